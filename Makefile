@@ -1,0 +1,40 @@
+# The one interface: `make demo` and `make test` do all the set-up themselves, in a .venv of their own.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test lint fix bench clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 8
+
+# Installed anew whenever pyproject.toml changes; editable, so the code itself needs no new install.
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@
+
+demo: .venv/installed  ## find people on real photographs, print the answer, write out/demo.html
+	$(BIN)/python examples/demo.py
+
+test: .venv/installed  ## all tests, and the code in README, docs and docstrings
+	$(BIN)/python -m pytest
+
+lint: .venv/installed  ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+
+fix: .venv/installed  ## mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed  ## every measurement in README and docs; needs FACESEARCH_DATA for most
+	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/people.py
+	$(BIN)/python benchmarks/groups.py
+
+clean:  ## remove what these commands made
+	rm -rf .venv out .hypothesis .mypy_cache .pytest_cache .ruff_cache
