@@ -1,0 +1,310 @@
+"""facesearch: who is in this photo? Amazon Rekognition's SearchUsersByImage, answered on your own machine.
+
+The main job in four lines::
+
+    import facesearch as fs
+
+    staff = fs.Collection("staff")
+    staff.enroll("ada", ["ada-1.jpg", "ada-2.jpg", "ada-3.jpg"])
+    response = fs.search_users_by_image(staff, "party.jpg")
+    fs.to_aws(response)  # AWS's own dict
+
+Importing this package loads no model and reads no data; names are looked up in their modules when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facesearch.analysis import AnalyzedFace as AnalyzedFace
+    from facesearch.analysis import Attribute as Attribute
+    from facesearch.analysis import FaceAnalyzer as FaceAnalyzer
+    from facesearch.analysis import LocatedFace as LocatedFace
+    from facesearch.analysis import detect_faces as detect_faces
+    from facesearch.aws import from_aws as from_aws
+    from facesearch.aws import to_aws as to_aws
+    from facesearch.calibration import distance_at as distance_at
+    from facesearch.calibration import similarity as similarity
+    from facesearch.collection import Collection as Collection
+    from facesearch.errors import FaceModelMismatchError as FaceModelMismatchError
+    from facesearch.errors import FaceNotFoundError as FaceNotFoundError
+    from facesearch.errors import FacesearchError as FacesearchError
+    from facesearch.errors import ImageError as ImageError
+    from facesearch.errors import ImageNotFoundError as ImageNotFoundError
+    from facesearch.errors import ImageTooLargeError as ImageTooLargeError
+    from facesearch.errors import ImageTooSmallError as ImageTooSmallError
+    from facesearch.errors import InvalidEmbeddingError as InvalidEmbeddingError
+    from facesearch.errors import InvalidImageFormatError as InvalidImageFormatError
+    from facesearch.errors import InvalidParameterError as InvalidParameterError
+    from facesearch.errors import QuotaExceededError as QuotaExceededError
+    from facesearch.errors import UserAlreadyExistsError as UserAlreadyExistsError
+    from facesearch.errors import UserNotFoundError as UserNotFoundError
+    from facesearch.errors import WeightsError as WeightsError
+    from facesearch.errors import WireError as WireError
+    from facesearch.face import AgeRange as AgeRange
+    from facesearch.face import Beard as Beard
+    from facesearch.face import Emotion as Emotion
+    from facesearch.face import EmotionType as EmotionType
+    from facesearch.face import EyeDirection as EyeDirection
+    from facesearch.face import Eyeglasses as Eyeglasses
+    from facesearch.face import EyesOpen as EyesOpen
+    from facesearch.face import FaceDetail as FaceDetail
+    from facesearch.face import FaceOccluded as FaceOccluded
+    from facesearch.face import Gender as Gender
+    from facesearch.face import GenderType as GenderType
+    from facesearch.face import ImageQuality as ImageQuality
+    from facesearch.face import MouthOpen as MouthOpen
+    from facesearch.face import Mustache as Mustache
+    from facesearch.face import Pose as Pose
+    from facesearch.face import Smile as Smile
+    from facesearch.face import Sunglasses as Sunglasses
+    from facesearch.geometry import BoundingBox as BoundingBox
+    from facesearch.geometry import Landmark as Landmark
+    from facesearch.geometry import LandmarkType as LandmarkType
+    from facesearch.image import ImageSource as ImageSource
+    from facesearch.image import Picture as Picture
+    from facesearch.image import read_image as read_image
+    from facesearch.records import AssociatedFace as AssociatedFace
+    from facesearch.records import AssociateFacesResponse as AssociateFacesResponse
+    from facesearch.records import DeleteFacesResponse as DeleteFacesResponse
+    from facesearch.records import DisassociatedFace as DisassociatedFace
+    from facesearch.records import DisassociateFacesResponse as DisassociateFacesResponse
+    from facesearch.records import Enrollment as Enrollment
+    from facesearch.records import EnrollmentReason as EnrollmentReason
+    from facesearch.records import EnrollmentReport as EnrollmentReport
+    from facesearch.records import Face as Face
+    from facesearch.records import FaceModel as FaceModel
+    from facesearch.records import FaceRecord as FaceRecord
+    from facesearch.records import IndexFacesResponse as IndexFacesResponse
+    from facesearch.records import UnindexedFace as UnindexedFace
+    from facesearch.records import UnindexedFaceReason as UnindexedFaceReason
+    from facesearch.records import UnsuccessfulFaceAssociation as UnsuccessfulFaceAssociation
+    from facesearch.records import UnsuccessfulFaceAssociationReason as UnsuccessfulFaceAssociationReason
+    from facesearch.records import UnsuccessfulFaceDeletion as UnsuccessfulFaceDeletion
+    from facesearch.records import UnsuccessfulFaceDeletionReason as UnsuccessfulFaceDeletionReason
+    from facesearch.records import UnsuccessfulFaceDisassociation as UnsuccessfulFaceDisassociation
+    from facesearch.records import UnsuccessfulFaceDisassociationReason as UnsuccessfulFaceDisassociationReason
+    from facesearch.records import User as User
+    from facesearch.records import UserStatus as UserStatus
+    from facesearch.results import MatchedUser as MatchedUser
+    from facesearch.results import SearchedFaceDetails as SearchedFaceDetails
+    from facesearch.results import SearchUsersByImageResponse as SearchUsersByImageResponse
+    from facesearch.results import UnsearchedFace as UnsearchedFace
+    from facesearch.results import UnsearchedFaceReason as UnsearchedFaceReason
+    from facesearch.results import UserMatch as UserMatch
+    from facesearch.search import search_all_faces as search_all_faces
+    from facesearch.search import search_users_by_image as search_users_by_image
+    from facesearch.selection import QualityBars as QualityBars
+    from facesearch.selection import QualityFilter as QualityFilter
+    from facesearch.weights import WeightFile as WeightFile
+    from facesearch.weights import models as models
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AgeRange",
+    "AnalyzedFace",
+    "AssociateFacesResponse",
+    "AssociatedFace",
+    "Attribute",
+    "Beard",
+    "BoundingBox",
+    "Collection",
+    "DeleteFacesResponse",
+    "DisassociateFacesResponse",
+    "DisassociatedFace",
+    "Emotion",
+    "EmotionType",
+    "Enrollment",
+    "EnrollmentReason",
+    "EnrollmentReport",
+    "EyeDirection",
+    "Eyeglasses",
+    "EyesOpen",
+    "Face",
+    "FaceAnalyzer",
+    "FaceDetail",
+    "FaceModel",
+    "FaceModelMismatchError",
+    "FaceNotFoundError",
+    "FaceOccluded",
+    "FaceRecord",
+    "FacesearchError",
+    "Gender",
+    "GenderType",
+    "ImageError",
+    "ImageNotFoundError",
+    "ImageQuality",
+    "ImageSource",
+    "ImageTooLargeError",
+    "ImageTooSmallError",
+    "IndexFacesResponse",
+    "InvalidEmbeddingError",
+    "InvalidImageFormatError",
+    "InvalidParameterError",
+    "Landmark",
+    "LandmarkType",
+    "LocatedFace",
+    "MatchedUser",
+    "MouthOpen",
+    "Mustache",
+    "Picture",
+    "Pose",
+    "QualityBars",
+    "QualityFilter",
+    "QuotaExceededError",
+    "SearchUsersByImageResponse",
+    "SearchedFaceDetails",
+    "Smile",
+    "Sunglasses",
+    "UnindexedFace",
+    "UnindexedFaceReason",
+    "UnsearchedFace",
+    "UnsearchedFaceReason",
+    "UnsuccessfulFaceAssociation",
+    "UnsuccessfulFaceAssociationReason",
+    "UnsuccessfulFaceDeletion",
+    "UnsuccessfulFaceDeletionReason",
+    "UnsuccessfulFaceDisassociation",
+    "UnsuccessfulFaceDisassociationReason",
+    "User",
+    "UserAlreadyExistsError",
+    "UserMatch",
+    "UserNotFoundError",
+    "UserStatus",
+    "WeightFile",
+    "WeightsError",
+    "WireError",
+    "__version__",
+    "detect_faces",
+    "distance_at",
+    "from_aws",
+    "models",
+    "read_image",
+    "search_all_faces",
+    "search_users_by_image",
+    "similarity",
+    "to_aws",
+]
+
+_HOME = {
+    "analysis": (
+        "AnalyzedFace",
+        "Attribute",
+        "FaceAnalyzer",
+        "LocatedFace",
+        "detect_faces",
+    ),
+    "aws": (
+        "from_aws",
+        "to_aws",
+    ),
+    "collection": ("Collection",),
+    "errors": (
+        "FaceModelMismatchError",
+        "FaceNotFoundError",
+        "FacesearchError",
+        "ImageError",
+        "ImageNotFoundError",
+        "ImageTooLargeError",
+        "ImageTooSmallError",
+        "InvalidEmbeddingError",
+        "InvalidImageFormatError",
+        "InvalidParameterError",
+        "QuotaExceededError",
+        "UserAlreadyExistsError",
+        "UserNotFoundError",
+        "WeightsError",
+        "WireError",
+    ),
+    "face": (
+        "AgeRange",
+        "Beard",
+        "Emotion",
+        "EmotionType",
+        "EyeDirection",
+        "Eyeglasses",
+        "EyesOpen",
+        "FaceDetail",
+        "FaceOccluded",
+        "Gender",
+        "GenderType",
+        "ImageQuality",
+        "MouthOpen",
+        "Mustache",
+        "Pose",
+        "Smile",
+        "Sunglasses",
+    ),
+    "geometry": (
+        "BoundingBox",
+        "Landmark",
+        "LandmarkType",
+    ),
+    "image": (
+        "ImageSource",
+        "Picture",
+        "read_image",
+    ),
+    "records": (
+        "AssociateFacesResponse",
+        "AssociatedFace",
+        "DeleteFacesResponse",
+        "DisassociateFacesResponse",
+        "DisassociatedFace",
+        "Enrollment",
+        "EnrollmentReason",
+        "EnrollmentReport",
+        "Face",
+        "FaceModel",
+        "FaceRecord",
+        "IndexFacesResponse",
+        "UnindexedFace",
+        "UnindexedFaceReason",
+        "UnsuccessfulFaceAssociation",
+        "UnsuccessfulFaceAssociationReason",
+        "UnsuccessfulFaceDeletion",
+        "UnsuccessfulFaceDeletionReason",
+        "UnsuccessfulFaceDisassociation",
+        "UnsuccessfulFaceDisassociationReason",
+        "User",
+        "UserStatus",
+    ),
+    "results": (
+        "MatchedUser",
+        "SearchUsersByImageResponse",
+        "SearchedFaceDetails",
+        "UnsearchedFace",
+        "UnsearchedFaceReason",
+        "UserMatch",
+    ),
+    "search": (
+        "search_all_faces",
+        "search_users_by_image",
+    ),
+    "selection": (
+        "QualityBars",
+        "QualityFilter",
+    ),
+    "calibration": (
+        "distance_at",
+        "similarity",
+    ),
+    "weights": (
+        "WeightFile",
+        "models",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value  # found once, this function is not asked again
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,146 @@
+"""What the fields of the domain classes accept, and the error when they don't.
+
+Every number is a plain Python number once it is in the model: NumPy's own scalars are converted where they enter,
+because ``np.float32`` survives into a dict and then breaks ``json.dumps``.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from enum import Enum
+from numbers import Integral, Real
+from typing import Any
+
+import attrs
+
+from facesearch.errors import InvalidParameterError
+
+__all__ = [
+    "between",
+    "check_float",
+    "check_int",
+    "check_text",
+    "is_a",
+    "is_bool",
+    "matches",
+    "maybe",
+    "plain_float",
+    "plain_int",
+    "tuple_of",
+    "whole",
+]
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+maybe = attrs.validators.optional
+
+
+def check_float(argument: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """Give *value* as a finite float in ``[low, high]``, both ends allowed; ``bool`` and strings are no numbers.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is none; the message names *argument*.
+    """
+    result: Any = plain_float(value)
+    if isinstance(result, float) and math.isfinite(result) and low <= result <= high:
+        return result
+    bounds = "" if math.isinf(low) and math.isinf(high) else f" in [{low:g}, {high:g}]"
+    raise InvalidParameterError.of(argument, value, f"a finite number{bounds}")
+
+
+def check_int(argument: str, value: Any, low: int, high: int | None = None) -> int:
+    """Give *value* as an int in ``[low, high]``; ``bool`` and floats are no whole numbers.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is none; the message names *argument*.
+    """
+    result: Any = plain_int(value)
+    if isinstance(result, int) and not isinstance(result, bool) and low <= result and (high is None or result <= high):
+        return result
+    bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
+    raise InvalidParameterError.of(argument, value, f"a whole number {bounds}")
+
+
+def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:
+    """Give *value* if it is a string of 1 to *max_length* characters that matches *pattern* as a whole.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is none; the message names *argument*.
+    """
+    if isinstance(value, str) and len(value) <= max_length and re.fullmatch(pattern, value):
+        return value
+    raise InvalidParameterError.of(argument, value, f"1 to {max_length} characters matching {pattern}")
+
+
+def plain_float(value: float) -> float:
+    """Turn any real number into Python's float; leave all else for the validator to refuse."""
+    given: Any = value  # what callers pass may not be what the annotation asks for
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return given
+    try:
+        return float(given)
+    except OverflowError:  # a whole number beyond what a float can hold
+        return given  # type: ignore[return-value]  # the validator says what is wrong with it
+
+
+def plain_int(value: int) -> int:
+    """Turn any whole number into Python's int; leave all else for the validator to refuse."""
+    given: Any = value  # what callers pass may not be what the annotation asks for
+    return given if isinstance(given, bool) or not isinstance(given, Integral) else int(given)
+
+
+def between(low: float = -math.inf, high: float = math.inf) -> Validator:
+    """Accept finite floats in ``[low, high]``."""
+    return lambda _, field, value: _void(check_float(field.name, value, low, high))
+
+
+def whole(low: int) -> Validator:
+    """Accept whole numbers from *low* up."""
+    return lambda _, field, value: _void(check_int(field.name, value, low))
+
+
+def matches(pattern: str, max_length: int) -> Validator:
+    """Accept strings of 1 to *max_length* characters that match *pattern* as a whole."""
+    return lambda _, field, value: _void(check_text(field.name, value, pattern, max_length))
+
+
+def is_bool(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    """Accept True and False only; 0, 1 and ``"False"`` are neither."""
+    if not isinstance(value, bool):
+        raise InvalidParameterError.of(field.name, value, "True or False")
+
+
+def is_a(kind: type[Any]) -> Validator:
+    """Accept instances of *kind*."""
+
+    def validate(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, kind):
+            raise InvalidParameterError.of(field.name, value, _name(kind))
+
+    return validate
+
+
+def tuple_of(kind: type[Any]) -> Validator:
+    """Accept tuples whose every item is a *kind*."""
+
+    def validate(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
+            raise InvalidParameterError.of(field.name, value, f"a tuple, each item {_name(kind)}")
+
+    return validate
+
+
+def _name(kind: type[Any]) -> str:
+    if issubclass(kind, Enum):
+        return f"a {kind.__name__} ({', '.join(str(each.value) for each in kind)})"
+    return f"a {kind.__name__}"
+
+
+def _void(_: object) -> None:
+    """Drop a result: validators give none."""

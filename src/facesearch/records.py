@@ -1,0 +1,348 @@
+"""What a collection holds and what indexing answers: faces, users, and the photos' faces that were refused.
+
+Source: Amazon Rekognition API reference, ``Face``, ``FaceRecord``, ``UnindexedFace``, ``User``.
+"""
+
+from enum import Enum
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.face import FaceDetail
+from facesearch.geometry import BoundingBox
+
+__all__ = [
+    "COLLECTION_ID_PATTERN",
+    "EXTERNAL_IMAGE_ID_PATTERN",
+    "MODEL_VERSION_PATTERN",
+    "USER_ID_PATTERN",
+    "UUID_PATTERN",
+    "AssociateFacesResponse",
+    "AssociatedFace",
+    "DeleteFacesResponse",
+    "DisassociateFacesResponse",
+    "DisassociatedFace",
+    "Enrollment",
+    "EnrollmentReason",
+    "EnrollmentReport",
+    "Face",
+    "FaceModel",
+    "FaceRecord",
+    "IndexFacesResponse",
+    "UnindexedFace",
+    "UnindexedFaceReason",
+    "UnsuccessfulFaceAssociation",
+    "UnsuccessfulFaceAssociationReason",
+    "UnsuccessfulFaceDeletion",
+    "UnsuccessfulFaceDeletionReason",
+    "UnsuccessfulFaceDisassociation",
+    "UnsuccessfulFaceDisassociationReason",
+    "User",
+    "UserStatus",
+]
+
+# AWS's own patterns: the botocore service model of Rekognition, shapes CollectionId, UserId, ExternalImageId, FaceId
+# and IndexFacesModelVersion.
+COLLECTION_ID_PATTERN = r"[a-zA-Z0-9_.\-]+"
+USER_ID_PATTERN = r"[a-zA-Z0-9_.\-:]+"
+EXTERNAL_IMAGE_ID_PATTERN = r"[a-zA-Z0-9_.\-:]+"
+UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+MODEL_VERSION_PATTERN = r"[0-9.]+"
+
+
+@attrs.frozen(kw_only=True)
+class FaceModel:
+    """What made a vector; vectors of two models are not comparable, however equal their lengths.
+
+    Attributes
+    ----------
+    name
+        The network's.
+    version
+        Digits and dots: AWS's ``FaceModelVersion``.
+    digest
+        SHA-256 of the weights, hex.
+    dimension
+        Length of its vectors.
+    """
+
+    name: str = field(validator=is_a(str))
+    version: str = field(validator=matches(MODEL_VERSION_PATTERN, 64))
+    digest: str = field(validator=matches(r"[0-9a-f]{64}", 64))
+    dimension: int = field(converter=plain_int, validator=whole(1))
+
+
+class UserStatus(Enum):
+    """Where a user stands: without faces it is CREATED, searchable it is ACTIVE.
+
+    A local collection is consistent at once, so CREATING and UPDATING only come from AWS.
+    """
+
+    ACTIVE = "ACTIVE"
+    UPDATING = "UPDATING"
+    CREATING = "CREATING"
+    CREATED = "CREATED"
+
+
+@attrs.frozen(kw_only=True)
+class User:
+    """A person in a collection.
+
+    Attributes
+    ----------
+    user_id
+        1-128 characters of ``[a-zA-Z0-9_.-:]``.
+    user_status
+        CREATED without faces, ACTIVE with.
+    """
+
+    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    user_status: UserStatus = field(validator=is_a(UserStatus))
+
+
+@attrs.frozen(kw_only=True)
+class Face:
+    """A face in a collection; the photo it came from is not kept.
+
+    Attributes
+    ----------
+    face_id, image_id
+        UUIDs that follow from the content: the same photo gives the same ids again.
+    bounding_box, confidence
+        Where it was in its photo, and how sure it is a face; absent for a face added as an embedding.
+    external_image_id
+        The caller's own name for the photo.
+    index_faces_model_version
+        The version of the face model that made its vector, digits and dots.
+    user_id
+        The user it is associated with, if any.
+    """
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+    image_id: str | None = field(default=None, validator=maybe(matches(UUID_PATTERN, 36)))
+    external_image_id: str | None = field(default=None, validator=maybe(matches(EXTERNAL_IMAGE_ID_PATTERN, 255)))
+    confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+    index_faces_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+
+
+@attrs.frozen(kw_only=True)
+class FaceRecord:
+    """A face that was indexed, and what it looks like."""
+
+    face: Face = field(validator=is_a(Face))
+    face_detail: FaceDetail = field(validator=is_a(FaceDetail))
+
+
+class UnindexedFaceReason(Enum):
+    """Why a face was detected but not indexed."""
+
+    EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
+    EXTREME_POSE = "EXTREME_POSE"
+    LOW_BRIGHTNESS = "LOW_BRIGHTNESS"
+    LOW_SHARPNESS = "LOW_SHARPNESS"
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
+    LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
+
+
+@attrs.frozen(kw_only=True)
+class UnindexedFace:
+    """A face that was detected but not indexed, with every reason that holds."""
+
+    reasons: tuple[UnindexedFaceReason, ...] = field(default=(), validator=tuple_of(UnindexedFaceReason))
+    face_detail: FaceDetail = field(validator=is_a(FaceDetail))
+
+
+@attrs.frozen(kw_only=True)
+class IndexFacesResponse:
+    """What became of a photo's faces: indexed and unindexed together are the detected ones.
+
+    Attributes
+    ----------
+    face_records
+        Largest first.
+    """
+
+    face_records: tuple[FaceRecord, ...] = field(default=(), validator=tuple_of(FaceRecord))
+    unindexed_faces: tuple[UnindexedFace, ...] = field(default=(), validator=tuple_of(UnindexedFace))
+    face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
+
+
+@attrs.frozen(kw_only=True)
+class AssociatedFace:
+    """A face that a user now has."""
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+
+
+class UnsuccessfulFaceAssociationReason(Enum):
+    """Why a face was not associated."""
+
+    FACE_NOT_FOUND = "FACE_NOT_FOUND"
+    ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
+    LOW_MATCH_CONFIDENCE = "LOW_MATCH_CONFIDENCE"
+
+
+@attrs.frozen(kw_only=True)
+class UnsuccessfulFaceAssociation:
+    """A face that was not associated, and why.
+
+    Attributes
+    ----------
+    user_id
+        The other user that has the face, where that is the reason.
+    confidence
+        The similarity to the user, percent, where it is too low.
+    """
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+    reasons: tuple[UnsuccessfulFaceAssociationReason, ...] = field(
+        default=(), validator=tuple_of(UnsuccessfulFaceAssociationReason)
+    )
+
+
+@attrs.frozen(kw_only=True)
+class AssociateFacesResponse:
+    """What became of faces that were to be a user's; those that were already are in neither list."""
+
+    associated_faces: tuple[AssociatedFace, ...] = field(default=(), validator=tuple_of(AssociatedFace))
+    unsuccessful_face_associations: tuple[UnsuccessfulFaceAssociation, ...] = field(
+        default=(), validator=tuple_of(UnsuccessfulFaceAssociation)
+    )
+    user_status: UserStatus = field(validator=is_a(UserStatus))
+
+
+@attrs.frozen(kw_only=True)
+class DisassociatedFace:
+    """A face that a user no longer has."""
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+
+
+class UnsuccessfulFaceDisassociationReason(Enum):
+    """Why a face was not disassociated."""
+
+    FACE_NOT_FOUND = "FACE_NOT_FOUND"
+    ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
+
+
+@attrs.frozen(kw_only=True)
+class UnsuccessfulFaceDisassociation:
+    """A face that was not disassociated, and why.
+
+    Attributes
+    ----------
+    user_id
+        The other user that has the face, where that is the reason.
+    """
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    reasons: tuple[UnsuccessfulFaceDisassociationReason, ...] = field(
+        default=(), validator=tuple_of(UnsuccessfulFaceDisassociationReason)
+    )
+
+
+@attrs.frozen(kw_only=True)
+class DisassociateFacesResponse:
+    """What became of faces that were to leave a user; those that were nobody's are in neither list."""
+
+    disassociated_faces: tuple[DisassociatedFace, ...] = field(default=(), validator=tuple_of(DisassociatedFace))
+    unsuccessful_face_disassociations: tuple[UnsuccessfulFaceDisassociation, ...] = field(
+        default=(), validator=tuple_of(UnsuccessfulFaceDisassociation)
+    )
+    user_status: UserStatus = field(validator=is_a(UserStatus))
+
+
+class UnsuccessfulFaceDeletionReason(Enum):
+    """Why a face was not deleted."""
+
+    ASSOCIATED_TO_AN_EXISTING_USER = "ASSOCIATED_TO_AN_EXISTING_USER"
+    FACE_NOT_FOUND = "FACE_NOT_FOUND"
+
+
+@attrs.frozen(kw_only=True)
+class UnsuccessfulFaceDeletion:
+    """A face that was not deleted, and why.
+
+    Attributes
+    ----------
+    user_id
+        The user that has the face, where that is the reason.
+    """
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    reasons: tuple[UnsuccessfulFaceDeletionReason, ...] = field(
+        default=(), validator=tuple_of(UnsuccessfulFaceDeletionReason)
+    )
+
+
+@attrs.frozen(kw_only=True)
+class DeleteFacesResponse:
+    """What became of faces that were to be deleted."""
+
+    deleted_faces: tuple[str, ...] = field(default=(), validator=tuple_of(str))
+    unsuccessful_face_deletions: tuple[UnsuccessfulFaceDeletion, ...] = field(
+        default=(), validator=tuple_of(UnsuccessfulFaceDeletion)
+    )
+
+
+class EnrollmentReason(Enum):
+    """Why a photo did not become a face of its user: no face, a quality bar, or whose face it is."""
+
+    NO_FACE = "NO_FACE"
+    EXTREME_POSE = "EXTREME_POSE"
+    LOW_BRIGHTNESS = "LOW_BRIGHTNESS"
+    LOW_SHARPNESS = "LOW_SHARPNESS"
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
+    LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
+    ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
+    LOW_MATCH_CONFIDENCE = "LOW_MATCH_CONFIDENCE"
+
+
+@attrs.frozen(kw_only=True)
+class Enrollment:
+    """What became of one photo.
+
+    Attributes
+    ----------
+    face
+        The face that the user now has, or ``None``.
+    reasons
+        Why there is none; empty where there is one.
+    """
+
+    face: Face | None = field(default=None, validator=maybe(is_a(Face)))
+    reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
+
+
+@attrs.frozen(kw_only=True)
+class EnrollmentReport:
+    """What became of a user's photos.
+
+    Attributes
+    ----------
+    user
+        The user; ``None`` if there was no such user before and no photo was accepted.
+    photos
+        One entry for each photo, in the order given.
+    """
+
+    user: User | None = field(default=None, validator=maybe(is_a(User)))
+    photos: tuple[Enrollment, ...] = field(default=(), validator=tuple_of(Enrollment))
+
+    @property
+    def accepted(self) -> int:
+        """How many photos became faces of the user."""
+        return sum(photo.face is not None for photo in self.photos)
