@@ -1,0 +1,41 @@
+"""dlib's shape predictors, loaded once and called in our terms; no dlib object goes beyond the stages."""
+
+from functools import cache
+from typing import Any
+
+from facesearch.stages import Detection, PixelArray
+from facesearch.weights import WeightFile, weights_path
+
+__all__ = ["predict_shape"]
+
+
+def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) -> Any:
+    """Give dlib's ``full_object_detection`` of one face.
+
+    Parameters
+    ----------
+    file
+        Which of the shape predictors.
+    pixels
+        (H, W, 3) uint8 RGB, upright.
+    detection
+        A face in it.
+    """
+    import dlib
+
+    # dlib's right and bottom belong to the box.
+    left, top = round(detection.left), round(detection.top)
+    box = dlib.rectangle(left, top, round(detection.right) - 1, round(detection.bottom) - 1)
+    return _predictor(file)(pixels, box)
+
+
+@cache
+def _predictor(file: WeightFile) -> Any:
+    """Load a predictor, once a process.
+
+    It is shared between threads: predicting is a ``const`` method that writes to nothing but its own locals, and a copy
+    for each thread would cost 100 MB.
+    """
+    import dlib
+
+    return dlib.shape_predictor(str(weights_path(file)))

