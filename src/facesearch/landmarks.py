@@ -1,0 +1,184 @@
+"""Where the parts of a face are: dlib's 68 points, AWS's 30, and the box AWS would draw.
+
+The 68 points run as in iBUG 300-W: 0-16 the jaw from the picture's left to its right, 17-26 the brows, 27-35 the nose,
+36-47 the eyes, 48-67 the mouth. Since they run in the viewer's direction, AWS's viewer's left and right come for free, and
+turn with the head as AWS's do.
+"""
+
+import numpy as np
+
+from facesearch._dlib import predict_shape
+from facesearch.geometry import BoundingBox, Landmark, LandmarkType
+from facesearch.stages import Detection, PixelArray, PointArray
+from facesearch.weights import LANDMARKS_68
+
+__all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box", "find_pupil"]
+
+# Which point each of the 68 becomes when the picture is mirrored.
+MIRROR = [
+    *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
+]  # fmt: skip
+
+# AWS's DEFAULT attributes carry the first five only.
+DEFAULT_LANDMARKS = 5
+
+
+class DlibLandmarker:
+    """dlib's ensemble of regression trees.
+
+    References
+    ----------
+    Kazemi and Sullivan, CVPR 2014, doi:10.1109/CVPR.2014.241.
+    """
+
+    def locate(self, pixels: PixelArray, detection: Detection) -> PointArray:
+        """Find 68 points; see `Landmarker.locate`."""
+        shape = predict_shape(LANDMARKS_68, pixels, detection)
+        return np.array([(point.x, point.y) for point in shape.parts()], np.float64)
+
+
+# Which of the 68 points each landmark is the mean of; pupils and eye centres are found in the picture.
+_POINTS = {
+    LandmarkType.MOUTH_LEFT: (48,),
+    LandmarkType.MOUTH_RIGHT: (54,),
+    LandmarkType.NOSE: (30,),
+    LandmarkType.LEFT_EYEBROW_LEFT: (17,),
+    LandmarkType.LEFT_EYEBROW_RIGHT: (21,),
+    LandmarkType.LEFT_EYEBROW_UP: (19,),
+    LandmarkType.RIGHT_EYEBROW_LEFT: (22,),
+    LandmarkType.RIGHT_EYEBROW_RIGHT: (26,),
+    LandmarkType.RIGHT_EYEBROW_UP: (24,),
+    LandmarkType.LEFT_EYE_LEFT: (36,),
+    LandmarkType.LEFT_EYE_RIGHT: (39,),
+    LandmarkType.LEFT_EYE_UP: (37, 38),
+    LandmarkType.LEFT_EYE_DOWN: (40, 41),
+    LandmarkType.RIGHT_EYE_LEFT: (42,),
+    LandmarkType.RIGHT_EYE_RIGHT: (45,),
+    LandmarkType.RIGHT_EYE_UP: (43, 44),
+    LandmarkType.RIGHT_EYE_DOWN: (46, 47),
+    LandmarkType.NOSE_LEFT: (31,),
+    LandmarkType.NOSE_RIGHT: (35,),
+    LandmarkType.MOUTH_UP: (51,),
+    LandmarkType.MOUTH_DOWN: (57,),
+    LandmarkType.UPPER_JAWLINE_LEFT: (0,),
+    LandmarkType.MID_JAWLINE_LEFT: (4,),
+    LandmarkType.CHIN_BOTTOM: (8,),
+    LandmarkType.MID_JAWLINE_RIGHT: (12,),
+    LandmarkType.UPPER_JAWLINE_RIGHT: (16,),
+}
+_LEFT_EYE = slice(36, 42)
+_RIGHT_EYE = slice(42, 48)
+
+
+def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...]:
+    """Give AWS's 30 landmarks, in AWS's order.
+
+    Parameters
+    ----------
+    points
+        (68, 2) xy pixels.
+    pixels
+        (H, W, 3) uint8 RGB: the pupils are looked for in it.
+
+    Returns
+    -------
+    tuple of 30 Landmark
+        In ratios of the picture's sides. ``eyeLeft`` is the same point as ``leftPupil``, as in AWS.
+    """
+    height, width = pixels.shape[:2]
+    left, right = find_pupil(points[_LEFT_EYE], pixels), find_pupil(points[_RIGHT_EYE], pixels)
+    found = {kind: points[list(of)].mean(axis=0) for kind, of in _POINTS.items()}
+    found |= {LandmarkType.EYE_LEFT: left, LandmarkType.LEFT_PUPIL: left}
+    found |= {LandmarkType.EYE_RIGHT: right, LandmarkType.RIGHT_PUPIL: right}
+    return tuple(
+        Landmark(type=kind, x=float(found[kind][0]) / width, y=float(found[kind][1]) / height) for kind in LandmarkType
+    )
+
+
+# Below this width of an eye, in pixels, its darkest part says nothing: the centre is taken.
+_SMALLEST_EYE = 8.0
+# How far from the eye's centre the pupil is expected, and how dark against the rest, in widths of the eye.
+_PUPIL_SPREAD = 0.22
+_DARKNESS_POWER = 3
+
+
+def find_pupil(eye: PointArray, pixels: PixelArray) -> PointArray:
+    """Find the pupil: the centre of what is dark between the lids.
+
+    Parameters
+    ----------
+    eye
+        (6, 2) xy pixels, the contour of one eye.
+    pixels
+        (H, W, 3) uint8 RGB.
+
+    Returns
+    -------
+    ndarray of shape (2,)
+        xy pixels. The centre of the contour where the eye is too small, outside the picture or evenly grey.
+    """
+    center: PointArray = eye.mean(axis=0)
+    eye_width = float(np.hypot(*(eye[3] - eye[0])))
+    if eye_width < _SMALLEST_EYE:
+        return center
+    low = np.maximum(np.floor(eye.min(axis=0)).astype(int), 0)
+    high = np.minimum(np.ceil(eye.max(axis=0)).astype(int) + 1, pixels.shape[1::-1])
+    if (high - low < 2).any():  # noqa: PLR2004  # no area to look at
+        return center
+    grey = pixels[low[1] : high[1], low[0] : high[0]].mean(axis=2)
+    darkest, brightest = np.percentile(grey, (2, 98))
+    if brightest - darkest < 1:
+        return center
+    y, x = np.mgrid[low[1] : high[1], low[0] : high[0]]
+    darkness = np.clip((brightest - grey) / (brightest - darkest), 0, 1) ** _DARKNESS_POWER
+    distance = ((x - center[0]) ** 2 + (y - center[1]) ** 2) / (_PUPIL_SPREAD * eye_width) ** 2
+    weight = darkness * np.exp(-distance / 2)
+    pupil: PointArray = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+    return pupil
+
+
+# From three published AWS responses: the box is 0.68-0.70 as wide as high, and its top is 0.67-0.79 of the way from chin to
+# eyes above the eyes (shared/reference/rekognition.md, B19).
+_FOREHEAD = 0.73
+_JAW_SHARE = 0.89  # of the jaw's width: AWS's jawline landmarks lie slightly outside the box
+
+
+def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
+    """Give the box AWS would draw: hairline to chin, ear to ear.
+
+    Parameters
+    ----------
+    points
+        (68, 2) xy pixels.
+    width, height
+        Of the picture, in pixels.
+
+    Returns
+    -------
+    BoundingBox
+        Upright, around the ellipse that the face fills in its own frame; so it stays tight when the head is tilted.
+    """
+    left_eye, right_eye = points[_LEFT_EYE].mean(axis=0), points[_RIGHT_EYE].mean(axis=0)
+    across = right_eye - left_eye
+    length = float(np.hypot(*across))
+    # Unit vectors of the face's own frame: to the viewer's right, and down toward the chin.
+    right = across / length if length > 0 else np.array([1.0, 0.0])
+    down = np.array([-right[1], right[0]])
+    eyes = (left_eye + right_eye) / 2
+    along, below = (points - eyes) @ right, (points - eyes) @ down
+    chin = float(below.max())
+    top = -_FOREHEAD * chin
+    middle = eyes + right * (along.min() + along.max()) / 2 + down * (top + chin) / 2
+    half_width = _JAW_SHARE * float(along.max() - along.min()) / 2
+    half_height = (chin - top) / 2
+    # The extent of a turned ellipse along each axis of the picture.
+    extent = np.hypot(half_width * right, half_height * down)
+    left_top, size = middle - extent, 2 * extent
+    return BoundingBox(
+        left=float(left_top[0]) / width,
+        top=float(left_top[1]) / height,
+        width=float(size[0]) / width,
+        height=float(size[1]) / height,
+    )
