@@ -1,0 +1,257 @@
+"""From a photo to its faces: the stages of the pipeline, composed."""
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from functools import cache
+
+import attrs
+import numpy as np
+
+from facesearch.alignment import DlibAligner
+from facesearch.detection import HogDetector
+from facesearch.embedding import DlibEmbedder
+from facesearch.errors import InvalidParameterError
+from facesearch.face import FaceDetail
+from facesearch.image import ImageSource, read_image
+from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
+from facesearch.pose import solve_pose
+from facesearch.quality import measure_quality
+from facesearch.records import FaceModel
+from facesearch.selection import REFERENCE_SIDE, FaceMeasurements
+from facesearch.stages import Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
+
+__all__ = [
+    "AnalyzedFace",
+    "Attribute",
+    "FaceAnalyzer",
+    "LocatedFace",
+    "default_analyzer",
+    "detect_faces",
+    "parse_attributes",
+]
+
+
+class Attribute(Enum):
+    """What may be asked of a face; AWS's names.
+
+    DEFAULT is box, confidence, five landmarks, pose and quality, and is always given; ALL is everything there is, and all 30
+    landmarks.
+    """
+
+    DEFAULT = "DEFAULT"
+    ALL = "ALL"
+    AGE_RANGE = "AGE_RANGE"
+    BEARD = "BEARD"
+    EMOTIONS = "EMOTIONS"
+    EYE_DIRECTION = "EYE_DIRECTION"
+    EYEGLASSES = "EYEGLASSES"
+    EYES_OPEN = "EYES_OPEN"
+    GENDER = "GENDER"
+    MOUTH_OPEN = "MOUTH_OPEN"
+    MUSTACHE = "MUSTACHE"
+    FACE_OCCLUDED = "FACE_OCCLUDED"
+    SMILE = "SMILE"
+    SUNGLASSES = "SUNGLASSES"
+
+
+def parse_attributes(attributes: Iterable[str | Attribute]) -> frozenset[Attribute]:
+    """Read a list of attributes as AWS takes it.
+
+    Raises
+    ------
+    InvalidParameterError
+        If one is unknown, or a bare string was given in place of a list.
+    """
+    names = ", ".join(each.value for each in Attribute)
+    if isinstance(attributes, str) or not isinstance(attributes, Iterable):
+        raise InvalidParameterError.of("attributes", attributes, f'a sequence such as ("ALL",), of {names}')
+    asked = set()
+    for attribute in attributes:
+        try:
+            asked.add(Attribute(attribute))
+        except ValueError:
+            raise InvalidParameterError.of("attributes", attribute, f"of {names}") from None
+    return frozenset(asked)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class LocatedFace:
+    """A face that was found and measured, but not embedded.
+
+    Attributes
+    ----------
+    detail
+        What was asked for.
+    measurements
+        What the quality filter looks at.
+    chip
+        (150, 150, 3) uint8 RGB, the face upright.
+    """
+
+    detail: FaceDetail
+    measurements: FaceMeasurements
+    chip: PixelArray = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class AnalyzedFace(LocatedFace):
+    """A face with its vector.
+
+    Attributes
+    ----------
+    embedding
+        (128,) float32; the Euclidean distance of two tells people apart. Not of unit length.
+    face_model
+        What made it.
+    """
+
+    embedding: FloatArray = attrs.field(repr=False)
+    face_model: FaceModel
+
+
+@attrs.frozen(kw_only=True)
+class FaceAnalyzer:
+    """The stages, composed. Weights are loaded on first use; one analyzer may serve many threads.
+
+    Attributes
+    ----------
+    detector, landmarker, aligner, embedder
+        See `facesearch.stages`. Each may be replaced by your own.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> face, *_ = FaceAnalyzer().analyze(astronaut())
+    >>> face.embedding.shape
+    (128,)
+    """
+
+    detector: Detector = attrs.field(factory=HogDetector)
+    landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
+    aligner: Aligner = attrs.field(factory=DlibAligner)
+    embedder: Embedder = attrs.field(factory=DlibEmbedder)
+
+    @property
+    def face_model(self) -> FaceModel:
+        """What makes the vectors."""
+        return self.embedder.face_model
+
+    def locate(
+        self, image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
+    ) -> tuple[LocatedFace, ...]:
+        """Find and measure every face, without embedding it: that is the dearest stage, and few faces need it.
+
+        Parameters
+        ----------
+        image
+            Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array; see `facesearch.image.read_image`.
+        attributes
+            AWS's names, see `Attribute`.
+
+        Returns
+        -------
+        tuple of LocatedFace
+            Largest box first; empty when there is no face.
+
+        Raises
+        ------
+        ImageError
+            If the picture can't be used.
+        InvalidParameterError
+            If an attribute is unknown.
+        """
+        asked = parse_attributes(attributes)
+        pixels = read_image(image).pixels
+        faces = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
+        return tuple(sorted(faces, key=_by_size))
+
+    def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
+        """Embed located faces, all in one call; in their order."""
+        if not faces:
+            return ()
+        vectors = self.embedder.embed(np.stack([face.chip for face in faces]))
+        return tuple(
+            AnalyzedFace(
+                detail=face.detail,
+                measurements=face.measurements,
+                chip=face.chip,
+                embedding=vector,
+                face_model=self.face_model,
+            )
+            for face, vector in zip(faces, vectors, strict=True)
+        )
+
+    def analyze(
+        self, image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
+    ) -> tuple[AnalyzedFace, ...]:
+        """Find, measure and embed every face: `locate`, then `embed`."""
+        return self.embed(self.locate(image, attributes=attributes))
+
+    def _locate_one(self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]) -> LocatedFace:
+        height, width = pixels.shape[:2]
+        points = self.landmarker.locate(pixels, detection)
+        chip = self.aligner.chip(pixels, detection)
+        landmarks = aws_landmarks(points, pixels)
+        box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
+        return LocatedFace(
+            detail=FaceDetail(
+                bounding_box=box,
+                landmarks=landmarks if Attribute.ALL in asked else landmarks[:DEFAULT_LANDMARKS],
+                pose=pose,
+                quality=quality,
+                confidence=detection.confidence,
+            ),
+            measurements=FaceMeasurements(
+                area=box.area * width * height,
+                size=min(box.width * width, box.height * height) / max(1, max(width, height) / REFERENCE_SIDE),
+                confidence=detection.confidence,
+                brightness=quality.brightness,
+                sharpness=quality.sharpness,
+                pose=pose,
+            ),
+            chip=chip,
+        )
+
+
+def _by_size(face: LocatedFace) -> tuple[float, float]:
+    return -face.measurements.area, -face.measurements.confidence
+
+
+@cache
+def default_analyzer() -> FaceAnalyzer:
+    """Give the analyzer that is used where none is named: one for the process, so that weights are loaded once."""
+    return FaceAnalyzer()
+
+
+def detect_faces(
+    image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
+) -> tuple[FaceDetail, ...]:
+    """Tell what faces a photo shows, as AWS's DetectFaces does.
+
+    Parameters
+    ----------
+    image
+        Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
+    attributes
+        AWS's names: DEFAULT, ALL, or single ones.
+
+    Returns
+    -------
+    tuple of FaceDetail
+        Largest box first; empty when there is no face.
+
+    Raises
+    ------
+    ImageError
+        If the picture can't be used.
+    InvalidParameterError
+        If an attribute is unknown.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> face, *_ = detect_faces(astronaut())
+    >>> face.confidence > 99, [landmark.type.value for landmark in face.landmarks]
+    (True, ['eyeLeft', 'eyeRight', 'mouthLeft', 'mouthRight', 'nose'])
+    """
+    return tuple(face.detail for face in default_analyzer().locate(image, attributes=attributes))

@@ -1,0 +1,793 @@
+"""A collection of people: their faces, their vectors, and the search among them.
+
+Nothing of a photo is kept but its faces' vectors and where they were. A user has one vector, made of its faces; it changes
+with them and with nothing else, so adding a face and removing it again leaves the user as it was.
+"""
+
+import threading
+import uuid
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from facesearch._fields import check_float, check_int, check_text
+from facesearch.analysis import AnalyzedFace, Attribute, FaceAnalyzer, default_analyzer, parse_attributes
+from facesearch.calibration import distance_at, similarity
+from facesearch.embedding import DLIB_RESNET
+from facesearch.errors import (
+    FaceModelMismatchError,
+    FaceNotFoundError,
+    InvalidEmbeddingError,
+    InvalidParameterError,
+    QuotaExceededError,
+    UserAlreadyExistsError,
+    UserNotFoundError,
+)
+from facesearch.image import ImageSource, Picture, read_image
+from facesearch.ranking import check_embedding
+from facesearch.records import (
+    COLLECTION_ID_PATTERN,
+    EXTERNAL_IMAGE_ID_PATTERN,
+    USER_ID_PATTERN,
+    UUID_PATTERN,
+    AssociatedFace,
+    AssociateFacesResponse,
+    DeleteFacesResponse,
+    DisassociatedFace,
+    DisassociateFacesResponse,
+    Enrollment,
+    EnrollmentReason,
+    EnrollmentReport,
+    Face,
+    FaceModel,
+    FaceRecord,
+    IndexFacesResponse,
+    UnindexedFace,
+    UnindexedFaceReason,
+    UnsuccessfulFaceAssociation,
+    UnsuccessfulFaceAssociationReason,
+    UnsuccessfulFaceDeletion,
+    UnsuccessfulFaceDeletionReason,
+    UnsuccessfulFaceDisassociation,
+    UnsuccessfulFaceDisassociationReason,
+    User,
+    UserStatus,
+)
+from facesearch.results import MatchedUser, UserMatch
+from facesearch.selection import QualityFilter, select
+from facesearch.stages import FloatArray
+from facesearch.storage import MemoryStore
+
+__all__ = ["MAX_FACES_PER_REQUEST", "MAX_FACES_PER_USER", "MAX_USERS", "Collection"]
+
+# Amazon Rekognition's limits: shapes UserFaceIdList, MaxUserResults and FaceIdList of its model, and "100 faces per user".
+MAX_FACES_PER_USER = 100
+MAX_FACES_PER_REQUEST = 100
+MAX_FACES_PER_DELETION = 4096
+MAX_USERS = 500
+
+# Ids follow from content (RFC 9562, version 5): the same photo gives the same ids, in every collection of one face model.
+_NAMESPACE = uuid.UUID("7f5b2f0e-5d0c-5a52-9d43-9a6b9f3b7c11")
+
+_ROWS_SHOWN = 20
+
+
+class Collection:
+    """People to search among, in memory.
+
+    Parameters
+    ----------
+    collection_id
+        1-255 characters of ``[a-zA-Z0-9_.-]``.
+    face_model
+        What makes the vectors; other models' are refused. By default the analyzer's, or else dlib's ResNet.
+    analyzer
+        What finds and embeds faces. By default one for the process is loaded when a picture is first given; a collection
+        that only sees embeddings never loads any.
+
+    Notes
+    -----
+    May be used from several threads. Every method either does all it was asked or, where it raises, nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> staff = Collection("staff")
+    >>> staff.add_embedding("ada", np.full(128, 0.1))
+    'a42d07c8-6f5a-5b6f-a3c7-bde70ca1e7fc'
+    >>> [match.user.user_id for match in staff.search_embedding(np.full(128, 0.11))]
+    ['ada']
+    """
+
+    def __init__(
+        self,
+        collection_id: str,
+        *,
+        face_model: FaceModel | None = None,
+        analyzer: FaceAnalyzer | None = None,
+    ) -> None:
+        self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        if face_model is None:
+            face_model = analyzer.face_model if analyzer else DLIB_RESNET
+        self._face_model = face_model
+        self._analyzer = analyzer
+        if analyzer:
+            self._check_model(analyzer.face_model)
+        self._lock = threading.RLock()
+        self._store = MemoryStore(face_model.dimension)
+
+    # ---------------------------------------------------------------- what is in it
+
+    @property
+    def collection_id(self) -> str:
+        """The collection's id."""
+        return self._id
+
+    @property
+    def face_model(self) -> FaceModel:
+        """What makes the vectors in it; pinned for life."""
+        return self._face_model
+
+    @property
+    def analyzer(self) -> FaceAnalyzer:
+        """What finds and embeds faces for it.
+
+        Raises
+        ------
+        FaceModelMismatchError
+            If none was given and the process's default makes vectors of another model.
+        """
+        analyzer = self._analyzer or default_analyzer()
+        self._check_model(analyzer.face_model)
+        return analyzer
+
+    def users(self) -> tuple[User, ...]:
+        """Give all users, by id."""
+        with self._lock:
+            return tuple(self._user(user_id) for user_id in sorted(self._store.users))
+
+    def faces(self, user_id: str | None = None) -> tuple[Face, ...]:
+        """Give all faces, or those of one user, by face id.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        """
+        with self._lock:
+            face_ids = self._store.faces if user_id is None else self._faces_of(user_id)
+            return tuple(face for face_id in sorted(face_ids) if (face := self._store.face(face_id)))
+
+    def face_embedding(self, face_id: str) -> FloatArray:
+        """Give a face's vector: (dimension,) float32, read-only.
+
+        Raises
+        ------
+        FaceNotFoundError
+            If there is no such face.
+        """
+        with self._lock:
+            if self._store.face(_check_face_id("face_id", face_id)) is None:
+                raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
+            return self._store.embedding(face_id)
+
+    def user_embedding(self, user_id: str) -> FloatArray | None:
+        """Give a user's vector, made of its faces: (dimension,) float32, or ``None`` for a user without faces.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        """
+        with self._lock:
+            self._faces_of(user_id)
+            return self._store.user_vector(user_id)
+
+    def __len__(self) -> int:
+        """How many users there are."""
+        return len(self._store.users)
+
+    def __contains__(self, user_id: object) -> bool:
+        return user_id in self._store.users
+
+    def __repr__(self) -> str:
+        return f"<Collection {self._id!r}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        users = self.users()
+        rows = "".join(
+            f"<tr><td>{escape(user.user_id)}</td><td>{len(self._store.faces_of(user.user_id))}</td>"
+            f"<td>{user.user_status.value}</td></tr>"
+            for user in users[:_ROWS_SHOWN]
+        )
+        more = f"<p>and {len(users) - _ROWS_SHOWN} more</p>" if len(users) > _ROWS_SHOWN else ""
+        return (
+            f"<div><p><b>{escape(self._id)}</b>: {escape(self._summary())}</p>"
+            f"<table><thead><tr><th>user</th><th>faces</th><th>status</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"{more}</div>"
+        )
+
+    def _summary(self) -> str:
+        faces = self.faces()
+        loose = sum(face.user_id is None for face in faces)
+        nobodys = f" ({loose} nobody's)" if loose else ""
+        model = self._face_model
+        return f"{len(self)} users, {len(faces)} faces{nobodys}, face model {model.name} {model.version}"
+
+    # ---------------------------------------------------------------- users
+
+    def create_user(self, user_id: str) -> User:
+        """Add a user without faces.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the id is not 1-128 characters of ``[a-zA-Z0-9_.-:]``.
+        UserAlreadyExistsError
+            If there is such a user.
+        """
+        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        with self._lock:
+            if user_id in self._store.users:
+                raise UserAlreadyExistsError(f"user_id: collection {self._id!r} has a user {user_id!r} already")
+            self._store.create_user(user_id)
+            return self._user(user_id)
+
+    def delete_user(self, user_id: str, *, faces: bool = False) -> None:
+        """Remove a user.
+
+        Parameters
+        ----------
+        user_id
+            Whom.
+        faces
+            Remove the user's faces too, so that nothing of the person is left. As in AWS they stay otherwise, as
+            nobody's.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        """
+        with self._lock:
+            face_ids = self._faces_of(user_id)
+            self._store.delete_user(user_id)
+            if faces:
+                for face_id in face_ids:
+                    self._store.remove_face(face_id)
+
+    # ---------------------------------------------------------------- faces from pictures
+
+    def index_faces(
+        self,
+        image: ImageSource,
+        *,
+        external_image_id: str | None = None,
+        max_faces: int | None = None,
+        quality_filter: str | QualityFilter = QualityFilter.AUTO,
+        attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
+    ) -> IndexFacesResponse:
+        """Find the faces in a photo and add them, as nobody's.
+
+        Parameters
+        ----------
+        image
+            Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
+        external_image_id
+            Your own name for the photo: 1-255 characters of ``[a-zA-Z0-9_.-:]``.
+        max_faces
+            Add so many of the largest that pass, >= 1; AWS's own limit of 100 holds in any case.
+        quality_filter
+            NONE, AUTO, LOW, MEDIUM or HIGH.
+        attributes
+            What to tell of each face; AWS's names.
+
+        Returns
+        -------
+        IndexFacesResponse
+            The faces added, largest first, and the others with the reasons. A photo indexed again under the same
+            ``external_image_id`` adds nothing and gives the same records.
+
+        Raises
+        ------
+        ImageError
+            If the picture can't be used.
+        InvalidParameterError
+            If another argument is wrong.
+        """
+        if external_image_id is not None:
+            check_text("external_image_id", external_image_id, EXTERNAL_IMAGE_ID_PATTERN, 255)
+        if max_faces is not None:
+            check_int("max_faces", max_faces, 1)
+        bars, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
+        picture, analyzer = read_image(image), self.analyzer
+        located = analyzer.locate(picture, attributes=asked)
+        selection = select([face.measurements for face in located], bars, max_faces=max_faces)
+        accepted = analyzer.embed([located[position] for position in selection.accepted])
+        with self._lock:
+            records = tuple(
+                FaceRecord(face=self._keep(picture, face, external_image_id), face_detail=face.detail)
+                for face in accepted
+            )
+        return IndexFacesResponse(
+            face_records=records,
+            unindexed_faces=tuple(
+                UnindexedFace(
+                    face_detail=located[position].detail,
+                    reasons=tuple(UnindexedFaceReason(reason.value) for reason in reasons),
+                )
+                for position, reasons in selection.refused
+            ),
+            face_model_version=self._face_model.version,
+        )
+
+    def enroll(
+        self,
+        user_id: str,
+        images: Sequence[ImageSource],
+        *,
+        quality_filter: str | QualityFilter = QualityFilter.AUTO,
+        user_match_threshold: float = 75,
+    ) -> EnrollmentReport:
+        """Make a user of photos: index the largest face of each, create the user if need be, and associate them.
+
+        Parameters
+        ----------
+        user_id
+            An existing user gets more faces.
+        images
+            One or more photos of the person, who must be the largest face in each.
+        quality_filter
+            NONE, AUTO, LOW, MEDIUM or HIGH.
+        user_match_threshold
+            A user that has faces already accepts only photos of at least this similarity, percent.
+
+        Returns
+        -------
+        EnrollmentReport
+            What became of each photo. Of a photo that was not accepted nothing is kept, and of a new user with none that
+            was accepted neither.
+
+        Notes
+        -----
+        As in AWS, the first photos of a new user are not compared with each other: who they show is your word.
+
+        Raises
+        ------
+        ImageError
+            If a picture can't be used; nothing was changed.
+        InvalidParameterError
+            If another argument is wrong.
+        QuotaExceededError
+            If the user would have more than 100 faces; nothing was changed.
+        """
+        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        check_float("user_match_threshold", user_match_threshold, 0, 100)
+        _check_sequence("images", images, "a sequence of one or more pictures")
+        bars, analyzer = QualityFilter.parse(quality_filter), self.analyzer
+        looks = [_look(analyzer, read_image(image), bars) for image in images]
+        with self._lock:
+            had = self._store.faces_of(user_id)
+            news = {self._face_id(look.picture, look.face, None) for look in looks if look.face} - had
+            self._check_quota(user_id, len(had) + len(news))
+            is_new = user_id not in self._store.users
+            self._store.create_user(user_id)
+            anchor = self._store.user_vector(user_id)
+            photos = tuple(self._enroll_one(user_id, look, anchor, user_match_threshold) for look in looks)
+            self._store.refresh(user_id)
+            user = self._user(user_id)
+            if is_new and user.user_status is UserStatus.CREATED:
+                self._store.delete_user(user_id)
+                return EnrollmentReport(photos=photos)
+            return EnrollmentReport(user=user, photos=photos)
+
+    # ---------------------------------------------------------------- faces from vectors
+
+    def add_embedding(self, user_id: str, vector: npt.ArrayLike, *, face_model: FaceModel | None = None) -> str:
+        """Add one face to a user without any picture; the user is created if need be.
+
+        Parameters
+        ----------
+        user_id
+            1-128 characters of ``[a-zA-Z0-9_.-:]``.
+        vector
+            (dimension,) finite real numbers, not all zero.
+        face_model
+            What made it, if you keep track: another model than the collection's is refused.
+
+        Returns
+        -------
+        str
+            The id of the new face.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError, QuotaExceededError
+            Nothing was changed.
+        """
+        row = check_embedding(vector, self._face_model.dimension)
+        return self.add_embeddings([user_id], row[np.newaxis], face_model=face_model)[0]
+
+    def add_embeddings(
+        self, user_ids: Sequence[str], matrix: npt.ArrayLike, *, face_model: FaceModel | None = None
+    ) -> tuple[str, ...]:
+        """Add one face to each of several users, all or none; users are created if need be.
+
+        Parameters
+        ----------
+        user_ids
+            N ids; one may come several times.
+        matrix
+            (N, dimension) finite real numbers, no row all zero.
+        face_model
+            What made them, if you keep track.
+
+        Returns
+        -------
+        tuple of str
+            The ids of the N new faces.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError, QuotaExceededError
+            Nothing was changed.
+        """
+        _check_sequence("user_ids", user_ids, "a sequence of one or more user ids")
+        for user_id in user_ids:
+            check_text("user_ids", user_id, USER_ID_PATTERN, 128)
+        if face_model is not None:
+            self._check_model(face_model)
+        try:
+            rows = np.asarray(matrix)
+        except ValueError:  # rows of different lengths
+            rows = np.empty(0)
+        if rows.shape[:1] != (len(user_ids),):
+            raise InvalidEmbeddingError(
+                f"matrix: expected shape ({len(user_ids)}, {self._face_model.dimension}), one row a user id, "
+                f"got shape {rows.shape}"
+            )
+        vectors = [check_embedding(row, self._face_model.dimension, f"matrix[{i}]") for i, row in enumerate(rows)]
+        with self._lock:
+            counts: dict[str, int] = {}
+            for user_id in user_ids:
+                counts[user_id] = counts.get(user_id, len(self._store.faces_of(user_id))) + 1
+                self._check_quota(user_id, counts[user_id])
+            face_ids = tuple(
+                self._keep_vector(user_id, vector) for user_id, vector in zip(user_ids, vectors, strict=True)
+            )
+            for user_id in counts:
+                self._store.refresh(user_id)
+        return face_ids
+
+    # ---------------------------------------------------------------- whose a face is
+
+    def associate_faces(
+        self, user_id: str, face_ids: Sequence[str], *, user_match_threshold: float = 75
+    ) -> AssociateFacesResponse:
+        """Make indexed faces a user's.
+
+        Parameters
+        ----------
+        user_id
+            Whose.
+        face_ids
+            1-100 ids; those that are the user's already are passed over in silence.
+        user_match_threshold
+            Where the user has faces already: the similarity that a face must have to the user, percent.
+
+        Returns
+        -------
+        AssociateFacesResponse
+            Faces that are unknown, another user's or not similar enough are listed with the reason, not raised.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        QuotaExceededError
+            If the user would have more than 100 faces; nothing was changed.
+        InvalidParameterError
+            If another argument is wrong.
+        """
+        check_float("user_match_threshold", user_match_threshold, 0, 100)
+        wanted = _check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
+        with self._lock:
+            had = self._faces_of(user_id)
+            anchor = self._store.user_vector(user_id)
+            taken: list[str] = []
+            refused: list[UnsuccessfulFaceAssociation] = []
+            for face_id in wanted:
+                fault = self._why_not_associate(user_id, face_id, anchor, user_match_threshold)
+                if fault:
+                    refused.append(fault)
+                elif face_id not in had:
+                    taken.append(face_id)
+            self._check_quota(user_id, len(had) + len(taken))
+            for face_id in taken:
+                self._store.assign(face_id, user_id)
+            self._store.refresh(user_id)
+            return AssociateFacesResponse(
+                associated_faces=tuple(AssociatedFace(face_id=face_id) for face_id in taken),
+                unsuccessful_face_associations=tuple(refused),
+                user_status=self._user(user_id).user_status,
+            )
+
+    def disassociate_faces(self, user_id: str, face_ids: Sequence[str]) -> DisassociateFacesResponse:
+        """Take faces from a user; they stay in the collection as nobody's.
+
+        Parameters
+        ----------
+        user_id
+            Whose.
+        face_ids
+            1-100 ids; those that are nobody's are passed over in silence.
+
+        Returns
+        -------
+        DisassociateFacesResponse
+            Faces that are unknown or another user's are listed with the reason, not raised.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        InvalidParameterError
+            If another argument is wrong.
+        """
+        wanted = _check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
+        with self._lock:
+            had = self._faces_of(user_id)
+            gone = [face_id for face_id in wanted if face_id in had]
+            refused = []
+            for face_id in wanted:
+                face = self._store.face(face_id)
+                if face is None:
+                    reason = UnsuccessfulFaceDisassociationReason.FACE_NOT_FOUND
+                    refused.append(UnsuccessfulFaceDisassociation(face_id=face_id, reasons=(reason,)))
+                elif face.user_id not in {None, user_id}:
+                    reason = UnsuccessfulFaceDisassociationReason.ASSOCIATED_TO_A_DIFFERENT_USER
+                    refused.append(
+                        UnsuccessfulFaceDisassociation(face_id=face_id, user_id=face.user_id, reasons=(reason,))
+                    )
+            for face_id in gone:
+                self._store.assign(face_id, None)
+            self._store.refresh(user_id)
+            return DisassociateFacesResponse(
+                disassociated_faces=tuple(DisassociatedFace(face_id=face_id) for face_id in gone),
+                unsuccessful_face_disassociations=tuple(refused),
+                user_status=self._user(user_id).user_status,
+            )
+
+    def delete_faces(self, face_ids: Sequence[str]) -> DeleteFacesResponse:
+        """Remove faces.
+
+        Parameters
+        ----------
+        face_ids
+            1-4096 ids.
+
+        Returns
+        -------
+        DeleteFacesResponse
+            Faces that are unknown or a user's are listed with the reason, not raised: disassociate them first, or
+            remove the user with ``delete_user(..., faces=True)``.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the list is no such list.
+        """
+        wanted = _check_face_ids(face_ids, MAX_FACES_PER_DELETION)
+        with self._lock:
+            gone, refused = [], []
+            for face_id in wanted:
+                face = self._store.face(face_id)
+                if face is None:
+                    reason = UnsuccessfulFaceDeletionReason.FACE_NOT_FOUND
+                    refused.append(UnsuccessfulFaceDeletion(face_id=face_id, reasons=(reason,)))
+                elif face.user_id is not None:
+                    reason = UnsuccessfulFaceDeletionReason.ASSOCIATED_TO_AN_EXISTING_USER
+                    refused.append(UnsuccessfulFaceDeletion(face_id=face_id, user_id=face.user_id, reasons=(reason,)))
+                else:
+                    gone.append(face_id)
+            for face_id in gone:
+                self._store.remove_face(face_id)
+        return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
+
+    # ---------------------------------------------------------------- search
+
+    def search_embedding(
+        self,
+        probe: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[UserMatch, ...]:
+        """Find the users nearest to a vector.
+
+        Parameters
+        ----------
+        probe
+            (dimension,) finite real numbers, not all zero.
+        user_match_threshold
+            Only users of at least this similarity, percent; 0 is everybody.
+        max_users
+            At most so many, 1-500; by default 500.
+        face_model
+            What made the probe, if you keep track: another model than the collection's is refused.
+
+        Returns
+        -------
+        tuple of UserMatch
+            Nearest first; equally near ones by user id. Empty when nobody is similar enough.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError
+            If an argument is wrong.
+        """
+        check_search_options(user_match_threshold, max_users)
+        if face_model is not None:
+            self._check_model(face_model)
+        vector = check_embedding(probe, self._face_model.dimension, "probe")
+        # The cut is made on the similarity itself; this distance only bounds the work, so it is taken a hair wider.
+        reach = distance_at(user_match_threshold) * (1 + 1e-9)
+        with self._lock:
+            found = self._store.nearest(vector, max_distance=reach, limit=max_users or MAX_USERS)
+        return tuple(
+            UserMatch(similarity=percent, user=MatchedUser(user_id=user_id, user_status=UserStatus.ACTIVE))
+            for distance, user_id in found
+            if (percent := similarity(distance)) >= user_match_threshold
+        )
+
+    # ---------------------------------------------------------------- within; the lock is held
+
+    def _check_model(self, face_model: FaceModel) -> None:
+        if face_model != self._face_model:
+            ours, theirs = self._face_model, face_model
+            raise FaceModelMismatchError(
+                f"face_model: collection {self._id!r} holds vectors of {ours.name} {ours.version} "
+                f"({ours.digest[:12]}), got {theirs.name} {theirs.version} ({theirs.digest[:12]})"
+            )
+
+    def _check_quota(self, user_id: str, faces: int) -> None:
+        if faces > MAX_FACES_PER_USER:
+            raise QuotaExceededError(
+                f"face_ids: user {user_id!r} would have {faces} faces, at most {MAX_FACES_PER_USER}"
+            )
+
+    def _user(self, user_id: str) -> User:
+        status = UserStatus.ACTIVE if self._store.faces_of(user_id) else UserStatus.CREATED
+        return User(user_id=user_id, user_status=status)
+
+    def _faces_of(self, user_id: str) -> frozenset[str]:
+        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        if user_id not in self._store.users:
+            raise UserNotFoundError(f"user_id: no user {user_id!r} in collection {self._id!r}")
+        return self._store.faces_of(user_id)
+
+    def _face_id(self, picture: Picture, face: AnalyzedFace, external_image_id: str | None) -> str:
+        box = face.detail.bounding_box
+        return _content_id("face", self._face_model.digest, picture.digest, external_image_id, box)
+
+    def _keep(self, picture: Picture, analyzed: AnalyzedFace, external_image_id: str | None) -> Face:
+        """Add a photo's face, unless it is there already."""
+        face = Face(
+            face_id=self._face_id(picture, analyzed, external_image_id),
+            bounding_box=analyzed.detail.bounding_box,
+            image_id=_content_id("image", picture.digest),
+            external_image_id=external_image_id,
+            confidence=analyzed.detail.confidence,
+            index_faces_model_version=self._face_model.version,
+        )
+        known = self._store.face(face.face_id)
+        if known is None:
+            self._store.put_face(face, check_embedding(analyzed.embedding, self._face_model.dimension))
+        return known or face
+
+    def _keep_vector(self, user_id: str, vector: FloatArray) -> str:
+        # The same vector added again is one more face: the first free number of its content makes the id.
+        copies = 0
+        while self._store.face(face_id := _content_id("vector", user_id, vector.tobytes().hex(), copies)):
+            copies += 1
+        self._store.create_user(user_id)
+        face = Face(face_id=face_id, index_faces_model_version=self._face_model.version, user_id=user_id)
+        self._store.put_face(face, vector)
+        return face_id
+
+    def _why_not_associate(
+        self, user_id: str, face_id: str, anchor: FloatArray | None, threshold: float
+    ) -> UnsuccessfulFaceAssociation | None:
+        face = self._store.face(face_id)
+        if face is None:
+            reason = UnsuccessfulFaceAssociationReason.FACE_NOT_FOUND
+            return UnsuccessfulFaceAssociation(face_id=face_id, reasons=(reason,))
+        if face.user_id not in {None, user_id}:
+            reason = UnsuccessfulFaceAssociationReason.ASSOCIATED_TO_A_DIFFERENT_USER
+            return UnsuccessfulFaceAssociation(face_id=face_id, user_id=face.user_id, reasons=(reason,))
+        if anchor is not None and face.user_id is None:
+            confidence = _similarity_of(self._store.embedding(face_id), anchor)
+            if confidence < threshold:
+                reason = UnsuccessfulFaceAssociationReason.LOW_MATCH_CONFIDENCE
+                return UnsuccessfulFaceAssociation(face_id=face_id, confidence=confidence, reasons=(reason,))
+        return None
+
+    def _enroll_one(self, user_id: str, look: "_Look", anchor: FloatArray | None, threshold: float) -> Enrollment:
+        if look.face is None:
+            return Enrollment(reasons=look.reasons)
+        face_id = self._face_id(look.picture, look.face, None)
+        was_there = self._store.face(face_id) is not None
+        self._keep(look.picture, look.face, None)
+        fault = self._why_not_associate(user_id, face_id, anchor, threshold)
+        if fault is None:
+            self._store.assign(face_id, user_id)
+            return Enrollment(face=self._store.face(face_id))
+        if not was_there:
+            self._store.remove_face(face_id)
+        return Enrollment(reasons=tuple(EnrollmentReason(reason.value) for reason in fault.reasons))
+
+
+def check_search_options(user_match_threshold: float, max_users: int | None) -> None:
+    """Refuse a threshold outside 0-100 and a number of users outside 1-500.
+
+    Raises
+    ------
+    InvalidParameterError
+        That names the argument.
+    """
+    check_float("user_match_threshold", user_match_threshold, 0, 100)
+    if max_users is not None:
+        check_int("max_users", max_users, 1, MAX_USERS)
+
+
+@attrs.frozen(kw_only=True)
+class _Look:
+    """What a photo offers for enrolment: its largest face if that passes, or why there is none."""
+
+    picture: Picture
+    face: AnalyzedFace | None = None
+    reasons: tuple[EnrollmentReason, ...] = ()
+
+
+def _look(analyzer: FaceAnalyzer, picture: Picture, bars: QualityFilter) -> _Look:
+    located = analyzer.locate(picture)
+    if not located:
+        return _Look(picture=picture, reasons=(EnrollmentReason.NO_FACE,))
+    # Only the largest counts: a smaller face that passes where the largest does not is likely somebody else's.
+    selection = select([located[0].measurements], bars)
+    if selection.refused:
+        return _Look(
+            picture=picture, reasons=tuple(EnrollmentReason(reason.value) for reason in selection.refused[0][1])
+        )
+    return _Look(picture=picture, face=analyzer.embed(located[:1])[0])
+
+
+def _similarity_of(one: FloatArray, other: FloatArray) -> float:
+    return similarity(float(np.linalg.norm(one.astype(np.float64) - other)))
+
+
+def _content_id(*parts: Any) -> str:
+    return str(uuid.uuid5(_NAMESPACE, repr(parts)))
+
+
+def _check_sequence(argument: str, value: Any, expected: str) -> None:
+    if isinstance(value, str | bytes | bytearray | memoryview) or not isinstance(value, Sequence) or not value:
+        raise InvalidParameterError.of(argument, value, expected)
+
+
+def _check_face_id(argument: str, face_id: Any) -> str:
+    return check_text(argument, face_id, UUID_PATTERN, 36)
+
+
+def _check_face_ids(face_ids: Any, most: int) -> tuple[str, ...]:
+    """Give the ids without repetition, in their order."""
+    expected = f"a sequence of 1 to {most} face ids"
+    _check_sequence("face_ids", face_ids, expected)
+    if len(face_ids) > most:
+        raise InvalidParameterError.of("face_ids", face_ids, expected)
+    return tuple(dict.fromkeys(_check_face_id("face_ids", face_id) for face_id in face_ids))

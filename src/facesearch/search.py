@@ -1,0 +1,163 @@
+"""The main job: detect, filter, take the largest, embed it, rank the users, and answer as AWS does."""
+
+from collections.abc import Iterable, Sequence
+
+from facesearch.analysis import AnalyzedFace, Attribute, LocatedFace, parse_attributes
+from facesearch.collection import Collection, check_search_options
+from facesearch.image import ImageSource, read_image
+from facesearch.preview import Preview
+from facesearch.results import (
+    SearchedFaceDetails,
+    SearchUsersByImageResponse,
+    UnsearchedFace,
+    UnsearchedFaceReason,
+)
+from facesearch.selection import QualityFilter, Selection, select
+
+__all__ = ["search_all_faces", "search_users_by_image"]
+
+
+def search_users_by_image(
+    collection: Collection,
+    image: ImageSource,
+    *,
+    user_match_threshold: float = 80,
+    max_users: int | None = None,
+    quality_filter: str | QualityFilter = QualityFilter.NONE,
+    attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
+) -> SearchUsersByImageResponse:
+    """Tell who the largest face of a photo is.
+
+    Parameters
+    ----------
+    collection
+        Whom to search among.
+    image
+        Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
+    user_match_threshold
+        Only users of at least this similarity, percent; 0 is everybody.
+    max_users
+        At most so many, 1-500; by default 500.
+    quality_filter
+        NONE, AUTO, LOW, MEDIUM or HIGH: which faces may be searched.
+    attributes
+        What to tell of each face; AWS's names.
+
+    Returns
+    -------
+    SearchUsersByImageResponse
+        ``searched_face`` is ``None`` when no face passes the filter; that and nobody found are answers, not errors.
+        Searched and unsearched faces together are all that were detected.
+
+    Raises
+    ------
+    ImageError
+        If the picture can't be used.
+    InvalidParameterError
+        If another argument is wrong.
+    FaceModelMismatchError
+        If the collection's vectors are not of the model at work.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> staff = Collection("staff")
+    >>> staff.enroll("eileen", [astronaut()]).accepted
+    1
+    >>> response = search_users_by_image(staff, astronaut()[:, ::-1])  # her mirror image
+    >>> response.user_matches[0].user.user_id, response.user_matches[0].similarity > 99
+    ('eileen', True)
+
+    References
+    ----------
+    Amazon Rekognition API reference, SearchUsersByImage.
+    """
+    (response,) = _search(
+        collection,
+        image,
+        threshold=user_match_threshold,
+        max_users=max_users,
+        quality_filter=quality_filter,
+        attributes=attributes,
+        every_face=False,
+    )
+    return response
+
+
+def search_all_faces(
+    collection: Collection,
+    image: ImageSource,
+    *,
+    user_match_threshold: float = 80,
+    max_users: int | None = None,
+    quality_filter: str | QualityFilter = QualityFilter.NONE,
+    attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
+) -> tuple[SearchUsersByImageResponse, ...]:
+    """Tell who each face of a photo is, from one look at it.
+
+    Parameters and errors are those of `search_users_by_image`.
+
+    Returns
+    -------
+    tuple of SearchUsersByImageResponse
+        One for each face that passes the filter, largest first. The ``unsearched_faces`` of each are the faces that did
+        not pass, so that nobody's answer lists a face that another one searched.
+    """
+    return _search(
+        collection,
+        image,
+        threshold=user_match_threshold,
+        max_users=max_users,
+        quality_filter=quality_filter,
+        attributes=attributes,
+        every_face=True,
+    )
+
+
+def _search(
+    collection: Collection,
+    image: ImageSource,
+    *,
+    threshold: float,
+    max_users: int | None,
+    quality_filter: str | QualityFilter,
+    attributes: Iterable[str | Attribute],
+    every_face: bool,
+) -> tuple[SearchUsersByImageResponse, ...]:
+    # Arguments first: a wrong one shall not cost a look at the picture.
+    check_search_options(threshold, max_users)
+    bars, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
+    analyzer = collection.analyzer
+    picture = read_image(image)
+    located = analyzer.locate(picture, attributes=asked)
+    selection = select([face.measurements for face in located], bars)
+    chosen = selection.accepted if every_face else selection.accepted[:1]
+    probes: Sequence[AnalyzedFace | None] = analyzer.embed([located[position] for position in chosen])
+    if not probes and not every_face:
+        probes = (None,)
+    unsearched = _unsearched(located, selection, beaten=() if every_face else selection.accepted[1:])
+    preview = Preview.of(picture.pixels)
+    return tuple(
+        SearchUsersByImageResponse(
+            user_matches=collection.search_embedding(
+                probe.embedding, user_match_threshold=threshold, max_users=max_users
+            )
+            if probe
+            else (),
+            face_model_version=collection.face_model.version,
+            searched_face=SearchedFaceDetails(face_detail=probe.detail) if probe else None,
+            unsearched_faces=unsearched,
+            preview=preview,
+        )
+        for probe in probes
+    )
+
+
+def _unsearched(
+    located: Sequence[LocatedFace], selection: Selection, beaten: Iterable[int]
+) -> tuple[UnsearchedFace, ...]:
+    """Give the faces not searched, largest first: those that were beaten and those that were refused."""
+    reasons = dict(selection.refused) | dict.fromkeys(beaten, (UnsearchedFaceReason.FACE_NOT_LARGEST,))
+    return tuple(
+        UnsearchedFace(face_details=located[position].detail, reasons=reasons[position]) for position in sorted(reasons)
+    )

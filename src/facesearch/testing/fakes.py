@@ -1,0 +1,160 @@
+"""Stages that need no weights, for fast tests of whatever stands around them.
+
+They see painted faces only: blocks on a black ground whose colour says who it is. They pass the same contract tests as the
+real stages, so what works with them works with photographs, as far as the pipeline goes.
+
+Examples
+--------
+>>> import facesearch as fs
+>>> from facesearch.testing.fakes import fake_analyzer, paint
+>>> staff = fs.Collection("staff", analyzer=fake_analyzer())
+>>> RED, BLUE = (200, 30, 30), (30, 30, 200)
+>>> _ = staff.enroll("ada", [paint((100, 100), {(20, 20, 80, 80): RED})])
+>>> photo = paint((200, 300), {(10, 10, 70, 70): RED, (150, 30, 200, 80): BLUE})
+>>> response = fs.search_users_by_image(staff, photo)
+>>> [match.user.user_id for match in response.user_matches], len(response.unsearched_faces)
+(['ada'], 1)
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from facesearch.analysis import FaceAnalyzer
+from facesearch.records import FaceModel
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE, Detection, FloatArray, PixelArray, PointArray
+
+__all__ = [
+    "FAKE_MODEL",
+    "FakeAligner",
+    "FakeDetector",
+    "FakeEmbedder",
+    "FakeLandmarker",
+    "fake_analyzer",
+    "paint",
+]
+
+FAKE_MODEL = FaceModel(name="painted_faces", version="0.0", digest="0" * 64, dimension=128)
+
+Box = tuple[int, int, int, int]
+Colour = tuple[int, int, int]
+
+_CELL = 4  # pixels: white squares between the coloured ones make a painted face as sharp as a photo
+
+
+def paint(shape: tuple[int, int], faces: Mapping[Box, Colour]) -> PixelArray:
+    """Paint a picture.
+
+    Parameters
+    ----------
+    shape
+        (height, width) in pixels.
+    faces
+        Where, as ``(left, top, right, bottom)`` pixels, and whose: a colour other than black and white. They must not
+        touch.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3)
+        uint8 RGB.
+    """
+    pixels = np.zeros((*shape, 3), np.uint8)
+    for (left, top, right, bottom), colour in faces.items():
+        pixels[top:bottom, left:right] = colour
+        y, x = np.mgrid[: bottom - top, : right - left] // _CELL
+        pixels[top:bottom, left:right][(x + y) % 2 == 1] = 255
+    return pixels
+
+
+class FakeDetector:
+    """Finds painted faces, with confidence 100."""
+
+    def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
+        """Find every block that is not black; see `facesearch.stages.Detector.detect`."""
+        from scipy import ndimage
+
+        blocks, _ = ndimage.label(pixels.any(axis=2), structure=np.ones((3, 3)))
+        return tuple(
+            Detection(left=x.start, top=y.start, right=x.stop, bottom=y.stop, confidence=100)
+            for y, x in ndimage.find_objects(blocks)
+        )
+
+
+class FakeLandmarker:
+    """Puts an upright face of average build into the box."""
+
+    def locate(self, pixels: PixelArray, detection: Detection) -> PointArray:  # noqa: ARG002  # the stage's signature
+        """Give 68 points; see `facesearch.stages.Landmarker.locate`."""
+        size = np.array([detection.right - detection.left, detection.bottom - detection.top])
+        points: PointArray = np.array([detection.left, detection.top]) + _AVERAGE_FACE * size
+        return points
+
+
+class FakeAligner:
+    """Cuts the box out and scales it."""
+
+    def chip(self, pixels: PixelArray, detection: Detection) -> PixelArray:
+        """Cut out one face; see `facesearch.stages.Aligner.chip`."""
+        # The face's own CHIP_SIZE / (1 + 2 * padding) pixels lie in the middle of the chip.
+        steps = (np.arange(CHIP_SIZE) + 0.5) / CHIP_SIZE * (1 + 2 * CHIP_PADDING) - CHIP_PADDING
+        x = np.floor(detection.left + steps * (detection.right - detection.left)).astype(int)
+        y = np.floor(detection.top + steps * (detection.bottom - detection.top)).astype(int)
+        chip: PixelArray = pixels[np.clip(y, 0, len(pixels) - 1)][:, np.clip(x, 0, pixels.shape[1] - 1)]
+        return chip
+
+
+class FakeEmbedder:
+    """Turns a colour into a vector: the same for the same colour, and as far apart as strangers for any two others."""
+
+    @property
+    def face_model(self) -> FaceModel:
+        """The model of painted faces; real vectors are refused by its collections."""
+        return FAKE_MODEL
+
+    def embed(self, chips: PixelArray) -> FloatArray:
+        """Embed painted faces; see `facesearch.stages.Embedder.embed`."""
+        vectors = np.empty((len(chips), FAKE_MODEL.dimension), np.float32)
+        for row, chip in enumerate(chips):
+            middle = chip[CHIP_SIZE // 3 : -CHIP_SIZE // 3, CHIP_SIZE // 3 : -CHIP_SIZE // 3].reshape(-1, 3)
+            coloured = middle[(middle != 255).any(axis=1) & middle.any(axis=1)]  # noqa: PLR2004  # neither white nor black
+            seed = np.median(coloured, axis=0).astype(int).tolist() if len(coloured) else [0, 0, 0]
+            vector = np.random.default_rng(seed).normal(size=FAKE_MODEL.dimension)
+            # Of this length, two vectors in random directions are 0.99 apart, give or take 0.06.
+            vectors[row] = 0.7 * vector / np.linalg.norm(vector)
+        return vectors
+
+
+def fake_analyzer() -> FaceAnalyzer:
+    """Give an analyzer of painted faces."""
+    return FaceAnalyzer(
+        detector=FakeDetector(), landmarker=FakeLandmarker(), aligner=FakeAligner(), embedder=FakeEmbedder()
+    )
+
+
+def _average_face() -> PointArray:
+    """Draw 68 points of an upright, symmetric face in the unit square."""
+
+    def arc(center: tuple[float, float], radii: tuple[float, float], degrees: np.ndarray) -> PointArray:
+        angles = np.radians(degrees)
+        return np.column_stack([center[0] + radii[0] * np.cos(angles), center[1] + radii[1] * np.sin(angles)])
+
+    def line(start: tuple[float, float], stop: tuple[float, float], count: int) -> PointArray:
+        return np.linspace(start, stop, count)
+
+    eye = np.array([180.0, 240, 300, 0, 60, 120])
+    return np.concatenate(
+        [
+            arc((0.5, 0.35), (0.48, 0.60), np.linspace(180, 0, 17)),  # jaw
+            arc((0.29, 0.26), (0.14, 0.06), np.linspace(190, 350, 5)),  # brows
+            arc((0.71, 0.26), (0.14, 0.06), np.linspace(190, 350, 5)),
+            line((0.5, 0.35), (0.5, 0.55), 4),  # nose
+            line((0.41, 0.61), (0.59, 0.61), 5),
+            arc((0.31, 0.35), (0.07, 0.025), eye),  # eyes
+            arc((0.69, 0.35), (0.07, 0.025), eye),
+            arc((0.5, 0.74), (0.16, 0.05), np.arange(180, 540, 30.0)),  # mouth, outside and inside
+            arc((0.5, 0.74), (0.12, 0.02), np.arange(180, 540, 45.0)),
+        ]
+    )
+
+
+_AVERAGE_FACE = _average_face()

@@ -1,0 +1,186 @@
+"""Hypothesis strategies for the values of this library, for your own property tests. Requires hypothesis.
+
+Each draws every value its class allows, edges included, and shrinks toward few, short and round ones.
+
+Examples
+--------
+>>> import facesearch as fs
+>>> from hypothesis import given
+>>> from facesearch.testing.strategies import responses
+>>> @given(responses())
+... def test_the_best_match_comes_first(response):
+...     scores = [match.similarity for match in response.user_matches]
+...     assert scores == sorted(scores, reverse=True)
+>>> test_the_best_match_comes_first()
+"""
+
+import string
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from facesearch import face, geometry, results
+from facesearch.stages import FloatArray
+
+__all__ = [
+    "bounding_boxes",
+    "embeddings",
+    "face_details",
+    "face_ids",
+    "responses",
+    "unsearched_faces",
+    "user_ids",
+    "user_matches",
+    "values",
+]
+
+T = TypeVar("T")
+
+_PERCENT = st.floats(0, 100)
+_DEGREES = st.floats(-180, 180)
+_VERSIONS = st.from_regex(r"[0-9]{1,2}(\.[0-9])?", fullmatch=True)
+_COORDINATES = st.floats(-1e6, 1e6)
+
+
+def user_ids(*, max_size: int = 128) -> SearchStrategy[str]:
+    """Draw user ids: 1 to *max_size* of AWS's characters. Shrinks toward ``"0"``."""
+    return st.text(string.digits + string.ascii_letters + "_.-:", min_size=1, max_size=max_size)
+
+
+def face_ids() -> SearchStrategy[str]:
+    """Draw face ids: lower-case UUIDs. Shrinks toward zeros."""
+    return st.uuids().map(str)
+
+
+def embeddings(dimension: int = 128, *, spread: float = 1.0) -> SearchStrategy[FloatArray]:
+    """Draw vectors: (dimension,) float32, finite and not all zero, entries within +-*spread*.
+
+    Shrinks toward a seed of 0: the entries come from a generator, because drawing 128 floats one by one is slow.
+    """
+    return st.integers(0, 2**32 - 1).map(
+        lambda seed: np.random.default_rng(seed).uniform(-spread, spread, dimension).astype(np.float32)
+    )
+
+
+def bounding_boxes() -> SearchStrategy[geometry.BoundingBox]:
+    """Draw boxes, some of which leave the picture. Shrinks toward an empty one in the corner."""
+    return values(geometry.BoundingBox)
+
+
+def face_details() -> SearchStrategy[face.FaceDetail]:
+    """Draw faces with any part present or absent. Shrinks toward one with nothing known."""
+    return values(face.FaceDetail)
+
+
+def user_matches(*, max_size: int = 5) -> SearchStrategy[tuple[results.UserMatch, ...]]:
+    """Draw matches as a search gives them: different users, best first, equal ones by user id.
+
+    Shrinks toward none.
+    """
+
+    def ordered(found: list[results.UserMatch]) -> tuple[results.UserMatch, ...]:
+        return tuple(sorted(found, key=lambda match: (-match.similarity, match.user.user_id)))
+
+    one = values(results.UserMatch)
+    return st.lists(one, max_size=max_size, unique_by=lambda match: match.user.user_id).map(ordered)
+
+
+def unsearched_faces(*, max_size: int = 3) -> SearchStrategy[tuple[results.UnsearchedFace, ...]]:
+    """Draw faces that were not searched, each with at least one reason. Shrinks toward none."""
+    return st.lists(values(results.UnsearchedFace), max_size=max_size).map(tuple)
+
+
+def responses() -> SearchStrategy[results.SearchUsersByImageResponse]:
+    """Draw whole responses: matches only where a face was searched. Shrinks toward one that saw no face."""
+    searched = st.builds(
+        results.SearchUsersByImageResponse,
+        user_matches=user_matches(),
+        face_model_version=_VERSIONS,
+        searched_face=values(results.SearchedFaceDetails),
+        unsearched_faces=unsearched_faces(),
+    )
+    blind = st.builds(
+        results.SearchUsersByImageResponse, face_model_version=_VERSIONS, unsearched_faces=unsearched_faces()
+    )
+    return blind | searched
+
+
+def values(kind: type[T]) -> SearchStrategy[T]:
+    """Draw values of any class of this library that mirrors one of AWS's shapes.
+
+    Raises
+    ------
+    TypeError
+        If *kind* is no such class.
+    """
+    if not attrs.has(kind):
+        raise TypeError(f"kind: expected a class of facesearch that mirrors an AWS shape, got {kind!r}")
+    return _values(kind)
+
+
+@cache
+def _values(kind: Any) -> SearchStrategy[Any]:
+    """Build the strategy of a class, once: the parts of a face come in many places."""
+    if kind is face.AgeRange:
+        ends = st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted)
+        return ends.map(lambda ends: face.AgeRange(low=ends[0], high=ends[1]))
+    if kind is results.SearchUsersByImageResponse:
+        return responses()
+    fields = attrs.fields(attrs.resolve_types(kind))
+    return st.builds(kind, **{field.name: _field(field.name, field.type) for field in fields})
+
+
+def _field(name: str, annotation: Any) -> SearchStrategy[Any]:
+    if name not in _BY_FIELD:
+        return _of(annotation)
+    strategy = _BY_FIELD[name]()
+    return st.none() | strategy if _is_optional(annotation) else strategy
+
+
+def _of(annotation: Any) -> SearchStrategy[Any]:
+    if _is_optional(annotation):
+        return st.none() | _of(next(part for part in annotation.__args__ if part is not type(None)))
+    if getattr(annotation, "__origin__", None) is tuple:
+        item = annotation.__args__[0]
+        if issubclass(item, Enum):
+            return st.lists(st.sampled_from(item), min_size=1, unique=True).map(tuple)
+        return st.lists(_of(item), max_size=3).map(tuple)
+    if annotation is bool:
+        return st.booleans()
+    if issubclass(annotation, Enum):
+        return st.sampled_from(annotation)
+    return _values(annotation)
+
+
+def _is_optional(annotation: Any) -> bool:
+    return type(None) in getattr(annotation, "__args__", ())
+
+
+_BY_FIELD: dict[Any, Callable[[], SearchStrategy[Any]]] = {
+    "confidence": lambda: _PERCENT,
+    "similarity": lambda: _PERCENT,
+    "brightness": lambda: _PERCENT,
+    "sharpness": lambda: _PERCENT,
+    "roll": lambda: _DEGREES,
+    "yaw": lambda: _DEGREES,
+    "pitch": lambda: _DEGREES,
+    "x": lambda: _COORDINATES,
+    "y": lambda: _COORDINATES,
+    "left": lambda: _COORDINATES,
+    "top": lambda: _COORDINATES,
+    "width": lambda: st.floats(0, 1e6),
+    "height": lambda: st.floats(0, 1e6),
+    "user_id": user_ids,
+    "face_id": face_ids,
+    "image_id": face_ids,
+    "external_image_id": user_ids,
+    "face_model_version": lambda: _VERSIONS,
+    "index_faces_model_version": lambda: _VERSIONS,
+    "deleted_faces": lambda: st.lists(face_ids(), max_size=3).map(tuple),
+}
