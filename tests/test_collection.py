@@ -1,0 +1,549 @@
+"""Collections: AWS's rules, and nothing changed after any error. Painted faces make it fast."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+import facesearch as fs
+from facesearch.analysis import FaceAnalyzer
+from facesearch.collection import MAX_FACES_PER_USER
+from facesearch.stages import FloatArray, PixelArray
+from facesearch.testing.fakes import FAKE_MODEL, fake_analyzer, paint
+from facesearch.testing.strategies import embeddings, user_ids
+
+RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
+
+
+def portrait(colour: tuple[int, int, int], size: int = 60) -> PixelArray:
+    return paint((100, 120), {(20, 20, 20 + size, 20 + size): colour})
+
+
+@pytest.fixture
+def staff(fake: FaceAnalyzer) -> fs.Collection:
+    """Two users with a face each, one user without, and one face that is nobody's."""
+    staff = fs.Collection("staff", analyzer=fake)
+    staff.enroll("ada", [portrait(RED)])
+    staff.enroll("bob", [portrait(BLUE)])
+    staff.create_user("eve")
+    staff.index_faces(portrait(GREEN))
+    return staff
+
+
+def contents(collection: fs.Collection) -> Any:
+    """All there is to see of a collection."""
+    users = collection.users()
+    vectors = [collection.user_embedding(user.user_id) for user in users]
+    return users, collection.faces(), [None if vector is None else vector.tobytes() for vector in vectors]
+
+
+def test_a_collection_tells_what_is_in_it(staff: fs.Collection) -> None:
+    assert len(staff) == 3
+    assert "ada" in staff
+    assert "mallory" not in staff
+    assert [(user.user_id, user.user_status.value) for user in staff.users()] == [
+        ("ada", "ACTIVE"),
+        ("bob", "ACTIVE"),
+        ("eve", "CREATED"),
+    ]
+    assert [face.user_id for face in staff.faces("ada")] == ["ada"]
+    assert len(staff.faces()) == 3
+    assert staff.user_embedding("eve") is None
+    assert repr(staff) == "<Collection 'staff': 3 users, 3 faces (1 nobody's), face model painted_faces 0.0>"
+    assert "<td>ada</td><td>1</td><td>ACTIVE</td>" in staff._repr_html_()
+
+
+def test_indexing_the_same_photo_again_adds_nothing(staff: fs.Collection) -> None:
+    before = contents(staff)
+    again = staff.index_faces(portrait(RED))
+
+    assert contents(staff) == before
+    assert again.face_records[0].face == staff.faces("ada")[0]
+
+
+def test_another_external_image_id_makes_another_face_of_the_same_image(staff: fs.Collection) -> None:
+    one = staff.index_faces(portrait(GREEN), external_image_id="a1").face_records[0].face
+    other = staff.index_faces(portrait(GREEN), external_image_id="a2").face_records[0].face
+
+    assert one.face_id != other.face_id
+    assert one.image_id == other.image_id
+    assert one.external_image_id == "a1"
+
+
+def test_ids_are_the_same_in_every_collection_of_one_model(fake: FaceAnalyzer) -> None:
+    ids = [
+        fs.Collection(name, analyzer=fake).index_faces(portrait(RED)).face_records[0].face.face_id
+        for name in ("a", "b")
+    ]
+    assert ids[0] == ids[1]
+
+
+def test_indexing_keeps_the_largest_and_says_why_not_the_rest(fake: FaceAnalyzer) -> None:
+    photo = paint((300, 300), {(10, 10, 60, 60): RED, (100, 100, 200, 200): BLUE, (220, 220, 290, 290): GREEN})
+    answer = fs.Collection("c", analyzer=fake).index_faces(photo, max_faces=2, attributes=["ALL"])
+
+    boxes = [record.face.bounding_box for record in answer.face_records]
+    areas = [box.area for box in boxes if box]
+    assert len(areas) == 2
+    assert areas == sorted(areas, reverse=True)
+    assert [face.reasons for face in answer.unindexed_faces] == [(fs.UnindexedFaceReason.EXCEEDS_MAX_FACES,)]
+    assert all(len(record.face_detail.landmarks or ()) == 30 for record in answer.face_records)
+    assert answer.face_model_version == "0.0"
+
+
+def test_indexing_a_photo_without_faces_is_an_answer(staff: fs.Collection) -> None:
+    assert staff.index_faces(np.zeros((100, 100, 3), np.uint8)) == fs.IndexFacesResponse(face_model_version="0.0")
+
+
+def test_the_filter_refuses_with_the_reason(fake: FaceAnalyzer) -> None:
+    dark = portrait(RED) // 40
+    refused = fs.Collection("c", analyzer=fake).index_faces(dark, quality_filter="HIGH").unindexed_faces
+
+    assert [reason.value for reason in refused[0].reasons] == ["LOW_BRIGHTNESS"]
+
+
+def test_associating_follows_awss_rules(staff: fs.Collection) -> None:
+    (green,) = (face.face_id for face in staff.faces() if face.user_id is None)
+    (red,) = (face.face_id for face in staff.faces("ada"))
+    (blue,) = (face.face_id for face in staff.faces("bob"))
+    red2 = staff.index_faces(portrait(RED, size=70)).face_records[0].face.face_id
+
+    answer = staff.associate_faces("ada", [red2, red, blue, green, UNKNOWN, red2])
+
+    assert [face.face_id for face in answer.associated_faces] == [red2]  # red was hers: in neither list
+    assert answer.user_status is fs.UserStatus.ACTIVE
+    wrong = {face.face_id: face for face in answer.unsuccessful_face_associations}
+    assert set(wrong) == {blue, green, UNKNOWN}
+    assert wrong[blue].reasons == (fs.UnsuccessfulFaceAssociationReason.ASSOCIATED_TO_A_DIFFERENT_USER,)
+    assert (wrong[blue].user_id, wrong[blue].confidence) == ("bob", None)
+    assert wrong[green].reasons == (fs.UnsuccessfulFaceAssociationReason.LOW_MATCH_CONFIDENCE,)
+    assert wrong[green].user_id is None
+    assert 0 <= (wrong[green].confidence or 0) < 75
+    assert wrong[UNKNOWN].reasons == (fs.UnsuccessfulFaceAssociationReason.FACE_NOT_FOUND,)
+
+
+def test_the_threshold_only_holds_for_users_that_have_faces(staff: fs.Collection) -> None:
+    (green,) = (face.face_id for face in staff.faces() if face.user_id is None)
+
+    assert staff.associate_faces("ada", [green], user_match_threshold=99).associated_faces == ()
+    assert len(staff.associate_faces("eve", [green], user_match_threshold=99).associated_faces) == 1
+
+
+def test_threshold_zero_accepts_anybody(staff: fs.Collection) -> None:
+    (green,) = (face.face_id for face in staff.faces() if face.user_id is None)
+
+    assert len(staff.associate_faces("ada", [green], user_match_threshold=0).associated_faces) == 1
+
+
+def test_disassociating_follows_awss_rules(staff: fs.Collection) -> None:
+    (green,) = (face.face_id for face in staff.faces() if face.user_id is None)
+    (red,) = (face.face_id for face in staff.faces("ada"))
+    (blue,) = (face.face_id for face in staff.faces("bob"))
+
+    answer = staff.disassociate_faces("ada", [red, green, blue, UNKNOWN])
+
+    assert [face.face_id for face in answer.disassociated_faces] == [red]  # green was nobody's: in neither list
+    wrong = {face.face_id: face for face in answer.unsuccessful_face_disassociations}
+    assert set(wrong) == {blue, UNKNOWN}
+    assert wrong[blue].user_id == "bob"
+    assert answer.user_status is fs.UserStatus.CREATED  # her last face went
+    assert staff.user_embedding("ada") is None
+    assert len(staff.faces()) == 3
+
+
+def test_deleting_faces_leaves_those_that_are_a_users(staff: fs.Collection) -> None:
+    (green,) = (face.face_id for face in staff.faces() if face.user_id is None)
+    (red,) = (face.face_id for face in staff.faces("ada"))
+
+    answer = staff.delete_faces([green, red, UNKNOWN])
+
+    assert answer.deleted_faces == (green,)
+    wrong = {face.face_id: face for face in answer.unsuccessful_face_deletions}
+    assert wrong[red].user_id == "ada"
+    assert wrong[red].reasons == (fs.UnsuccessfulFaceDeletionReason.ASSOCIATED_TO_AN_EXISTING_USER,)
+    assert wrong[UNKNOWN].reasons == (fs.UnsuccessfulFaceDeletionReason.FACE_NOT_FOUND,)
+
+
+def test_deleting_a_user_keeps_the_faces_unless_told(staff: fs.Collection) -> None:
+    staff.delete_user("ada")
+    assert "ada" not in staff
+    assert len(staff.faces()) == 3
+
+    staff.delete_user("bob", faces=True)
+    assert len(staff.faces()) == 2
+    assert all(face.user_id is None for face in staff.faces())
+
+
+def test_enrolling_reports_each_photo(staff: fs.Collection) -> None:
+    nobody = np.zeros((100, 100, 3), np.uint8)
+    report = staff.enroll("ada", [portrait(RED, size=70), nobody, portrait(GREEN, size=65), portrait(BLUE)])
+
+    assert report.user == fs.User(user_id="ada", user_status=fs.UserStatus.ACTIVE)
+    assert report.accepted == 1
+    assert [[reason.value for reason in photo.reasons] for photo in report.photos] == [
+        [],
+        ["NO_FACE"],
+        ["LOW_MATCH_CONFIDENCE"],
+        ["ASSOCIATED_TO_A_DIFFERENT_USER"],
+    ]
+    assert len(staff.faces("ada")) == 2
+    assert len(staff.faces()) == 4  # of a photo that was refused nothing is kept
+
+
+def test_of_a_new_user_without_any_accepted_photo_nothing_is_kept(staff: fs.Collection) -> None:
+    before = contents(staff)
+    report = staff.enroll("zoe", [np.zeros((100, 100, 3), np.uint8), portrait(BLUE)])
+
+    assert report.user is None
+    assert report.accepted == 0
+    assert contents(staff) == before
+
+
+def test_enrolling_takes_the_largest_face(fake: FaceAnalyzer) -> None:
+    staff = fs.Collection("c", analyzer=fake)
+    staff.enroll("ada", [paint((200, 200), {(5, 5, 50, 50): BLUE, (60, 60, 160, 160): RED})])
+
+    assert staff.search_embedding(fake.analyze(portrait(RED))[0].embedding)[0].user.user_id == "ada"
+    assert staff.search_embedding(fake.analyze(portrait(BLUE))[0].embedding) == ()
+
+
+@given(st.lists(embeddings(), min_size=1, max_size=6), embeddings(), st.randoms(use_true_random=False))
+def test_the_order_of_faces_changes_no_user(vectors: list[FloatArray], probe: FloatArray, random: Any) -> None:
+    one, other = fs.Collection("one"), fs.Collection("other")
+    one.add_embeddings(["ada"] * len(vectors), np.stack(vectors))
+    random.shuffle(vectors)
+    for vector in vectors:
+        other.add_embedding("ada", vector)
+
+    assert contents(one) == contents(other)
+    assert one.search_embedding(probe, user_match_threshold=0) == other.search_embedding(probe, user_match_threshold=0)
+
+
+@given(st.lists(embeddings(), min_size=1, max_size=5), embeddings())
+def test_adding_a_face_and_removing_it_again_restores_the_user(vectors: list[FloatArray], extra: FloatArray) -> None:
+    staff = fs.Collection("staff")
+    staff.add_embeddings(["ada"] * len(vectors), np.stack(vectors))
+    before = contents(staff)
+
+    face_id = staff.add_embedding("ada", extra)
+    staff.disassociate_faces("ada", [face_id])
+    staff.delete_faces([face_id])
+
+    assert contents(staff) == before
+
+
+@given(st.dictionaries(user_ids(max_size=3), embeddings(), min_size=1, max_size=12), embeddings(), st.data())
+def test_search_is_sorted_cut_by_the_threshold_and_a_prefix(
+    people: dict[str, FloatArray], probe: FloatArray, data: st.DataObject
+) -> None:
+    staff = fs.Collection("staff")
+    staff.add_embeddings(list(people), np.stack(list(people.values())))
+    everybody = staff.search_embedding(probe, user_match_threshold=0)
+    threshold, most = data.draw(st.floats(0, 100)), data.draw(st.integers(1, 500))
+
+    assert len(everybody) == len(people)
+    assert [match.similarity for match in everybody] == sorted((m.similarity for m in everybody), reverse=True)
+    cut = staff.search_embedding(probe, user_match_threshold=threshold)
+    assert cut == tuple(match for match in everybody if match.similarity >= threshold)
+    assert staff.search_embedding(probe, user_match_threshold=0, max_users=most) == everybody[:most]
+
+
+@given(st.dictionaries(user_ids(max_size=3), embeddings(), min_size=2, max_size=12), embeddings())
+def test_strangers_change_nobodys_score(people: dict[str, FloatArray], probe: FloatArray) -> None:
+    names = sorted(people)
+    few, many = fs.Collection("few"), fs.Collection("many")
+    few.add_embeddings(names[:1], np.stack([people[names[0]]]))
+    many.add_embeddings(names, np.stack([people[name] for name in names]))
+
+    (match,) = few.search_embedding(probe, user_match_threshold=0)
+    assert match in many.search_embedding(probe, user_match_threshold=0)
+
+
+def test_a_match_exactly_at_the_threshold_is_kept() -> None:
+    staff = fs.Collection("staff")
+    staff.add_embedding("ada", np.ones(128))
+    probe = np.ones(128) * 1.05
+    (match,) = staff.search_embedding(probe, user_match_threshold=0)
+
+    assert staff.search_embedding(probe, user_match_threshold=match.similarity) == (match,)
+    assert staff.search_embedding(probe, user_match_threshold=np.nextafter(match.similarity, 101)) == ()
+
+
+def test_equal_users_come_by_id() -> None:
+    staff = fs.Collection("staff")
+    staff.add_embeddings(["c", "a", "b"], np.ones((3, 128)))
+
+    assert [match.user.user_id for match in staff.search_embedding(np.ones(128))] == ["a", "b", "c"]
+
+
+def test_users_without_faces_are_never_found(staff: fs.Collection) -> None:
+    found = staff.search_embedding(np.ones(128), user_match_threshold=0)
+
+    assert {match.user.user_id for match in found} == {"ada", "bob"}
+
+
+def test_an_empty_collection_finds_nobody() -> None:
+    assert fs.Collection("empty").search_embedding(np.ones(128), user_match_threshold=0) == ()
+
+
+def test_the_same_vector_twice_is_two_faces() -> None:
+    staff = fs.Collection("staff")
+    ids = staff.add_embeddings(["ada", "ada"], np.ones((2, 128)))
+
+    assert len(set(ids)) == 2
+    assert staff.user_embedding("ada") == pytest.approx(np.ones(128))
+    assert staff.face_embedding(ids[0]) == pytest.approx(np.ones(128))
+
+
+NAN = np.full(128, np.nan)
+BAD: dict[str, tuple[Callable[[fs.Collection], Any], type[Exception], str]] = {
+    "no such user, delete": (lambda c: c.delete_user("mallory"), fs.UserNotFoundError, "user_id: no user 'mallory'"),
+    "no such user, faces": (lambda c: c.faces("mallory"), fs.UserNotFoundError, "no user 'mallory'"),
+    "no such user, vector": (lambda c: c.user_embedding("mallory"), fs.UserNotFoundError, "no user 'mallory'"),
+    "no such user, associate": (lambda c: c.associate_faces("m", [UNKNOWN]), fs.UserNotFoundError, "no user 'm'"),
+    "no such user, disassociate": (lambda c: c.disassociate_faces("m", [UNKNOWN]), fs.UserNotFoundError, "no user 'm'"),
+    "user exists": (lambda c: c.create_user("ada"), fs.UserAlreadyExistsError, "has a user 'ada' already"),
+    "bad user id": (lambda c: c.create_user("a b"), fs.InvalidParameterError, "user_id: expected 1 to 128 characters"),
+    "long user id": (lambda c: c.create_user("x" * 129), fs.InvalidParameterError, "user_id: expected 1 to 128"),
+    "bad user id, enroll": (lambda c: c.enroll("", [portrait(RED)]), fs.InvalidParameterError, "user_id: expected"),
+    "bad user id, embedding": (
+        lambda c: c.add_embedding("a/b", np.ones(128)),
+        fs.InvalidParameterError,
+        "user_ids: exp",
+    ),
+    "no such face": (lambda c: c.face_embedding(UNKNOWN), fs.FaceNotFoundError, "face_id: no face '0000"),
+    "bad face id": (lambda c: c.delete_faces(["x"]), fs.InvalidParameterError, "face_ids: expected 1 to 36 characters"),
+    "upper-case face id": (lambda c: c.delete_faces([UNKNOWN.replace("0", "A")]), fs.InvalidParameterError, "face_ids"),
+    "no face ids": (
+        lambda c: c.delete_faces([]),
+        fs.InvalidParameterError,
+        "face_ids: expected a sequence of 1 to 4096",
+    ),
+    "one string for face ids": (
+        lambda c: c.delete_faces(UNKNOWN),
+        fs.InvalidParameterError,
+        "face_ids: expected a seq",
+    ),
+    "101 face ids": (
+        lambda c: c.associate_faces("ada", [UNKNOWN] * 101),
+        fs.InvalidParameterError,
+        "face_ids: expected a sequence of 1 to 100",
+    ),
+    "association threshold": (
+        lambda c: c.associate_faces("ada", [UNKNOWN], user_match_threshold=101),
+        fs.InvalidParameterError,
+        r"user_match_threshold: expected a finite number in \[0, 100\], got 101",
+    ),
+    "bad external image id": (
+        lambda c: c.index_faces(portrait(RED), external_image_id="a b"),
+        fs.InvalidParameterError,
+        "external_image_id: expected 1 to 255 characters",
+    ),
+    "max_faces 0": (lambda c: c.index_faces(portrait(RED), max_faces=0), fs.InvalidParameterError, "max_faces: .*>= 1"),
+    "unknown filter": (
+        lambda c: c.index_faces(portrait(RED), quality_filter="BEST"),
+        fs.InvalidParameterError,
+        "quality_filter: expected one of",
+    ),
+    "unknown attribute": (
+        lambda c: c.index_faces(portrait(RED), attributes=["NOSE"]),
+        fs.InvalidParameterError,
+        "attributes: expected of DEFAULT, ALL, .*got 'NOSE'",
+    ),
+    "no photos": (
+        lambda c: c.enroll("zoe", []),
+        fs.InvalidParameterError,
+        "images: expected a sequence of one or more",
+    ),
+    "one path for photos": (lambda c: c.enroll("zoe", "a.jpg"), fs.InvalidParameterError, "images: expected"),
+    "a broken photo among good ones": (
+        lambda c: c.enroll("zoe", [portrait(RED), b"junk"]),
+        fs.InvalidImageFormatError,
+        "image: ",
+    ),
+    "not a picture": (lambda c: c.index_faces(b"junk"), fs.InvalidImageFormatError, "image: "),
+    "wrong length": (lambda c: c.add_embedding("ada", np.ones(127)), fs.InvalidEmbeddingError, r"shape \(127,\)"),
+    "not finite": (lambda c: c.add_embedding("ada", NAN), fs.InvalidEmbeddingError, "vector: expected finite"),
+    "all zeros": (lambda c: c.add_embedding("ada", np.zeros(128)), fs.InvalidEmbeddingError, "vector: .*got all zeros"),
+    "one bad row": (
+        lambda c: c.add_embeddings(["ada", "zoe"], np.stack([np.ones(128), NAN])),
+        fs.InvalidEmbeddingError,
+        r"matrix\[1\]: expected finite",
+    ),
+    "too few rows": (
+        lambda c: c.add_embeddings(["ada", "zoe"], np.ones((1, 128))),
+        fs.InvalidEmbeddingError,
+        r"matrix: expected shape \(2, 128\), one row a user id, got shape \(1, 128\)",
+    ),
+    "ragged rows": (
+        lambda c: c.add_embeddings(["ada", "zoe"], [[1.0], [1.0, 2.0]]),
+        fs.InvalidEmbeddingError,
+        r"matrix: expected shape \(2, 128\)",
+    ),
+    "another model's vectors": (
+        lambda c: c.add_embedding("ada", np.ones(128), face_model=FAKE_MODEL.__class__(**OTHER)),
+        fs.FaceModelMismatchError,
+        "face_model: collection 'staff' holds vectors of painted_faces 0.0 .*, got other 2.0",
+    ),
+    "another model's probe": (
+        lambda c: c.search_embedding(np.ones(128), face_model=FAKE_MODEL.__class__(**OTHER)),
+        fs.FaceModelMismatchError,
+        "got other 2.0",
+    ),
+    "quota": (
+        lambda c: c.add_embeddings(["zoe"] * (MAX_FACES_PER_USER + 1), np.ones((MAX_FACES_PER_USER + 1, 128))),
+        fs.QuotaExceededError,
+        "user 'zoe' would have 101 faces, at most 100",
+    ),
+    "search threshold 101": (
+        lambda c: c.search_embedding(np.ones(128), user_match_threshold=101),
+        fs.InvalidParameterError,
+        "user_match_threshold: expected",
+    ),
+    "max_users 0": (
+        lambda c: c.search_embedding(np.ones(128), max_users=0),
+        fs.InvalidParameterError,
+        "max_users: exp",
+    ),
+    "max_users 501": (
+        lambda c: c.search_embedding(np.ones(128), max_users=501),
+        fs.InvalidParameterError,
+        r"max_users: expected a whole number in \[1, 500\], got 501",
+    ),
+    "max_users 1.5": (
+        lambda c: c.search_embedding(np.ones(128), max_users=cast("int", 1.5)),
+        fs.InvalidParameterError,
+        "max_users",
+    ),
+    "zero probe": (lambda c: c.search_embedding(np.zeros(128)), fs.InvalidEmbeddingError, "probe: .*got all zeros"),
+}
+OTHER: dict[str, Any] = {"name": "other", "version": "2.0", "digest": "f" * 64, "dimension": 128}
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_named_and_changes_nothing(
+    staff: fs.Collection, call: Callable[[fs.Collection], Any], error: type[Exception], message: str
+) -> None:
+    before = contents(staff)
+
+    with pytest.raises(error, match=message) as caught:
+        call(staff)
+
+    assert isinstance(caught.value, fs.FacesearchError)
+    assert contents(staff) == before
+
+
+def test_a_full_user_takes_no_more_faces(fake: FaceAnalyzer) -> None:
+    staff = fs.Collection("staff", analyzer=fake)
+    vector = fake.analyze(portrait(RED))[0].embedding
+    staff.add_embeddings(["ada"] * 100, np.stack([vector] * 100))
+    loose = staff.index_faces(portrait(RED)).face_records[0].face.face_id
+    before = contents(staff)
+
+    for call in (
+        lambda: staff.associate_faces("ada", [loose]),
+        lambda: staff.add_embedding("ada", vector),
+        lambda: staff.enroll("ada", [portrait(RED)]),
+    ):
+        with pytest.raises(fs.QuotaExceededError, match="would have 101 faces"):
+            call()
+        assert contents(staff) == before
+
+
+@pytest.mark.parametrize("collection_id", ["", "a b", "a:b", "a/b", "x" * 256, None, 7])
+def test_collection_ids_have_awss_characters(collection_id: Any) -> None:
+    with pytest.raises(fs.InvalidParameterError, match="collection_id: expected 1 to 255 characters"):
+        fs.Collection(collection_id)
+
+
+def test_a_collection_refuses_an_analyzer_of_another_model() -> None:
+    with pytest.raises(fs.FaceModelMismatchError, match=r"got painted_faces 0\.0"):
+        fs.Collection("c", face_model=fs.FaceModel(**OTHER), analyzer=fake_analyzer())
+    with pytest.raises(fs.FaceModelMismatchError, match=r"holds vectors of other 2\.0"):
+        fs.Collection("c", face_model=fs.FaceModel(**OTHER)).index_faces(portrait(RED))
+
+
+class CollectionMachine(RuleBasedStateMachine):
+    """Any sequence of calls leaves a collection that is in step with a plain model of it."""
+
+    faces = Bundle("faces")
+    names = st.sampled_from("abc")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.collection = fs.Collection("machine")
+        self.owner: dict[str, str | None] = {}
+        self.users: set[str] = set()
+
+    @rule(target=faces, user=names, vector=embeddings(spread=0.1))
+    def add(self, user: str, vector: FloatArray) -> str:
+        face_id = self.collection.add_embedding(user, vector)
+        self.owner[face_id] = user
+        self.users.add(user)
+        return face_id
+
+    @rule(user=names)
+    def create(self, user: str) -> None:
+        try:
+            self.collection.create_user(user)
+            assert user not in self.users
+        except fs.UserAlreadyExistsError:
+            assert user in self.users
+        self.users.add(user)
+
+    @rule(user=names, with_faces=st.booleans())
+    def delete_user(self, user: str, with_faces: bool) -> None:
+        try:
+            self.collection.delete_user(user, faces=with_faces)
+            assert user in self.users
+        except fs.UserNotFoundError:
+            assert user not in self.users
+        self.users.discard(user)
+        mine = [face_id for face_id, owner in self.owner.items() if owner == user]
+        for face_id in mine:
+            if with_faces:
+                del self.owner[face_id]
+            else:
+                self.owner[face_id] = None
+
+    @rule(user=names, face_id=faces)
+    def disassociate(self, user: str, face_id: str) -> None:
+        if user in self.users:
+            gone = self.collection.disassociate_faces(user, [face_id]).disassociated_faces
+            assert bool(gone) == (self.owner.get(face_id) == user)
+            if gone:
+                self.owner[face_id] = None
+
+    @rule(user=names, face_id=faces)
+    def associate(self, user: str, face_id: str) -> None:
+        if user in self.users:
+            answer = self.collection.associate_faces(user, [face_id], user_match_threshold=0)
+            taken = face_id in self.owner and self.owner[face_id] is None
+            assert bool(answer.associated_faces) == taken
+            if taken:
+                self.owner[face_id] = user
+
+    @rule(face_id=faces)
+    def delete_face(self, face_id: str) -> None:
+        gone = self.collection.delete_faces([face_id]).deleted_faces
+        assert bool(gone) == (face_id in self.owner and self.owner[face_id] is None)
+        if gone:
+            del self.owner[face_id]
+
+    @invariant()
+    def in_step(self) -> None:
+        owners = set(self.owner.values()) - {None}
+        assert {user.user_id for user in self.collection.users()} == self.users
+        assert {face.face_id: face.user_id for face in self.collection.faces()} == self.owner
+        active = {user.user_id for user in self.collection.users() if user.user_status is fs.UserStatus.ACTIVE}
+        assert active == owners
+        found = self.collection.search_embedding(np.ones(128), user_match_threshold=0)
+        assert {match.user.user_id for match in found} == owners
+
+
+TestCollectionMachine = CollectionMachine.TestCase
