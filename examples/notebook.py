@@ -1,0 +1,167 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# ruff: noqa: B018  # a cell ends with the value that a notebook shows
+
+# %% [markdown]
+# # Who is in this photo?
+#
+# A tour of `facesearch` in a notebook: enrol people, search a photo, read the answer. Open this file as a notebook with
+# jupytext (`pip install facesearch[notebook,demo]`, then *Open With, Notebook* in JupyterLab, or
+# `jupytext --to ipynb notebook.py`), or run it as plain Python from top to bottom. All pictures come with installed packages.
+
+# %%
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import skimage.data
+from PIL import Image, ImageFilter, ImageOps
+
+import facesearch as fs
+
+astronaut = Image.fromarray(skimage.data.astronaut())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
+admiral = Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg").resize((384, 450))
+
+# %% [markdown]
+# ## Enrol
+#
+# A collection holds people. One that is made like this lives in memory, and nothing of a photo is kept in it but the faces'
+# vectors and where they were.
+#
+# A picture is a path, encoded bytes, an open file, a PIL image or an RGB array. `enroll` takes the largest face of each
+# photo and says what became of it. There is only one photo of each person here, so the enrolment photos are altered copies;
+# on photos of other days the similarities will be lower.
+
+# %%
+staff = fs.Collection("staff")
+report = staff.enroll("eileen_collins", [ImageOps.mirror(astronaut), astronaut.rotate(8), astronaut.resize((384, 384))])
+staff.enroll("grace_hopper", [ImageOps.mirror(admiral), admiral.rotate(-8)])
+print(f"{report.accepted} of {len(report.photos)} photos were accepted")
+staff
+
+# %% [markdown]
+# A photo that was not accepted is no error. It has reasons, one or more of `fs.EnrollmentReason`. Here is a photo without a
+# face; so no user is made.
+
+# %%
+nobody = staff.enroll("nobody", [skimage.data.coffee()[:200, :200]])  # type: ignore[no-untyped-call]  # scikit-image has no annotations
+print("not accepted:", [reason.value for reason in nobody.photos[0].reasons])
+nobody
+
+# %% [markdown]
+# ## Search
+#
+# The picture to search is a group: Eileen Collins, Grace Hopper, and a smaller, blurred copy of her.
+
+# %%
+group = Image.new("RGB", (680, 384), "dimgrey")
+group.paste(astronaut.resize((384, 384)), (0, 0))
+group.paste(admiral.resize((154, 180)), (410, 30))
+group.paste(admiral.resize((102, 120)).filter(ImageFilter.GaussianBlur(1)), (570, 230))
+
+response = fs.search_users_by_image(staff, group)
+for match in response.user_matches:
+    print(f"{match.user.user_id}: similarity {match.similarity:.2f}")
+response
+
+# %% [markdown]
+# A search takes one face, the largest, as Amazon Rekognition's does. Point at a frame to read what it is. Every other face that
+# was detected is listed with the reasons why it was not searched, so nothing gets lost. Detectors also see faces where
+# there are none; such a face has a low confidence.
+
+# %%
+for face in response.unsearched_faces:
+    print([reason.value for reason in face.reasons], f"confidence {face.face_details.confidence:.0f}")
+
+# %% [markdown]
+# With a quality filter a face that is too small, blurred, dark, turned or unsure is not searched, however large it is, and has
+# the bars that it missed as reasons. `NONE` is the default of a search, `AUTO` of an enrolment.
+
+# %%
+strict = fs.search_users_by_image(staff, group, quality_filter="HIGH")
+for face in strict.unsearched_faces:
+    print([reason.value for reason in face.reasons])
+strict
+
+# %% [markdown]
+# To have every face searched, ask for all of them: one response each, from one look at the photo.
+
+# %%
+for one in fs.search_all_faces(staff, group, quality_filter="MEDIUM"):
+    print([f"{match.user.user_id} {match.similarity:.1f}" for match in one.user_matches])
+
+# %% [markdown]
+# ## Thresholds are prefixes
+#
+# A similarity belongs to a face and a user, and no threshold changes it. A threshold cuts the list of matches, which is best
+# first: so the matches at a higher threshold are the beginning of those at a lower one, and at 0 you see everybody. Choosing
+# a threshold takes one search, not one for each candidate.
+
+# %%
+everybody = fs.search_users_by_image(staff, group, user_match_threshold=0).user_matches
+for threshold in (20, 80):
+    some = fs.search_users_by_image(staff, group, user_match_threshold=threshold).user_matches
+    assert some == everybody[: len(some)]
+    print(f"threshold {threshold:>2}: {[f'{match.user.user_id} {match.similarity:.1f}' for match in some]}")
+
+# %% [markdown]
+# Nobody similar enough is an answer, and a photo without a face is another; neither is an error.
+
+# %%
+empty = fs.search_users_by_image(staff, skimage.data.coffee()[:200, :200])  # type: ignore[no-untyped-call]  # scikit-image has no annotations
+print(f"searched face: {empty.searched_face}, matches: {empty.user_matches}")
+empty
+
+# %% [markdown]
+# ## Vectors
+#
+# A face is a vector of 128 numbers, and two photos of one person give near ones. `similarity` turns the distance of two vectors
+# into percent.
+
+# %%
+analyzer = staff.analyzer  # what found and embedded all these faces; fs.FaceAnalyzer() makes one without a collection
+collins = analyzer.analyze(astronaut)[0]  # largest first
+mirrored = analyzer.analyze(ImageOps.mirror(astronaut))[0]
+hopper = analyzer.analyze(admiral)[0]
+for name, other in {"her mirror image": mirrored, "Grace Hopper": hopper}.items():
+    distance = float(np.linalg.norm(collins.embedding - other.embedding))
+    print(f"Eileen Collins and {name}: distance {distance:.3f}, similarity {fs.similarity(distance):.2f}")
+Image.fromarray(collins.chip)  # what the network sees of her
+
+# %% [markdown]
+# A collection works on vectors alone too: no picture, no model loaded. Take them from a database you have, as long as the same
+# face model made them; `face_model` says which, and vectors of another are refused.
+
+# %%
+vectors = fs.Collection("vectors")
+vectors.add_embedding("eileen_collins", mirrored.embedding, face_model=mirrored.face_model)
+vectors.add_embedding("grace_hopper", hopper.embedding, face_model=hopper.face_model)
+rng = np.random.default_rng(0)
+vectors.add_embeddings([f"made_up_{number}" for number in range(1000)], rng.normal(scale=0.12, size=(1000, 128)))
+for match in vectors.search_embedding(collins.embedding, user_match_threshold=0, max_users=3):
+    print(f"{match.user.user_id}: similarity {match.similarity:.2f}")
+vectors
+
+# %% [markdown]
+# ## AWS's dict, there and back
+#
+# `to_aws` gives exactly what boto3's `search_users_by_image` returns, without its `ResponseMetadata`: what is absent has no key. `from_aws`
+# reads such a dict, from here or from Amazon, as typed values. The picture that the notebook shows is no part of the answer,
+# so a response that comes back draws its frames on an empty ground.
+
+# %%
+wire = json.dumps(fs.to_aws(response))
+back = fs.from_aws(json.loads(wire), fs.SearchUsersByImageResponse)
+assert back == response
+print(f"{len(wire)} characters of JSON: {wire[:120]}...")
+back
