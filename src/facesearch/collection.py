@@ -97,8 +97,7 @@ class Collection:
     --------
     >>> import numpy as np
     >>> staff = Collection("staff")
-    >>> staff.add_embedding("ada", np.full(128, 0.1))
-    'a42d07c8-6f5a-5b6f-a3c7-bde70ca1e7fc'
+    >>> face_id = staff.add_embedding("ada", np.full(128, 0.1))
     >>> [match.user.user_id for match in staff.search_embedding(np.full(128, 0.11))]
     ['ada']
     """
