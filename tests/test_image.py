@@ -25,6 +25,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFile, ImageOps
 
 from facesearch import image as module
+from facesearch._decoding import MAX_SCANS, MAX_SEGMENTS
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -36,8 +37,6 @@ from facesearch.errors import (
 from facesearch.image import (
     MAX_BYTES,
     MAX_FILE_BYTES,
-    MAX_SCANS,
-    MAX_SEGMENTS,
     ImageSource,
     Picture,
     read_image,

@@ -1,0 +1,86 @@
+"""From the detector's scores to rectangles, as dlib's ``loss_mmod_::to_label`` does: place them, keep the best."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch.errors import WeightsError
+from facesearch.layers import Convolution, Network, Overlap
+
+__all__ = ["suppress", "window_boxes"]
+
+
+def window_boxes(
+    network: Network, scores: npt.NDArray[np.floating[Any]], *, threshold: float = 0.0
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Give the rectangles whose score exceeds *threshold*, placed as ``loss_mmod_::to_label`` places them.
+
+    Parameters
+    ----------
+    network
+        The detector.
+    scores
+        (rows, columns): the scores of one picture.
+    threshold
+        In the score's own unit; dlib's is 0.
+
+    Returns
+    -------
+    boxes : ndarray
+        (N, 4) left, top, right, bottom in pixels of the network's input; may leave the picture. As in dlib
+        both ends are pixels inside: the width is right - left + 1, and between the edges of pixels the same
+        box is (left, top, right + 1, bottom + 1).
+    confidences : ndarray
+        (N,), row by row.
+
+    Raises
+    ------
+    WeightsError
+        The network is no detector.
+    """
+    if network.windows is None:
+        raise WeightsError("expected a detector")
+    cells = np.argwhere(scores > threshold)
+    centres = cells.astype(np.float64)  # (N, 2) row, column; back through each layer to y, x of the picture
+    for layer in reversed(network.layers):
+        if isinstance(layer, Convolution):
+            middle = np.array(layer.weights.shape[2:]) // 2  # map_output_to_input rounds down
+            centres = centres * layer.stride - layer.padding + middle
+    half = np.array([network.windows.width - 1, network.windows.height - 1]) / 2
+    boxes = np.hstack([centres[:, ::-1] - half, centres[:, ::-1] + half])
+    return boxes, scores[tuple(cells.T)].astype(np.float64)
+
+
+def suppress(
+    boxes: npt.NDArray[np.float64], confidences: npt.NDArray[np.float64], overlap: Overlap
+) -> npt.NDArray[np.intp]:
+    """Keep the best of boxes that overlap: dlib's greedy non-maximum suppression.
+
+    Parameters
+    ----------
+    boxes
+        (N, 4) left, top, right, bottom in pixels, both ends inside; compared in whole pixels, as dlib does.
+    confidences
+        (N,), higher is better; of equals, the earlier box wins.
+    overlap
+        When two boxes are one object.
+
+    Returns
+    -------
+    ndarray
+        Indices into *boxes* of those kept, best first.
+    """
+    whole = np.floor(boxes + 0.5)
+    areas = np.prod(whole[:, 2:] - whole[:, :2] + 1, axis=1)
+    kept: list[int] = []
+    for index in np.argsort(-confidences, kind="stable"):
+        others, box = whole[kept], whole[index]
+        inner = np.minimum(others[:, 2:], box[2:]) - np.maximum(others[:, :2], box[:2]) + 1
+        outer = np.maximum(others[:, 2:], box[2:]) - np.minimum(others[:, :2], box[:2]) + 1
+        shared = np.prod(np.maximum(inner, 0), axis=1)
+        same = shared > overlap.iou * np.prod(outer, axis=1)
+        same |= shared > overlap.covered * np.minimum(areas[kept], areas[index])
+        if not same.any():
+            kept.append(int(index))
+    return np.array(kept, dtype=np.intp)
