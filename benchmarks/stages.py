@@ -152,10 +152,11 @@ def run_stages(watch: Stopwatch, staff: fs.Collection, photo: bytes) -> fs.Searc
     height, width = pixels.shape[:2]
     with watch.stage("detect"):
         detections = analyzer.detector.detect(pixels)
-    with watch.stage("landmarks"):
-        points = [analyzer.landmarker.locate(pixels, detection) for detection in detections]
     with watch.stage("align"):
-        chips = [analyzer.aligner.chip(pixels, detection) for detection in detections]
+        aligned = [analyzer.aligner.align(pixels, detection) for detection in detections]
+    chips = [face.chip for face in aligned]
+    with watch.stage("landmarks"):
+        points = [analyzer.landmarker.locate(pixels, face) for face in aligned]
     with watch.stage("AWS landmarks, box"):
         boxes = [face_box(each, width, height) for each in points]
         for each in points:

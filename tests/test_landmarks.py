@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 import facesearch as fs
 from facesearch.landmarks import MIRROR, aws_landmarks, face_box, find_pupil
 from facesearch.stages import Detection, PointArray
-from facesearch.testing.fakes import FakeLandmarker
+from facesearch.testing.fakes import FakeAligner, FakeLandmarker
 
 GREY = np.full((400, 500, 3), 128, np.uint8)
-FACE = FakeLandmarker().locate(GREY, Detection(left=150, top=100, right=290, bottom=260, confidence=100))
+BOX = Detection(left=150, top=100, right=290, bottom=260, confidence=100)
+FACE = FakeLandmarker().locate(GREY, FakeAligner().align(GREY, BOX))
 
 
 def turned(points: PointArray, degrees: float) -> PointArray:

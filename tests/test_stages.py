@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.landmarks import MIRROR
-from facesearch.stages import CHIP_SIZE, PixelArray
+from facesearch.stages import CHIP_SIZE, AlignedFace, PixelArray
 from facesearch.testing.fakes import fake_analyzer, paint
 from samples import astronaut, hopper
 
@@ -78,9 +78,12 @@ def test_a_face_that_fills_the_picture_is_found(case: Case) -> None:
     assert iou((found.left, found.top, found.right, found.bottom), (0, 0, crop.shape[1], crop.shape[0])) > 0.4
 
 
+def aligned(case: Case, photo: PixelArray) -> AlignedFace:
+    return case.analyzer.aligner.align(photo, case.analyzer.detector.detect(photo)[0])
+
+
 def test_points_are_a_face_in_the_viewers_order(case: Case) -> None:
-    found = case.analyzer.detector.detect(case.photo)[0]
-    points = case.analyzer.landmarker.locate(case.photo, found)
+    points = case.analyzer.landmarker.locate(case.photo, aligned(case, case.photo))
 
     assert points.shape == (68, 2)
     assert points.dtype == np.float64
@@ -93,22 +96,32 @@ def test_points_are_a_face_in_the_viewers_order(case: Case) -> None:
 
 def test_a_mirrored_photo_has_mirrored_points(case: Case) -> None:
     mirrored = np.ascontiguousarray(case.photo[:, ::-1])
-    found = case.analyzer.detector.detect(case.photo)[0]
-    points = case.analyzer.landmarker.locate(case.photo, found)
-    best = case.analyzer.detector.detect(mirrored)[0]
-    other = case.analyzer.landmarker.locate(mirrored, best)
+    points = case.analyzer.landmarker.locate(case.photo, aligned(case, case.photo))
+    other = case.analyzer.landmarker.locate(mirrored, aligned(case, mirrored))
 
     other = (other * [-1, 1] + [case.photo.shape[1] - 1, 0])[MIRROR]
     assert np.abs(other - points).mean() < 0.05 * (case.face[2] - case.face[0])
 
 
 def test_a_chip_is_a_square_of_the_agreed_size(case: Case) -> None:
-    found = case.analyzer.detector.detect(case.photo)[0]
-    chip = case.analyzer.aligner.chip(case.photo, found)
+    chip = aligned(case, case.photo).chip
 
     assert chip.shape == (CHIP_SIZE, CHIP_SIZE, 3)
     assert chip.dtype == np.uint8
-    assert (chip == case.analyzer.aligner.chip(case.photo, found)).all()
+    assert (chip == aligned(case, case.photo).chip).all()
+
+
+def test_a_point_of_the_chip_is_found_in_the_picture(case: Case) -> None:
+    face = aligned(case, case.photo)
+    # A scaled copy has other pixels but the same chip, give or take, at places that are scaled likewise.
+    twice = case.photo.repeat(2, axis=0).repeat(2, axis=1)
+    other = aligned(case, twice)
+
+    places = np.array([(0.0, 0.0), (149, 0), (75, 75), (0, 149)])
+    assert np.abs(other.in_picture(places) / 2 - face.in_picture(places)).max() < 0.1 * (case.face[2] - case.face[0])
+    left, top = face.in_picture(np.array([(75.0, 75.0)]))[0]
+    assert case.face[0] < left < case.face[2]
+    assert case.face[1] < top < case.face[3]
 
 
 def test_a_chip_at_the_edge_of_the_picture_is_cut_all_the_same(case: Case) -> None:
@@ -119,7 +132,7 @@ def test_a_chip_at_the_edge_of_the_picture_is_cut_all_the_same(case: Case) -> No
         found, left=found.left - left, right=found.right - left, top=found.top - top, bottom=found.bottom - top
     )
 
-    assert case.analyzer.aligner.chip(crop, beyond).shape == (CHIP_SIZE, CHIP_SIZE, 3)
+    assert case.analyzer.aligner.align(crop, beyond).chip.shape == (CHIP_SIZE, CHIP_SIZE, 3)
 
 
 def chips_of(case: Case) -> PixelArray:

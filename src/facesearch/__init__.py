@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facesearch.analysis import AnalyzedFace as AnalyzedFace
     from facesearch.analysis import Attribute as Attribute
+    from facesearch.analysis import Engine as Engine
     from facesearch.analysis import FaceAnalyzer as FaceAnalyzer
     from facesearch.analysis import LocatedFace as LocatedFace
     from facesearch.analysis import detect_faces as detect_faces
@@ -115,6 +116,7 @@ __all__ = [
     "DisassociatedFace",
     "Emotion",
     "EmotionType",
+    "Engine",
     "Enrollment",
     "EnrollmentReason",
     "EnrollmentReport",
@@ -191,6 +193,7 @@ _HOME = {
     "analysis": (
         "AnalyzedFace",
         "Attribute",
+        "Engine",
         "FaceAnalyzer",
         "LocatedFace",
         "detect_faces",

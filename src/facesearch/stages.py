@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, plain_float
+from facesearch._fields import between, plain_float, plain_int
 from facesearch.records import FaceModel
 
 __all__ = [
     "CHIP_PADDING",
     "CHIP_SIZE",
+    "FACE_IN_CHIP",
+    "AlignedFace",
     "Aligner",
     "Detection",
     "Detector",
@@ -45,6 +47,9 @@ class Detection:
         Pixels of the picture given; dlib's box, a square from brows to chin. May leave the picture.
     confidence
         Percent, 0-100.
+    quarter_turns
+        0-3: how many quarters of a full turn, counterclockwise as in ``np.rot90``, make the face stand upright within
+        45 degrees. The box is that of the picture as it was given.
     """
 
     left: float = field(converter=plain_float, validator=between())
@@ -52,6 +57,12 @@ class Detection:
     right: float = field(converter=plain_float, validator=between())
     bottom: float = field(converter=plain_float, validator=between())
     confidence: float = field(converter=plain_float, validator=between(0, 100))
+    quarter_turns: int = field(default=0, converter=plain_int, validator=between(0, 3))
+
+
+# Where dlib's frontal detector, with whose boxes its shape predictors were trained, sees the face in a chip: the median
+# over `landmarks106/`.
+FACE_IN_CHIP = Detection(left=10.5, top=7.9, right=136.8, bottom=134.3, confidence=100)
 
 
 class Detector(Protocol):
@@ -73,31 +84,32 @@ class Detector(Protocol):
         ...
 
 
-class Landmarker(Protocol):
-    """Finds the parts of a detected face."""
+@attrs.frozen(kw_only=True, eq=False)
+class AlignedFace:
+    """A face cut out upright, always of the same size and place.
 
-    def locate(self, pixels: PixelArray, detection: Detection) -> PointArray:
-        """Find 68 points.
+    Attributes
+    ----------
+    chip
+        (150, 150, 3) uint8 RGB; `CHIP_PADDING` of the face's size lies around it.
+    to_picture
+        (2, 3) float64: xy of a point of the chip, with a 1 appended, times this is xy in the picture. A similarity: it
+        turns, scales and shifts.
+    """
 
-        Parameters
-        ----------
-        pixels
-            (H, W, 3) uint8 RGB, upright.
-        detection
-            A face in it.
+    chip: PixelArray = field(repr=False)
+    to_picture: PointArray
 
-        Returns
-        -------
-        ndarray of shape (68, 2)
-            float64 xy pixels; may leave the picture.
-        """
-        ...
+    def in_picture(self, points: PointArray) -> PointArray:
+        """Give (N, 2) xy pixels of the chip as xy pixels of the picture."""
+        result: PointArray = points @ self.to_picture[:, :2].T + self.to_picture[:, 2]
+        return result
 
 
 class Aligner(Protocol):
     """Cuts a detected face out upright, always of the same size and place."""
 
-    def chip(self, pixels: PixelArray, detection: Detection) -> PixelArray:
+    def align(self, pixels: PixelArray, detection: Detection) -> AlignedFace:
         """Cut out one face.
 
         Parameters
@@ -106,11 +118,27 @@ class Aligner(Protocol):
             (H, W, 3) uint8 RGB, upright.
         detection
             A face in it.
+        """
+        ...
+
+
+class Landmarker(Protocol):
+    """Finds the parts of an aligned face."""
+
+    def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:
+        """Find 68 points.
+
+        Parameters
+        ----------
+        pixels
+            (H, W, 3) uint8 RGB, upright.
+        face
+            A face in it.
 
         Returns
         -------
-        ndarray of shape (150, 150, 3)
-            uint8 RGB; `CHIP_PADDING` of the face's size lies around it.
+        ndarray of shape (68, 2)
+            float64 xy pixels of the picture; may leave it.
         """
         ...
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from facesearch.analysis import FaceAnalyzer
 from facesearch.records import FaceModel
-from facesearch.stages import CHIP_PADDING, CHIP_SIZE, Detection, FloatArray, PixelArray, PointArray
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection, FloatArray, PixelArray, PointArray
 
 __all__ = [
     "FAKE_MODEL",
@@ -80,27 +80,29 @@ class FakeDetector:
         )
 
 
-class FakeLandmarker:
-    """Puts an upright face of average build into the box."""
-
-    def locate(self, pixels: PixelArray, detection: Detection) -> PointArray:  # noqa: ARG002  # the stage's signature
-        """Give 68 points; see `facesearch.stages.Landmarker.locate`."""
-        size = np.array([detection.right - detection.left, detection.bottom - detection.top])
-        points: PointArray = np.array([detection.left, detection.top]) + _AVERAGE_FACE * size
-        return points
-
-
 class FakeAligner:
     """Cuts the box out and scales it."""
 
-    def chip(self, pixels: PixelArray, detection: Detection) -> PixelArray:
-        """Cut out one face; see `facesearch.stages.Aligner.chip`."""
-        # The face's own CHIP_SIZE / (1 + 2 * padding) pixels lie in the middle of the chip.
-        steps = (np.arange(CHIP_SIZE) + 0.5) / CHIP_SIZE * (1 + 2 * CHIP_PADDING) - CHIP_PADDING
-        x = np.floor(detection.left + steps * (detection.right - detection.left)).astype(int)
-        y = np.floor(detection.top + steps * (detection.bottom - detection.top)).astype(int)
-        chip: PixelArray = pixels[np.clip(y, 0, len(pixels) - 1)][:, np.clip(x, 0, pixels.shape[1] - 1)]
-        return chip
+    def align(self, pixels: PixelArray, detection: Detection) -> AlignedFace:
+        """Cut out one face; see `facesearch.stages.Aligner.align`."""
+        # The face itself lies in the middle of the chip, with the padding on each side.
+        face = CHIP_SIZE / (1 + 2 * CHIP_PADDING)
+        scale = np.array([detection.right - detection.left, detection.bottom - detection.top]) / face
+        corner = np.array([detection.left, detection.top]) - (CHIP_SIZE - face) / 2 * scale
+        x, y = np.floor(corner[:, np.newaxis] + scale[:, np.newaxis] * np.arange(CHIP_SIZE)).astype(int)
+        return AlignedFace(
+            chip=pixels[np.clip(y, 0, len(pixels) - 1)][:, np.clip(x, 0, pixels.shape[1] - 1)],
+            to_picture=np.column_stack([np.diag(scale), corner]),
+        )
+
+
+class FakeLandmarker:
+    """Puts an upright face of average build into the middle of the chip."""
+
+    def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:  # noqa: ARG002  # the stage's signature
+        """Give 68 points; see `facesearch.stages.Landmarker.locate`."""
+        size = CHIP_SIZE / (1 + 2 * CHIP_PADDING)
+        return face.in_picture((CHIP_SIZE - size) / 2 + _AVERAGE_FACE * size)
 
 
 class FakeEmbedder:

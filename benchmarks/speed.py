@@ -1,0 +1,166 @@
+"""Ours against dlib's own engine and against face_recognition's usual path, in one run, as ratios.
+
+Protocol
+--------
+All in one process on one machine, one after the other; each figure is the least of REPEATS runs after one to warm up, which
+is what the code takes when nothing else runs. "dlib" is its own engine, called with the weights that we use.
+
+- One embedding, and sixteen in one call, of the aligned chip of scikit-image's astronaut.
+- MMOD on the astronaut, 512x512: dlib's detector without upsampling; our whole detection stage, which samples the photo up
+  to find smaller faces than dlib's does; and our network on the very pyramid of levels that our stage uses at dlib's
+  sampling. The last two say different things: what a user gets, and what the engine is worth.
+- One search end to end at 640x480 among 10,000 users: `search_users_by_image` from JPEG bytes to response, against
+  face_recognition's path: decode, frontal HOG with one upsampling, five landmarks, embedding of the largest face, and the
+  distances to 10,000 vectors, done here with the calls that package makes.
+- `analyze_many` over photos of `lfw_grey` (with a border, since faces fill the frame), against one `analyze` after another.
+- Memory: the process's resident size after 10, 100 and 1,000 searches.
+"""
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dlib
+import numpy as np
+from _machine import data_folder, print_machine
+from PIL import Image
+from skimage.data import astronaut
+
+import facesearch as fs
+from facesearch.analysis import default_analyzer
+from facesearch.embedding import DlibEmbedder
+from facesearch.image import read_image
+from facesearch.stages import FloatArray, PixelArray
+from facesearch.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
+
+REPEATS = 9
+USERS = 10_000
+PHOTOS = 200
+
+
+def least_ms(call: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Give the least time of *repeats* calls, in milliseconds, after one to warm up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return min(times)
+
+
+def row(name: str, ours: float, theirs: float) -> None:
+    """Print one comparison."""
+    print(f"{name:<44}{ours:10.2f}{theirs:12.2f}{theirs / ours:8.1f}x")
+
+
+def face_recognition_path(jpeg: bytes, gallery: FloatArray) -> Callable[[], object]:
+    """Give what face_recognition does for load_image_file, face_locations(1), face_encodings and face_distance."""
+    detector = dlib.get_frontal_face_detector()
+    predictor = dlib.shape_predictor(str(weights_path(LANDMARKS_5)))
+    network = dlib.face_recognition_model_v1(str(weights_path(RESNET)))
+
+    def search() -> object:
+        pixels = np.array(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+        box = max(detector(pixels, 1), key=lambda box: box.area())
+        probe = np.array(network.compute_face_descriptor(pixels, predictor(pixels, box), 1))
+        return np.argsort(np.linalg.norm(gallery - probe, axis=1))
+
+    return search
+
+
+def crowd(photo: PixelArray) -> tuple[fs.Collection, FloatArray]:
+    """Make a collection of random users with the person in the photo as one more."""
+    vectors = np.random.default_rng(0).normal(size=(USERS, 128)).astype(np.float32)
+    vectors *= 1.4 / np.linalg.norm(vectors, axis=1, keepdims=True)
+    collection = fs.Collection("crowd")
+    collection.add_embeddings([f"user{row}" for row in range(USERS)], vectors)
+    collection.enroll("astronaut", [photo])
+    return collection, vectors
+
+
+def resident_mb() -> float:
+    """Give the memory held by this process, in MiB; Linux only."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+
+
+def padded(path: Path) -> PixelArray:
+    """Read a photo whose face fills it, with a border of a quarter of its side."""
+    pixels = read_image(path).pixels
+    border = pixels.shape[0] // 4
+    return np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
+
+
+def main() -> None:
+    """Measure and print."""
+    print_machine()
+    photo = astronaut()  # type: ignore[no-untyped-call]  # scikit-image has none
+    analyzer = default_analyzer()
+    (face, *_) = analyzer.locate(photo)
+    sixteen = np.stack([face.chip] * 16)
+    reference = DlibEmbedder()
+    print(f"{'least of ' + str(REPEATS) + ' runs':<44}{'ours, ms':>10}{'theirs, ms':>12}{'ratio':>9}")
+    row(
+        "one embedding, dlib",
+        least_ms(lambda: analyzer.embedder.embed(sixteen[:1])),
+        least_ms(lambda: reference.embed(sixteen[:1])),
+    )
+    row(
+        "sixteen embeddings, dlib",
+        least_ms(lambda: analyzer.embedder.embed(sixteen)),
+        least_ms(lambda: reference.embed(sixteen), 3),
+    )
+    mmod = dlib.cnn_face_detection_model_v1(str(weights_path(FACE_DETECTOR)))
+    row(
+        "detection stage 512x512, dlib MMOD",
+        least_ms(lambda: analyzer.detector.detect(photo)),
+        least_ms(lambda: mmod(photo, 0), 3),
+    )
+    hog = dlib.get_frontal_face_detector()
+    row(
+        "detection stage 512x512, dlib HOG upsampled",
+        least_ms(lambda: analyzer.detector.detect(photo)),
+        least_ms(lambda: hog(photo, 1)),
+    )
+    buffer = io.BytesIO()
+    Image.fromarray(photo).crop((0, 0, 512, 384)).resize((640, 480)).save(buffer, "JPEG", quality=90)
+    jpeg = buffer.getvalue()
+    collection, vectors = crowd(photo)
+    if fs.search_users_by_image(collection, jpeg).user_matches[0].user.user_id != "astronaut":
+        raise SystemExit("the astronaut was not found: no figure below would mean anything")
+    row(
+        "one search 640x480, face_recognition's path",
+        least_ms(lambda: fs.search_users_by_image(collection, jpeg)),
+        least_ms(face_recognition_path(jpeg, vectors)),
+    )
+    print("\nmemory after searches, MiB:", end=" ")
+    for count in (10, 90, 900):
+        for _ in range(count):
+            fs.search_users_by_image(collection, jpeg)
+        print(f"{resident_mb():.0f}", end=" ")
+    print("(10, 100, 1,000)\n")
+
+    photos = [padded(path) for path in sorted(data_folder("lfw_grey").rglob("*.jpg"))[:PHOTOS]]
+    start = time.perf_counter()
+    one_by_one = [analyzer.analyze(pixels) for pixels in photos]
+    single = time.perf_counter() - start
+    for workers in (1, analyzer.threads):
+        start = time.perf_counter()
+        many = list(analyzer.analyze_many(photos, workers=workers))
+        taken = time.perf_counter() - start
+        same = all(
+            [face.detail for face in one] == [face.detail for face in other]
+            for one, other in zip(one_by_one, many, strict=True)
+        )
+        print(
+            f"analyze_many, {workers} workers: {PHOTOS / taken:.1f} photos a second, {sum(map(len, many))} faces; "
+            f"one after another {PHOTOS / single:.1f}; the same answers: {same}"
+        )
+
+
+if __name__ == "__main__":
+    main()
