@@ -1,6 +1,7 @@
 """What every stage must do, the fakes as well as the real ones: one suite for both."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import attrs
 import numpy as np
@@ -9,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.dlib_detection import HogDetector
 from facesearch.landmarks import MIRROR
 from facesearch.stages import CHIP_SIZE, AlignedFace, PixelArray
 from facesearch.testing.fakes import fake_analyzer, paint
 from samples import astronaut, hopper
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Case:
     """An analyzer, a photo with one face for it, and where that face is: left, top, right, bottom in pixels."""
 
@@ -38,7 +40,20 @@ def photographed() -> Case:
     return Case(default_analyzer(), astronaut(), (173, 60, 280, 185), hopper())
 
 
-@pytest.fixture(scope="module", params=[painted, photographed], ids=["fake", "real"])
+def reference() -> Case:
+    """dlib's own engine, on a smaller photo because it is slow."""
+    crop = np.ascontiguousarray(astronaut()[20:240, 110:340])
+    return Case(FaceAnalyzer(engine="dlib"), crop, (63, 40, 170, 165), np.ascontiguousarray(hopper()[::2, ::2]))
+
+
+def frontal() -> Case:
+    return Case(FaceAnalyzer(detector=HogDetector()), astronaut(), (173, 60, 280, 185), hopper())
+
+
+CASES = {"fake": painted, "onnx": photographed, "dlib": reference, "hog": frontal}
+
+
+@pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     built: Case = request.param()
     return built
@@ -135,6 +150,7 @@ def test_a_chip_at_the_edge_of_the_picture_is_cut_all_the_same(case: Case) -> No
     assert case.analyzer.aligner.align(crop, beyond).chip.shape == (CHIP_SIZE, CHIP_SIZE, 3)
 
 
+@cache
 def chips_of(case: Case) -> PixelArray:
     return np.stack([face.chip for photo in (case.photo, case.stranger) for face in case.analyzer.locate(photo)[:1]])
 

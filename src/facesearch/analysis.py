@@ -12,7 +12,8 @@ import numpy as np
 
 from facesearch._fields import check_int
 from facesearch.alignment import DlibAligner
-from facesearch.detection import HogDetector
+from facesearch.detection import MmodDetector
+from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
@@ -143,7 +144,8 @@ class FaceAnalyzer:
     threads
         Cores that one search may use, >= 1; by default all. dlib uses one in any case.
     detector, aligner, landmarker, embedder
-        See `facesearch.stages`. Each may be replaced by your own.
+        See `facesearch.stages`. Each may be replaced by your own, or by one that is not the default, such as
+        `facesearch.dlib_detection.HogDetector`.
 
     Examples
     --------
@@ -274,7 +276,7 @@ class FaceAnalyzer:
                     future.cancel()
 
     def _default_detector(self) -> Detector:
-        return HogDetector()
+        return DlibMmodDetector() if self.engine is Engine.DLIB else MmodDetector(threads=self.threads)
 
     def _default_embedder(self) -> Embedder:
         return DlibEmbedder() if self.engine is Engine.DLIB else OnnxEmbedder(threads=self.threads)

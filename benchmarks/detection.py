@@ -1,0 +1,369 @@
+"""Which faces are found, which are not, and what that costs: ours next to dlib's HOG and dlib's own MMOD.
+
+Protocol
+--------
+`mmod` is `MmodDetector`, `hog` is `HogDetector` (one upsampling), `dlib` is ``dlib.cnn_face_detection_model_v1`` as its
+examples call it, without upsampling; it is slow, so it sees the labelled photos only.
+
+- Labelled groups: a label is found by a box whose intersection over union with it is at least MATCH, each box used once,
+  the surest first. Labels come from dlib's own tool and have only few sizes, a quarter apart, so 0.4 is as strict as they
+  bear. What matches no label is a false alarm.
+- Single faces: found when the centre of the labelled points (landmarks106) or of the picture (people, lfw_grey) lies in a
+  box; photos/ have no boxes, there any face counts. lfw_grey is padded by a quarter of its side, as its README says.
+- No face: scikit-image's pictures without one, dogs.jpg, and noise. Each box is a false alarm, but for one in dogs.jpg: on
+  the book at the left is a face, lying on its side.
+- Small faces: 48 faces of people/, reduced and put in a picture of 1920x1080. Their size is that of HOG's box, which on
+  these photos has a median of 109 px of 250; the width of the face itself, and of AWS's box, is 0.8 of it.
+- Roll: photos of people/ and landmarks106 turned about the middle of the picture, corners filled with the edge's mean;
+  found as above, and right when `quarter_turns` leaves at most 45 degrees (and a tolerance of 10).
+- Time: processor time of one thread, the least of REPEATS runs; with it the wall time of two threads.
+- Memory: the most a fresh process holds after one picture (Linux only).
+"""
+
+import json
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+from _machine import data_folder, print_machine
+from PIL import Image
+
+from facesearch.detection import MmodDetector
+from facesearch.dlib_detection import HogDetector
+from facesearch.stages import Detection, Detector, PixelArray
+from facesearch.weights import FACE_DETECTOR, weights_path
+
+MATCH = 0.4
+REPEATS = 5
+FACE_OF_PEOPLE = 109  # pixels: see above
+Box = tuple[float, float, float, float]
+
+_MEMORY = """
+import sys, numpy as np
+from facesearch.detection import MmodDetector
+height, width = map(int, sys.argv[1:])
+MmodDetector(threads=1).detect(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+lines = open("/proc/self/status").readlines()
+print(next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")))
+"""
+
+
+class DlibMmod:
+    """dlib's own engine, as its examples use it."""
+
+    def __init__(self) -> None:
+        import dlib
+
+        self._model = dlib.cnn_face_detection_model_v1(str(weights_path(FACE_DETECTOR)))
+
+    def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
+        """Find faces of 80 px and more."""
+        return tuple(
+            Detection(
+                left=found.rect.left(),
+                top=found.rect.top(),
+                right=found.rect.right() + 1,
+                bottom=found.rect.bottom() + 1,
+                confidence=100 / (1 + np.exp(-5 * found.confidence)),
+            )
+            for found in self._model(pixels, 0)
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    print_machine()
+    groups = data_folder("groups")
+    one = MmodDetector(threads=1)
+    detectors: dict[str, Detector] = {"mmod": one, "hog": HogDetector()}
+    one.detect(loaded(groups / "dogs.jpg"))  # builds the session
+    print_groups({**detectors, "dlib": DlibMmod()}, groups)
+    print_singles(detectors)
+    print_empty(detectors, groups)
+    print_small(detectors)
+    print_roll(detectors)
+    print_times(detectors, groups)
+    print_memory()
+
+
+def print_groups(detectors: dict[str, Detector], folder: Path) -> None:
+    """Print recall and false alarms on the labelled groups."""
+    labelled = dict(labels(folder))
+    count = sum(map(len, labelled.values()))
+    print(f"labelled groups: {len(labelled)} photos, {count} faces")
+    for name, detector in detectors.items():
+        start = time.process_time()
+        found = {file: detector.detect(loaded(folder / file)) for file in labelled}
+        spent = 1000 * (time.process_time() - start) / len(labelled)
+        hits = [matched(found[file], boxes) for file, boxes in labelled.items()]
+        alarms = sorted(
+            face.confidence for file, used in zip(found, hits, strict=True) for face in set(found[file]) - used
+        )
+        misses = count - sum(map(len, hits))
+        print(
+            f"  {name:<6}found {count - misses}, false alarms {len(alarms)} {rounded(alarms)}, {spent:.0f} ms a photo"
+        )
+    print()
+
+
+def labels(folder: Path) -> Iterator[tuple[str, list[Box]]]:
+    """Read dlib's labels."""
+    for file in ("dlib_training.xml", "dlib_testing.xml"):
+        for image in ET.parse(folder / file).getroot().iter("image"):  # noqa: S314  # our own data folder
+            boxes = [
+                [float(box.get(key, "")) for key in ("left", "top", "width", "height")] for box in image.iter("box")
+            ]
+            yield image.get("file", ""), [(left, top, left + w, top + h) for left, top, w, h in boxes]
+
+
+def matched(found: Iterable[Detection], boxes: Iterable[Box]) -> set[Detection]:
+    """Give the detections that match a label."""
+    left, used = list(boxes), set()
+    for face in found:
+        best = max(left, key=lambda box: overlap(face, box), default=None)
+        if best is not None and overlap(face, best) >= MATCH:
+            left.remove(best)
+            used.add(face)
+    return used
+
+
+def overlap(face: Detection, box: Box) -> float:
+    """Intersection over union."""
+    width = min(face.right, box[2]) - max(face.left, box[0])
+    height = min(face.bottom, box[3]) - max(face.top, box[1])
+    shared = max(width, 0) * max(height, 0)
+    both = (face.right - face.left) * (face.bottom - face.top) + (box[2] - box[0]) * (box[3] - box[1])
+    return shared / (both - shared)
+
+
+def print_singles(detectors: dict[str, Detector]) -> None:
+    """Print how many photos of one person show a face."""
+    print("single faces: found, other boxes a photo (bystanders or false alarms), ms a photo")
+    for title, photos in singles().items():
+        for name, detector in detectors.items():
+            hits, others, start = 0, 0, time.process_time()
+            for pixels, spot in photos:
+                found = detector.detect(pixels)
+                hit = any(holds(face, spot) for face in found)
+                hits, others = hits + hit, others + len(found) - hit
+            spent = 1000 * (time.process_time() - start) / len(photos)
+            print(f"  {title:<16}{name:<6}{hits} of {len(photos)}, others {others / len(photos):.2f}, {spent:.0f} ms")
+    print()
+
+
+Spot = tuple[float, float] | None  # where the face is: x, y
+
+
+def singles() -> dict[str, list[tuple[PixelArray, Spot]]]:
+    """Give the sets of photos."""
+    turned = data_folder("landmarks106")
+    points = json.loads((turned / "labels.json").read_text(encoding="utf-8"))
+    grey = sorted(data_folder("lfw_grey").glob("*/*.*"))
+    return {
+        "landmarks106": [
+            (loaded(path, 640), spot_of(points[path.name], path, 640)) for path in some(turned, "images/*", 3)
+        ],
+        "people": [middle(loaded(path)) for path in some(data_folder("people"), "*/*.jpg", 1)],
+        "lfw_grey": [middle(np.pad(loaded(path), ((44, 44), (44, 44), (0, 0)), mode="edge")) for path in grey[::20]],
+        "photos": [(loaded(path), None) for path in some(data_folder("photos"), "*.jpg", 1)],
+    }
+
+
+def some(folder: Path, pattern: str, step: int) -> list[Path]:
+    """Give every *step*-th file."""
+    return sorted(folder.glob(pattern))[::step]
+
+
+def spot_of(label: dict[str, list[list[float]]], path: Path, longest: int) -> Spot:
+    """Give the middle of the labelled points in the picture as `loaded` gives it."""
+    with Image.open(path) as image:
+        scale = min(1, longest / max(image.size))
+    x, y = (np.array(label["points"])[:, :2] * scale).mean(axis=0).tolist()
+    return x, y
+
+
+def middle(pixels: PixelArray) -> tuple[PixelArray, Spot]:
+    """Give a picture whose face is in its middle."""
+    return pixels, (pixels.shape[1] / 2, pixels.shape[0] / 2)
+
+
+def holds(face: Detection, spot: Spot) -> bool:
+    """Tell whether the face is the one at *spot*."""
+    return spot is None or (face.left < spot[0] < face.right and face.top < spot[1] < face.bottom)
+
+
+def print_empty(detectors: dict[str, Detector], groups: Path) -> None:
+    """Print what is found where there is nothing."""
+    names = (
+        "chelsea",
+        "coffee",
+        "rocket",
+        "coins",
+        "brick",
+        "grass",
+        "gravel",
+        "hubble_deep_field",
+        "immunohistochemistry",
+        "moon",
+        "page",
+        "clock",
+        "text",
+        "colorwheel",
+        "retina",
+        "motorcycle_left",
+    )
+    pictures = {"dogs": loaded(groups / "dogs.jpg")}
+    for name in names:
+        path = Path(skimage.data.__file__).parent
+        for file in path.glob(f"{name}.*"):
+            if file.suffix in {".png", ".jpg", ".gif", ".tiff"}:
+                pictures[name] = loaded(file)
+    rng = np.random.default_rng(0)
+    pictures |= {f"noise {step}": noise(rng, step) for step in (1, 4, 16)}
+    print(f"no face: {len(pictures)} pictures: {', '.join(pictures)}")
+    for name, detector in detectors.items():
+        found = {title: detector.detect(pixels) for title, pixels in pictures.items()}
+        alarms = {title: rounded(face.confidence for face in faces) for title, faces in found.items() if faces}
+        print(f"  {name:<6}false alarms {alarms}")
+    print()
+
+
+def noise(rng: np.random.Generator, step: int) -> PixelArray:
+    """Give 512x512 pixels in squares of *step*."""
+    squares = rng.integers(0, 256, (512 // step, 512 // step, 3), dtype=np.uint8)
+    return squares.repeat(step, axis=0).repeat(step, axis=1)
+
+
+def print_small(detectors: dict[str, Detector]) -> None:
+    """Print how small a face may be in 1920x1080."""
+    with Image.open(Path(skimage.data.__file__).parent / "coffee.png") as image:
+        back = np.asarray(image.convert("RGB").resize((1920, 1080), Image.Resampling.BICUBIC))
+    photos = [Image.fromarray(loaded(path)) for path in some(data_folder("people"), "*/*.jpg", 2)[:48]]
+    print("faces of a size, in pixels, found in 1920x1080: of 48")
+    for size in (24, 28, 32, 36, 40, 48, 64):
+        scene, spots = back.copy(), []
+        side = round(250 * size / FACE_OF_PEOPLE)
+        for number, photo in enumerate(photos):
+            x, y = 15 + number % 12 * 156 + number % 7, 15 + number // 12 * 260 + number % 5
+            part = np.asarray(photo.resize((side, side), Image.Resampling.LANCZOS))[: 1080 - y, : 1920 - x]
+            scene[y : y + part.shape[0], x : x + part.shape[1]] = part
+            spots.append((x + side / 2, y + side / 2))
+        row = []
+        for name, detector in detectors.items():
+            found = detector.detect(scene)
+            row.append(f"{name} {sum(any(holds(face, spot) for face in found) for spot in spots)}")
+        print(f"  {size} px: {', '.join(row)}")
+    print()
+
+
+def print_roll(detectors: dict[str, Detector]) -> None:
+    """Print what is found of turned photos."""
+    photos = [loaded(path, 320) for path in some(data_folder("people"), "*/*.jpg", 4)]
+    turned = data_folder("landmarks106")
+    points = json.loads((turned / "labels.json").read_text(encoding="utf-8"))
+    paths = some(turned, "images/*", 28)
+    cases = [middle(photo) for photo in photos] + [
+        (loaded(path, 320), spot_of(points[path.name], path, 320)) for path in paths
+    ]
+    print(f"roll, in degrees counterclockwise: found, and the right way up, of {len(cases)}")
+    for roll in (0, 30, 60, 90, 180, 270):
+        row = []
+        for name, detector in detectors.items():
+            hits = right = 0
+            for pixels, spot in cases:
+                picture, place = rolled(pixels, spot, roll)
+                faces = [face for face in detector.detect(picture) if holds(face, place)]
+                hits += bool(faces)
+                # A face rolled by 90 degrees counterclockwise needs three quarters more.
+                right += bool(faces) and abs((roll + 90 * faces[0].quarter_turns + 180) % 360 - 180) <= 55
+            row.append(f"{name} {hits}, {right}")
+        print(f"  {roll:>3}: {'; '.join(row)}")
+    print()
+
+
+def rolled(pixels: PixelArray, spot: Spot, roll: float) -> tuple[PixelArray, Spot]:
+    """Turn a picture counterclockwise, and the spot with it."""
+    image = Image.fromarray(pixels)
+    grey = tuple(pixels[[0, -1]].mean(axis=(0, 1)).astype(int).tolist())
+    turned = image.rotate(roll, Image.Resampling.BICUBIC, expand=True, fillcolor=grey)
+    x, y = np.array(spot) - np.array(image.size) / 2
+    cos, sin = np.cos(np.radians(roll)), np.sin(np.radians(roll))
+    return np.asarray(turned), (turned.width / 2 + x * cos + y * sin, turned.height / 2 - x * sin + y * cos)
+
+
+def print_times(detectors: dict[str, Detector], groups: Path) -> None:
+    """Print milliseconds."""
+    crowd = loaded(groups / "crowd_11.jpg")
+    pictures = {
+        "500x375": loaded(groups / "2007_007763.jpg"),
+        "640x480": fitted(crowd, 640, 480),
+        "1024x791": crowd,
+        "1920x1080": fitted(crowd, 1920, 1080),
+        "4000x3000": fitted(crowd, 4000, 3000),
+        "1024x1024 without a face": np.full((1024, 1024, 3), 128, np.uint8),
+    }
+    two, dlib_mmod = MmodDetector(threads=2), DlibMmod()
+    two.detect(pictures["500x375"])
+    few = sorted(groups.glob("crowd_*.jpg"))[::4]
+    for name, detector in detectors.items():
+        print(
+            f"crowds: {name} finds {sum(len(detector.detect(loaded(path))) for path in few)} boxes in {len(few)} photos"
+        )
+    print()
+    print("milliseconds of one thread; wall of two threads in brackets")
+    for title, pixels in pictures.items():
+        ours, hog = (least(lambda: detector.detect(pixels), time.process_time) for detector in detectors.values())  # noqa: B023
+        wall = least(lambda: two.detect(pixels), time.perf_counter)  # noqa: B023  # called at once
+        text = f"mmod {ours:.0f} ({wall:.0f}), hog {hog:.0f}, mmod/hog {ours / hog:.2f}"
+        if pixels.size <= 3 * 640 * 480:
+            theirs = least(lambda: dlib_mmod.detect(pixels), time.process_time, repeats=1)  # noqa: B023
+            text += f", dlib's mmod without upsampling {theirs:.0f}, ratio {ours / theirs:.3f}"
+        print(f"  {title:<26}{text}")
+    print()
+
+
+def least(run: Callable[[], object], clock: Callable[[], float], repeats: int = REPEATS) -> float:
+    """Give milliseconds."""
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        run()
+        times.append(1000 * (clock() - start))
+    return min(times)
+
+
+def fitted(pixels: PixelArray, width: int, height: int) -> PixelArray:
+    """Resize."""
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def print_memory() -> None:
+    """Print what a fresh process holds at most."""
+    if not Path("/proc/self/status").exists():
+        return
+    for height, width in ((375, 500), (1080, 1920), (3000, 4000), (80, 10_000), (10_000, 10_000)):
+        command = [sys.executable, "-c", _MEMORY, str(height), str(width)]
+        held = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  # our own code
+        print(f"peak memory, noise of {width}x{height}: {held} MiB")
+
+
+def loaded(path: Path, longest: int = 10_000) -> PixelArray:
+    """Read a photo, reduced to *longest* pixels where it is larger."""
+    with Image.open(path) as image:
+        picture = image.convert("RGB")
+    picture.thumbnail((longest, longest))
+    return np.asarray(picture)
+
+
+def rounded(values: Iterable[float]) -> list[int]:
+    """Round."""
+    return [round(value) for value in values]
+
+
+if __name__ == "__main__":
+    main()

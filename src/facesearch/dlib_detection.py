@@ -1,0 +1,114 @@
+"""dlib's own detectors, in dlib's own engine: the frontal one, and the reference for the convolutional one."""
+
+import math
+import threading
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from facesearch.stages import Detection, PixelArray
+from facesearch.weights import FACE_DETECTOR, weights_path
+
+__all__ = ["DlibMmodDetector", "HogDetector"]
+
+# Both windows are 80 px: with one upsampling faces of 40 are found, AWS's smallest in a photo of 1920x1080; larger photos
+# are reduced to that size (Amazon Rekognition quotas).
+_UPSAMPLINGS: Final = 1
+_MOST_PIXELS: Final = 1920 * 1080
+# When nothing is found the face may fill the picture: a border of a third of the side gives it the room it lacks.
+_BORDER: Final = 1 / 3
+
+
+class HogDetector:
+    """dlib's frontal face detector: histograms of gradients, five linear filters.
+
+    For upright faces turned less than about 45 degrees; profiles and tilted heads are missed.
+
+    References
+    ----------
+    King, Max-Margin Object Detection, arXiv:1502.00046.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()  # the detector keeps scratch space: one for each thread
+
+    def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
+        """Find every face; see `facesearch.stages.Detector.detect`."""
+        return _with_second_look(pixels, self._look)
+
+    def _look(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
+        if not hasattr(self._local, "detector"):
+            import dlib
+
+            self._local.detector = dlib.get_frontal_face_detector()
+        boxes, scores, _ = self._local.detector.run(pixels, _UPSAMPLINGS, 0.0)
+        # The margin of a linear classifier, for which the logistic is the usual link (Platt 1999). Its false alarms on
+        # `groups/` score below 0.2 and clear faces 1 to 3.
+        return [(box, score - 0.15) for box, score in zip(boxes, scores, strict=True)]
+
+
+class DlibMmodDetector:
+    """dlib's convolutional face detector, in dlib's own engine: exact and slow (over a second for 512x512).
+
+    It finds what `facesearch.detection.MmodDetector` finds, but for heads that lie on their side or stand upside down, which
+    it does not look for.
+
+    References
+    ----------
+    King, Max-Margin Object Detection, arXiv:1502.00046.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # the network keeps its activations in itself: one caller at a time
+
+    def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
+        """Find every face; see `facesearch.stages.Detector.detect`."""
+        return _with_second_look(pixels, self._look)
+
+    def _look(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
+        with self._lock:
+            return [(found.rect, found.confidence) for found in self._network(pixels, _UPSAMPLINGS)]
+
+    @cached_property
+    def _network(self) -> Any:
+        import dlib
+
+        return dlib.cnn_face_detection_model_v1(str(weights_path(FACE_DETECTOR)))
+
+
+def _with_second_look(
+    pixels: PixelArray, look: Callable[[PixelArray], Iterable[tuple[Any, float]]]
+) -> tuple[Detection, ...]:
+    border = round(max(pixels.shape[:2]) * _BORDER)
+    return _found(pixels, look, 0) or _found(pixels, look, border)
+
+
+def _found(
+    pixels: PixelArray, look: Callable[[PixelArray], Iterable[tuple[Any, float]]], border: int
+) -> tuple[Detection, ...]:
+    padded = np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
+    searched = _reduced(padded)
+    scale = padded.shape[1] / searched.shape[1]
+    detections = [
+        Detection(
+            left=box.left() * scale - border,
+            top=box.top() * scale - border,
+            right=(box.right() + 1) * scale - border,  # dlib's right and bottom belong to the box
+            bottom=(box.bottom() + 1) * scale - border,
+            confidence=100 / (1 + math.exp(-5 * score)),
+        )
+        for box, score in look(searched)
+    ]
+    return tuple(sorted(detections, key=lambda face: -face.confidence))
+
+
+def _reduced(pixels: PixelArray) -> PixelArray:
+    scale = math.sqrt(_MOST_PIXELS / (pixels.shape[0] * pixels.shape[1]))
+    if scale >= 1:
+        return np.ascontiguousarray(pixels)
+    from PIL import Image
+
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
