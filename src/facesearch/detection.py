@@ -27,24 +27,24 @@ __all__ = ["MmodDetector"]
 
 _Floats = npt.NDArray[np.float64]
 
-# Where no source is named, a figure is from benchmarks/detection.py.
+# Set by hand on people/, landmarks106/, lfw_grey/, photos/ and groups/; benchmarks/detection.py shows what they give there.
 
-# The network finds faces from about 70 px on. AWS finds those of 40 px in a photo of 1920x1080, and its smallest face grows
-# with larger photos (Amazon Rekognition quotas): so that many pixels are searched, and never more.
-_MOST_SAMPLING: Final = 2.0  # of the sides
-_MOST_SAMPLED: Final = 4 * 1920 * 1080
-# Small photos cost little and are sampled up further: that finds all of the 43 labelled faces of groups/, not 41.
-_SMALL_SAMPLED: Final = 1_000_000
-_SMALL_SAMPLING: Final = 2.5
-# Of each turn of a picture in which no face is sure: three cost at most what the first look at a large photo did.
-_TURNED_SAMPLED: Final = _MOST_SAMPLED // 3
+# The network finds faces surely from this size on, in pixels; 9 of 10 of 72 px, half of 64.
+_SURE_SIZE: Final = 80
+# AWS finds faces of 40 px in a photo of 1920x1080, and its smallest face grows with larger photos (Amazon Rekognition
+# quotas): so no more than that many pixels are searched, times the sampling.
+_AWS_SMALLEST: Final = 40
+_MOST_PIXELS: Final = 1920 * 1080
+_LEAST_MIN_FACE: Final = 20  # four times as many pixels as for 40: half a gigabyte and seconds for a photo of 1920x1080
+# A picture in which no face is sure is searched again turned: the three turns of a large one together cost what it did.
+_TURNED_SHARE: Final = 1 / 3
 # Of a level's sides to those of the one before: the network bears faces of 62 to 87 px, 0.71 of each other.
 _RATIO: Final = math.sqrt(0.5)
 _LEVELS: Final = 2  # in one run; for the next two the picture is halved, which is the quickest way to reduce it
 _LEAST_SIDE: Final = 60  # pixels of the last run's picture: a face that fills it had 80 px there or one level before
 # Pixels around each level: crops cut at the face's box lack the room that the network learned to see around a face.
 _BORDER: Final = 24
-# How far the network's maps reach, for 8 bits: `facesearch.networks.detector_ranges` of eight photos of groups/. Processors
+# How far the network's maps reach, for 8 bits: training/detector_ranges.py, on eight photos of groups/. Processors
 # with AVX2 but without VNNI saturate sums of two products; simulated, 8 sums in millions do, and no score moves by 0.01.
 _RANGES: Final = (6.73, 7.62, 4.07, 4.86, 7.61, 16.63)
 _VOTE: Final = 0.4  # intersection over union: boxes two cells away, or of the next level, speak for the same face
@@ -70,15 +70,22 @@ def _check_threads(_: Any, attribute: "attrs.Attribute[int | None]", value: int 
         check_int(attribute.name, value, 1)
 
 
+def _check_min_face(_: Any, attribute: "attrs.Attribute[int]", value: int) -> None:
+    check_int(attribute.name, value, _LEAST_MIN_FACE)
+
+
 @attrs.frozen(kw_only=True)
 class MmodDetector:
     """dlib's convolutional face detector, in ONNX Runtime: also turned, tilted, covered and dark faces, at any roll.
 
-    Photos are searched at up to 2.5 times their size, for small faces, and at ever smaller ones. Where faces lie on their
-    side, or none is sure, the picture is searched again turned by quarters.
+    Photos are searched at up to twice their size, for small faces, and at ever smaller ones. Where faces lie on their side,
+    or none is sure, the picture is searched again turned by quarters.
 
     Attributes
     ----------
+    min_face
+        The smallest face that must be found, in pixels of a photo of at most 1920x1080, at least 20; by default AWS's 40.
+        The time goes with its inverse square: 80 takes a quarter of it.
     threads
         Cores that one call may use, at least 1; ``None`` for all that this process may use, up to 4. What is found does
         not depend on it.
@@ -86,24 +93,30 @@ class MmodDetector:
     Raises
     ------
     InvalidParameterError
-        If *threads* is less than 1 or no whole number.
+        If *min_face* is less than 20, *threads* less than 1, or either no whole number.
 
     References
     ----------
     King, Max-Margin Object Detection, arXiv:1502.00046.
     """
 
+    min_face: int = field(default=_AWS_SMALLEST, validator=_check_min_face)
     threads: int | None = field(default=None, validator=_check_threads)
 
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
         """Find every face; see `Detector.detect`."""
         session = _session(self.threads or _usable_cores())
-        searched = _reduced(pixels, _MOST_SAMPLED)
-        found = _look(session, searched, 0, _MOST_SAMPLED)
+        sampling = _SURE_SIZE / self.min_face
+        most = _MOST_PIXELS * sampling**2
+        searched = _reduced(pixels, max(most, _MOST_PIXELS))
+        area = searched.shape[0] * searched.shape[1]
+        scale = min(sampling, math.sqrt(most / area))
+        found = _look(session, searched, 0, scale)
         if turns := {face.quarter_turns for face in found} - {0}:
-            found += [face for turn in sorted(turns) for face in _look(session, searched, turn, _MOST_SAMPLED)]
+            found += [face for turn in sorted(turns) for face in _look(session, searched, turn, scale)]
         elif all(face.score < _SURE for face in found):
-            found += [face for turn in (1, 2, 3) for face in _look(session, searched, turn, _TURNED_SAMPLED)]
+            less = min(sampling, math.sqrt(most * _TURNED_SHARE / area))
+            found += [face for turn in (1, 2, 3) for face in _look(session, searched, turn, less)]
         height, width = (before / after for before, after in zip(pixels.shape[:2], searched.shape[:2], strict=True))
         return tuple(
             Detection(
@@ -126,10 +139,10 @@ class _Face:
     upright: bool  # in the look that found it
 
 
-def _look(session: Any, pixels: PixelArray, turn: int, most_sampled: int) -> list[_Face]:
-    """Find faces in a picture turned by *turn* quarters."""
+def _look(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[_Face]:
+    """Find faces in a picture turned by *turn* quarters, from *scale* times its size on down."""
     turned = np.rot90(pixels, turn)
-    boxes, scores = _search(session, turned, most_sampled)
+    boxes, scores = _search(session, turned, scale)
     favoured = 1.0 if turn else _FAVOURED
     missing = [_missing_turns(session, turned, box, favoured) for box in boxes]
     return [
@@ -138,11 +151,9 @@ def _look(session: Any, pixels: PixelArray, turn: int, most_sampled: int) -> lis
     ]
 
 
-def _search(session: Any, pixels: PixelArray, most_sampled: int) -> tuple[_Floats, _Floats]:
+def _search(session: Any, pixels: PixelArray, scale: float) -> tuple[_Floats, _Floats]:
     """Search the pyramid: (N, 4) edges of boxes in *pixels*, and (N,) scores."""
     height, width = pixels.shape[:2]
-    small = min(_SMALL_SAMPLING, math.sqrt(_SMALL_SAMPLED / (height * width)))
-    scale = max(small, min(_MOST_SAMPLING, math.sqrt(most_sampled / (height * width))))
     level = _scaled(pixels, scale)
     boxes, scores = [], []
     while True:
@@ -251,7 +262,7 @@ def _usable_cores() -> int:
     return min(cores or 1, _MOST_THREADS)
 
 
-def _reduced(pixels: PixelArray, most_pixels: int) -> PixelArray:
+def _reduced(pixels: PixelArray, most_pixels: float) -> PixelArray:
     """Give a picture of at most about *most_pixels*."""
     scale = math.sqrt(most_pixels / (pixels.shape[0] * pixels.shape[1]))
     return np.ascontiguousarray(pixels) if scale >= 1 else np.asarray(_scaled(pixels, scale))

@@ -49,10 +49,10 @@ class Preview:
         """Make one of a picture of (H, W, 3) uint8 RGB."""
         from PIL import Image
 
-        # Of a phone's photo every third pixel or so is plenty: scaling all of it down would take 0.1 s.
-        step = max(1, max(pixels.shape) // (2 * _LONGEST_SIDE))
-        image = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
-        image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BILINEAR)
+        # By a whole number, the quickest way; of a phone's photo every third pixel or so is plenty.
+        shrink = -(-max(pixels.shape) // _LONGEST_SIDE)
+        step = max(1, shrink // 2)
+        image = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step])).reduce(-(-shrink // step))
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=80)
         return cls(jpeg=buffer.getvalue(), width=image.width, height=image.height)
