@@ -217,7 +217,7 @@ def print_empty(detectors: dict[str, Detector], groups: Path) -> None:
         "retina",
         "motorcycle_left",
     )
-    pictures = {"dogs": loaded(groups / "dogs.jpg")}
+    pictures = {"dogs (a face is printed on a book)": loaded(groups / "dogs.jpg")}
     for name in names:
         path = Path(skimage.data.__file__).parent
         for file in path.glob(f"{name}.*"):

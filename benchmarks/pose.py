@@ -11,6 +11,7 @@ import dlib
 import numpy as np
 from PIL import Image
 
+import facesearch as fs
 from facesearch.face import Pose
 from facesearch.pose import REFERENCE, rotation_from_pose, solve_pose
 
@@ -94,6 +95,38 @@ def check_sides(root: Path, found: dict[str, tuple[Floats, Floats]]) -> None:
         print(f"{label}: against the same solver on human points: yaw slope {slope:.3f}")
         for axis, word in enumerate(("roll", "yaw", "pitch")):
             print(f"    {word}: median {np.median(error[:, axis]):+.2f}; |difference| {spread(error[:, axis])}")
+
+
+def check_pipeline(root: Path) -> None:
+    """Compare what the library itself answers, from photo to pose, with the labels leftward and rightward."""
+    human = human_points(root)
+    middle = (human.boxes[:, :2] + human.boxes[:, 2:]) / 2
+    size = (human.boxes[:, 2:] - human.boxes[:, :2]).max(axis=1)
+    right, missed, aside = [], 0, []
+    for row in np.flatnonzero(human.sides):
+        with Image.open(root / human.names[row]) as image:
+            width, height = image.size
+        near = [
+            face.pose
+            for face in fs.detect_faces(root / human.names[row])
+            if face.bounding_box
+            and face.pose
+            and np.hypot(
+                (face.bounding_box.left + face.bounding_box.width / 2) * width - middle[row, 0],
+                (face.bounding_box.top + face.bounding_box.height / 2) * height - middle[row, 1],
+            )
+            < size[row] / 2
+        ]
+        if near:
+            right.append(np.sign(near[0].yaw) == human.sides[row])
+            aside.append(held_out(human.names[row]))
+        else:
+            missed += 1
+    kept = np.array(right)[aside]
+    print(
+        f"the library's own answer: {np.mean(right):.1%} of {len(right)} labelled left or right have that sign of yaw "
+        f"(kept aside: {kept.mean():.1%} of {len(kept)}); {missed} not found"
+    )
 
 
 def check_mirror(data: dict[str, Floats]) -> None:
@@ -191,6 +224,7 @@ def main() -> None:
         for n, b, p, m in zip(data["name"], data["box"], data["points"], data["mirror"], strict=True)
         if not m
     }
+    check_pipeline(root)
     check_sides(root, found)
     check_mirror(data)
     check_roll(root, data)

@@ -35,7 +35,7 @@ from facesearch.image import read_image
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
 
-REPEATS = 9
+REPEATS = 15
 USERS = 10_000
 PHOTOS = 200
 
@@ -139,7 +139,7 @@ def main() -> None:
         least_ms(lambda: fs.search_users_by_image(collection, jpeg)),
         path,
     )
-    large = fs.Collection("large faces only", analyzer=fs.FaceAnalyzer(detector=MmodDetector(min_face=80)))
+    large = fs.Collection("large-faces", analyzer=fs.FaceAnalyzer(detector=MmodDetector(min_face=80)))
     large.add_embeddings([f"user{row}" for row in range(USERS)], vectors)
     row("  the same, min_face=80", least_ms(lambda: fs.search_users_by_image(large, jpeg)), path)
     print("\nmemory after searches, MiB:", end=" ")

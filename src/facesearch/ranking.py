@@ -16,6 +16,9 @@ __all__ = ["VectorIndex", "check_embedding", "robust_mean"]
 
 
 _FIRST_CAPACITY = 64
+# From here on it pays to let BLAS use all cores; below, its threads would save a fraction of a millisecond and then spin,
+# taking cores from the next photo's detection (7 ms of it, measured with benchmarks/speed.py).
+_MANY_ROWS = 50_000
 
 
 def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vector") -> FloatArray:
@@ -177,7 +180,8 @@ class VectorIndex:
             return []
         matrix = self._matrix[:count]
         probe_norm = float(probe @ probe)
-        squared = self._norms[:count] - 2 * (matrix @ probe) + np.float32(probe_norm)
+        products = np.einsum("ij,j->i", matrix, probe) if count < _MANY_ROWS else matrix @ probe
+        squared = self._norms[:count] - 2 * products + np.float32(probe_norm)
         margin = self._margin(probe_norm, count)
         bound = max_distance * max_distance + margin
         if count > limit:
