@@ -32,9 +32,13 @@ fix: .venv/installed  ## mend what can be mended by itself
 	$(BIN)/ruff format .
 
 bench: .venv/installed  ## every measurement in README and docs; needs FACESEARCH_DATA for most
+	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/people.py
 	$(BIN)/python benchmarks/groups.py
+	mkdir -p out
+	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 
 clean:  ## remove what these commands made
 	rm -rf .venv out .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -274,6 +274,17 @@ def test_a_match_exactly_at_the_threshold_is_kept() -> None:
     assert staff.search_embedding(probe, user_match_threshold=np.nextafter(match.similarity, 101)) == ()
 
 
+@pytest.mark.parametrize("threshold", [99.999, 100])
+def test_what_reads_100_is_found_at_100(threshold: float) -> None:
+    staff = fs.Collection("staff")
+    staff.add_embedding("ada", np.ones(128))
+    probe = np.ones(128)
+    probe[0] += 0.01
+    (match,) = staff.search_embedding(probe, user_match_threshold=threshold)
+
+    assert match.similarity == 100
+
+
 def test_equal_users_come_by_id() -> None:
     staff = fs.Collection("staff")
     staff.add_embeddings(["c", "a", "b"], np.ones((3, 128)))

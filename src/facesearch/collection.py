@@ -28,6 +28,12 @@ from facesearch.errors import (
     UserNotFoundError,
 )
 from facesearch.image import ImageSource, Picture, read_image
+from facesearch.membership import (
+    part_for_association,
+    part_for_deletion,
+    part_for_disassociation,
+    why_not_associate,
+)
 from facesearch.ranking import check_embedding
 from facesearch.records import (
     COLLECTION_ID_PATTERN,
@@ -48,12 +54,6 @@ from facesearch.records import (
     IndexFacesResponse,
     UnindexedFace,
     UnindexedFaceReason,
-    UnsuccessfulFaceAssociation,
-    UnsuccessfulFaceAssociationReason,
-    UnsuccessfulFaceDeletion,
-    UnsuccessfulFaceDeletionReason,
-    UnsuccessfulFaceDisassociation,
-    UnsuccessfulFaceDisassociationReason,
     User,
     UserStatus,
 )
@@ -496,15 +496,7 @@ class Collection:
         wanted = _check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._lock:
             had = self._faces_of(user_id)
-            anchor = self._store.user_vector(user_id)
-            taken: list[str] = []
-            refused: list[UnsuccessfulFaceAssociation] = []
-            for face_id in wanted:
-                fault = self._why_not_associate(user_id, face_id, anchor, user_match_threshold)
-                if fault:
-                    refused.append(fault)
-                elif face_id not in had:
-                    taken.append(face_id)
+            taken, refused = part_for_association(self._store, user_id, wanted, user_match_threshold)
             self._check_quota(user_id, len(had) + len(taken))
             for face_id in taken:
                 self._store.assign(face_id, user_id)
@@ -539,19 +531,8 @@ class Collection:
         """
         wanted = _check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._lock:
-            had = self._faces_of(user_id)
-            gone = [face_id for face_id in wanted if face_id in had]
-            refused = []
-            for face_id in wanted:
-                face = self._store.face(face_id)
-                if face is None:
-                    reason = UnsuccessfulFaceDisassociationReason.FACE_NOT_FOUND
-                    refused.append(UnsuccessfulFaceDisassociation(face_id=face_id, reasons=(reason,)))
-                elif face.user_id not in {None, user_id}:
-                    reason = UnsuccessfulFaceDisassociationReason.ASSOCIATED_TO_A_DIFFERENT_USER
-                    refused.append(
-                        UnsuccessfulFaceDisassociation(face_id=face_id, user_id=face.user_id, reasons=(reason,))
-                    )
+            self._faces_of(user_id)
+            gone, refused = part_for_disassociation(self._store, user_id, wanted)
             for face_id in gone:
                 self._store.assign(face_id, None)
             self._store.refresh(user_id)
@@ -582,17 +563,7 @@ class Collection:
         """
         wanted = _check_face_ids(face_ids, MAX_FACES_PER_DELETION)
         with self._lock:
-            gone, refused = [], []
-            for face_id in wanted:
-                face = self._store.face(face_id)
-                if face is None:
-                    reason = UnsuccessfulFaceDeletionReason.FACE_NOT_FOUND
-                    refused.append(UnsuccessfulFaceDeletion(face_id=face_id, reasons=(reason,)))
-                elif face.user_id is not None:
-                    reason = UnsuccessfulFaceDeletionReason.ASSOCIATED_TO_AN_EXISTING_USER
-                    refused.append(UnsuccessfulFaceDeletion(face_id=face_id, user_id=face.user_id, reasons=(reason,)))
-                else:
-                    gone.append(face_id)
+            gone, refused = part_for_deletion(self._store, wanted)
             for face_id in gone:
                 self._store.remove_face(face_id)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
@@ -634,8 +605,9 @@ class Collection:
         if face_model is not None:
             self._check_model(face_model)
         vector = check_embedding(probe, self._face_model.dimension, "probe")
-        # The cut is made on the similarity itself; this distance only bounds the work, so it is taken a hair wider.
-        reach = distance_at(user_match_threshold) * (1 + 1e-9)
+        # The cut is made on the similarity itself, which near 100 is the same float for many distances; this distance only
+        # bounds the work, so it is that of a hair less.
+        reach = distance_at(max(0, user_match_threshold - 1e-9))
         with self._lock:
             found = self._store.nearest(vector, max_distance=reach, limit=max_users or MAX_USERS)
         return tuple(
@@ -699,30 +671,13 @@ class Collection:
         self._store.put_face(face, vector)
         return face_id
 
-    def _why_not_associate(
-        self, user_id: str, face_id: str, anchor: FloatArray | None, threshold: float
-    ) -> UnsuccessfulFaceAssociation | None:
-        face = self._store.face(face_id)
-        if face is None:
-            reason = UnsuccessfulFaceAssociationReason.FACE_NOT_FOUND
-            return UnsuccessfulFaceAssociation(face_id=face_id, reasons=(reason,))
-        if face.user_id not in {None, user_id}:
-            reason = UnsuccessfulFaceAssociationReason.ASSOCIATED_TO_A_DIFFERENT_USER
-            return UnsuccessfulFaceAssociation(face_id=face_id, user_id=face.user_id, reasons=(reason,))
-        if anchor is not None and face.user_id is None:
-            confidence = _similarity_of(self._store.embedding(face_id), anchor)
-            if confidence < threshold:
-                reason = UnsuccessfulFaceAssociationReason.LOW_MATCH_CONFIDENCE
-                return UnsuccessfulFaceAssociation(face_id=face_id, confidence=confidence, reasons=(reason,))
-        return None
-
     def _enroll_one(self, user_id: str, look: "_Look", anchor: FloatArray | None, threshold: float) -> Enrollment:
         if look.face is None:
             return Enrollment(reasons=look.reasons)
         face_id = self._face_id(look.picture, look.face, None)
         was_there = self._store.face(face_id) is not None
         self._keep(look.picture, look.face, None)
-        fault = self._why_not_associate(user_id, face_id, anchor, threshold)
+        fault = why_not_associate(self._store, user_id, face_id, anchor, threshold)
         if fault is None:
             self._store.assign(face_id, user_id)
             return Enrollment(face=self._store.face(face_id))
@@ -764,10 +719,6 @@ def _look(analyzer: FaceAnalyzer, picture: Picture, bars: QualityFilter) -> _Loo
             picture=picture, reasons=tuple(EnrollmentReason(reason.value) for reason in selection.refused[0][1])
         )
     return _Look(picture=picture, face=analyzer.embed(located[:1])[0])
-
-
-def _similarity_of(one: FloatArray, other: FloatArray) -> float:
-    return similarity(float(np.linalg.norm(one.astype(np.float64) - other)))
 
 
 def _content_id(*parts: Any) -> str:
