@@ -32,6 +32,7 @@ from facesearch.analysis import default_analyzer
 from facesearch.detection import MmodDetector
 from facesearch.embedding import DlibEmbedder
 from facesearch.image import read_image
+from facesearch.networks import usable_cores
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
 
@@ -153,7 +154,7 @@ def main() -> None:
     start = time.perf_counter()
     one_by_one = [analyzer.analyze(pixels) for pixels in photos]
     single = time.perf_counter() - start
-    for workers in (1, analyzer.threads):
+    for workers in (1, usable_cores()):
         start = time.perf_counter()
         many = list(analyzer.analyze_many(photos, workers=workers))
         taken = time.perf_counter() - start

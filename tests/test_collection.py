@@ -364,7 +364,7 @@ BAD: dict[str, tuple[Callable[[fs.Collection], Any], type[Exception], str]] = {
     "unknown attribute": (
         lambda c: c.index_faces(portrait(RED), attributes=["NOSE"]),
         fs.InvalidParameterError,
-        "attributes: expected of DEFAULT, ALL, .*got 'NOSE'",
+        "attributes: expected one of DEFAULT, ALL, .*got 'NOSE'",
     ),
     "no photos": (
         lambda c: c.enroll("zoe", []),

@@ -166,7 +166,7 @@ def test_landmarks_are_five_by_default_and_thirty_with_all() -> None:
         ({"max_users": 501}, "max_users"),
         ({"max_users": True}, "max_users"),
         ({"quality_filter": "auto"}, "quality_filter: expected one of NONE, AUTO, LOW, MEDIUM, HIGH, got 'auto'"),
-        ({"attributes": ["SMILES"]}, "attributes: expected of .*, got 'SMILES'"),
+        ({"attributes": ["SMILES"]}, "attributes: expected one of .*, got 'SMILES'"),
         ({"attributes": "ALL"}, r'attributes: expected a sequence such as \("ALL",\)'),
         ({"attributes": 7}, "attributes: expected a sequence"),
     ],

@@ -1,7 +1,6 @@
 """Where faces are: boxes and how sure the detector is of each."""
 
 import math
-import os
 import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -48,7 +47,6 @@ _BORDER: Final = 24
 # with AVX2 but without VNNI saturate sums of two products; simulated, 8 sums in millions do, and no score moves by 0.01.
 _RANGES: Final = (6.73, 7.62, 4.07, 4.86, 7.61, 16.63)
 _VOTE: Final = 0.4  # intersection over union: boxes two cells away, or of the next level, speak for the same face
-_MOST_THREADS: Final = 4
 # A score of 0, the network's own threshold, is a toss-up; the logistic is a margin's usual link (Platt 1999). Clear faces
 # score 1.05, 99.5 percent; on the labelled photos of groups/ nothing else scores above -0.3, 18 percent.
 _SLOPE: Final = 5.0
@@ -105,7 +103,7 @@ class MmodDetector:
 
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
         """Find every face; see `Detector.detect`."""
-        session = _session(self.threads or _usable_cores())
+        session = _session(self.threads)
         sampling = _SURE_SIZE / self.min_face
         most = _MOST_PIXELS * sampling**2
         searched = _reduced(pixels, max(most, _MOST_PIXELS))
@@ -247,19 +245,14 @@ def _overlap() -> Overlap:
     return windows.suppression
 
 
-def _session(threads: int) -> "onnxruntime.InferenceSession":
+def _session(threads: int | None) -> "onnxruntime.InferenceSession":
     with _BUILDING:  # one, even where many threads ask for the first time at once
         return _new_session(threads)
 
 
 @cache
-def _new_session(threads: int) -> "onnxruntime.InferenceSession":
+def _new_session(threads: int | None) -> "onnxruntime.InferenceSession":
     return open_session(detector_model(_network(), levels=_LEVELS, ratio=_RATIO, ranges=_RANGES), threads=threads)
-
-
-def _usable_cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, _MOST_THREADS)
 
 
 def _reduced(pixels: PixelArray, most_pixels: float) -> PixelArray:

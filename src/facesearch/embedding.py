@@ -30,11 +30,11 @@ class OnnxEmbedder:
     Parameters
     ----------
     threads
-        Cores that one call may use, >= 1.
+        Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
     """
 
-    def __init__(self, *, threads: int = 1) -> None:
-        self._threads = check_int("threads", threads, 1)
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._threads = None if threads is None else check_int("threads", threads, 1)
         self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
         self._loaded: Any = None
 
