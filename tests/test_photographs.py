@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import facesearch as fs
@@ -136,3 +138,23 @@ def test_ten_people_are_told_apart() -> None:
     for folder in folders:
         photo = sorted(folder.glob("*.jpg"))[9]
         assert fs.search_users_by_image(collection, photo).user_matches[0].user.user_id == folder.name
+
+
+@settings(max_examples=20)
+@given(
+    st.sampled_from([astronaut(), hopper()]),
+    st.tuples(st.integers(0, 430), st.integers(0, 430), st.integers(80, 500), st.integers(80, 500)),
+    st.floats(0, 360),
+    st.floats(0, 1.5),
+)
+def test_any_cut_of_a_photo_turned_and_dimmed_gives_an_answer(
+    photo: PixelArray, cut: tuple[int, int, int, int], degrees: float, light: float
+) -> None:
+    top, left, height, width = cut
+    crop = Image.fromarray(photo[top:, left:][:height, :width]).rotate(degrees, expand=True)
+    pixels = (np.asarray(crop) * light).clip(0, 255).astype(np.uint8)
+
+    response = fs.search_users_by_image(fs.Collection("nobody"), pixels, attributes=["ALL"])
+    detected = len(fs.detect_faces(pixels))
+    assert len(response.unsearched_faces) + (response.searched_face is not None) == detected
+    assert fs.from_aws(fs.to_aws(response), fs.SearchUsersByImageResponse) == response
