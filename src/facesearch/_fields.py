@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from enum import Enum
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -19,6 +19,7 @@ __all__ = [
     "between",
     "check_float",
     "check_int",
+    "check_member",
     "check_text",
     "is_a",
     "is_bool",
@@ -30,6 +31,7 @@ __all__ = [
     "whole",
 ]
 
+E = TypeVar("E", bound=Enum)
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 maybe = attrs.validators.optional
@@ -63,6 +65,21 @@ def check_int(argument: str, value: Any, low: int, high: int | None = None) -> i
         return result
     bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
     raise InvalidParameterError.of(argument, value, f"a whole number {bounds}")
+
+
+def check_member(argument: str, value: Any, kind: type[E]) -> E:
+    """Give *value* as a member of the enum *kind*, of which it may be the value.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is none; the message names *argument* and the choices.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        choices = ", ".join(str(each.value) for each in kind)
+        raise InvalidParameterError.of(argument, value, f"one of {choices}") from None
 
 
 def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:

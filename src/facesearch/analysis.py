@@ -9,7 +9,7 @@ from functools import cache
 import attrs
 import numpy as np
 
-from facesearch._fields import check_int
+from facesearch._fields import check_int, check_member, maybe, plain_int, whole
 from facesearch.alignment import DlibAligner
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
@@ -68,16 +68,10 @@ def parse_attributes(attributes: Iterable[str | Attribute]) -> frozenset[Attribu
     InvalidParameterError
         If one is unknown, or a bare string was given in place of a list.
     """
-    names = ", ".join(each.value for each in Attribute)
     if isinstance(attributes, str) or not isinstance(attributes, Iterable):
+        names = ", ".join(each.value for each in Attribute)
         raise InvalidParameterError.of("attributes", attributes, f'a sequence such as ("ALL",), of {names}')
-    asked = set()
-    for attribute in attributes:
-        try:
-            asked.add(Attribute(attribute))
-        except ValueError:
-            raise InvalidParameterError.of("attributes", attribute, f"one of {names}") from None
-    return frozenset(asked)
+    return frozenset(check_member("attributes", attribute, Attribute) for attribute in attributes)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -123,14 +117,7 @@ class Engine(Enum):
 
 
 def _engine(value: str | Engine) -> Engine:
-    try:
-        return Engine(value)
-    except ValueError:
-        raise InvalidParameterError.of("engine", value, f"one of {', '.join(each.value for each in Engine)}") from None
-
-
-def _threads(value: int | None) -> int | None:
-    return None if value is None else check_int("threads", value, 1)
+    return check_member("engine", value, Engine)
 
 
 @attrs.frozen(kw_only=True)
@@ -157,7 +144,9 @@ class FaceAnalyzer:
     """
 
     engine: Engine = attrs.field(default=Engine.ONNX, converter=_engine)
-    threads: int | None = attrs.field(default=None, converter=_threads)
+    threads: int | None = attrs.field(
+        default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1))
+    )
     detector: Detector = attrs.field(default=attrs.Factory(lambda self: self._default_detector(), takes_self=True))
     aligner: Aligner = attrs.field(factory=DlibAligner)
     landmarker: Landmarker = attrs.field(factory=DlibLandmarker)

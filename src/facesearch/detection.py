@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import check_int
+from facesearch._fields import maybe, whole
+from facesearch._scaling import reduced, scaled
 from facesearch.dlib_format import read_network
 from facesearch.errors import WeightsError
 from facesearch.layers import Network, Overlap
@@ -20,7 +21,6 @@ from facesearch.weights import FACE_DETECTOR, weights_path
 
 if TYPE_CHECKING:
     import onnxruntime
-    import PIL.Image
 
 __all__ = ["MmodDetector"]
 
@@ -63,15 +63,6 @@ _FAVOURED: Final = 1.15
 _BUILDING = threading.Lock()
 
 
-def _check_threads(_: Any, attribute: "attrs.Attribute[int | None]", value: int | None) -> None:
-    if value is not None:
-        check_int(attribute.name, value, 1)
-
-
-def _check_min_face(_: Any, attribute: "attrs.Attribute[int]", value: int) -> None:
-    check_int(attribute.name, value, _LEAST_MIN_FACE)
-
-
 @attrs.frozen(kw_only=True)
 class MmodDetector:
     """dlib's convolutional face detector, in ONNX Runtime: also turned, tilted, covered and dark faces, at any roll.
@@ -98,15 +89,15 @@ class MmodDetector:
     King, Max-Margin Object Detection, arXiv:1502.00046.
     """
 
-    min_face: int = field(default=_AWS_SMALLEST, validator=_check_min_face)
-    threads: int | None = field(default=None, validator=_check_threads)
+    min_face: int = field(default=_AWS_SMALLEST, validator=whole(_LEAST_MIN_FACE))
+    threads: int | None = field(default=None, validator=maybe(whole(1)))
 
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
         """Find every face; see `Detector.detect`."""
         session = _session(self.threads)
         sampling = _SURE_SIZE / self.min_face
         most = _MOST_PIXELS * sampling**2
-        searched = _reduced(pixels, max(most, _MOST_PIXELS))
+        searched = reduced(pixels, max(most, _MOST_PIXELS))
         area = searched.shape[0] * searched.shape[1]
         scale = min(sampling, math.sqrt(most / area))
         found = _look(session, searched, 0, scale)
@@ -152,7 +143,7 @@ def _look(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[_Fa
 def _search(session: Any, pixels: PixelArray, scale: float) -> tuple[_Floats, _Floats]:
     """Search the pyramid: (N, 4) edges of boxes in *pixels*, and (N,) scores."""
     height, width = pixels.shape[:2]
-    level = _scaled(pixels, scale)
+    level = scaled(pixels, scale)
     boxes, scores = [], []
     while True:
         room = np.pad(np.asarray(level), ((_BORDER, _BORDER), (_BORDER, _BORDER), (0, 0)), mode="edge")
@@ -253,16 +244,3 @@ def _session(threads: int | None) -> "onnxruntime.InferenceSession":
 @cache
 def _new_session(threads: int | None) -> "onnxruntime.InferenceSession":
     return open_session(detector_model(_network(), levels=_LEVELS, ratio=_RATIO, ranges=_RANGES), threads=threads)
-
-
-def _reduced(pixels: PixelArray, most_pixels: float) -> PixelArray:
-    """Give a picture of at most about *most_pixels*."""
-    scale = math.sqrt(most_pixels / (pixels.shape[0] * pixels.shape[1]))
-    return np.ascontiguousarray(pixels) if scale >= 1 else np.asarray(_scaled(pixels, scale))
-
-
-def _scaled(pixels: PixelArray, scale: float) -> "PIL.Image.Image":
-    from PIL import Image
-
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    return Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)

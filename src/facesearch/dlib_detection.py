@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from facesearch._scaling import reduced
 from facesearch.stages import Detection, PixelArray
 from facesearch.weights import FACE_DETECTOR, weights_path
 
@@ -89,7 +90,7 @@ def _found(
     pixels: PixelArray, look: Callable[[PixelArray], Iterable[tuple[Any, float]]], border: int
 ) -> tuple[Detection, ...]:
     padded = np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
-    searched = _reduced(padded)
+    searched = reduced(padded, _MOST_PIXELS)
     scale = padded.shape[1] / searched.shape[1]
     detections = [
         Detection(
@@ -102,13 +103,3 @@ def _found(
         for box, score in look(searched)
     ]
     return tuple(sorted(detections, key=lambda face: -face.confidence))
-
-
-def _reduced(pixels: PixelArray) -> PixelArray:
-    scale = math.sqrt(_MOST_PIXELS / (pixels.shape[0] * pixels.shape[1]))
-    if scale >= 1:
-        return np.ascontiguousarray(pixels)
-    from PIL import Image
-
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from facesearch.errors import WeightsError
 from facesearch.layers import Convolution, Dense, Layer, Network, Overlap, Pair, Plain, Pool, Windows
 
-__all__ = ["Network", "Overlap", "read_network"]
+__all__ = ["read_network"]
 
 _Floats = npt.NDArray[np.float32]
 _Doubles = npt.NDArray[np.float64]

@@ -122,7 +122,7 @@ class SearchUsersByImageResponse:
         default=None,
         eq=False,
         repr=False,
-        validator=attrs.validators.optional(attrs.validators.instance_of(Preview)),
+        validator=maybe(is_a(Preview)),
     )
 
     def _repr_html_(self) -> str:

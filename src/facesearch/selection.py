@@ -12,8 +12,7 @@ from typing import Any
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, plain_float
-from facesearch.errors import InvalidParameterError
+from facesearch._fields import between, check_member, is_a, plain_float
 from facesearch.face import Pose
 from facesearch.results import UnsearchedFaceReason
 
@@ -56,11 +55,7 @@ class QualityFilter(Enum):
         InvalidParameterError
             If it is neither.
         """
-        try:
-            return cls(value)
-        except ValueError:
-            names = ", ".join(each.value for each in cls)
-            raise InvalidParameterError.of("quality_filter", value, f"one of {names}") from None
+        return check_member("quality_filter", value, cls)
 
 
 @attrs.frozen(kw_only=True)
