@@ -37,6 +37,8 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/people.py
 	$(BIN)/python benchmarks/groups.py
+	$(BIN)/python benchmarks/attributes.py
+	$(BIN)/python benchmarks/gaze.py
 	mkdir -p out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 

@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         responses[who] = response
         if not print_answer(collection, photo, who, response):
             failures.append(f"the photo of {who} did not give {who} first")
+        print_looks(photo)
 
     print(f"\nThe whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
     print(json.dumps(fs.to_aws(responses[ASTRONAUT]), indent=2))
@@ -165,6 +166,32 @@ def print_answer(
         reasons = ", ".join(reason.value for reason in face.reasons)
         print(f"  not searched: a face of confidence {face.face_details.confidence:.0f}, {reasons}")
     return bool(response.user_matches) and response.user_matches[0].user.user_id == who
+
+
+def print_looks(photo: Image.Image) -> None:
+    """Say what the largest face looks like; docs/attributes.md says how far that may be trusted."""
+    face = fs.detect_faces(photo, attributes=["ALL"])[0]
+    age, gender, emotions = face.age_range, face.gender, face.emotions
+    if age and gender and emotions:
+        print(f"  looks {age.low}-{age.high} years old, {gender.value.value} ({gender.confidence:.0f}%)", end=", ")
+        print(f"{emotions[0].type.value} ({emotions[0].confidence:.0f}%)")
+    answers = {
+        name: answer
+        for name in (
+            "smile",
+            "mouth_open",
+            "eyes_open",
+            "eyeglasses",
+            "sunglasses",
+            "beard",
+            "mustache",
+            "face_occluded",
+        )
+        if (answer := getattr(face, name)) is not None
+    }
+    for word, value in (("yes", True), ("no", False)):
+        said = [f"{name} ({answer.confidence:.0f}%)" for name, answer in answers.items() if answer.value is value]
+        print(f"    {word}: {', '.join(said)}")
 
 
 # ---------------------------------------------------------------- people/

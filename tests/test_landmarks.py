@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import facesearch as fs
-from facesearch.landmarks import MIRROR, aws_landmarks, face_box, find_pupil
+from facesearch.landmarks import MIRROR, aws_landmarks, face_box
 from facesearch.stages import Detection, PointArray
 from facesearch.testing.fakes import FakeAligner, FakeLandmarker
 
@@ -74,28 +74,3 @@ def test_the_box_of_a_turned_face_is_around_its_middle_and_no_larger_than_its_lo
 
     assert max(tilted.width, tilted.height) <= max(upright.width, upright.height) + 1e-6
     assert min(tilted.width, tilted.height) >= min(upright.width, upright.height) - 1e-6
-
-
-def eye_picture(x: float, y: float) -> tuple[PointArray, "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]:
-    """Draw a light eye with a dark iris at x, y; give its contour and the picture."""
-    contour = np.array([(80, 100), (95, 90), (110, 90), (125, 100), (110, 110), (95, 110)], float)
-    rows, columns = np.mgrid[:200, :200]
-    pixels = np.full((200, 200, 3), 200, np.uint8)
-    pixels[(columns - x) ** 2 + (rows - y) ** 2 < 8**2] = 30
-    return contour, pixels
-
-
-@pytest.mark.parametrize("x", [95.0, 102.5, 108.0])
-def test_the_pupil_is_where_the_eye_is_dark(x: float) -> None:
-    contour, pixels = eye_picture(x, 100)
-
-    assert find_pupil(contour, pixels) == pytest.approx([x, 100], abs=2.5)
-
-
-def test_without_anything_dark_the_pupil_is_the_middle() -> None:
-    contour, pixels = eye_picture(500, 500)
-    middle = contour.mean(axis=0)
-
-    assert find_pupil(contour, pixels) == pytest.approx(middle)
-    assert find_pupil(contour / 20, pixels) == pytest.approx(middle / 20)  # too small
-    assert find_pupil(contour + 1000, pixels) == pytest.approx(middle + 1000)  # outside the picture

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facesearch.analysis import AnalyzedFace as AnalyzedFace
-    from facesearch.analysis import Attribute as Attribute
     from facesearch.analysis import Engine as Engine
     from facesearch.analysis import FaceAnalyzer as FaceAnalyzer
     from facesearch.analysis import LocatedFace as LocatedFace
     from facesearch.analysis import detect_faces as detect_faces
+    from facesearch.attributes import Attribute as Attribute
+    from facesearch.attributes import Unassessed as Unassessed
     from facesearch.aws import from_aws as from_aws
     from facesearch.aws import to_aws as to_aws
     from facesearch.calibration import distance_at as distance_at
@@ -159,6 +160,7 @@ __all__ = [
     "SearchedFaceDetails",
     "Smile",
     "Sunglasses",
+    "Unassessed",
     "UnindexedFace",
     "UnindexedFaceReason",
     "UnsearchedFace",
@@ -192,15 +194,22 @@ __all__ = [
 _HOME = {
     "analysis": (
         "AnalyzedFace",
-        "Attribute",
         "Engine",
         "FaceAnalyzer",
         "LocatedFace",
         "detect_faces",
     ),
+    "attributes": (
+        "Attribute",
+        "Unassessed",
+    ),
     "aws": (
         "from_aws",
         "to_aws",
+    ),
+    "calibration": (
+        "distance_at",
+        "similarity",
     ),
     "collection": ("Collection",),
     "errors": (
@@ -288,10 +297,6 @@ _HOME = {
     "selection": (
         "QualityBars",
         "QualityFilter",
-    ),
-    "calibration": (
-        "distance_at",
-        "similarity",
     ),
     "weights": (
         "WeightFile",

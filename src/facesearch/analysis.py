@@ -1,20 +1,22 @@
 """From a photo to its faces: the stages of the pipeline, composed."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from functools import cache
+from types import MappingProxyType
 
 import attrs
 import numpy as np
 
 from facesearch._fields import check_int, check_member, maybe, plain_int, whole
 from facesearch.alignment import DlibAligner
+from facesearch.appearance import Describer, FaceDescriber, PlacedFace
+from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
-from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 from facesearch.image import ImageSource, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
@@ -23,55 +25,16 @@ from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 from facesearch.records import FaceModel
 from facesearch.selection import REFERENCE_SIDE, FaceMeasurements
-from facesearch.stages import Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
+from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
 
 __all__ = [
     "AnalyzedFace",
-    "Attribute",
     "Engine",
     "FaceAnalyzer",
     "LocatedFace",
     "default_analyzer",
     "detect_faces",
-    "parse_attributes",
 ]
-
-
-class Attribute(Enum):
-    """What may be asked of a face; AWS's names.
-
-    DEFAULT is box, confidence, five landmarks, pose and quality, and is always given; ALL is everything there is, and all 30
-    landmarks.
-    """
-
-    DEFAULT = "DEFAULT"
-    ALL = "ALL"
-    AGE_RANGE = "AGE_RANGE"
-    BEARD = "BEARD"
-    EMOTIONS = "EMOTIONS"
-    EYE_DIRECTION = "EYE_DIRECTION"
-    EYEGLASSES = "EYEGLASSES"
-    EYES_OPEN = "EYES_OPEN"
-    GENDER = "GENDER"
-    MOUTH_OPEN = "MOUTH_OPEN"
-    MUSTACHE = "MUSTACHE"
-    FACE_OCCLUDED = "FACE_OCCLUDED"
-    SMILE = "SMILE"
-    SUNGLASSES = "SUNGLASSES"
-
-
-def parse_attributes(attributes: Iterable[str | Attribute]) -> frozenset[Attribute]:
-    """Read a list of attributes as AWS takes it.
-
-    Raises
-    ------
-    InvalidParameterError
-        If one is unknown, or a bare string was given in place of a list.
-    """
-    if isinstance(attributes, str) or not isinstance(attributes, Iterable):
-        names = ", ".join(each.value for each in Attribute)
-        raise InvalidParameterError.of("attributes", attributes, f'a sequence such as ("ALL",), of {names}')
-    return frozenset(check_member("attributes", attribute, Attribute) for attribute in attributes)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -86,11 +49,16 @@ class LocatedFace:
         What the quality filter looks at.
     chip
         (150, 150, 3) uint8 RGB, the face upright.
+    unassessed
+        Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
     """
 
     detail: FaceDetail
     measurements: FaceMeasurements
     chip: PixelArray = attrs.field(repr=False)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=lambda: MappingProxyType({}))
+    # The vector, where the pass that told what the face looks like gave it too.
+    _vector: FloatArray | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -107,6 +75,14 @@ class AnalyzedFace(LocatedFace):
 
     embedding: FloatArray = attrs.field(repr=False)
     face_model: FaceModel
+
+
+@attrs.frozen(eq=False)
+class _Found:
+    """A face and what its attributes are read from."""
+
+    face: LocatedFace
+    place: PlacedFace
 
 
 class Engine(Enum):
@@ -131,8 +107,8 @@ class FaceAnalyzer:
         1e-5; boxes differ a little, and only ``"onnx"`` looks for heads that lie on their side.
     threads
         Cores that one search may use, >= 1; ``None`` for all that this process may use, up to 4. dlib uses one in any case.
-    detector, aligner, landmarker, embedder
-        See `facesearch.stages`. Each may be replaced by your own, or by one that is not the default, such as
+    detector, aligner, landmarker, embedder, describer
+        See `facesearch.stages` and, for the last, `facesearch.appearance.Describer`. Each may be replaced by your own, or by one that is not the default, such as
         `facesearch.dlib_detection.HogDetector`.
 
     Examples
@@ -151,6 +127,7 @@ class FaceAnalyzer:
     aligner: Aligner = attrs.field(factory=DlibAligner)
     landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
     embedder: Embedder = attrs.field(default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True))
+    describer: Describer = attrs.field(default=attrs.Factory(lambda self: self._default_describer(), takes_self=True))
 
     @property
     def face_model(self) -> FaceModel:
@@ -183,14 +160,15 @@ class FaceAnalyzer:
         """
         asked = parse_attributes(attributes)
         pixels = read_image(image).pixels
-        faces = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
+        found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
+        faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
         return tuple(sorted(faces, key=_by_size))
 
     def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
         """Embed located faces, all in one call; in their order."""
         if not faces:
             return ()
-        vectors = self.embedder.embed(np.stack([face.chip for face in faces]))
+        vectors = self._vectors(faces)
         return tuple(
             AnalyzedFace(
                 detail=face.detail,
@@ -271,13 +249,37 @@ class FaceAnalyzer:
     def _default_embedder(self) -> Embedder:
         return DlibEmbedder() if self.engine is Engine.DLIB else OnnxEmbedder(threads=self.threads)
 
-    def _locate_one(self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]) -> LocatedFace:
+    def _default_describer(self) -> Describer:
+        # One pass gives both where the embedder is dlib's network, as it is unless another was asked for.
+        embedder = self.embedder if isinstance(self.embedder, OnnxEmbedder) else None
+        return FaceDescriber(embedder, threads=self.threads)
+
+    def _vectors(self, faces: Sequence[LocatedFace]) -> Sequence[FloatArray]:
+        known = [face._vector for face in faces if face._vector is not None]  # noqa: SLF001  # this module's own
+        if len(known) == len(faces):
+            return known
+        return tuple(self.embedder.embed(np.stack([face.chip for face in faces])))
+
+    def _described(self, pixels: PixelArray, found: Sequence[_Found], asked: frozenset[Attribute]) -> list[LocatedFace]:
+        """Tell what faces look like."""
+        looks = self.describer.describe(pixels, [each.place for each in found], asked)
+        return [
+            attrs.evolve(
+                each.face,
+                detail=attrs.evolve(each.face.detail, **look.fields),
+                unassessed=look.unassessed,
+                vector=look.vector if self.describer.embedder is self.embedder else None,
+            )
+            for each, look in zip(found, looks, strict=True)
+        ]
+
+    def _locate_one(self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]) -> _Found:
         height, width = pixels.shape[:2]
         aligned = self.aligner.align(pixels, detection)
         points, chip = self.landmarker.locate(pixels, aligned), aligned.chip
         landmarks = aws_landmarks(points, pixels)
         box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
-        return LocatedFace(
+        face = LocatedFace(
             detail=FaceDetail(
                 bounding_box=box,
                 landmarks=landmarks if Attribute.ALL in asked else landmarks[:DEFAULT_LANDMARKS],
@@ -294,6 +296,12 @@ class FaceAnalyzer:
                 pose=pose,
             ),
             chip=chip,
+        )
+        size = np.array([width, height])
+        left, right = (np.array([landmark.x, landmark.y]) * size for landmark in landmarks[:2])  # the pupils
+        side = float(np.hypot(*aligned.to_picture[:, 0])) * CHIP_SIZE
+        return _Found(
+            face=face, place=PlacedFace(chip=chip, points=points, pupils=(left, right), pose=pose, chip_side=side)
         )
 
 

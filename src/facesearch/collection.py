@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._fields import check_float, check_int, check_text
-from facesearch.analysis import AnalyzedFace, Attribute, FaceAnalyzer, default_analyzer, parse_attributes
+from facesearch.analysis import AnalyzedFace, FaceAnalyzer, default_analyzer
+from facesearch.attributes import Attribute, parse_attributes
 from facesearch.calibration import distance_at, similarity
 from facesearch.embedding import DLIB_RESNET
 from facesearch.errors import (

@@ -4,6 +4,7 @@ import threading
 from functools import cached_property
 from typing import Any
 
+import attrs
 import numpy as np
 
 from facesearch._fields import check_int
@@ -13,7 +14,7 @@ from facesearch.records import FaceModel
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.weights import RESNET, weights_path
 
-__all__ = ["DLIB_RESNET", "DlibEmbedder", "OnnxEmbedder"]
+__all__ = ["DLIB_RESNET", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
 
 DLIB_RESNET = FaceModel(
     name="dlib_face_recognition_resnet_model_v1", version="1.0", digest=RESNET.sha256, dimension=128
@@ -22,6 +23,25 @@ DLIB_RESNET = FaceModel(
 
 # Faces embedded in one run: larger batches are no faster and cost 2 MB a face (benchmarks/engines.py).
 _BATCH = 16
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class FaceMaps:
+    """What the network sees of N faces on its way to the vectors: the last map of three of its sizes, float32.
+
+    Attributes
+    ----------
+    fine
+        (N, 64, 17, 17).
+    middle
+        (N, 128, 8, 8).
+    coarse
+        (N, 256, 2, 2).
+    """
+
+    fine: FloatArray
+    middle: FloatArray
+    coarse: FloatArray
 
 
 class OnnxEmbedder:
@@ -45,17 +65,36 @@ class OnnxEmbedder:
 
     def embed(self, chips: PixelArray) -> FloatArray:
         """Embed faces; see `facesearch.stages.Embedder.embed`."""
+        return self._run(chips, ["embedding"])[0]
+
+    def embed_with_maps(self, chips: PixelArray) -> tuple[FloatArray, FaceMaps]:
+        """Embed faces, and keep what the network saw on the way.
+
+        Parameters
+        ----------
+        chips
+            (N, 150, 150, 3) uint8 RGB, N >= 1.
+
+        Returns
+        -------
+        tuple of ndarray of shape (N, 128), and FaceMaps
+            The vectors are those of `embed`.
+        """
+        vectors, fine, middle, coarse = self._run(chips, ["embedding", "stage2", "stage3", "stage5"])
+        return vectors, FaceMaps(fine=fine, middle=middle, coarse=coarse)
+
+    def _run(self, chips: PixelArray, outputs: list[str]) -> list[FloatArray]:
         session = self._session()
-        vectors = np.empty((len(chips), self.face_model.dimension), np.float32)
-        for start in range(0, len(chips), _BATCH):
-            batch = np.ascontiguousarray(chips[start : start + _BATCH])
-            (vectors[start : start + _BATCH],) = session.run(["embedding"], {"pixels": batch})
-        return vectors
+        if len(chips) == 0:
+            return [np.empty((0, self.face_model.dimension), np.float32)]
+        batches = [np.ascontiguousarray(chips[start : start + _BATCH]) for start in range(0, len(chips), _BATCH)]
+        parts = [session.run(outputs, {"pixels": batch}) for batch in batches]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def _session(self) -> Any:
         with self._lock:
             if self._loaded is None:
-                model = embedding_model(read_network(weights_path(RESNET).read_bytes()))
+                model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
                 self._loaded = open_session(model, threads=self._threads)
             return self._loaded
 

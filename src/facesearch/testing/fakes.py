@@ -16,17 +16,21 @@ Examples
 (['ada'], 1)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from facesearch.analysis import FaceAnalyzer
+from facesearch.appearance import Appearance, PlacedFace, described
+from facesearch.attributes import Answers, Attribute
+from facesearch.heads import EMOTIONS, YES_OR_NO
 from facesearch.records import FaceModel
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection, FloatArray, PixelArray, PointArray
 
 __all__ = [
     "FAKE_MODEL",
     "FakeAligner",
+    "FakeDescriber",
     "FakeDetector",
     "FakeEmbedder",
     "FakeLandmarker",
@@ -126,10 +130,44 @@ class FakeEmbedder:
         return vectors
 
 
+class FakeDescriber:
+    """Reads what a painted face looks like from how red it is."""
+
+    @property
+    def embedder(self) -> None:
+        """There is none: its answers come without vectors."""
+
+    def describe(
+        self,
+        pixels: PixelArray,  # noqa: ARG002  # the stage's signature
+        faces: Sequence[PlacedFace],
+        asked: frozenset[Attribute],
+    ) -> tuple[Appearance, ...]:
+        """Describe painted faces; see `facesearch.appearance.Describer.describe`."""
+        reds = [float(face.chip[..., 0].mean()) / 255 for face in faces]
+        return tuple(
+            described(
+                face,
+                Answers(
+                    chance=dict.fromkeys(YES_OR_NO, red) | {"masked": 0.0, "sunglasses": 0.0},
+                    emotions={kind: red * (1 - place / len(EMOTIONS)) for place, kind in enumerate(EMOTIONS)},
+                    age=(80 * red, 5.0),
+                ),
+                eyes_open=red,
+                asked=asked,
+            )
+            for face, red in zip(faces, reds, strict=True)
+        )
+
+
 def fake_analyzer() -> FaceAnalyzer:
     """Give an analyzer of painted faces."""
     return FaceAnalyzer(
-        detector=FakeDetector(), landmarker=FakeLandmarker(), aligner=FakeAligner(), embedder=FakeEmbedder()
+        detector=FakeDetector(),
+        landmarker=FakeLandmarker(),
+        aligner=FakeAligner(),
+        embedder=FakeEmbedder(),
+        describer=FakeDescriber(),
     )
 
 

@@ -1,0 +1,296 @@
+"""Whether eyes are open, from the picture around each: a small network of our own looks at 32 x 32 pixels an eye.
+
+The patch is cut in the eye's own frame, so that neither the face's size nor its tilt matters; the network sees it with its
+mean and contrast taken out, as it is and mirrored. It learned from single-eye crops and from whole faces
+(``training/eye_state.py``, which also prints how often it is right).
+"""
+
+import math
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch.errors import InvalidParameterError
+from facesearch.networks import open_session
+from facesearch.stages import PixelArray, PointArray
+from facesearch.weights import EYE_STATE, weights_path
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["PATCH_SIZE", "EyeState", "crop_patch", "cut_patch", "eye_patch", "eye_patches", "eye_state_model"]
+
+PATCH_SIZE: Final = 32  # pixels a side
+_SPAN: Final = 1.7  # sides of the patch, in widths of the eye from corner to corner
+_EYES: Final = (slice(36, 42), slice(42, 48))  # of the 68 points: the viewer's left, the viewer's right
+_LEFT_CORNER, _RIGHT_CORNER = 0, 3  # of an eye's six points
+_OPSET, _IR_VERSION = 17, 8  # ONNX Runtime 1.12 and later
+
+
+def eye_patch(pixels: PixelArray, eye: PointArray) -> PixelArray:
+    """Cut one eye out of a picture: always upright, and of one size.
+
+    Parameters
+    ----------
+    pixels
+        (H, W, 3) uint8 RGB.
+    eye
+        (6, 2) xy pixels: the contour of one eye, from the corner at the viewer's left over the upper lid to the other corner
+        and back. May leave the picture, whose edge is then repeated.
+
+    Returns
+    -------
+    ndarray of shape (32, 32, 3)
+        uint8 RGB: the eye's corners lie level, its width is 1/1.7 of the patch's.
+
+    Raises
+    ------
+    InvalidParameterError
+        *pixels* or *eye* are not as said above.
+    """
+    _check_picture("pixels", pixels)
+    if eye.shape != (6, 2) or not np.isfinite(eye).all():
+        raise InvalidParameterError.of("eye", eye, "six finite points (6, 2)")
+    return cut_patch(pixels, eye.mean(axis=0), _SPAN * (eye[_RIGHT_CORNER] - eye[_LEFT_CORNER]))
+
+
+def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
+    """Cut both eyes of a face out of a picture.
+
+    Parameters
+    ----------
+    pixels
+        (H, W, 3) uint8 RGB.
+    points
+        (68, 2) xy pixels, as `facesearch.stages.Landmarker.locate` gives them.
+
+    Returns
+    -------
+    ndarray of shape (2, 32, 32, 3)
+        uint8 RGB, see `eye_patch`: the viewer's left eye, then the viewer's right one, mirrored so that both look alike.
+
+    Raises
+    ------
+    InvalidParameterError
+        *pixels* or *points* are not as said above.
+    """
+    if points.shape != (68, 2):
+        raise InvalidParameterError.of("points", points.shape, "68 points (68, 2)")
+    left, right = (eye_patch(pixels, points[eye]) for eye in _EYES)
+    return np.stack([left, right[:, ::-1]])
+
+
+def crop_patch(crop: PixelArray) -> PixelArray:
+    """Make a picture of one eye, cut out with its brow or without, fit for `EyeState.open_probability`.
+
+    Parameters
+    ----------
+    crop
+        (H, W, 3) uint8 RGB: an eye about in the middle that fills much of the width.
+
+    Returns
+    -------
+    ndarray of shape (32, 32, 3)
+        uint8 RGB: the square around the whole crop, whose edge is repeated where it falls short.
+
+    Raises
+    ------
+    InvalidParameterError
+        *crop* is not as said above.
+    """
+    _check_picture("crop", crop)
+    height, width = crop.shape[:2]
+    return cut_patch(crop, np.array([width - 1, height - 1]) / 2, np.array([float(max(height, width)), 0.0]))
+
+
+class EyeState:
+    """Tells open eyes from closed ones.
+
+    Loaded on first use; safe to use from many threads at once.
+
+    Parameters
+    ----------
+    threads
+        Cores that one call may use, >= 1: more than one pays for hundreds of eyes only. ``None`` for all that this process
+        may use, up to 4.
+    weights
+        A file that ``training/eye_state.py`` wrote; ``None`` for the one that comes with the library.
+
+    Notes
+    -----
+    No eye can be seen behind dark glasses or a hand: the probability then means nothing.
+    """
+
+    def __init__(self, *, threads: int | None = 1, weights: Path | None = None) -> None:
+        self._threads, self._weights = threads, weights
+        self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
+        self._loaded: Any = None
+
+    def open_probability(self, patches: PixelArray) -> npt.NDArray[np.float64]:
+        """Tell how sure it is that each eye is open, looked at alone.
+
+        Parameters
+        ----------
+        patches
+            (N, 32, 32, 3) uint8 RGB from `eye_patch` or `crop_patch`, N >= 0. Mirroring one changes nothing.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+            0 (closed) to 1 (open). Of the eyes given p, a share p is open where as many are open as closed.
+
+        Raises
+        ------
+        InvalidParameterError
+            *patches* are not as said above.
+        """
+        _check_patches(patches, 4)
+        return self._probability(self._logits(patches), "crop")
+
+    def face_open_probability(self, patches: PixelArray) -> npt.NDArray[np.float64]:
+        """Tell how sure it is that the eyes of each face are open.
+
+        Parameters
+        ----------
+        patches
+            (N, 2, 32, 32, 3) uint8 RGB, each face's from `eye_patches`, N >= 0.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+            0 (both closed) to 1 (both open).
+
+        Raises
+        ------
+        InvalidParameterError
+            *patches* are not as said above.
+        """
+        _check_patches(patches, 5)
+        if patches.shape[1] != len(_EYES):
+            raise InvalidParameterError.of("patches", patches.shape, "two eyes a face (N, 2, 32, 32, 3)")
+        logits = self._logits(patches.reshape(-1, *patches.shape[2:])).reshape(-1, len(_EYES))
+        return self._probability(logits.mean(axis=1), "face")
+
+    def _logits(self, patches: PixelArray) -> npt.NDArray[np.float64]:
+        session, _ = self._load()
+        (logits,) = session.run(["logit"], {"patches": np.ascontiguousarray(patches)})
+        return np.asarray(logits, np.float64)
+
+    def _probability(self, logits: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.float64]:
+        slope, shift = self._load()[1][kind]
+        return np.asarray((1 + np.tanh((slope * logits + shift) / 2)) / 2)
+
+    def _load(self) -> tuple[Any, dict[str, tuple[float, float]]]:
+        with self._lock:
+            if self._loaded is None:
+                path = self._weights or weights_path(EYE_STATE)
+                with np.load(path, allow_pickle=False) as file:
+                    arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
+                calibration = {kind: _pair(arrays.pop(f"calibration.{kind}")) for kind in ("crop", "face")}
+                self._loaded = open_session(eye_state_model(arrays), threads=self._threads), calibration
+            return self._loaded  # type: ignore[no-any-return]  # onnxruntime has no types
+
+
+def eye_state_model(arrays: dict[str, npt.NDArray[np.float32]]) -> "onnx.ModelProto":
+    """Write the network down as an ONNX graph.
+
+    Parameters
+    ----------
+    arrays
+        ``convI.weight`` (out, in, k, k) and ``convI.bias`` (out,), I = 0, 1, ...: each padded to keep the size, followed by a
+        rectifier and the largest of each 2 x 2. Then ``denseI.weight`` (in, out) and ``denseI.bias`` (out,), with rectifiers
+        between; the last gives one number.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input ``patches``: (N, 32, 32, 3) uint8 RGB. Output ``logit``: (N,) float32, above 0 for open; the mean over the patch
+        and its mirror image.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def constant(values: Any) -> str:
+        constants.append(numpy_helper.from_array(np.asarray(values), f"constant{len(constants)}"))
+        return f"constant{len(constants) - 1}"
+
+    def node(operator: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(operator, inputs, [f"{operator.lower()}{len(nodes)}"], **attributes))
+        return f"{operator.lower()}{len(nodes) - 1}"
+
+    end = node("Cast", node("Transpose", "patches", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+    end = node("Sub", end, node("ReduceMean", end, axes=[1, 2, 3]))
+    variance = node("ReduceMean", node("Mul", end, end), axes=[1, 2, 3])
+    end = node("Div", end, node("Sqrt", node("Add", variance, constant(np.float32(_NOISE**2)))))
+    axis = [constant(np.array([value])) for value in (-1, -(2**31), 3, -1)]
+    end = node("Concat", end, node("Slice", end, *axis), axis=0)
+    count = len({name.split(".")[0] for name in arrays if name.startswith("conv")})
+    for number in range(count):
+        weight, bias = arrays[f"conv{number}.weight"], arrays[f"conv{number}.bias"]
+        pad = weight.shape[2] // 2
+        end = node("Relu", node("Conv", end, constant(weight), constant(bias), pads=[pad] * 4))
+        end = node("MaxPool", end, kernel_shape=[2, 2], strides=[2, 2])
+    end = node("Flatten", end)
+    for number in range(len(arrays) // 2 - count):
+        weight, bias = arrays[f"dense{number}.weight"], arrays[f"dense{number}.bias"]
+        end = node("Gemm", end if number == 0 else node("Relu", end), constant(weight), constant(bias))
+    both = node("Reshape", end, constant(np.array([2, -1])))
+    nodes.append(helper.make_node("ReduceMean", [both], ["logit"], axes=[0], keepdims=0))
+    graph = helper.make_graph(
+        nodes,
+        "eyes",
+        [helper.make_tensor_value_info("patches", TensorProto.UINT8, ["N", PATCH_SIZE, PATCH_SIZE, 3])],
+        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"])],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+
+
+_NOISE: Final = 4.0  # grey levels: less contrast than about this is not blown up
+
+
+def cut_patch(pixels: PixelArray, center: PointArray, along: PointArray) -> PixelArray:
+    """Give the square patch around *center* whose upper side is the vector *along*, in pixels of the picture."""
+    from PIL import Image
+
+    length = math.hypot(*along)
+    if length < 1:  # a face of a few pixels: nothing to see, but an answer
+        along, length = np.array([1.0, 0.0]), 1.0
+    down = np.array([-along[1], along[0]])
+    # Averaging whole blocks first keeps fine lashes from turning into noise; what remains is at most 1.5 to 1.
+    block = max(1, round(length / PATCH_SIZE))
+    reach = (np.abs(along) + np.abs(down)) / 2 + 2 * block
+    low, high = np.floor(center - reach).astype(int), np.ceil(center + reach).astype(int) + 1
+    height, width = pixels.shape[:2]
+    if (low >= 0).all() and high[0] <= width and high[1] <= height:
+        around = pixels[low[1] : high[1], low[0] : high[0]]
+    else:
+        columns, rows = (np.clip(np.arange(low[i], high[i]), 0, (width, height)[i] - 1) for i in (0, 1))
+        around = pixels[rows[:, None], columns]
+    image = Image.fromarray(np.ascontiguousarray(around)).reduce(block)
+    start = (center - low + 0.5 - (along + down) / 2) / block  # PIL counts from the corner of the first pixel
+    right, below = along / PATCH_SIZE / block, down / PATCH_SIZE / block
+    affine = (right[0], below[0], start[0], right[1], below[1], start[1])
+    size = (PATCH_SIZE, PATCH_SIZE)
+    return np.asarray(image.transform(size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))
+
+
+def _pair(values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    slope, shift = values.tolist()
+    return slope, shift
+
+
+def _check_picture(argument: str, pixels: PixelArray) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:  # noqa: PLR2004  # RGB
+        raise InvalidParameterError.of(argument, (pixels.dtype, pixels.shape), "uint8 RGB (H, W, 3)")
+
+
+def _check_patches(patches: PixelArray, dimensions: int) -> None:
+    wanted = (PATCH_SIZE, PATCH_SIZE, 3)
+    if patches.dtype != np.uint8 or patches.ndim != dimensions or patches.shape[-3:] != wanted:
+        raise InvalidParameterError.of("patches", (patches.dtype, patches.shape), f"uint8 patches (..., {wanted})")

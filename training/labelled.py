@@ -1,0 +1,168 @@
+"""The labelled photographs that the attribute heads learn from and are measured on: what is known of each, and its part.
+
+Every photograph belongs to one part for good, by its name: seven tenths to learn from, one to calibrate on, two to measure on.
+"""
+
+import csv
+import json
+import os
+import zlib
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+DATA: Final = Path(os.environ.get("FACESEARCH_DATA", Path(__file__).parents[2] / "shared/data"))
+
+Pixels = NDArray[np.uint8]
+
+
+class Part(Enum):
+    """What a photograph is used for."""
+
+    LEARN = "learn"
+    CALIBRATE = "calibrate"
+    MEASURE = "measure"
+
+
+@attrs.frozen
+class Photo:
+    """A photograph of one face, and what is known of it.
+
+    Attributes
+    ----------
+    folder
+        Of the data.
+    name
+        Unique within the folder; FER2013's are numbers.
+    known
+        Label by name. Yes and no are 1.0 and 0.0; ``age`` is in years, ``emotion`` the index in `EMOTIONS`.
+    group
+        Photographs that show the same are of one group, and so of one part.
+    """
+
+    folder: str
+    name: str
+    known: dict[str, float]
+    group: str
+
+    @property
+    def part(self) -> Part:
+        """What this photograph is used for."""
+        tenth = zlib.crc32(f"{self.folder}/{self.group}".encode()) % 10
+        return Part.LEARN if tenth < 7 else Part.CALIBRATE if tenth == 7 else Part.MEASURE
+
+    def pixels(self) -> Pixels:
+        """Give the photograph as it is: (H, W, 3) uint8 RGB."""
+        if self.folder == "fer2013":
+            return np.repeat(_fer()[int(self.name)][..., None], 3, axis=2)
+        return np.asarray(Image.open(DATA / self.folder / self.name).convert("RGB"))
+
+
+EMOTIONS: Final = ("ANGRY", "DISGUSTED", "FEAR", "HAPPY", "CALM", "SAD", "SURPRISED")  # in FER2013's order
+# How much of its side is added around a photograph whose face fills it, before the face is looked for.
+PADDING: Final = {"fer2013": 0.5, "utkface": 0.25, "celeba": 0.0, "masks": 0.25}
+
+
+def padded(photo: Photo) -> Pixels:
+    """Give the photograph with its edge repeated around it, where the face would leave it otherwise."""
+    pixels = photo.pixels()
+    pad = round(PADDING.get(photo.folder, 0.0) * min(pixels.shape[:2]))
+    return np.pad(pixels, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
+
+
+def photos() -> list[Photo]:
+    """List every labelled photograph."""
+    return [*_celeba(), *_utkface(), *_fer2013(), *_masks(), *_landmarks106()]
+
+
+def _rows(path: str) -> list[dict[str, str]]:
+    with (DATA / path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _celeba() -> list[Photo]:
+    eyewear = {row["image"]: row["label"] for row in _rows("celeba/eyewear.csv")}
+    eyes = {row["image"]: row["label"] for row in _rows("celeba/eyes.csv")}
+    found = []
+    for row in _rows("celeba/attributes.csv"):
+        name = row["image"]
+        yes = {key: float(value == "1") for key, value in row.items() if key != "image"}
+        known = {
+            "smile": yes["Smiling"],
+            "mouth_open": yes["Mouth_Slightly_Open"],
+            "eyeglasses": yes["Eyeglasses"],
+            "beard": 1 - yes["No_Beard"],
+            "mustache": yes["Mustache"],
+            "male": yes["Male"],
+            "masked": 0.0,
+        }
+        if eyewear.get(name) != "unsure":
+            known["sunglasses"] = float(eyewear.get(name) == "sunglasses")
+        if eyes.get(name) in {"open", "closed"}:
+            known["eyes_open"] = float(eyes[name] == "open")
+        found.append(Photo("celeba", f"images/{name}", known, name))
+    return found
+
+
+def _utkface() -> list[Photo]:
+    return [
+        Photo(
+            "utkface",
+            f"images/{row['image']}",
+            {
+                "age": float(row["age"]),
+                "male": float(row["gender"] == "Male"),
+                "race": float(row["race"]),
+                "masked": 0.0,
+            },
+            row["image"],
+        )
+        for row in _rows("utkface/labels.csv")
+    ]
+
+
+@cache
+def _fer() -> Pixels:
+    with np.load(DATA / "fer2013/faces.npz") as data:
+        images: Pixels = data["images"]
+    return images
+
+
+def _fer2013() -> list[Photo]:
+    with np.load(DATA / "fer2013/faces.npz") as data:
+        labels = data["labels"].tolist()
+    # The set repeats some faces: what has the same pixels is one group.
+    return [
+        Photo("fer2013", str(index), {"emotion": float(label), "masked": 0.0}, str(zlib.crc32(_fer()[index].tobytes())))
+        for index, label in enumerate(labels)
+    ]
+
+
+def _masks() -> list[Photo]:
+    # Most masks are pasted on photographs of the other folder; the number says on which.
+    return [
+        Photo(
+            "masks",
+            f"{kind}/{path.name}",
+            {"masked": float(kind == "with_mask")},
+            path.name.split(".")[0].split("-")[0],
+        )
+        for kind in ("with_mask", "without_mask")
+        for path in sorted((DATA / "masks" / kind).iterdir())
+    ]
+
+
+def _landmarks106() -> list[Photo]:
+    found = []
+    for name, label in json.loads((DATA / "landmarks106/labels.json").read_text()).items():
+        work = label["work"]
+        known = {"eyeglasses": float(work["glasses"] == "yes"), "male": float(work["gender"] == "male")}
+        known["eyes_open"] = float(work["eye"] == "open")
+        found.append(Photo("landmarks106", f"images/{name}", known, name))
+    return found
