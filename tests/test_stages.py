@@ -152,7 +152,7 @@ def test_a_chip_at_the_edge_of_the_picture_is_cut_all_the_same(case: Case) -> No
 
 @cache
 def chips_of(case: Case) -> PixelArray:
-    return np.stack([face.chip for photo in (case.photo, case.stranger) for face in case.analyzer.locate(photo)[:1]])
+    return np.stack([face.probe for photo in (case.photo, case.stranger) for face in case.analyzer.locate(photo)[:1]])
 
 
 def test_embeddings_have_the_shape_the_model_says(case: Case) -> None:

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from facesearch.attributes import Unassessed as Unassessed
     from facesearch.aws import from_aws as from_aws
     from facesearch.aws import to_aws as to_aws
-    from facesearch.calibration import distance_at as distance_at
-    from facesearch.calibration import similarity as similarity
     from facesearch.collection import Collection as Collection
+    from facesearch.errors import CalibrationError as CalibrationError
     from facesearch.errors import FaceModelMismatchError as FaceModelMismatchError
     from facesearch.errors import FaceNotFoundError as FaceNotFoundError
     from facesearch.errors import FacesearchError as FacesearchError
@@ -94,6 +93,11 @@ if TYPE_CHECKING:
     from facesearch.results import UnsearchedFace as UnsearchedFace
     from facesearch.results import UnsearchedFaceReason as UnsearchedFaceReason
     from facesearch.results import UserMatch as UserMatch
+    from facesearch.scoring import Calibration as Calibration
+    from facesearch.scoring import CalibrationRow as CalibrationRow
+    from facesearch.scoring import calibration as calibration
+    from facesearch.scoring import distance_at as distance_at
+    from facesearch.scoring import similarity as similarity
     from facesearch.search import search_all_faces as search_all_faces
     from facesearch.search import search_users_by_image as search_users_by_image
     from facesearch.selection import QualityBars as QualityBars
@@ -111,6 +115,9 @@ __all__ = [
     "Attribute",
     "Beard",
     "BoundingBox",
+    "Calibration",
+    "CalibrationError",
+    "CalibrationRow",
     "Collection",
     "DeleteFacesResponse",
     "DisassociateFacesResponse",
@@ -180,6 +187,7 @@ __all__ = [
     "WeightsError",
     "WireError",
     "__version__",
+    "calibration",
     "detect_faces",
     "distance_at",
     "from_aws",
@@ -207,12 +215,9 @@ _HOME = {
         "from_aws",
         "to_aws",
     ),
-    "calibration": (
-        "distance_at",
-        "similarity",
-    ),
     "collection": ("Collection",),
     "errors": (
+        "CalibrationError",
         "FaceModelMismatchError",
         "FaceNotFoundError",
         "FacesearchError",
@@ -289,6 +294,13 @@ _HOME = {
         "UnsearchedFace",
         "UnsearchedFaceReason",
         "UserMatch",
+    ),
+    "scoring": (
+        "Calibration",
+        "CalibrationRow",
+        "calibration",
+        "distance_at",
+        "similarity",
     ),
     "search": (
         "search_all_faces",

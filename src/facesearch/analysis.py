@@ -24,6 +24,7 @@ from facesearch.networks import usable_cores
 from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 from facesearch.records import FaceModel
+from facesearch.scoring import Calibration
 from facesearch.selection import REFERENCE_SIDE, FaceMeasurements
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
 
@@ -49,6 +50,8 @@ class LocatedFace:
         What the quality filter looks at.
     chip
         (150, 150, 3) uint8 RGB, the face upright.
+    probe
+        What the embedder takes of it, uint8 RGB: the chip, or a cut of its own.
     unassessed
         Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
     """
@@ -56,6 +59,7 @@ class LocatedFace:
     detail: FaceDetail
     measurements: FaceMeasurements
     chip: PixelArray = attrs.field(repr=False)
+    probe: PixelArray = attrs.field(repr=False)
     unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=lambda: MappingProxyType({}))
     # The vector, where the pass that told what the face looks like gave it too.
     _vector: FloatArray | None = attrs.field(default=None, repr=False)
@@ -111,6 +115,9 @@ class FaceAnalyzer:
         See `facesearch.stages` and, for the last, `facesearch.appearance.Describer`. Each may be replaced by your own, or by one that is not the default, such as
         `facesearch.dlib_detection.HogDetector`.
 
+    calibration
+        What percentages mean for the embedder's distances; ``None`` for what comes with the library.
+
     Examples
     --------
     >>> from skimage.data import astronaut
@@ -127,6 +134,7 @@ class FaceAnalyzer:
     aligner: Aligner = attrs.field(factory=DlibAligner)
     landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
     embedder: Embedder = attrs.field(default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True))
+    calibration: Calibration | None = None
     describer: Describer = attrs.field(default=attrs.Factory(lambda self: self._default_describer(), takes_self=True))
 
     @property
@@ -174,6 +182,8 @@ class FaceAnalyzer:
                 detail=face.detail,
                 measurements=face.measurements,
                 chip=face.chip,
+                probe=face.probe,
+                unassessed=face.unassessed,
                 embedding=vector,
                 face_model=self.face_model,
             )
@@ -258,7 +268,7 @@ class FaceAnalyzer:
         known = [face._vector for face in faces if face._vector is not None]  # noqa: SLF001  # this module's own
         if len(known) == len(faces):
             return known
-        return tuple(self.embedder.embed(np.stack([face.chip for face in faces])))
+        return tuple(self.embedder.embed(np.stack([face.probe for face in faces])))
 
     def _described(self, pixels: PixelArray, found: Sequence[_Found], asked: frozenset[Attribute]) -> list[LocatedFace]:
         """Tell what faces look like."""
@@ -296,6 +306,7 @@ class FaceAnalyzer:
                 pose=pose,
             ),
             chip=chip,
+            probe=self.embedder.cut(pixels, aligned, points),
         )
         size = np.array([width, height])
         left, right = (np.array([landmark.x, landmark.y]) * size for landmark in landmarks[:2])  # the pupils

@@ -25,7 +25,7 @@ __all__ = ["from_aws", "to_aws", "wire_name"]
 T = TypeVar("T")
 
 # Members that never travel: the response's picture is for notebooks only.
-LOCAL_ONLY = {(SearchUsersByImageResponse, "preview")}
+LOCAL_ONLY = {(SearchUsersByImageResponse, "preview"), (SearchUsersByImageResponse, "next_user")}
 # Lists that are left out when empty: AWS's model wants at least one id in this one. All other lists stay.
 ABSENT_WHEN_EMPTY = {(DeleteFacesResponse, "deleted_faces")}
 

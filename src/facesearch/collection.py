@@ -17,9 +17,9 @@ import numpy.typing as npt
 from facesearch._fields import check_float, check_int, check_text
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, default_analyzer
 from facesearch.attributes import Attribute, parse_attributes
-from facesearch.calibration import distance_at, similarity
-from facesearch.embedding import DLIB_RESNET
+from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import (
+    CalibrationError,
     FaceModelMismatchError,
     FaceNotFoundError,
     InvalidEmbeddingError,
@@ -59,9 +59,11 @@ from facesearch.records import (
     UserStatus,
 )
 from facesearch.results import MatchedUser, UserMatch
+from facesearch.scoring import Calibration
+from facesearch.scoring import calibration as calibration_of
 from facesearch.selection import QualityFilter, select
 from facesearch.stages import FloatArray
-from facesearch.storage import MemoryStore
+from facesearch.storage import Anchor, MemoryStore
 
 __all__ = ["MAX_FACES_PER_REQUEST", "MAX_FACES_PER_USER", "MAX_USERS", "Collection"]
 
@@ -89,6 +91,13 @@ class Collection:
     analyzer
         What finds and embeds faces. By default one for the process is loaded when a picture is first given; a collection
         that only sees embeddings never loads any.
+    calibration
+        What percentages mean for the face model; by default the analyzer's, or what comes with the library.
+
+    Raises
+    ------
+    CalibrationError
+        If none is given and none comes with the library for this model, or if it is another model's.
 
     Notes
     -----
@@ -109,16 +118,24 @@ class Collection:
         *,
         face_model: FaceModel | None = None,
         analyzer: FaceAnalyzer | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         if face_model is None:
-            face_model = analyzer.face_model if analyzer else DLIB_RESNET
+            face_model = analyzer.face_model if analyzer else DLIB_RESNET_MIRRORED
         self._face_model = face_model
         self._analyzer = analyzer
         if analyzer:
             self._check_model(analyzer.face_model)
+        self._calibration = calibration or (analyzer and analyzer.calibration) or calibration_of(face_model)
+        if self._calibration.face_model.digest != face_model.digest:
+            theirs = self._calibration.face_model
+            raise CalibrationError(
+                f"calibration: expected that of {face_model.name} ({face_model.digest[:12]}), "
+                f"got that of {theirs.name} ({theirs.digest[:12]})"
+            )
         self._lock = threading.RLock()
-        self._store = MemoryStore(face_model.dimension)
+        self._store = MemoryStore(face_model.dimension, self._calibration.user_offset)
 
     # ---------------------------------------------------------------- what is in it
 
@@ -131,6 +148,11 @@ class Collection:
     def face_model(self) -> FaceModel:
         """What makes the vectors in it; pinned for life."""
         return self._face_model
+
+    @property
+    def calibration(self) -> Calibration:
+        """What percentages mean in it."""
+        return self._calibration
 
     @property
     def analyzer(self) -> FaceAnalyzer:
@@ -376,7 +398,7 @@ class Collection:
             self._check_quota(user_id, len(had) + len(news))
             is_new = user_id not in self._store.users
             self._store.create_user(user_id)
-            anchor = self._store.user_vector(user_id)
+            anchor = self._store.anchor(user_id)
             photos = tuple(self._enroll_one(user_id, look, anchor, user_match_threshold) for look in looks)
             self._store.refresh(user_id)
             user = self._user(user_id)
@@ -497,7 +519,9 @@ class Collection:
         wanted = _check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._lock:
             had = self._faces_of(user_id)
-            taken, refused = part_for_association(self._store, user_id, wanted, user_match_threshold)
+            taken, refused = part_for_association(
+                self._store, user_id, wanted, threshold=user_match_threshold, calibration=self._calibration
+            )
             self._check_quota(user_id, len(had) + len(taken))
             for face_id in taken:
                 self._store.assign(face_id, user_id)
@@ -602,22 +626,50 @@ class Collection:
         InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError
             If an argument is wrong.
         """
+        return self.rank(probe, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model)[
+            0
+        ]
+
+    def rank(
+        self,
+        probe: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[tuple[UserMatch, ...], UserMatch | None]:
+        """Find the users nearest to a vector, and who comes next.
+
+        Parameters and errors are those of `search_embedding`.
+
+        Returns
+        -------
+        tuple of UserMatch, and UserMatch or None
+            What `search_embedding` gives, and the nearest user that is not among them: below the threshold, or beyond
+            *max_users*. ``None`` where there is no other user.
+        """
         check_search_options(user_match_threshold, max_users)
         if face_model is not None:
             self._check_model(face_model)
         vector = check_embedding(probe, self._face_model.dimension, "probe")
         # The cut is made on the similarity itself, which near 100 is the same float for many distances; this distance only
         # bounds the work, so it is that of a hair less.
-        reach = distance_at(max(0, user_match_threshold - 1e-9))
+        reach = self._calibration.distance_at(max(0, user_match_threshold - 1e-9))
         with self._lock:
-            found = self._store.nearest(vector, max_distance=reach, limit=max_users or MAX_USERS)
-        return tuple(
-            UserMatch(similarity=percent, user=MatchedUser(user_id=user_id, user_status=UserStatus.ACTIVE))
-            for distance, user_id in found
-            if (percent := similarity(distance)) >= user_match_threshold
-        )
+            found, beyond = self._store.nearest(vector, max_distance=reach, limit=max_users or MAX_USERS)
+        ranked = [self._match(*each) for each in found]
+        matches = tuple(match for match in ranked if match.similarity >= user_match_threshold)
+        if len(matches) < len(ranked):
+            return matches, ranked[len(matches)]
+        return matches, None if beyond is None else self._match(*beyond)
 
     # ---------------------------------------------------------------- within; the lock is held
+
+    def _match(self, distance: float, user_id: str) -> UserMatch:
+        return UserMatch(
+            similarity=self._calibration.similarity(distance),
+            user=MatchedUser(user_id=user_id, user_status=UserStatus.ACTIVE),
+        )
 
     def _check_model(self, face_model: FaceModel) -> None:
         if face_model != self._face_model:
@@ -672,13 +724,15 @@ class Collection:
         self._store.put_face(face, vector)
         return face_id
 
-    def _enroll_one(self, user_id: str, look: "_Look", anchor: FloatArray | None, threshold: float) -> Enrollment:
+    def _enroll_one(self, user_id: str, look: "_Look", anchor: Anchor | None, threshold: float) -> Enrollment:
         if look.face is None:
             return Enrollment(reasons=look.reasons)
         face_id = self._face_id(look.picture, look.face, None)
         was_there = self._store.face(face_id) is not None
         self._keep(look.picture, look.face, None)
-        fault = why_not_associate(self._store, user_id, face_id, anchor, threshold)
+        fault = why_not_associate(
+            self._store, user_id, face_id, anchor, threshold=threshold, calibration=self._calibration
+        )
         if fault is None:
             self._store.assign(face_id, user_id)
             return Enrollment(face=self._store.face(face_id))

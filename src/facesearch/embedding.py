@@ -1,5 +1,6 @@
 """From a face chip to a vector: near vectors are one person, far ones are two."""
 
+import hashlib
 import threading
 from functools import cached_property
 from typing import Any
@@ -11,13 +12,21 @@ from facesearch._fields import check_int
 from facesearch.dlib_format import read_network
 from facesearch.networks import embedding_model, open_session
 from facesearch.records import FaceModel
-from facesearch.stages import FloatArray, PixelArray
+from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
 from facesearch.weights import RESNET, weights_path
 
-__all__ = ["DLIB_RESNET", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
+__all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
 
 DLIB_RESNET = FaceModel(
     name="dlib_face_recognition_resnet_model_v1", version="1.0", digest=RESNET.sha256, dimension=128
+)
+# The same network, a face's vector being the mean of what it gives for the chip and for its mirror image: a model of its own,
+# since percentages mean something else for it. docs/similarity.md tells what that is worth.
+DLIB_RESNET_MIRRORED = FaceModel(
+    name="dlib_face_recognition_resnet_model_v1_mirrored",
+    version="2.0",
+    digest=hashlib.sha256(f"{RESNET.sha256} mirrored".encode()).hexdigest(),
+    dimension=128,
 )
 
 
@@ -51,21 +60,29 @@ class OnnxEmbedder:
     ----------
     threads
         Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
+    mirrored
+        Give the mean of a face's vector and of its mirror image's, which tells people apart better; without it, dlib's own
+        vectors, as face_recognition's users have them.
     """
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
+        self._mirrored = mirrored
         self._threads = None if threads is None else check_int("threads", threads, 1)
         self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
         self._loaded: Any = None
 
     @property
     def face_model(self) -> FaceModel:
-        """The model: dlib's ResNet, version 1.0, 128 dimensions."""
-        return DLIB_RESNET
+        """The model: dlib's ResNet, 128 dimensions; version 1.0, or 2.0 where mirrored."""
+        return DLIB_RESNET_MIRRORED if self._mirrored else DLIB_RESNET
+
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
+        """Give the chip: it is what the network was trained on."""
+        return face.chip
 
     def embed(self, chips: PixelArray) -> FloatArray:
         """Embed faces; see `facesearch.stages.Embedder.embed`."""
-        return self._run(chips, ["embedding"])[0]
+        return self._vectors(self._run(self._views(chips), ["embedding"])[0])
 
     def embed_with_maps(self, chips: PixelArray) -> tuple[FloatArray, FaceMaps]:
         """Embed faces, and keep what the network saw on the way.
@@ -80,8 +97,15 @@ class OnnxEmbedder:
         tuple of ndarray of shape (N, 128), and FaceMaps
             The vectors are those of `embed`.
         """
-        vectors, fine, middle, coarse = self._run(chips, ["embedding", "stage2", "stage3", "stage5"])
-        return vectors, FaceMaps(fine=fine, middle=middle, coarse=coarse)
+        vectors, *maps = self._run(self._views(chips), ["embedding", "stage2", "stage3", "stage5"])
+        fine, middle, coarse = (each[: len(chips)] for each in maps)
+        return self._vectors(vectors), FaceMaps(fine=fine, middle=middle, coarse=coarse)
+
+    def _views(self, chips: PixelArray) -> PixelArray:
+        return np.concatenate([chips, chips[:, :, ::-1]]) if self._mirrored else chips
+
+    def _vectors(self, vectors: FloatArray) -> FloatArray:
+        return vectors.reshape(2, -1, self.face_model.dimension).mean(axis=0) if self._mirrored else vectors
 
     def _run(self, chips: PixelArray, outputs: list[str]) -> list[FloatArray]:
         session = self._session()
@@ -100,27 +124,39 @@ class OnnxEmbedder:
 
 
 class DlibEmbedder:
-    """dlib's ResNet in dlib's own engine: the reference, exact and slow (about 70 ms a face).
+    """dlib's ResNet in dlib's own engine: the reference, exact and slow (about 70 ms a view).
+
+    Parameters
+    ----------
+    mirrored
+        As for `OnnxEmbedder`.
 
     References
     ----------
     https://github.com/davisking/dlib-models; He et al., CVPR 2016, doi:10.1109/CVPR.2016.90.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, mirrored: bool = True) -> None:
+        self._mirrored = mirrored
         self._lock = threading.Lock()  # the network keeps its activations in itself: one caller at a time
 
     @property
     def face_model(self) -> FaceModel:
-        """The model: dlib's ResNet, version 1.0, 128 dimensions."""
-        return DLIB_RESNET
+        """The model: dlib's ResNet, 128 dimensions; version 1.0, or 2.0 where mirrored."""
+        return DLIB_RESNET_MIRRORED if self._mirrored else DLIB_RESNET
+
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
+        """Give the chip: it is what the network was trained on."""
+        return face.chip
 
     def embed(self, chips: PixelArray) -> FloatArray:
         """Embed faces; see `facesearch.stages.Embedder.embed`."""
         vectors = np.empty((len(chips), self.face_model.dimension), np.float32)
         with self._lock:
             for row, chip in enumerate(chips):
-                vectors[row] = self._network.compute_face_descriptor(np.ascontiguousarray(chip))
+                views = (chip, chip[:, ::-1]) if self._mirrored else (chip,)
+                found = [self._network.compute_face_descriptor(np.ascontiguousarray(view)) for view in views]
+                vectors[row] = np.mean(found, axis=0)
         return vectors
 
     @cached_property

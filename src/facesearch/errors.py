@@ -15,6 +15,7 @@
     ├── FaceNotFoundError (LookupError)
     ├── QuotaExceededError (ValueError)          more than AWS's limit: 100 faces a user
     ├── FaceModelMismatchError (ValueError)      vectors of two face models were about to be compared
+    ├── CalibrationError (ValueError)            a calibration is missing, damaged, or another model's
     ├── WeightsError (RuntimeError)              a model file is missing, damaged or not the one we know
     └── WireError (ValueError)                   a payload is not AWS's shape; says where, in AWS's names
 
@@ -25,6 +26,7 @@ answers, never errors.
 from typing import Any
 
 __all__ = [
+    "CalibrationError",
     "FaceModelMismatchError",
     "FaceNotFoundError",
     "FacesearchError",
@@ -98,6 +100,10 @@ class QuotaExceededError(FacesearchError, ValueError):
 
 class FaceModelMismatchError(FacesearchError, ValueError):
     """Vectors of two face models were about to be mixed; they are not comparable."""
+
+
+class CalibrationError(FacesearchError, ValueError):
+    """What percentages mean for a face model is not known: its calibration is missing, damaged, or another model's."""
 
 
 class WeightsError(FacesearchError, RuntimeError):

@@ -6,9 +6,6 @@ are no errors: they are listed, each with its reason.
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from facesearch.calibration import similarity
 from facesearch.records import (
     UnsuccessfulFaceAssociation,
     UnsuccessfulFaceAssociationReason,
@@ -17,14 +14,14 @@ from facesearch.records import (
     UnsuccessfulFaceDisassociation,
     UnsuccessfulFaceDisassociationReason,
 )
-from facesearch.stages import FloatArray
-from facesearch.storage import MemoryStore
+from facesearch.scoring import Calibration
+from facesearch.storage import Anchor, MemoryStore
 
 __all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation", "why_not_associate"]
 
 
 def part_for_association(
-    store: MemoryStore, user_id: str, face_ids: Iterable[str], threshold: float
+    store: MemoryStore, user_id: str, face_ids: Iterable[str], *, threshold: float, calibration: Calibration
 ) -> tuple[list[str], list[UnsuccessfulFaceAssociation]]:
     """Part faces into those that a user can be given and those that it can't.
 
@@ -38,18 +35,23 @@ def part_for_association(
         No id twice.
     threshold
         Percent: where the user has a vector, a face must be at least that similar to it.
+    calibration
+        What percentages mean.
     """
-    anchor = store.user_vector(user_id)
+    anchor = store.anchor(user_id)
     had = store.faces_of(user_id)
-    refused = {face_id: why_not_associate(store, user_id, face_id, anchor, threshold) for face_id in face_ids}
+    refused = {
+        face_id: why_not_associate(store, user_id, face_id, anchor, threshold=threshold, calibration=calibration)
+        for face_id in face_ids
+    }
     taken = [face_id for face_id, fault in refused.items() if fault is None and face_id not in had]
     return taken, [fault for fault in refused.values() if fault]
 
 
 def why_not_associate(
-    store: MemoryStore, user_id: str, face_id: str, anchor: FloatArray | None, threshold: float
+    store: MemoryStore, user_id: str, face_id: str, anchor: Anchor | None, *, threshold: float, calibration: Calibration
 ) -> UnsuccessfulFaceAssociation | None:
-    """Tell why a face can't become a user's, or ``None`` where it can; *anchor* is the user's vector, if it has one."""
+    """Tell why a face can't become a user's, or ``None`` where it can; *anchor* is the user's, if it has faces."""
     face = store.face(face_id)
     if face is None:
         reason = UnsuccessfulFaceAssociationReason.FACE_NOT_FOUND
@@ -58,8 +60,7 @@ def why_not_associate(
         reason = UnsuccessfulFaceAssociationReason.ASSOCIATED_TO_A_DIFFERENT_USER
         return UnsuccessfulFaceAssociation(face_id=face_id, user_id=face.user_id, reasons=(reason,))
     if anchor is not None and face.user_id is None:
-        distance = np.linalg.norm(store.embedding(face_id).astype(np.float64) - anchor)
-        confidence = similarity(float(distance))
+        confidence = calibration.similarity(anchor.distance(store.embedding(face_id)))
         if confidence < threshold:
             reason = UnsuccessfulFaceAssociationReason.LOW_MATCH_CONFIDENCE
             return UnsuccessfulFaceAssociation(face_id=face_id, confidence=confidence, reasons=(reason,))

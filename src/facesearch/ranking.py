@@ -120,7 +120,8 @@ class VectorIndex:
 
     def __init__(self, dimension: int) -> None:
         self._matrix = np.empty((_FIRST_CAPACITY, dimension), np.float32)
-        self._norms = np.empty(_FIRST_CAPACITY, np.float32)  # squared
+        self._norms = np.empty(_FIRST_CAPACITY, np.float32)  # squared, and the offset
+        self._offsets = np.zeros(_FIRST_CAPACITY)
         self._names: list[str] = []
         self._rows: dict[str, int] = {}
 
@@ -132,8 +133,8 @@ class VectorIndex:
         row = self._rows.get(name)
         return None if row is None else self._matrix[row].copy()
 
-    def put(self, name: str, vector: FloatArray) -> None:
-        """Set the vector of *name*, a new one or another one."""
+    def put(self, name: str, vector: FloatArray, offset: float = 0.0) -> None:
+        """Set the vector of *name*, a new one or another one; *offset*, >= 0, is added to squared distances from it."""
         row = self._rows.get(name)
         if row is None:
             row = len(self._names)
@@ -142,7 +143,8 @@ class VectorIndex:
             self._names.append(name)
             self._rows[name] = row
         self._matrix[row] = vector
-        self._norms[row] = vector @ vector
+        self._norms[row] = vector @ vector + np.float32(offset)
+        self._offsets[row] = offset
 
     def remove(self, name: str) -> None:
         """Forget *name*, overwriting its vector; nothing happens if it is not there."""
@@ -153,31 +155,38 @@ class VectorIndex:
         if row != last:
             self._matrix[row] = self._matrix[last]
             self._norms[row] = self._norms[last]
+            self._offsets[row] = self._offsets[last]
             self._names[row] = self._names[last]
             self._rows[self._names[row]] = row
         self._matrix[last] = 0  # a deleted person's vector does not stay behind in memory
         self._names.pop()
 
     def nearest(self, probe: FloatArray, *, max_distance: float, limit: int) -> list[tuple[float, str]]:
-        """Give the vectors within *max_distance* of *probe*, nearest first.
+        """Give the vectors within *max_distance* of *probe*, nearest first; `nearest_and_next` without the next."""
+        return self.nearest_and_next(probe, max_distance=max_distance, limit=limit)[0]
+
+    def nearest_and_next(
+        self, probe: FloatArray, *, max_distance: float, limit: int
+    ) -> tuple[list[tuple[float, str]], tuple[float, str] | None]:
+        """Give the vectors within *max_distance* of *probe*, nearest first, and the nearest of all others.
 
         Parameters
         ----------
         probe
             (dimension,) float32.
         max_distance
-            Euclidean; those exactly as far belong to the answer. May be infinite.
+            Euclidean, offset included; those exactly as far belong to the answer. May be infinite.
         limit
             At most so many, >= 1.
 
         Returns
         -------
-        list of (distance, name)
-            By distance, then by name.
+        list of (distance, name), and (distance, name) or None
+            By distance, then by name. ``None`` where there are no others.
         """
         count = len(self._names)
         if count == 0:
-            return []
+            return [], None
         matrix = self._matrix[:count]
         probe_norm = float(probe @ probe)
         products = np.einsum("ij,j->i", matrix, probe) if count < _MANY_ROWS else matrix @ probe
@@ -186,15 +195,20 @@ class VectorIndex:
         bound = max_distance * max_distance + margin
         if count > limit:
             bound = min(bound, float(np.partition(squared, limit - 1)[limit - 1]) + 2 * margin)
-        rows = np.flatnonzero(squared <= bound)
-        differences = matrix[rows].astype(np.float64) - probe
-        distances = np.sqrt((differences * differences).sum(axis=1))
-        found = sorted(
-            (float(distance), self._names[row])
-            for distance, row in zip(distances, rows, strict=True)
-            if distance <= max_distance
-        )
-        return found[:limit]
+        near = squared <= bound
+        found = self._exact(probe, np.flatnonzero(near))
+        within = [each for each in found if each[0] <= max_distance][:limit]
+        if len(within) < len(found):
+            return within, found[len(within)]
+        if len(within) == count:
+            return within, None
+        squared[near] = np.inf
+        return within, self._exact(probe, np.flatnonzero(squared <= float(squared.min()) + 2 * margin))[0]
+
+    def _exact(self, probe: FloatArray, rows: npt.NDArray[np.intp]) -> list[tuple[float, str]]:
+        differences = self._matrix[rows].astype(np.float64) - probe
+        distances = np.sqrt((differences * differences).sum(axis=1) + self._offsets[rows])
+        return sorted((float(distance), self._names[row]) for distance, row in zip(distances, rows, strict=True))
 
     def _margin(self, probe_norm: float, count: int) -> float:
         """Bound the error of the float32 squared distances (Higham 2002, section 3.1, with room to spare)."""
@@ -204,7 +218,8 @@ class VectorIndex:
 
     def _grow(self) -> None:
         matrix = np.empty((2 * len(self._matrix), self._matrix.shape[1]), np.float32)
-        norms = np.empty(len(matrix), np.float32)
+        norms, offsets = np.empty(len(matrix), np.float32), np.zeros(len(matrix))
         matrix[: len(self._matrix)] = self._matrix
         norms[: len(self._norms)] = self._norms
-        self._matrix, self._norms = matrix, norms
+        offsets[: len(self._offsets)] = self._offsets
+        self._matrix, self._norms, self._offsets = matrix, norms, offsets

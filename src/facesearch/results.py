@@ -50,7 +50,7 @@ class UserMatch:
     Attributes
     ----------
     similarity
-        Percent, 0-100; higher is closer. See `facesearch.calibration`.
+        Percent, 0-100; higher is closer. See `facesearch.scoring`.
     user
         Who it is.
     """
@@ -112,6 +112,9 @@ class SearchUsersByImageResponse:
     preview
         A small copy of the photo for ``_repr_html_``, in memory only: it is no part of the answer, of equality, of
         ``repr`` or of the wire. ``attrs.evolve(response, preview=None)`` drops it.
+    next_user
+        The nearest user that is not among the matches: below the threshold, or beyond the greatest number asked for. No part of
+        the wire.
     """
 
     user_matches: tuple[UserMatch, ...] = field(default=(), validator=tuple_of(UserMatch))
@@ -124,6 +127,19 @@ class SearchUsersByImageResponse:
         repr=False,
         validator=maybe(is_a(Preview)),
     )
+    next_user: UserMatch | None = field(default=None, validator=maybe(is_a(UserMatch)))
+
+    @property
+    def margin(self) -> float | None:
+        """By how much the first match is more similar than whoever comes next, in percentage points, >= 0.
+
+        A small one says that two users look alike to the network: be unsure. ``None`` where nobody matched, and all of the
+        first's similarity where there is no other user.
+        """
+        if not self.user_matches:
+            return None
+        rival = self.user_matches[1] if len(self.user_matches) > 1 else self.next_user
+        return self.user_matches[0].similarity - (rival.similarity if rival else 0.0)
 
     def _repr_html_(self) -> str:
         """Show the photo with its faces boxed, who was found, and why the other faces were not searched."""

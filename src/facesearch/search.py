@@ -138,20 +138,24 @@ def _search(
         probes = (None,)
     unsearched = _unsearched(located, selection, beaten=() if every_face else selection.accepted[1:])
     preview = Preview.of(picture.pixels)
-    return tuple(
-        SearchUsersByImageResponse(
-            user_matches=collection.search_embedding(
-                probe.embedding, user_match_threshold=threshold, max_users=max_users
-            )
+    responses = []
+    for probe in probes:
+        matches, beyond = (
+            collection.rank(probe.embedding, user_match_threshold=threshold, max_users=max_users)
             if probe
-            else (),
-            face_model_version=collection.face_model.version,
-            searched_face=SearchedFaceDetails(face_detail=probe.detail) if probe else None,
-            unsearched_faces=unsearched,
-            preview=preview,
+            else ((), None)
         )
-        for probe in probes
-    )
+        responses.append(
+            SearchUsersByImageResponse(
+                user_matches=matches,
+                face_model_version=collection.face_model.version,
+                searched_face=SearchedFaceDetails(face_detail=probe.detail) if probe else None,
+                unsearched_faces=unsearched,
+                preview=preview,
+                next_user=beyond,
+            )
+        )
+    return tuple(responses)
 
 
 def _unsearched(

@@ -151,13 +151,32 @@ class Embedder(Protocol):
         """The model that makes the vectors: those of two models are not comparable."""
         ...
 
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:
+        """Cut out of the picture what `embed` takes of one face.
+
+        Parameters
+        ----------
+        pixels
+            (H, W, 3) uint8 RGB, upright.
+        face
+            A face in it.
+        points
+            (68, 2) xy pixels of the picture, from `Landmarker.locate`.
+
+        Returns
+        -------
+        ndarray of shape (h, w, 3)
+            uint8 RGB, of one size for all faces. The chip itself, for networks that were trained on such chips.
+        """
+        ...
+
     def embed(self, chips: PixelArray) -> FloatArray:
         """Embed faces.
 
         Parameters
         ----------
         chips
-            (N, 150, 150, 3) uint8 RGB, N >= 0.
+            (N, h, w, 3) uint8 RGB, N >= 0, from `cut`; (N, 150, 150, 3) where that gives the chip itself.
 
         Returns
         -------

@@ -4,6 +4,7 @@ It keeps the three in step and knows no rule of AWS's; those are the collection'
 once: its owner holds the lock.
 """
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 import attrs
@@ -13,13 +14,26 @@ from facesearch.ranking import VectorIndex, robust_mean
 from facesearch.records import Face
 from facesearch.stages import FloatArray
 
-__all__ = ["MemoryStore"]
+__all__ = ["Anchor", "MemoryStore"]
 
 
 @attrs.define
 class _Entry:
     face: Face
     embedding: FloatArray
+
+
+@attrs.frozen(eq=False)
+class Anchor:
+    """A user's vector, and what is added to squared distances from it."""
+
+    vector: FloatArray
+    offset: float
+
+    def distance(self, embedding: FloatArray) -> float:
+        """Give how far a face is from the user."""
+        difference = embedding.astype(np.float64) - self.vector
+        return float(np.sqrt(difference @ difference + self.offset))
 
 
 class MemoryStore:
@@ -29,9 +43,13 @@ class MemoryStore:
     ----------
     dimension
         Length of the vectors.
+    offset
+        Gives, for so many faces, the squared distance to add to that from a user's vector; see
+        `facesearch.scoring.Calibration.user_offset`.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
+        self._offset = offset
         self._faces: dict[str, _Entry] = {}
         self._users: dict[str, set[str]] = {}  # user id -> face ids
         self._index = VectorIndex(dimension)  # a vector for each user that has faces
@@ -66,13 +84,21 @@ class MemoryStore:
         """Make a user's vector of the faces it has now."""
         face_ids = self._users[user_id]
         if face_ids:
-            self._index.put(user_id, robust_mean(np.stack([self._faces[face_id].embedding for face_id in face_ids])))
+            vector = robust_mean(np.stack([self._faces[face_id].embedding for face_id in face_ids]))
+            self._index.put(user_id, vector, self._offset(len(face_ids)))
         else:
             self._index.remove(user_id)
 
-    def nearest(self, probe: FloatArray, *, max_distance: float, limit: int) -> list[tuple[float, str]]:
-        """Give the users nearest to *probe*; see `VectorIndex.nearest`."""
-        return self._index.nearest(probe, max_distance=max_distance, limit=limit)
+    def anchor(self, user_id: str) -> "Anchor | None":
+        """Give what new faces of a user are compared with, ``None`` for a user without faces."""
+        vector = self.user_vector(user_id)
+        return None if vector is None else Anchor(vector, self._offset(len(self._users[user_id])))
+
+    def nearest(
+        self, probe: FloatArray, *, max_distance: float, limit: int
+    ) -> tuple[list[tuple[float, str]], tuple[float, str] | None]:
+        """Give the users nearest to *probe*, and the next; see `VectorIndex.nearest_and_next`."""
+        return self._index.nearest_and_next(probe, max_distance=max_distance, limit=limit)
 
     # ---------------------------------------------------------------- faces
 

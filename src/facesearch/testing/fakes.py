@@ -18,6 +18,7 @@ Examples
 
 from collections.abc import Mapping, Sequence
 
+import attrs
 import numpy as np
 
 from facesearch.analysis import FaceAnalyzer
@@ -25,6 +26,7 @@ from facesearch.appearance import Appearance, PlacedFace, described
 from facesearch.attributes import Answers, Attribute
 from facesearch.heads import EMOTIONS, YES_OR_NO
 from facesearch.records import FaceModel
+from facesearch.scoring import Calibration, calibration
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection, FloatArray, PixelArray, PointArray
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "FakeEmbedder",
     "FakeLandmarker",
     "fake_analyzer",
+    "fake_calibration",
     "paint",
 ]
 
@@ -117,6 +120,10 @@ class FakeEmbedder:
         """The model of painted faces; real vectors are refused by its collections."""
         return FAKE_MODEL
 
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
+        """Give the chip: its colour says who it is."""
+        return face.chip
+
     def embed(self, chips: PixelArray) -> FloatArray:
         """Embed painted faces; see `facesearch.stages.Embedder.embed`."""
         vectors = np.empty((len(chips), FAKE_MODEL.dimension), np.float32)
@@ -160,6 +167,11 @@ class FakeDescriber:
         )
 
 
+def fake_calibration() -> Calibration:
+    """Give percentages for painted faces: those of the library's own model, and nothing added for users of many photos."""
+    return attrs.evolve(calibration(), face_model=FAKE_MODEL, data="nothing: painted faces", user_spread=0.0)
+
+
 def fake_analyzer() -> FaceAnalyzer:
     """Give an analyzer of painted faces."""
     return FaceAnalyzer(
@@ -168,6 +180,7 @@ def fake_analyzer() -> FaceAnalyzer:
         aligner=FakeAligner(),
         embedder=FakeEmbedder(),
         describer=FakeDescriber(),
+        calibration=fake_calibration(),
     )
 
 

@@ -1,0 +1,64 @@
+"""How good it is and what it costs, measured on your photographs: verification, identification, groups, speed.
+
+``python -m facesearch.benchmark --help`` is the short way; the functions here are the long one. Those that take distances or
+vectors are pure: they need no photograph and no weights. Progress bars need tqdm and plots matplotlib
+(``facesearch[benchmark]``); everything else needs neither.
+"""
+
+from facesearch.benchmark.cast import Scoring
+from facesearch.benchmark.cutting import CutFace, CutOptions, FaceChoice, cut_face
+from facesearch.benchmark.groups import GroupRates, group_rates
+from facesearch.benchmark.identification import Identification, IdentificationPoint, identify, tally
+from facesearch.benchmark.machine import Machine, describe_machine
+from facesearch.benchmark.pairs import Pairs, read_pairs
+from facesearch.benchmark.people import Split, read_people, split_people
+from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
+from facesearch.benchmark.plots import plot_det, plot_reliability, plot_roc, plot_scores
+from facesearch.benchmark.rates import Rate
+from facesearch.benchmark.reliability import StatedRate, reliability
+from facesearch.benchmark.roc import Roc, area_under_curve, equal_error_rate, roc, threshold_for
+from facesearch.benchmark.speed import Speed, StageTime, measure_speed
+from facesearch.benchmark.verification import Fold, OperatingPoint, Verification, pair_distances, verify
+
+__all__ = [
+    "CutFace",
+    "CutOptions",
+    "EmbeddedPhotos",
+    "FaceChoice",
+    "Fold",
+    "GroupRates",
+    "Identification",
+    "IdentificationPoint",
+    "Machine",
+    "OperatingPoint",
+    "Pairs",
+    "Rate",
+    "Roc",
+    "Scoring",
+    "Speed",
+    "Split",
+    "StageTime",
+    "StatedRate",
+    "Verification",
+    "area_under_curve",
+    "cut_face",
+    "describe_machine",
+    "embed_photos",
+    "equal_error_rate",
+    "group_rates",
+    "identify",
+    "measure_speed",
+    "pair_distances",
+    "plot_det",
+    "plot_reliability",
+    "plot_roc",
+    "plot_scores",
+    "read_pairs",
+    "read_people",
+    "reliability",
+    "roc",
+    "split_people",
+    "tally",
+    "threshold_for",
+    "verify",
+]

@@ -1,0 +1,65 @@
+"""The command line: ``python -m facesearch.benchmark verify pairs.csv``.
+
+Standard output carries the report, or with ``--json`` nothing but JSON; progress bars go to standard error.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from facesearch.analysis import Engine
+from facesearch.benchmark.calibrate_command import CALIBRATE
+from facesearch.benchmark.identify_command import IDENTIFY
+from facesearch.benchmark.speed_command import SPEED
+from facesearch.benchmark.verify_command import VERIFY
+from facesearch.errors import FacesearchError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = (VERIFY, IDENTIFY, CALIBRATE, SPEED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        As on the command line, without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 2 where an argument or a photo can't be used, as standard error then says.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        report = given.run(given)
+    except FacesearchError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    sys.stdout.write((report.to_json() if given.json else str(report)) + "\n")
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m facesearch.benchmark", description="Measure how good it is, and what it costs, on your photos."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        sub = commands.add_parser(command.name, help=command.summary, description=command.summary)
+        command.add_arguments(sub)
+        sub.add_argument(
+            "--engine",
+            choices=[engine.value for engine in Engine],
+            default=Engine.ONNX.value,
+            help="what runs the networks (default: %(default)s)",
+        )
+        sub.add_argument("--json", action="store_true", help="print nothing but JSON")
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

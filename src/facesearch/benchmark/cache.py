@@ -1,0 +1,72 @@
+"""Vectors kept from one run to the next, for exactly the photos, models and options that made them."""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from facesearch.analysis import FaceAnalyzer
+from facesearch.benchmark.cutting import CutOptions
+from facesearch.benchmark.roc import BoolArray
+from facesearch.errors import ImageNotFoundError, InvalidParameterError
+from facesearch.stages import FloatArray
+
+__all__ = ["cache_key", "load_vectors", "save_vectors"]
+
+_FORMAT = "facesearch vectors 1"  # changes when the way from photo to vector does in a way that the key does not tell
+
+
+def cache_key(photos: Sequence[Path], analyzer: FaceAnalyzer, options: CutOptions) -> str:
+    """Give a SHA-256 over all that the vectors depend on: the photos' content and order, the stages, the options.
+
+    Raises
+    ------
+    ImageNotFoundError
+        If a photo can't be read.
+    """
+    stages = (analyzer.detector, analyzer.aligner, analyzer.landmarker, analyzer.embedder)
+    names = [f"{type(stage).__module__}.{type(stage).__qualname__}" for stage in stages]
+    digest = hashlib.sha256(repr((_FORMAT, analyzer.engine, analyzer.face_model, names, options)).encode())
+    for photo in photos:
+        try:
+            digest.update(hashlib.sha256(photo.read_bytes()).digest())
+        except OSError as error:
+            raise ImageNotFoundError(f"photos: {photo} can't be read: {error}") from error
+    return digest.hexdigest()
+
+
+def load_vectors(path: Path, key: str) -> tuple[FloatArray, BoolArray] | None:
+    """Give (N, D) vectors and (N,) whether a face was detected, or ``None`` where there are none for *key*.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the file is something else: it would be overwritten.
+    """
+    if not path.exists():
+        return None
+    try:
+        # Opened here: NumPy leaves a file open that turns out to be none of its own.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            made_by, found, vectors, detected = (stored[name] for name in ("format", "key", "vectors", "detected"))
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise InvalidParameterError(f"{_expected(path)}, which is none ({type(error).__name__})") from error
+    if str(made_by) != _FORMAT:
+        raise InvalidParameterError(f"{_expected(path)}, which is of another format")
+    return (vectors, detected) if str(found) == key else None
+
+
+def _expected(path: Path) -> str:
+    return f"cache: expected a new file, or one of the benchmark's own; got {path}"
+
+
+def save_vectors(path: Path, key: str, vectors: FloatArray, detected: BoolArray) -> None:
+    """Write a cache; the folder is made if need be. A reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    with unfinished.open("wb") as stream:
+        np.savez(stream, format=_FORMAT, key=key, vectors=vectors, detected=detected)
+    unfinished.replace(path)

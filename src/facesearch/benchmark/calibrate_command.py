@@ -1,0 +1,59 @@
+"""``calibrate FOLDER``: what percentages mean, from a folder of photos for each person."""
+
+from argparse import ArgumentParser, Namespace
+
+from facesearch.benchmark.calibrating import calibrate
+from facesearch.benchmark.command import Command, add_cutting, add_seed, analyzer_of, cutting_of
+from facesearch.benchmark.machine import describe_machine
+from facesearch.benchmark.people import read_people
+from facesearch.benchmark.photos import embed_photos
+from facesearch.benchmark.report import Report
+
+__all__ = ["CALIBRATE"]
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="a folder of photos for each person; 1,500 people reach 99")
+    parser.add_argument("--name", help="what to call the photos in the calibration (default: the folder's name)")
+    parser.add_argument("--save", metavar="FILE", help="write the calibration down, for Calibration.load")
+    add_cutting(parser)
+    add_seed(parser)
+
+
+def _run(arguments: Namespace) -> Report:
+    people = read_people(arguments.folder)
+    paths = [path for photos in people.values() for path in photos]
+    options = cutting_of(arguments)
+    embedded = embed_photos(paths, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
+    found = calibrate(
+        embedded.vectors,
+        [name for name, photos in people.items() for _ in photos],
+        face_model=embedded.face_model,
+        data=arguments.name or f"{next(iter(people.values()))[0].parents[1].name}, {len(paths):,} photographs",
+        seed=arguments.seed,
+    )
+    if arguments.save:
+        found.save(arguments.save)
+    return Report(
+        command=f"calibrate {arguments.folder}",
+        protocol={
+            "comparisons": "every two photos of two people, and every two of one",
+            "photos": f"{len(paths)} of {len(people)} people, padded by {options.padding:g}; of several faces the "
+            f"{options.choice.value} counts (--choice)",
+            "undetected": f"{embedded.undetected} photos; none dropped: {options.rule}",
+            "engine": arguments.engine,
+        },
+        result=found,
+        figures=str(found),
+        face_model=embedded.face_model,
+        seeds={"draws": arguments.seed},
+        machine=describe_machine(),
+    )
+
+
+CALIBRATE = Command(
+    name="calibrate",
+    summary="what do percentages mean? distances at stated false-match rates, for this or your own network",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,157 @@
+"""From the vectors of many people's photos to what percentages mean: distances at stated false-match rates."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from facesearch._fields import check_int
+from facesearch.benchmark.roc import IntArray
+from facesearch.errors import CalibrationError, InvalidParameterError
+from facesearch.ranking import robust_mean
+from facesearch.records import FaceModel
+from facesearch.scoring import SIMILARITY_AT_FMR, Calibration, CalibrationRow
+from facesearch.stages import FloatArray, PointArray
+
+__all__ = ["calibrate"]
+
+_FEWEST_MATCHES: Final = 10  # false matches that must stand behind a row: below, chance moves it by a third and more
+_FEWEST_USERS: Final = 20  # with enough photos, for the spread of users to be measured
+_USER_PHOTOS: Final = 3
+_SPREAD_FMR: Final = 1e-3
+_BLOCK: Final = 512
+_DRAWS: Final = 400
+
+
+def calibrate(
+    vectors: FloatArray, people: Sequence[str], *, face_model: FaceModel, data: str, seed: int = 0
+) -> Calibration:
+    """Measure what percentages mean for a face model.
+
+    Every two photos of two people are one comparison of strangers, every two of one person a genuine one. Intervals are the
+    middle 95% of 400 draws of as many people, with replacement (bootstrap): photos of one person are not independent.
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float32, one for each photo.
+    people
+        N names: whom each shows.
+    face_model
+        What made the vectors.
+    data
+        What they were made of, for readers.
+    seed
+        Of the draws, >= 0.
+
+    Returns
+    -------
+    Calibration
+        With a row for each stated false-match rate that ten false matches or more stand behind; to calibrate 99 takes
+        1,000,000 comparisons of strangers, or 1,500 people. Above the first row a similarity is only drawn on towards 100.
+
+    Raises
+    ------
+    CalibrationError
+        If there are too few people for two rows, or nobody has two photos.
+    InvalidParameterError
+        If an argument is wrong.
+
+    References
+    ----------
+    Bolle, Ratha and Pankanti, Computer Vision and Image Understanding 93 (2004), doi:10.1016/j.cviu.2003.08.002: the subsets
+    bootstrap.
+    """
+    check_int("seed", seed, 0)
+    if vectors.ndim != 2 or len(vectors) != len(people) or not np.isfinite(vectors).all():  # noqa: PLR2004  # a matrix
+        raise InvalidParameterError.of("vectors", vectors.shape, f"({len(people)}, D) finite numbers, one row a name")
+    names, who = np.unique(np.array(people), return_inverse=True)
+    distances, first, second = _pairs(vectors.astype(np.float64), who)
+    genuine = first == second
+    impostors, mates = distances[~genuine], distances[genuine]
+    rates = [fmr for fmr in SIMILARITY_AT_FMR if fmr * len(impostors) >= _FEWEST_MATCHES]
+    if len(rates) < 2 or len(mates) == 0:  # noqa: PLR2004  # a curve needs two points
+        raise CalibrationError(
+            f"people: expected photos of many people, some with two or more; got {len(names)} people, "
+            f"{len(impostors)} comparisons of strangers and {len(mates)} of one person"
+        )
+    order = np.sort(impostors)
+    at = [float(order[round(fmr * len(order)) - 1]) for fmr in rates]
+    weights = _draws(len(names), seed)
+    size = len(names)
+    all_strangers = _counts(first[~genuine], second[~genuine], size)
+    all_mates = np.bincount(first[genuine], minlength=size).astype(np.float64)
+    rows = []
+    for fmr, distance in zip(rates, at, strict=True):
+        near = ~genuine & (distances <= distance)
+        far = genuine & (distances > distance)
+        matched = _weighed(_counts(first[near], second[near], size), weights) / _weighed(all_strangers, weights)
+        lost = (weights @ np.bincount(first[far], minlength=size)) / np.maximum(weights @ all_mates, 1)
+        rows.append(
+            CalibrationRow(
+                similarity=SIMILARITY_AT_FMR[fmr],
+                distance=distance,
+                fmr=float(near.sum() / len(impostors)),
+                fmr_low=float(np.quantile(matched, 0.025)),
+                fmr_high=float(np.quantile(matched, 0.975)),
+                fnmr=float(far.sum() / len(mates)),
+                fnmr_low=float(np.quantile(lost, 0.025)),
+                fnmr_high=float(np.quantile(lost, 0.975)),
+            )
+        )
+    return Calibration(
+        face_model=face_model,
+        data=data,
+        people=len(names),
+        impostor_comparisons=len(impostors),
+        genuine_comparisons=len(mates),
+        rows=tuple(rows),
+        user_spread=_user_spread(vectors, who, order),
+    )
+
+
+def _pairs(vectors: PointArray, who: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
+    """Give every two rows once: their distance, and whom the first and the second shows."""
+    squared = (vectors * vectors).sum(axis=1)
+    distances, first, second = [], [], []
+    for start in range(0, len(vectors), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        found = squared[block, None] + squared[None, start:] - 2 * vectors[block] @ vectors[start:].T
+        row, column = np.triu_indices(len(found), 1, found.shape[1])
+        distances.append(np.sqrt(np.maximum(found[row, column], 0)).astype(np.float32))
+        first.append(who[start + row].astype(np.int32))
+        second.append(who[start + column].astype(np.int32))
+    return np.concatenate(distances), np.concatenate(first), np.concatenate(second)
+
+
+def _counts(first: IntArray, second: IntArray, people: int) -> PointArray:
+    """Count pairs by whom they show: (people, people)."""
+    counted = np.bincount(first.astype(np.int64) * people + second, minlength=people * people)
+    return counted.reshape(people, people).astype(np.float64)
+
+
+def _weighed(counts: PointArray, weights: PointArray) -> PointArray:
+    """Give, for each draw, how many of the pairs are in it."""
+    result: PointArray = ((weights @ counts) * weights).sum(axis=1)
+    return result
+
+
+def _draws(people: int, seed: int) -> PointArray:
+    """Give how often each person is in each draw: (draws, people)."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(people, np.full(people, 1 / people), size=_DRAWS).astype(np.float64)
+
+
+def _user_spread(vectors: FloatArray, who: IntArray, impostors: FloatArray) -> float:
+    """Measure by how much the vector of three photos lies nearer to strangers than a single photo does; 0 with too few users."""
+    counts = np.bincount(who)
+    users = [np.flatnonzero(who == person)[:_USER_PHOTOS] for person in np.flatnonzero(counts >= _USER_PHOTOS)]
+    if len(users) < _FEWEST_USERS:
+        return 0.0
+    made = np.stack([robust_mean(vectors[rows]) for rows in users])
+    single = vectors[np.unique(who, return_index=True)[1]]
+    owner = np.array([who[rows[0]] for rows in users])
+    distance = np.sqrt(np.maximum((made**2).sum(1)[:, None] + (single**2).sum(1) - 2 * made @ single.T, 0))
+    strangers = np.sort(distance[owner[:, None] != np.arange(len(single))])
+    near = [float(each[max(round(_SPREAD_FMR * len(each)) - 1, 0)]) for each in (impostors, strangers)]
+    return max((near[0] ** 2 - near[1] ** 2) / (1 - 1 / _USER_PHOTOS), 0.0)

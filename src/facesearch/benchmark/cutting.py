@@ -1,0 +1,118 @@
+"""The one face of a photo, upright; a photo in which none is found gives one too.
+
+The rule for those is stated and counted, because to drop them would flatter every figure: the face is taken to be a
+centred square, a share of the photo's shorter side, and is aligned from there as a detected one is.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+import attrs
+import numpy as np
+from attrs import field
+
+from facesearch._fields import between, check_member, plain_float
+from facesearch.analysis import FaceAnalyzer, LocatedFace, default_analyzer
+from facesearch.image import ImageSource, read_image
+from facesearch.stages import Detection, PixelArray
+
+__all__ = ["CENTRED_SHARE", "CutFace", "CutOptions", "FaceChoice", "cut_face"]
+
+CENTRED_SHARE = 0.45  # the median of the boxes found in `people/` and `cacd_vs/`, which are framed as LFW is
+
+
+class FaceChoice(Enum):
+    """Which face of a photo is the labelled person's, where there are several."""
+
+    LARGEST = "largest"
+    CENTRE = "centre"
+
+
+def _choice(value: str | FaceChoice) -> FaceChoice:
+    return check_member("choice", value, FaceChoice)
+
+
+@attrs.frozen(kw_only=True)
+class CutOptions:
+    """How one face is got of each photo.
+
+    Attributes
+    ----------
+    padding
+        Share of the photo's longer side to add on each side before detecting, the edge's pixels repeated, 0-2. For photos
+        that the face fills.
+    choice
+        ``"largest"``, as a search does, or ``"centre"``: the box whose middle is nearest to the photo's, for sets that
+        were made so.
+    centred_share
+        Side of the square taken for the face where none is found: share of the photo's shorter side, without padding,
+        0.05-2.
+    """
+
+    padding: float = field(default=0.0, converter=plain_float, validator=between(0, 2))
+    choice: FaceChoice = field(default=FaceChoice.LARGEST, converter=_choice)
+    centred_share: float = field(default=CENTRED_SHARE, converter=plain_float, validator=between(0.05, 2))
+
+    @property
+    def rule(self) -> str:
+        """The rule for photos without a detected face, in words."""
+        return f"a centred square of {self.centred_share:g} of the photo's shorter side, aligned as a detected face is"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class CutFace:
+    """The face of one photo.
+
+    Attributes
+    ----------
+    probe
+        uint8 RGB: what the analyzer's embedder takes of the face.
+    detected
+        ``False`` where no face was found and the rule gave one.
+    """
+
+    probe: PixelArray = field(repr=False)
+    detected: bool
+
+
+def cut_face(image: ImageSource, *, analyzer: FaceAnalyzer | None = None, options: CutOptions | None = None) -> CutFace:
+    """Get the one face of a photo: the detected one that *options* choose, or the rule's.
+
+    Raises
+    ------
+    ImageError
+        If the picture can't be used.
+
+    Examples
+    --------
+    >>> cut_face(np.zeros((200, 200), np.uint8)).detected
+    False
+    """
+    analyzer, options = analyzer or default_analyzer(), options or CutOptions()
+    pixels = read_image(image).pixels
+    height, width = pixels.shape[:2]
+    border = round(options.padding * max(height, width))
+    if border:
+        pixels = np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
+    located = analyzer.locate(pixels)
+    if located:
+        return CutFace(probe=_chosen(located, options.choice).probe, detected=True)
+    half = options.centred_share * min(height, width) / 2
+    x, y = pixels.shape[1] / 2, pixels.shape[0] / 2
+    square = Detection(left=x - half, top=y - half, right=x + half, bottom=y + half, confidence=0)
+    face = analyzer.aligner.align(pixels, square)
+    points = analyzer.landmarker.locate(pixels, face)
+    return CutFace(probe=analyzer.embedder.cut(pixels, face, points), detected=False)
+
+
+def _chosen(located: Sequence[LocatedFace], choice: FaceChoice) -> LocatedFace:
+    if choice is FaceChoice.LARGEST:
+        return located[0]
+
+    def off_centre(face: LocatedFace) -> float:
+        box = face.detail.bounding_box
+        if box is None:
+            return float("inf")
+        return (box.left + box.width / 2 - 0.5) ** 2 + (box.top + box.height / 2 - 0.5) ** 2
+
+    return min(located, key=off_centre)

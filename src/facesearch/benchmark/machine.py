@@ -1,0 +1,103 @@
+"""The machine card: a figure without it can't be compared with anything."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, is_a, maybe, plain_float, plain_int, whole
+from facesearch.networks import usable_cores
+from facesearch.weights import models
+
+__all__ = ["Machine", "describe_machine"]
+
+_PACKAGES = ("facesearch", "dlib-bin", "numpy", "onnxruntime", "Pillow", "scikit-image")
+_SHOWN = 12  # of a hash's 64 digits, in the printed card
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """What a measurement ran on.
+
+    Attributes
+    ----------
+    processor
+        Its name, as the system tells it.
+    cores, usable_cores
+        How many there are, and how many this process may use.
+    memory_gib
+        GiB; ``None`` where the system does not tell.
+    system, python
+        Versions.
+    packages
+        From distribution to version, of those installed.
+    weights
+        From model file to its SHA-256, hex.
+    """
+
+    processor: str = field(validator=is_a(str))
+    cores: int = field(converter=plain_int, validator=whole(1))
+    usable_cores: int = field(converter=plain_int, validator=whole(1))
+    memory_gib: float | None = field(converter=attrs.converters.optional(plain_float), validator=maybe(between(0)))
+    system: str = field(validator=is_a(str))
+    python: str = field(validator=is_a(str))
+    packages: dict[str, str] = field(validator=is_a(dict))
+    weights: dict[str, str] = field(validator=is_a(dict))
+
+    def __str__(self) -> str:
+        memory = "" if self.memory_gib is None else f", {self.memory_gib:.0f} GiB"
+        packages = ", ".join(f"{name} {number}" for name, number in self.packages.items())
+        weights = ", ".join(f"{name} {digest[:_SHOWN]}" for name, digest in self.weights.items())
+        return (
+            f"machine   {self.processor}, {self.cores} cores, {self.usable_cores} usable{memory}, {self.system}\n"
+            f"software  Python {self.python}, {packages}\n"
+            f"weights   {weights}"
+        )
+
+
+def describe_machine() -> Machine:
+    """Describe this machine and what is installed on it.
+
+    Examples
+    --------
+    >>> print(describe_machine())  # doctest: +ELLIPSIS
+    machine   ...
+    software  Python ...
+    weights   dlib_face_recognition_resnet_model_v1.dat 55533b28a958, ...
+    """
+    return Machine(
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        usable_cores=usable_cores(),
+        memory_gib=_memory(),
+        system=platform.platform(),
+        python=platform.python_version(),
+        packages={name: found for name in _PACKAGES if (found := _version(name))},
+        weights={file.name: file.sha256 for file in models()},
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine() or "unknown"
+
+
+def _memory() -> float | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # facesearch itself, run from a checkout that is not installed
+        return None

@@ -1,0 +1,144 @@
+"""From many photos to one vector each, on all cores."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+import numpy as np
+from attrs import field
+
+from facesearch._fields import check_int, is_a, tuple_of
+from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.benchmark.cache import cache_key, load_vectors, save_vectors
+from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face
+from facesearch.benchmark.progress import progress
+from facesearch.benchmark.roc import BoolArray
+from facesearch.errors import ImageError, InvalidParameterError
+from facesearch.networks import usable_cores
+from facesearch.records import FaceModel
+from facesearch.stages import FloatArray, PixelArray
+
+__all__ = ["EmbeddedPhotos", "embed_photos"]
+
+_BATCH = 16  # faces embedded in one call
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class EmbeddedPhotos:
+    """N photos and their vectors.
+
+    Attributes
+    ----------
+    photos
+        The N paths.
+    vectors
+        (N, D) float32.
+    detected
+        (N,) bool: ``False`` where the face is the rule's.
+    face_model
+        What made the vectors.
+    options
+        How the faces were got.
+    """
+
+    photos: tuple[Path, ...] = field(repr=False, validator=tuple_of(Path))
+    vectors: FloatArray = field(repr=False)
+    detected: BoolArray = field(repr=False)
+    face_model: FaceModel = field(validator=is_a(FaceModel))
+    options: CutOptions = field(validator=is_a(CutOptions))
+
+    @property
+    def undetected(self) -> int:
+        """In how many photos no face was found."""
+        return int((~self.detected).sum())
+
+
+def embed_photos(
+    photos: Sequence[str | Path],
+    *,
+    analyzer: FaceAnalyzer | None = None,
+    options: CutOptions | None = None,
+    cache: str | Path | None = None,
+    workers: int | None = None,
+) -> EmbeddedPhotos:
+    """Embed the one face of each photo, on all cores.
+
+    Parameters
+    ----------
+    photos
+        One or more paths.
+    analyzer
+        What finds and embeds; by default the process's.
+    options
+        How the face is got of each photo.
+    cache
+        An ``.npz`` file that keeps the vectors from one run to the next, for as long as the photos' content, the face
+        model, the stages and the options are the same. Vectors are biometric data: keep it outside any repository.
+    workers
+        Threads at work, >= 1; by default one for each core.
+
+    Returns
+    -------
+    EmbeddedPhotos
+        In the order of *photos*; every photo is in it.
+
+    Raises
+    ------
+    ImageError
+        If a picture can't be used; the message names the file.
+    InvalidParameterError
+        If another argument is wrong, or *cache* is a file that is no such cache.
+    """
+    analyzer, options = analyzer or default_analyzer(), options or CutOptions()
+    threads = usable_cores() if workers is None else check_int("workers", workers, 1)
+    paths = tuple(Path(photo) for photo in photos)
+    if not paths or isinstance(photos, str):
+        raise InvalidParameterError.of("photos", photos, "one or more paths")
+    key = cache_key(paths, analyzer, options) if cache is not None else ""
+    known = load_vectors(Path(cache), key) if cache is not None else None
+    vectors, detected = known or _embedded(paths, analyzer, options, threads)
+    if cache is not None and known is None:
+        save_vectors(Path(cache), key, vectors, detected)
+    return EmbeddedPhotos(
+        photos=paths, vectors=vectors, detected=detected, face_model=analyzer.face_model, options=options
+    )
+
+
+def _embedded(
+    paths: Sequence[Path], analyzer: FaceAnalyzer, options: CutOptions, workers: int
+) -> tuple[FloatArray, BoolArray]:
+    vectors = np.empty((len(paths), analyzer.face_model.dimension), np.float32)
+    detected = np.empty(len(paths), bool)
+    probes: list[PixelArray] = []
+    for row, face in enumerate(progress(_cut(paths, analyzer, options, workers), "photos", len(paths))):
+        detected[row] = face.detected
+        probes.append(face.probe)
+        if len(probes) == _BATCH or row == len(paths) - 1:
+            vectors[row + 1 - len(probes) : row + 1] = analyzer.embedder.embed(np.stack(probes))
+            probes.clear()
+    return vectors, detected
+
+
+def _cut(paths: Sequence[Path], analyzer: FaceAnalyzer, options: CutOptions, workers: int) -> Iterator[CutFace]:
+    """Give the faces in order; only a few photos are held at a time."""
+
+    def cut(path: Path) -> CutFace:
+        try:
+            return cut_face(path, analyzer=analyzer, options=options)
+        except ImageError as error:
+            raise type(error)(f"{path}: {error}") from error
+
+    waiting: deque[Future[CutFace]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="facesearch") as pool:
+        try:
+            for path in paths:
+                waiting.append(pool.submit(cut, path))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

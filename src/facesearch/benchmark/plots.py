@@ -1,0 +1,241 @@
+"""Pictures of the figures, as PNG files. They need matplotlib: ``pip install "facesearch[benchmark]"``.
+
+Colours are Okabe and Ito's, which colour-blind people tell apart, and no line is told by its colour alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch.benchmark.reliability import StatedRate
+from facesearch.benchmark.roc import Roc, check_scores
+from facesearch.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["check_plots", "plot_det", "plot_reliability", "plot_roc", "plot_scores"]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # https://jfly.uni-koeln.de/color/
+_DASHES = ("-", "--", "-.", ":")
+_GREY = "#555555"
+_INCHES, _DOTS = (6.4, 4.4), 150
+_BINS = 60
+
+
+def check_plots() -> None:
+    """See that plots can be drawn.
+
+    Raises
+    ------
+    InvalidParameterError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401  # whether it is there
+    except ImportError as error:
+        raise InvalidParameterError(
+            'plots: expected matplotlib to be installed: pip install "facesearch[benchmark]"'
+        ) from error
+
+
+def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
+    """Draw true match rates over false match rates, the latter on a logarithmic axis.
+
+    Parameters
+    ----------
+    path
+        Where to write the PNG; the folder is made if need be.
+    curves
+        From the name that the legend shall give to the curve.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InvalidParameterError
+        If matplotlib is not installed.
+    """
+    figure, axes = _canvas("False match rate", "True match rate")
+    _draw(axes, {name: (curve.fmr, 1 - curve.fnmr) for name, curve in curves.items()}, above_zero=("x",))
+    _logarithmic(axes, "x")
+    axes.set_xlim(_least(curve.fmr for curve in curves.values()), 1)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    axes.legend(loc="lower right", frameon=False)
+    return _save(figure, path)
+
+
+def plot_det(path: str | Path, curves: Mapping[str, Roc]) -> Path:
+    """Draw the two errors against each other, both on logarithmic axes; parameters and errors are those of `plot_roc`.
+
+    References
+    ----------
+    Martin et al., Eurospeech 1997; ISO/IEC 19795-1.
+    """
+    figure, axes = _canvas("False match rate", "False non-match rate")
+    _draw(axes, {name: (curve.fmr, curve.fnmr) for name, curve in curves.items()}, above_zero=("x", "y"))
+    _logarithmic(axes, "x", "y")
+    axes.set_xlim(_least(curve.fmr for curve in curves.values()), 1)
+    axes.set_ylim(_least(curve.fnmr for curve in curves.values()), 1)
+    axes.plot([1e-9, 1], [1e-9, 1], color=_GREY, linewidth=0.8, linestyle=(0, (1, 3)), label="equal errors")
+    axes.legend(loc="upper right", frameon=False)
+    return _save(figure, path)
+
+
+def plot_scores(
+    path: str | Path,
+    distances: npt.ArrayLike,
+    same: npt.ArrayLike,
+    *,
+    thresholds: Mapping[str, float] | None = None,
+) -> Path:
+    """Draw how the distances of genuine and impostor pairs are spread.
+
+    Parameters
+    ----------
+    path
+        Where to write the PNG; the folder is made if need be.
+    distances, same
+        See `facesearch.benchmark.verify`.
+    thresholds
+        Distances to mark, by the name to mark them with.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InvalidParameterError
+        If matplotlib is not installed, or an argument is wrong.
+    """
+    scores, genuine = check_scores(distances, same)
+    figure, axes = _canvas("Distance", "Share of the pairs of its kind, percent")
+    edges = np.linspace(min(0.0, float(scores.min())), float(scores.max()), _BINS + 1)
+    for (name, kind), colour, hatch in zip(
+        (("genuine", genuine), ("impostor", ~genuine)), _COLOURS, ("", "////"), strict=False
+    ):
+        axes.hist(
+            scores[kind],
+            edges.tolist(),
+            weights=np.full(int(kind.sum()), 100 / kind.sum()),
+            histtype="stepfilled",
+            facecolor=f"{colour}40",  # a quarter opaque
+            edgecolor=colour,
+            hatch=hatch,
+            label=f"{name}, {kind.sum():,} pairs",
+        )
+    for row, (name, threshold) in enumerate((thresholds or {}).items()):
+        axes.axvline(threshold, color=_GREY, linestyle=_DASHES[row % len(_DASHES)], linewidth=1, label=name)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.legend(loc="upper left", frameon=False)
+    return _save(figure, path)
+
+
+def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
+    """Draw measured false match rates over the stated ones, with their intervals.
+
+    Parameters
+    ----------
+    path
+        Where to write the PNG; the folder is made if need be.
+    rates
+        See `facesearch.benchmark.reliability`. Where no impostor matched, only the upper end of the interval is drawn.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InvalidParameterError
+        If matplotlib is not installed, or there are no rates.
+    """
+    if not rates:
+        raise InvalidParameterError.of("rates", rates, "one or more")
+    figure, axes = _canvas("Stated false match rate", "Measured false match rate")
+    ends = [min(rate.stated for rate in rates) / 10, min(1.0, max(rate.stated for rate in rates) * 10)]
+    lows = [rate.measured.low for rate in rates if rate.measured.low > 0]
+    floor = min(ends[0], *lows) if lows else ends[0]
+    axes.plot(ends, ends, color=_GREY, linewidth=1, linestyle="--", label="as stated")
+    for number, rate in enumerate(rates):
+        value, low, high = rate.measured.value, rate.measured.low, rate.measured.high
+        label = None if number else "measured, with its 95% interval"
+        axes.plot([rate.stated] * 2, [max(low, floor), high], color=_COLOURS[0], linewidth=2, label=label)
+        axes.plot(rate.stated, high, "_", color=_COLOURS[0], markersize=9)
+        if value:
+            axes.plot(rate.stated, value, "o", color=_COLOURS[0])
+        axes.annotate(
+            f"similarity {rate.similarity:g}\n{rate.measured.events:,} of {rate.measured.trials:,}",
+            (rate.stated, high),
+            (0, 5),
+            textcoords="offset points",
+            horizontalalignment="center",
+            fontsize=8,
+            color=_GREY,
+        )
+    axes.set_xlim(ends[0], ends[1])
+    axes.set_ylim(floor, 1)
+    _logarithmic(axes, "x", "y")
+    axes.legend(loc="upper left", frameon=False)
+    return _save(figure, path)
+
+
+def _canvas(across: str, up: str) -> "tuple[Figure, Axes]":
+    check_plots()
+    from matplotlib.figure import Figure  # no pyplot: it keeps global state, and wants a screen
+
+    figure = Figure(figsize=_INCHES, dpi=_DOTS, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _logarithmic(axes: "Axes", *names: str) -> None:
+    for name in names:
+        getattr(axes, f"set_{name}scale")("log")
+        getattr(axes, f"{name}axis").set_major_formatter(lambda value, _: f"{100 * value:g}%")
+
+
+def _draw(
+    axes: "Axes",
+    lines: Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
+    *,
+    above_zero: Sequence[str],
+) -> None:
+    for row, (name, (x, y)) in enumerate(lines.items()):
+        shown = ((x > 0) | ("x" not in above_zero)) & ((y > 0) | ("y" not in above_zero))
+        axes.plot(
+            x[shown],
+            y[shown],
+            drawstyle="steps-post",
+            color=_COLOURS[row % len(_COLOURS)],
+            linestyle=_DASHES[row % len(_DASHES)],
+            label=name,
+        )
+
+
+def _least(rates: Iterable[npt.NDArray[np.float64]]) -> float:
+    """Give where a logarithmic axis shall begin: at the smallest rate there is, which is one pair's."""
+    return min((float(each[each > 0].min()) for each in rates if (each > 0).any()), default=0.1) / 1.5
+
+
+def _save(figure: "Figure", path: str | Path) -> Path:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, format="png", metadata={"Software": None})  # without versions in it: same figures, same file
+    return target

@@ -1,0 +1,87 @@
+"""Does the percentage keep its word? The false-match rate it states, next to the one that is measured."""
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from attrs import field
+
+from facesearch._fields import between, is_a, plain_float
+from facesearch.benchmark.rates import Rate
+from facesearch.benchmark.roc import check_scores
+from facesearch.scoring import Calibration, calibration
+
+__all__ = ["StatedRate", "reliability"]
+
+
+@attrs.frozen(kw_only=True)
+class StatedRate:
+    """A similarity, what it states and what it keeps.
+
+    Attributes
+    ----------
+    similarity
+        Percent.
+    threshold
+        The distance of that similarity.
+    stated
+        False-match rate that it stands for, 0-1.
+    measured
+        Of the impostor pairs at hand.
+    missed
+        Of the genuine pairs: those less similar.
+    """
+
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+    threshold: float = field(converter=plain_float, validator=between(0))
+    stated: float = field(converter=plain_float, validator=between(0, 1))
+    measured: Rate = field(validator=is_a(Rate))
+    missed: Rate = field(validator=is_a(Rate))
+
+
+def reliability(
+    distances: npt.ArrayLike, same: npt.ArrayLike, *, table: Calibration | None = None
+) -> tuple[StatedRate, ...]:
+    """Compare what similarities state with what these pairs show.
+
+    Parameters
+    ----------
+    distances
+        (N,) Euclidean distances of pairs, of the face model that *table* is for.
+    same
+        (N,) True or 1 for a genuine pair, False or 0 for an impostor pair; one of each at least.
+    table
+        What percentages mean; by default what comes with the library.
+
+    Returns
+    -------
+    tuple of StatedRate
+        One for each row of *table*. Fewer than ``1 / stated`` impostor pairs can't show more than that a rate is not far
+        higher.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an argument is wrong.
+
+    Examples
+    --------
+    >>> for kept in reliability([0.3, 0.9], [1, 0])[:3]:
+    ...     print(kept.similarity, kept.measured.events, kept.missed.events)
+    99.0 0 0
+    90.0 0 0
+    80.0 0 0
+    """
+    scores, genuine = check_scores(distances, same)
+    rows = []
+    for row in (table or calibration()).rows:
+        matches = scores <= row.distance
+        rows.append(
+            StatedRate(
+                similarity=row.similarity,
+                threshold=row.distance,
+                stated=row.fmr,
+                measured=Rate.of(int(np.sum(matches & ~genuine)), int(np.sum(~genuine))),
+                missed=Rate.of(int(np.sum(~matches & genuine)), int(np.sum(genuine))),
+            )
+        )
+    return tuple(rows)

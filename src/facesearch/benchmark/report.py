@@ -1,0 +1,91 @@
+"""What a run of the benchmark hands over: for people to read, or as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field
+
+from facesearch._fields import is_a, maybe
+from facesearch.benchmark.machine import Machine
+from facesearch.records import FaceModel
+
+__all__ = ["Report", "table"]
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """A measurement, with all that is needed to repeat it.
+
+    Attributes
+    ----------
+    command
+        What was run.
+    protocol
+        From what was fixed beforehand to what was chosen or counted: text and numbers.
+    result
+        The figures: an attrs instance, or a dict or tuple of such.
+    figures
+        The same as text, for people.
+    face_model
+        What made the vectors, where there are any.
+    seeds
+        Of everything drawn at random.
+    machine
+        What it ran on.
+    """
+
+    command: str = field(validator=is_a(str))
+    protocol: Mapping[str, Any] = field(validator=is_a(dict))
+    result: Any
+    figures: str = field(validator=is_a(str))
+    face_model: FaceModel | None = field(default=None, validator=maybe(is_a(FaceModel)))
+    seeds: Mapping[str, int] = field(factory=dict, validator=is_a(dict))
+    machine: Machine = field(validator=is_a(Machine))
+
+    def __str__(self) -> str:
+        head = [f"{name:<12}{value}" for name, value in self.protocol.items()]
+        if self.face_model:
+            head.append(
+                f"{'face model':<12}{self.face_model.name} {self.face_model.version} {self.face_model.digest[:12]}"
+            )
+        seeds = ", ".join(f"{name} {seed}" for name, seed in self.seeds.items()) or "nothing is drawn at random"
+        return "\n".join([self.command, "", *head, "", self.figures, "", str(self.machine), f"seeds     {seeds}"])
+
+    def to_json(self) -> str:
+        """Give all of it but the text as JSON; wire names are the attributes', hashes are whole."""
+        names = ("command", "protocol", "result", "face_model", "seeds", "machine")
+        return json.dumps({name: getattr(self, name) for name in names}, default=_plain, indent=2, allow_nan=False)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Lay out a table for a terminal; the first column to the left, the others to the right.
+
+    Examples
+    --------
+    >>> print(table(["stage", "ms"], [["read", 2], ["detect", 98]]))
+    stage   ms
+    read     2
+    detect  98
+    """
+    cells = [[str(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    lines = []
+    for row in cells:
+        first = row[0].ljust(widths[0])
+        rest = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        lines.append("  ".join([first, *rest]).rstrip())
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return {each.name: getattr(value, each.name) for each in attrs.fields(type(value))}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")

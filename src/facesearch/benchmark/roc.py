@@ -1,0 +1,171 @@
+"""Errors by threshold. A pair matches at threshold t when its distance is at most t; lower is closer throughout."""
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from attrs import field
+
+from facesearch._fields import check_float
+from facesearch.errors import InvalidParameterError
+from facesearch.stages import PointArray
+
+__all__ = [
+    "BoolArray",
+    "IntArray",
+    "Roc",
+    "area_under_curve",
+    "check_scores",
+    "equal_error_rate",
+    "roc",
+    "threshold_for",
+]
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Roc:
+    """The two errors at every distance where either changes.
+
+    Attributes
+    ----------
+    thresholds
+        (T,) float64, ascending; the first is below every distance.
+    fmr
+        (T,) float64, 0-1: share of the impostor pairs that match. Never falls.
+    fnmr
+        (T,) float64, 0-1: share of the genuine pairs that do not. Never rises.
+    """
+
+    thresholds: PointArray = field(repr=False)
+    fmr: PointArray = field(repr=False)
+    fnmr: PointArray = field(repr=False)
+
+
+def check_scores(distances: npt.ArrayLike, same: npt.ArrayLike) -> tuple[PointArray, BoolArray]:
+    """Give scores as arrays.
+
+    Parameters
+    ----------
+    distances
+        (N,) finite numbers, lower is closer.
+    same
+        (N,) True or 1 for a genuine pair, False or 0 for an impostor pair; one of each at least.
+
+    Returns
+    -------
+    distances : ndarray of shape (N,)
+        float64.
+    same : ndarray of shape (N,)
+        bool.
+
+    Raises
+    ------
+    InvalidParameterError
+        If they are not such.
+    """
+    scores, labels = np.asarray(distances), np.asarray(same)
+    if scores.ndim != 1 or scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
+        raise InvalidParameterError.of("distances", distances, "N finite numbers")
+    check_labels(labels, len(scores))
+    genuine = labels.astype(bool)
+    if genuine.all() or not genuine.any():
+        raise InvalidParameterError.of("same", same, "at least one genuine and one impostor pair")
+    return scores.astype(np.float64), genuine
+
+
+def check_labels(labels: npt.NDArray[Any], count: int) -> None:
+    """Refuse what is not *count* truth values.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is not.
+    """
+    if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
+        raise InvalidParameterError.of("same", labels, f"{count} truth values, one for each distance")
+
+
+def roc(distances: npt.ArrayLike, same: npt.ArrayLike) -> Roc:
+    """Give both errors at every threshold; parameters and errors are those of `check_scores`.
+
+    Examples
+    --------
+    >>> curve = roc([0.2, 0.4, 0.5, 0.9], [1, 1, 0, 0])
+    >>> curve.fmr.tolist(), curve.fnmr.tolist()
+    ([0.0, 0.0, 0.0, 0.5, 1.0], [1.0, 0.5, 0.0, 0.0, 0.0])
+    """
+    scores, genuine = check_scores(distances, same)
+    unique = np.unique(scores)
+    thresholds = np.concatenate([[np.nextafter(unique[0], -np.inf)], unique])
+    mates, others = np.sort(scores[genuine]), np.sort(scores[~genuine])
+    return Roc(
+        thresholds=thresholds,
+        fmr=np.searchsorted(others, thresholds, side="right") / len(others),
+        fnmr=(len(mates) - np.searchsorted(mates, thresholds, side="right")) / len(mates),
+    )
+
+
+def equal_error_rate(curve: Roc) -> float:
+    """Give the error at which both kinds are equally frequent, 0-1, interpolated between the two steps next to it."""
+    after = int(np.argmax(curve.fmr >= curve.fnmr))  # there is one: at the largest distance all match
+    before = after - 1  # nor is it the first, where nothing matches
+    gap_before = curve.fnmr[before] - curve.fmr[before]
+    gap_after = curve.fmr[after] - curve.fnmr[after]
+    share = gap_before / (gap_before + gap_after)
+    return float(curve.fmr[before] + share * (curve.fmr[after] - curve.fmr[before]))
+
+
+def area_under_curve(distances: npt.ArrayLike, same: npt.ArrayLike) -> float:
+    """Give the probability that a genuine pair is closer than an impostor pair, ties counted half, 0-1.
+
+    Parameters and errors are those of `check_scores`.
+
+    References
+    ----------
+    Hanley and McNeil, Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747.
+    """
+    scores, genuine = check_scores(distances, same)
+    mates, others = scores[genuine], np.sort(scores[~genuine])
+    closer = len(others) - np.searchsorted(others, mates, side="right")
+    no_closer = len(others) - np.searchsorted(others, mates, side="left")
+    # Whole numbers until the last step, so that the order of the pairs can't change the result.
+    return int(closer.sum() + no_closer.sum()) / (2 * len(mates) * len(others))
+
+
+def threshold_for(fmr: float, impostors: npt.ArrayLike) -> float:
+    """Give the largest threshold at which at most a share *fmr* of the impostor pairs match.
+
+    Parameters
+    ----------
+    fmr
+        0-1. With fewer than ``1 / fmr`` pairs not one of them may match: nothing is interpolated.
+    impostors
+        (N,) distances of impostor pairs, N >= 1.
+
+    Returns
+    -------
+    float
+        Distance; infinite where all may match.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *fmr* is not in [0, 1] or there is no pair.
+
+    Examples
+    --------
+    >>> threshold_for(0.25, [0.9, 0.6, 0.8, 0.7]) < 0.7
+    True
+    """
+    scores = np.sort(np.asarray(impostors, np.float64))
+    if scores.ndim != 1 or len(scores) == 0:
+        raise InvalidParameterError.of("impostors", impostors, "one or more distances")
+    allowed = int(check_float("fmr", fmr, 0, 1) * len(scores) + _ROUNDING)
+    return float("inf") if allowed >= len(scores) else float(np.nextafter(scores[allowed], -np.inf))
+
+
+_ROUNDING = 1e-9  # 0.29 * 100 is a hair less than 29

@@ -1,0 +1,216 @@
+"""Are two photos of one person? The k-fold protocol, on distances alone."""
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from attrs import field
+
+from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
+from facesearch.benchmark.rates import Rate
+from facesearch.benchmark.roc import BoolArray, area_under_curve, check_scores, equal_error_rate, roc, threshold_for
+from facesearch.errors import InvalidParameterError
+from facesearch.stages import FloatArray, PointArray
+
+__all__ = ["FARS", "Fold", "OperatingPoint", "Verification", "best_threshold", "pair_distances", "verify"]
+
+FARS = (1e-2, 1e-3)
+
+
+@attrs.frozen(kw_only=True)
+class Fold:
+    """One part of the pairs, judged with a threshold that it had no say in.
+
+    Attributes
+    ----------
+    fold
+        Its number.
+    threshold
+        Distance; chosen on all other folds.
+    pairs, correct
+        How many there are, and how many were judged right.
+    """
+
+    fold: int = field(converter=plain_int, validator=whole(0))
+    threshold: float = field(converter=plain_float, validator=between())
+    pairs: int = field(converter=plain_int, validator=whole(1))
+    correct: int = field(converter=plain_int, validator=whole(0))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pairs judged right, 0-1."""
+        return self.correct / self.pairs
+
+
+@attrs.frozen(kw_only=True)
+class OperatingPoint:
+    """What is recognized when so few strangers may be.
+
+    Attributes
+    ----------
+    far
+        The false accept rate allowed, 0-1.
+    threshold
+        Distance; the largest at which no larger share of *these* impostor pairs matches. ``None`` if all may.
+    measured_far
+        Of the impostor pairs. Its interval tells what *far* is worth: with 800 pairs a FAR of 1e-3 means that none
+        matched, and the true rate may be as high as 0.5%.
+    tar
+        True accept rate: of the genuine pairs. Its interval takes the threshold as given.
+    """
+
+    far: float = field(converter=plain_float, validator=between(0, 1))
+    threshold: float | None = field(
+        converter=attrs.converters.optional(plain_float), validator=attrs.validators.optional(between())
+    )
+    measured_far: Rate = field(validator=is_a(Rate))
+    tar: Rate = field(validator=is_a(Rate))
+
+
+@attrs.frozen(kw_only=True)
+class Verification:
+    """How well distances tell genuine pairs from impostor pairs.
+
+    Attributes
+    ----------
+    genuine, impostor
+        Numbers of pairs.
+    folds
+        By number.
+    accuracy, accuracy_std
+        Mean of the folds' accuracies, 0-1, and their standard deviation (of a sample: divided by folds - 1).
+    eer
+        Equal error rate, 0-1.
+    auc
+        Area under the ROC curve, 0-1.
+    points
+        One for each FAR asked for.
+
+    References
+    ----------
+    Huang et al., Labeled Faces in the Wild, UMass Amherst Technical Report 07-49 (2007).
+    """
+
+    genuine: int = field(converter=plain_int, validator=whole(1))
+    impostor: int = field(converter=plain_int, validator=whole(1))
+    folds: tuple[Fold, ...] = field(validator=tuple_of(Fold))
+    accuracy: float = field(converter=plain_float, validator=between(0, 1))
+    accuracy_std: float = field(converter=plain_float, validator=between(0))
+    eer: float = field(converter=plain_float, validator=between(0, 1))
+    auc: float = field(converter=plain_float, validator=between(0, 1))
+    points: tuple[OperatingPoint, ...] = field(validator=tuple_of(OperatingPoint))
+
+
+def verify(
+    distances: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLike, *, fars: Sequence[float] = FARS
+) -> Verification:
+    """Judge scored pairs by the k-fold protocol.
+
+    Parameters
+    ----------
+    distances
+        (N,) finite numbers, lower is closer.
+    same
+        (N,) True or 1 for a genuine pair, False or 0 for an impostor pair.
+    fold
+        (N,) whole numbers >= 0, two different ones at least.
+    fars
+        False accept rates to tell the true accept rate at, each 0-1.
+
+    Returns
+    -------
+    Verification
+        The same whatever the order of the pairs.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an argument is wrong.
+
+    Examples
+    --------
+    >>> result = verify([0.2, 0.9, 0.4, 0.7], [1, 0, 1, 0], [0, 0, 1, 1])
+    >>> result.accuracy, result.eer, result.auc
+    (1.0, 0.0, 1.0)
+    """
+    scores, genuine = check_scores(distances, same)
+    parts = np.asarray(fold)
+    if parts.shape != scores.shape or parts.dtype.kind not in "iu" or parts.min() < 0 or len(np.unique(parts)) == 1:
+        raise InvalidParameterError.of("fold", fold, f"{len(scores)} whole numbers >= 0, two different ones at least")
+    folds = tuple(_judge(int(number), parts == number, scores, genuine) for number in np.unique(parts))
+    accuracies = [each.accuracy for each in folds]
+    return Verification(
+        genuine=int(genuine.sum()),
+        impostor=int((~genuine).sum()),
+        folds=folds,
+        accuracy=float(np.mean(accuracies)),
+        accuracy_std=float(np.std(accuracies, ddof=1)),
+        eer=equal_error_rate(roc(scores, genuine)),
+        auc=area_under_curve(scores, genuine),
+        points=tuple(_operate(check_float("fars", far, 0, 1), scores, genuine) for far in fars),
+    )
+
+
+def best_threshold(distances: PointArray, same: BoolArray) -> float:
+    """Give the distance that tells most of these pairs right.
+
+    Parameters
+    ----------
+    distances
+        (N,) float64, N >= 1.
+    same
+        (N,) bool.
+
+    Returns
+    -------
+    float
+        Half-way between two neighbouring distances, or at an end. Of several equally good ones the middle one, or the
+        smaller of two in the middle.
+    """
+    order = np.unique(distances)
+    mates, others = np.sort(distances[same]), np.sort(distances[~same])
+    middles = order[:-1] + (order[1:] - order[:-1]) / 2
+    # Between two neighbouring floats there is no middle; rounding must not put the upper one on this side.
+    middles = np.where(middles < order[1:], middles, order[:-1])
+    candidates = np.concatenate([[np.nextafter(order[0], -np.inf)], middles, order[-1:]])
+    right = np.searchsorted(mates, candidates, side="right") - np.searchsorted(others, candidates, side="right")
+    best = np.flatnonzero(right == right.max())
+    return float(candidates[best[(len(best) - 1) // 2]])
+
+
+def pair_distances(vectors: FloatArray, first: npt.ArrayLike, second: npt.ArrayLike) -> PointArray:
+    """Give the Euclidean distances of pairs of rows.
+
+    Parameters
+    ----------
+    vectors
+        (P, D) embeddings.
+    first, second
+        (N,) rows.
+
+    Returns
+    -------
+    ndarray of shape (N,)
+        float64.
+    """
+    rows = vectors.astype(np.float64)
+    result: PointArray = np.linalg.norm(rows[np.asarray(first)] - rows[np.asarray(second)], axis=1)
+    return result
+
+
+def _judge(number: int, here: BoolArray, scores: PointArray, genuine: BoolArray) -> Fold:
+    threshold = best_threshold(scores[~here], genuine[~here])
+    right = (scores[here] <= threshold) == genuine[here]
+    return Fold(fold=number, threshold=threshold, pairs=len(right), correct=int(right.sum()))
+
+
+def _operate(far: float, scores: PointArray, genuine: BoolArray) -> OperatingPoint:
+    mates, others = scores[genuine], scores[~genuine]
+    threshold = threshold_for(far, others)
+    return OperatingPoint(
+        far=far,
+        threshold=threshold if np.isfinite(threshold) else None,
+        measured_far=Rate.of(int((others <= threshold).sum()), len(others)),
+        tar=Rate.of(int((mates <= threshold).sum()), len(mates)),
+    )

@@ -1,0 +1,346 @@
+"""From the distance between two embeddings to a percentage whose meaning was measured.
+
+A similarity is defined by false matches: it is 80 where one comparison of strangers in a thousand comes as near, 90 where one in
+ten thousand does, 99 where one in a hundred thousand does. Between those distances a smooth curve runs, strictly falling. It
+is one pure function of the distance, the same for every search: a threshold cuts, it never changes a score. A percentage is
+*not* the probability that two photos show one person.
+"""
+
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
+from facesearch.errors import CalibrationError, InvalidParameterError
+from facesearch.records import FaceModel
+
+__all__ = ["SIMILARITY_AT_FMR", "Calibration", "CalibrationRow", "calibration", "distance_at", "similarity"]
+
+# What a percentage means: the false-match rate at which it is reached.
+SIMILARITY_AT_FMR: Final = {1e-5: 99.0, 1e-4: 90.0, 1e-3: 80.0, 1e-2: 50.0, 1e-1: 15.0, 0.5: 2.0}
+
+
+@attrs.frozen(kw_only=True)
+class CalibrationRow:
+    """One measured point of the curve.
+
+    Attributes
+    ----------
+    similarity
+        Percent.
+    distance
+        Euclidean, at which the false-match rate is `fmr`.
+    fmr, fmr_low, fmr_high
+        The share of comparisons of strangers that are at least as near, and its 95% interval over people, at that distance.
+    fnmr, fnmr_low, fnmr_high
+        The share of comparisons of one person with itself that are farther apart, and its 95% interval.
+    """
+
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+    distance: float = field(converter=plain_float, validator=between(0))
+    fmr: float = field(converter=plain_float, validator=between(0, 1))
+    fmr_low: float = field(converter=plain_float, validator=between(0, 1))
+    fmr_high: float = field(converter=plain_float, validator=between(0, 1))
+    fnmr: float = field(converter=plain_float, validator=between(0, 1))
+    fnmr_low: float = field(converter=plain_float, validator=between(0, 1))
+    fnmr_high: float = field(converter=plain_float, validator=between(0, 1))
+
+
+@attrs.frozen(kw_only=True)
+class Calibration:
+    """What percentages mean for one face model: measured points, and the curve through them.
+
+    Attributes
+    ----------
+    face_model
+        Whose distances these are; no other's can be read with it.
+    data
+        What it was measured on.
+    people, impostor_comparisons, genuine_comparisons
+        How many of each stand behind it.
+    rows
+        From the nearest distance to the farthest; similarity falls, the false-match rate rises.
+    user_spread
+        Squared distance. The vector of many photos lies nearer to everybody than that of one photo: one of *n* is taken to be
+        farther by this times ``1 - 1/n``, squared distances added, so that a percentage means the same for both.
+
+    Examples
+    --------
+    >>> table = calibration()
+    >>> [round(table.similarity(row.distance)) for row in table.rows[:3]]
+    [99, 90, 80]
+    >>> table.similarity(0.0)
+    100.0
+    """
+
+    face_model: FaceModel = field(validator=is_a(FaceModel))
+    data: str
+    people: int = field(converter=plain_int, validator=whole(0))
+    impostor_comparisons: int = field(converter=plain_int, validator=whole(0))
+    genuine_comparisons: int = field(converter=plain_int, validator=whole(0))
+    rows: tuple[CalibrationRow, ...] = field(validator=tuple_of(CalibrationRow))
+    user_spread: float = field(default=0.0, converter=plain_float, validator=between(0))
+    _curve: "_Curve" = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        knots = [(0.0, 100.0), *((row.distance, row.similarity) for row in self.rows)]
+        falls = all(a[0] < b[0] and a[1] > b[1] > 0 for a, b in pairwise(knots))
+        if len(knots) < _FEWEST_KNOTS or not falls:
+            raise InvalidParameterError.of(
+                "rows", knots[1:], "two or more, distances rising from above 0, similarities falling"
+            )
+        object.__setattr__(self, "_curve", _Curve.through(knots))
+
+    def similarity(self, distance: float) -> float:
+        """Give the similarity of two faces whose embeddings are *distance* apart.
+
+        Parameters
+        ----------
+        distance
+            Euclidean, >= 0; 0 is the same vector.
+
+        Returns
+        -------
+        float
+            Percent, 0-100; higher is closer. Strictly decreasing, as far as a float can tell.
+
+        Raises
+        ------
+        InvalidParameterError
+            If *distance* is negative or not finite.
+        """
+        return self._curve.at(check_float("distance", distance, 0))
+
+    def distance_at(self, percent: float) -> float:
+        """Give the distance at which the similarity is *percent*: the inverse of `similarity`.
+
+        Parameters
+        ----------
+        percent
+            0-100; 0 is never quite reached and gives infinity.
+
+        Raises
+        ------
+        InvalidParameterError
+            If *percent* is not in [0, 100].
+        """
+        checked = check_float("percent", percent, 0, 100)
+        return math.inf if checked == 0 else self._curve.inverse(checked)
+
+    def user_offset(self, photos: int) -> float:
+        """Give the squared distance to add to that from a user's vector made of so many photos, >= 1."""
+        return self.user_spread * (1 - 1 / photos)
+
+    def save(self, path: str | Path) -> None:
+        """Write it down as JSON; see `load`."""
+        text = json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=_public)}, indent=1)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path, *, face_model: FaceModel) -> "Calibration":
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+        face_model
+            Whose distances it shall read.
+
+        Raises
+        ------
+        CalibrationError
+            If the file can't be read, is no calibration, or is that of another model.
+        """
+        try:
+            content = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CalibrationError(f"{path}: can't be read ({error})") from error
+        found = _parse(content, str(path))
+        if found.face_model.digest != face_model.digest:
+            raise CalibrationError(
+                f"{path}: expected the calibration of {face_model.name} ({face_model.digest[:12]}...), "
+                f"got that of {found.face_model.name} ({found.face_model.digest[:12]}...)"
+            )
+        return found
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.face_model.name} {self.face_model.version}, digest {self.face_model.digest[:12]}",
+            f"measured on {self.data}",
+            f"{self.people:,} people; comparisons: {self.impostor_comparisons:,} of strangers, {self.genuine_comparisons:,} of one",
+            "similarity  distance  false matches (95% interval)          false non-matches (95% interval)",
+        ]
+        lines += [
+            f"{row.similarity:10.0f}  {row.distance:8.4f}  {row.fmr:<9.2g} ({row.fmr_low:.2g} - {row.fmr_high:.2g})".ljust(
+                58
+            )
+            + f"{row.fnmr:<7.2%} ({row.fnmr_low:.2%} - {row.fnmr_high:.2%})"
+            for row in self.rows
+        ]
+        return "\n".join(lines)
+
+
+_FEWEST_KNOTS = 3
+_FORMAT = 1
+_SHIPPED = ("calibration_mirrored.json", "calibration_plain.json")
+
+
+def _public(attribute: "attrs.Attribute[Any]", _: Any) -> bool:
+    return not attribute.name.startswith("_")
+
+
+def _parse(content: str, path: str) -> Calibration:
+    try:
+        fields = json.loads(content)
+        if fields.pop("format") != _FORMAT:
+            raise CalibrationError(f"{path}: expected a calibration of format {_FORMAT}")
+        model = FaceModel(**fields.pop("face_model"))
+        rows = tuple(CalibrationRow(**row) for row in fields.pop("rows"))
+        return Calibration(face_model=model, rows=rows, **fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CalibrationError(f"{path}: no calibration ({error})") from error
+
+
+@attrs.frozen
+class _Curve:
+    """A strictly falling curve: cubic between the knots, an exponential after the last.
+
+    References
+    ----------
+    Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5 (1984), doi:10.1137/0905021: what scipy calls PCHIP.
+    """
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    slope: tuple[float, ...]
+
+    @classmethod
+    def through(cls, knots: Sequence[tuple[float, float]]) -> "_Curve":
+        x, y = (tuple(float(knot[axis]) for knot in knots) for axis in (0, 1))
+        width = [b - a for a, b in pairwise(x)]
+        rise = [(b - a) / w for a, b, w in zip(y, y[1:], width, strict=False)]
+        inner = [
+            (w0 + w1) * 3 / ((2 * w1 + w0) / r0 + (w1 + 2 * w0) / r1)
+            for w0, w1, r0, r1 in zip(width, width[1:], rise, rise[1:], strict=False)
+        ]
+        # Flat enough at 0 that equal photos read 100, and never level, so that it falls strictly.
+        return cls(x, y, (rise[0] / 4, *inner, rise[-1] / 2))
+
+    def at(self, x: float) -> float:
+        if x >= self.x[-1]:
+            return self.y[-1] * math.exp(self.slope[-1] / self.y[-1] * (x - self.x[-1]))
+        piece = bisect_right(self.x, x) - 1
+        return self._cubic(piece, (x - self.x[piece]) / (self.x[piece + 1] - self.x[piece]))
+
+    def inverse(self, y: float) -> float:
+        if y <= self.y[-1]:
+            return self.x[-1] + math.log(y / self.y[-1]) * self.y[-1] / self.slope[-1]
+        if y == self.y[0]:
+            return self.x[0]
+        low, high = self.x[0], self.x[-1]
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.at(middle) > y else (low, middle)
+        return (low + high) / 2
+
+    def _cubic(self, piece: int, t: float) -> float:
+        width = self.x[piece + 1] - self.x[piece]
+        (y0, y1), (s0, s1) = self.y[piece : piece + 2], self.slope[piece : piece + 2]
+        return y0 + t * t * (3 - 2 * t) * (y1 - y0) + width * t * (1 - t) * ((1 - t) * s0 - t * s1)
+
+
+_HALVINGS = 60
+
+
+@cache
+def shipped_calibrations() -> tuple[Calibration, ...]:
+    """Give the calibrations that come with the library; the first is that of the model it uses by itself."""
+    folder = files("facesearch").joinpath("data")
+    return tuple(_parse(folder.joinpath(name).read_text(encoding="utf-8"), name) for name in _SHIPPED)
+
+
+def calibration(face_model: FaceModel | None = None) -> Calibration:
+    """Give what percentages mean; printing it shows the table.
+
+    Parameters
+    ----------
+    face_model
+        One that the library comes with; by default the one it uses by itself.
+
+    Raises
+    ------
+    CalibrationError
+        If there is none for this model: `facesearch.benchmark.calibrate` measures one.
+
+    Examples
+    --------
+    >>> print(calibration())  # doctest: +ELLIPSIS
+    dlib_face_recognition_resnet_model_v1...
+    """
+    known = shipped_calibrations()
+    if face_model is None:
+        return known[0]
+    for each in known:
+        if each.face_model.digest == face_model.digest:
+            return each
+    raise CalibrationError(
+        f"face_model: no calibration for {face_model.name} ({face_model.digest[:12]}...) comes with the library; "
+        "measure one with `python -m facesearch.benchmark calibrate` and give it as calibration=Calibration.load(...)"
+    )
+
+
+def similarity(distance: float) -> float:
+    """Give the similarity of two faces whose embeddings, of the library's own model, are *distance* apart.
+
+    Parameters
+    ----------
+    distance
+        Euclidean, >= 0; 0 is the same vector.
+
+    Returns
+    -------
+    float
+        Percent, 0-100; see `Calibration.similarity`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *distance* is negative or not finite.
+
+    Examples
+    --------
+    >>> similarity(0.0)
+    100.0
+    """
+    return calibration().similarity(distance)
+
+
+def distance_at(percent: float) -> float:
+    """Give the distance at which `similarity` is *percent*.
+
+    Parameters
+    ----------
+    percent
+        0-100; 0 is never quite reached and gives infinity.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *percent* is not in [0, 100].
+
+    Examples
+    --------
+    >>> round(similarity(distance_at(80)), 6)
+    80.0
+    """
+    return calibration().distance_at(percent)
