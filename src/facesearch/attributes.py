@@ -108,7 +108,7 @@ class Answers:
 
 # Chips smaller than this, in pixels of the picture, show too little, and heads turned further hide half of what is asked for:
 # benchmarks/attributes.py shows what becomes of the answers there.
-SMALLEST_CHIP: Final = 40.0
+SMALLEST_CHIP: Final = 30.0
 FURTHEST_YAW: Final = 65.0
 
 _MOUTH: Final = frozenset(

@@ -41,16 +41,19 @@ class FaceMaps:
     Attributes
     ----------
     fine
-        (N, 64, 17, 17).
+        (V * N, 64, 17, 17).
     middle
-        (N, 128, 8, 8).
+        (V * N, 128, 8, 8).
     coarse
-        (N, 256, 2, 2).
+        (V * N, 256, 2, 2).
+    views
+        V: 1, or 2 where the N mirror images follow the N faces.
     """
 
     fine: FloatArray
     middle: FloatArray
     coarse: FloatArray
+    views: int = 1
 
 
 class OnnxEmbedder:
@@ -97,9 +100,10 @@ class OnnxEmbedder:
         tuple of ndarray of shape (N, 128), and FaceMaps
             The vectors are those of `embed`.
         """
-        vectors, *maps = self._run(self._views(chips), ["embedding", "stage2", "stage3", "stage5"])
-        fine, middle, coarse = (each[: len(chips)] for each in maps)
-        return self._vectors(vectors), FaceMaps(fine=fine, middle=middle, coarse=coarse)
+        vectors, fine, middle, coarse = self._run(self._views(chips), ["embedding", "stage2", "stage3", "stage5"])
+        return self._vectors(vectors), FaceMaps(
+            fine=fine, middle=middle, coarse=coarse, views=2 if self._mirrored else 1
+        )
 
     def _views(self, chips: PixelArray) -> PixelArray:
         return np.concatenate([chips, chips[:, :, ::-1]]) if self._mirrored else chips

@@ -95,10 +95,15 @@ class FaceHeads:
         self._loaded: Any = None
 
     def read(self, maps: FaceMaps) -> tuple[Answers, ...]:
-        """Read N faces, N >= 1; each answer depends on its own face only."""
+        """Read N faces, N >= 1.
+
+        Each answer depends on its own face only. It is the mean of what is read from all views, so that with two a face and
+        its mirror image look the same.
+        """
         session, scale, shift = self._session()
         (rows,) = session.run(["out"], {"maps.fine": maps.fine, "maps.middle": maps.middle, "maps.coarse": maps.coarse})
-        return tuple(_answers(row.astype(np.float64), scale, shift) for row in rows)
+        faces = rows.reshape(maps.views, -1, rows.shape[1]).mean(axis=0, dtype=np.float64)
+        return tuple(_answers(row, scale, shift) for row in faces)
 
     def _session(self) -> Any:
         with self._lock:
@@ -111,9 +116,10 @@ class FaceHeads:
 
 
 def _answers(row: Any, scale: FloatArray, shift: FloatArray) -> Answers:
-    yes = 1 / (1 + np.exp(-row[: len(YES_OR_NO)]))
+    chance = dict(zip(YES_OR_NO, (1 / (1 + np.exp(-row[: len(YES_OR_NO)]))).tolist(), strict=True))
+    chance["sunglasses"] *= chance["eyeglasses"]  # what the head tells is how sure it is that glasses, if any, are dark
     return Answers(
-        chance=dict(zip(YES_OR_NO, yes.tolist(), strict=True)),
+        chance=chance,
         emotions=dict(zip(EMOTIONS, _one_against_all(row[len(YES_OR_NO) : -2], scale, shift).tolist(), strict=True)),
         age=(float(row[-2]), float(np.exp(row[-1]))),
     )
