@@ -40,6 +40,8 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/attributes.py
 	$(BIN)/python benchmarks/gaze.py
 	mkdir -p out
+	$(BIN)/python benchmarks/calibration.py --cache out
+	$(BIN)/python benchmarks/auditing.py
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 
 clean:  ## remove what these commands made

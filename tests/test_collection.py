@@ -6,7 +6,7 @@ from typing import Any, cast
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -211,6 +211,83 @@ def test_enrolling_takes_the_largest_face(fake: FaceAnalyzer) -> None:
 
     assert staff.search_embedding(fake.analyze(portrait(RED))[0].embedding)[0].user.user_id == "ada"
     assert staff.search_embedding(fake.analyze(portrait(BLUE))[0].embedding) == ()
+
+
+def test_enrolling_tells_whose_a_refused_photo_is(staff: fs.Collection) -> None:
+    report = staff.enroll("ada", [portrait(BLUE), portrait(BLUE, size=70), portrait(GREEN, size=65)])
+    theirs, nearer, low = report.photos
+
+    assert (theirs.user_id, theirs.confidence, theirs.user_confidence) == ("bob", None, None)
+    assert [reason.value for reason in nearer.reasons] == ["LOW_MATCH_CONFIDENCE", "NEARER_TO_ANOTHER_USER"]
+    assert nearer.user_id == "bob"
+    assert nearer.user_confidence == 100
+    assert (nearer.confidence or 0) < 75
+    assert (low.user_id, low.user_confidence) == (None, None)
+    assert (low.confidence or 0) < 75
+
+
+def test_enrolling_refuses_a_photo_in_which_two_may_be_meant(fake: FaceAnalyzer) -> None:
+    staff = fs.Collection("c", analyzer=fake)
+    two = paint((200, 300), {(5, 5, 105, 105): RED, (150, 50, 250, 130): BLUE})
+    bystander = paint((200, 300), {(5, 5, 105, 105): RED, (150, 50, 210, 110): BLUE})
+    report = staff.enroll("ada", [two, bystander])
+
+    assert [[reason.value for reason in photo.reasons] for photo in report.photos] == [["SEVERAL_FACES"], []]
+    assert len(staff.faces()) == 1
+
+
+def test_the_odd_one_of_a_new_users_photos_is_refused(fake: FaceAnalyzer) -> None:
+    staff = fs.Collection("c", analyzer=fake)
+    report = staff.enroll("ada", [portrait(BLUE), portrait(RED), portrait(RED, size=70)])
+
+    assert [[reason.value for reason in photo.reasons] for photo in report.photos] == [["LOW_MATCH_CONFIDENCE"], [], []]
+    assert report.accepted == len(staff.faces()) == 2
+
+
+def test_at_threshold_zero_every_photo_is_accepted(staff: fs.Collection) -> None:
+    photos = [portrait(BLUE, size=70), portrait(RED, size=70), portrait(RED, size=65)]
+
+    assert staff.enroll("zoe", photos, user_match_threshold=0).accepted == 3
+
+
+def test_a_photo_given_twice_counts_once(fake: FaceAnalyzer) -> None:
+    staff = fs.Collection("c", analyzer=fake)
+    report = staff.enroll("ada", [portrait(BLUE), portrait(RED), portrait(RED)])  # two photos: nobody can tell
+
+    assert report.accepted == 3
+    assert report.photos[1] == report.photos[2]
+    assert len(staff.faces("ada")) == 2
+    assert staff.enroll("ada", [portrait(RED)]).accepted == 1
+    assert len(staff.faces("ada")) == 2
+
+
+@settings(max_examples=20)
+@given(st.permutations(range(6)), st.booleans())
+def test_the_order_of_photos_changes_nothing(fake: FaceAnalyzer, order: list[int], exists: bool) -> None:
+    photos = [
+        portrait(RED, 50),
+        portrait(RED, 55),
+        portrait(BLUE, 50),
+        portrait(GREEN),
+        portrait(BLUE),
+        portrait(RED, 65),
+    ]
+    one, other = fs.Collection("one", analyzer=fake), fs.Collection("other", analyzer=fake)
+    for collection in (one, other):
+        collection.enroll("bob", [portrait(BLUE)])
+        if exists:
+            collection.enroll("ada", [portrait(RED)])
+    report, turned = one.enroll("ada", photos), other.enroll("ada", [photos[row] for row in order])
+
+    assert turned.photos == tuple(report.photos[row] for row in order)
+    assert contents(one) == contents(other)
+
+
+def test_photos_that_are_refused_do_not_fill_a_user(fake: FaceAnalyzer) -> None:
+    staff = fs.Collection("staff", analyzer=fake)
+    staff.add_embeddings(["ada"] * 100, np.stack([fake.analyze(portrait(RED))[0].embedding] * 100))
+
+    assert staff.enroll("ada", [portrait(GREEN)]).accepted == 0
 
 
 @given(st.lists(embeddings(), min_size=1, max_size=6), embeddings(), st.randoms(use_true_random=False))

@@ -129,12 +129,30 @@ def test_the_photo_may_lie_on_its_side_if_exif_says_so(pioneers: fs.Collection) 
     assert response.user_matches[0].user.user_id == "eileen_collins"
 
 
+def test_a_user_of_one_photo_is_found_by_it_first_and_surely() -> None:
+    staff = fs.Collection("staff")
+    staff.enroll("eileen_collins", [astronaut()])
+    staff.enroll("grace_hopper", [hopper()])
+    response = fs.search_users_by_image(staff, astronaut())
+
+    assert [match.user.user_id for match in response.user_matches] == ["eileen_collins"]
+    assert response.user_matches[0].similarity > 99.9
+    assert response.next_user
+    assert response.next_user.user.user_id == "grace_hopper"
+    assert response.margin == pytest.approx(response.user_matches[0].similarity - response.next_user.similarity)
+    assert "NextUser" not in fs.to_aws(response)
+
+
 @pytest.mark.skipif(not (DATA / "people").is_dir(), reason=f"no photographs in {DATA}: set FACESEARCH_DATA")
 def test_ten_people_are_told_apart() -> None:
     collection = fs.Collection("people")
     folders = sorted(folder for folder in (DATA / "people").iterdir() if folder.is_dir())
     for folder in folders:
-        assert collection.enroll(folder.name, sorted(folder.glob("*.jpg"))[:2]).accepted == 2
+        # One of them shows Tony Blair with another man as large: who is meant can't be known.
+        report = collection.enroll(folder.name, sorted(folder.glob("*.jpg"))[:3])
+        refused = [reason for photo in report.photos for reason in photo.reasons]
+        assert report.accepted >= 2
+        assert set(refused) <= {fs.EnrollmentReason.SEVERAL_FACES}
     for folder in folders:
         photo = sorted(folder.glob("*.jpg"))[9]
         assert fs.search_users_by_image(collection, photo).user_matches[0].user.user_id == folder.name

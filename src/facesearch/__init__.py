@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from facesearch.analysis import detect_faces as detect_faces
     from facesearch.attributes import Attribute as Attribute
     from facesearch.attributes import Unassessed as Unassessed
+    from facesearch.audit_report import AuditReport as AuditReport
+    from facesearch.audit_report import LooseUser as LooseUser
+    from facesearch.audit_report import MisplacedFace as MisplacedFace
+    from facesearch.audit_report import SamePerson as SamePerson
     from facesearch.aws import from_aws as from_aws
     from facesearch.aws import to_aws as to_aws
     from facesearch.collection import Collection as Collection
+    from facesearch.embedding import OnnxEmbedder as OnnxEmbedder
     from facesearch.errors import CalibrationError as CalibrationError
     from facesearch.errors import FaceModelMismatchError as FaceModelMismatchError
     from facesearch.errors import FaceNotFoundError as FaceNotFoundError
@@ -65,6 +70,8 @@ if TYPE_CHECKING:
     from facesearch.image import ImageSource as ImageSource
     from facesearch.image import Picture as Picture
     from facesearch.image import read_image as read_image
+    from facesearch.network_card import NetworkCard as NetworkCard
+    from facesearch.onnx_embedding import NetworkEmbedder as NetworkEmbedder
     from facesearch.records import AssociatedFace as AssociatedFace
     from facesearch.records import AssociateFacesResponse as AssociateFacesResponse
     from facesearch.records import DeleteFacesResponse as DeleteFacesResponse
@@ -113,6 +120,7 @@ __all__ = [
     "AssociateFacesResponse",
     "AssociatedFace",
     "Attribute",
+    "AuditReport",
     "Beard",
     "BoundingBox",
     "Calibration",
@@ -155,14 +163,20 @@ __all__ = [
     "Landmark",
     "LandmarkType",
     "LocatedFace",
+    "LooseUser",
     "MatchedUser",
+    "MisplacedFace",
     "MouthOpen",
     "Mustache",
+    "NetworkCard",
+    "NetworkEmbedder",
+    "OnnxEmbedder",
     "Picture",
     "Pose",
     "QualityBars",
     "QualityFilter",
     "QuotaExceededError",
+    "SamePerson",
     "SearchUsersByImageResponse",
     "SearchedFaceDetails",
     "Smile",
@@ -211,11 +225,18 @@ _HOME = {
         "Attribute",
         "Unassessed",
     ),
+    "audit_report": (
+        "AuditReport",
+        "LooseUser",
+        "MisplacedFace",
+        "SamePerson",
+    ),
     "aws": (
         "from_aws",
         "to_aws",
     ),
     "collection": ("Collection",),
+    "embedding": ("OnnxEmbedder",),
     "errors": (
         "CalibrationError",
         "FaceModelMismatchError",
@@ -263,6 +284,8 @@ _HOME = {
         "Picture",
         "read_image",
     ),
+    "network_card": ("NetworkCard",),
+    "onnx_embedding": ("NetworkEmbedder",),
     "records": (
         "AssociateFacesResponse",
         "AssociatedFace",

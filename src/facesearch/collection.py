@@ -6,7 +6,7 @@ with them and with nothing else, so adding a face and removing it again leaves t
 
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -17,7 +17,10 @@ import numpy.typing as npt
 from facesearch._fields import check_float, check_int, check_text
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, default_analyzer
 from facesearch.attributes import Attribute, parse_attributes
+from facesearch.audit_report import AuditReport
+from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.embedding import DLIB_RESNET_MIRRORED
+from facesearch.enrolment import doubts, several_faces
 from facesearch.errors import (
     CalibrationError,
     FaceModelMismatchError,
@@ -33,7 +36,6 @@ from facesearch.membership import (
     part_for_association,
     part_for_deletion,
     part_for_disassociation,
-    why_not_associate,
 )
 from facesearch.ranking import check_embedding
 from facesearch.records import (
@@ -63,7 +65,7 @@ from facesearch.scoring import Calibration
 from facesearch.scoring import calibration as calibration_of
 from facesearch.selection import QualityFilter, select
 from facesearch.stages import FloatArray
-from facesearch.storage import Anchor, MemoryStore
+from facesearch.storage import MemoryStore
 
 __all__ = ["MAX_FACES_PER_REQUEST", "MAX_FACES_PER_USER", "MAX_USERS", "Collection"]
 
@@ -366,7 +368,8 @@ class Collection:
         quality_filter
             NONE, AUTO, LOW, MEDIUM or HIGH.
         user_match_threshold
-            A user that has faces already accepts only photos of at least this similarity, percent.
+            A user that has faces already accepts only photos of at least this similarity, percent. At 0 who the photos show
+            is your word: nothing is compared.
 
         Returns
         -------
@@ -376,7 +379,10 @@ class Collection:
 
         Notes
         -----
-        As in AWS, the first photos of a new user are not compared with each other: who they show is your word.
+        All photos are judged at once; their order changes nothing, and one that is given twice counts once. Not accepted
+        are photos in which a second face is at least half as large as the largest, photos that don't fit the user's faces
+        or, of a new user and from three photos on, the other photos, and photos that are clearly nearer to another user of
+        the collection than to their own. `facesearch.enrolment.doubts` has the rules.
 
         Raises
         ------
@@ -393,19 +399,31 @@ class Collection:
         bars, analyzer = QualityFilter.parse(quality_filter), self.analyzer
         looks = [_look(analyzer, read_image(image), bars) for image in images]
         with self._lock:
-            had = self._store.faces_of(user_id)
-            news = {self._face_id(look.picture, look.face, None) for look in looks if look.face} - had
-            self._check_quota(user_id, len(had) + len(news))
-            is_new = user_id not in self._store.users
-            self._store.create_user(user_id)
-            anchor = self._store.anchor(user_id)
-            photos = tuple(self._enroll_one(user_id, look, anchor, user_match_threshold) for look in looks)
-            self._store.refresh(user_id)
-            user = self._user(user_id)
-            if is_new and user.user_status is UserStatus.CREATED:
-                self._store.delete_user(user_id)
-                return EnrollmentReport(photos=photos)
-            return EnrollmentReport(user=user, photos=photos)
+            face_ids = [self._face_id(look.picture, look.face, None) if look.face else None for look in looks]
+            offered = {
+                face_id: (look.picture, look.face)
+                for face_id, look in zip(face_ids, looks, strict=True)
+                if face_id and look.face
+            }
+            refused = self._refusals(user_id, offered, user_match_threshold)
+            accepted = offered.keys() - refused.keys()
+            self._check_quota(user_id, len(self._store.faces_of(user_id) | accepted))
+            # Nothing is written before here, and nothing raises after.
+            if accepted:
+                self._store.create_user(user_id)
+                for face_id in accepted:
+                    self._keep(*offered[face_id], None)
+                    self._store.assign(face_id, user_id)
+                self._store.refresh(user_id)
+            return EnrollmentReport(
+                user=self._user(user_id) if user_id in self._store.users else None,
+                photos=tuple(
+                    refused.get(face_id) or Enrollment(face=self._store.face(face_id))
+                    if face_id
+                    else Enrollment(reasons=look.reasons)
+                    for face_id, look in zip(face_ids, looks, strict=True)
+                ),
+            )
 
     # ---------------------------------------------------------------- faces from vectors
 
@@ -593,6 +611,76 @@ class Collection:
                 self._store.remove_face(face_id)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
 
+    # ---------------------------------------------------------------- what looks wrong in it
+
+    def audit(
+        self,
+        *,
+        threshold: float = SAME_PERSON_SIMILARITY,
+        own_threshold: float = OWN_SIMILARITY,
+        limit: int = 1000,
+    ) -> AuditReport:
+        """Look for mistakes: one person under two ids, faces that are not their user's, users that don't hang together.
+
+        Parameters
+        ----------
+        threshold
+            Percent, 0-100: users whose vectors are at least as similar as that are taken for one person. Of strangers it is
+            one pair in a hundred thousand by default, which in 10,000 users are 500 pairs: look at the most similar first.
+        own_threshold
+            Percent, 0-100: a face below that is far from its user's other faces, and a user whose median face is below it is
+            loose.
+        limit
+            Tell at most so many of each kind, the worst, >= 1.
+
+        Returns
+        -------
+        AuditReport
+            Print it for a table. Nothing is changed; what to do about it is yours to decide.
+
+        Raises
+        ------
+        InvalidParameterError
+            If an argument is wrong.
+
+        Notes
+        -----
+        `facesearch.auditing.audit` has the rules. 20,000 users take seconds; the collection can be used meanwhile.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob", "countess"], np.eye(3, 128)[[0, 1, 0]])
+        >>> print(staff.audit())  # doctest: +ELLIPSIS
+        3 users, 3 faces: 1 pairs of users that look like one person, ...
+        <BLANKLINE>
+        one person?
+        100.00  ada  countess
+        """
+        with self._lock:
+            user_vectors = {
+                user_id: vector
+                for user_id in self._store.users
+                if (vector := self._store.user_vector(user_id)) is not None
+            }
+            faces = {
+                face_id: (user_id, self._store.embedding(face_id))
+                for user_id in user_vectors
+                for face_id in self._store.faces_of(user_id)
+            }
+        return audit(
+            list(user_vectors),
+            self._matrix(user_vectors.values()),
+            list(faces),
+            [user_id for user_id, _ in faces.values()],
+            self._matrix(vector for _, vector in faces.values()),
+            calibration=self._calibration,
+            threshold=threshold,
+            own_threshold=own_threshold,
+            limit=limit,
+        )
+
     # ---------------------------------------------------------------- search
 
     def search_embedding(
@@ -724,21 +812,44 @@ class Collection:
         self._store.put_face(face, vector)
         return face_id
 
-    def _enroll_one(self, user_id: str, look: "_Look", anchor: Anchor | None, threshold: float) -> Enrollment:
-        if look.face is None:
-            return Enrollment(reasons=look.reasons)
-        face_id = self._face_id(look.picture, look.face, None)
-        was_there = self._store.face(face_id) is not None
-        self._keep(look.picture, look.face, None)
-        fault = why_not_associate(
-            self._store, user_id, face_id, anchor, threshold=threshold, calibration=self._calibration
+    def _refusals(
+        self, user_id: str, offered: Mapping[str, tuple[Picture, AnalyzedFace]], threshold: float
+    ) -> dict[str, Enrollment]:
+        """Give the faces, by id, that shall not become a user's, and why; changes nothing."""
+        refused: dict[str, Enrollment] = {}
+        candidates: dict[str, FloatArray] = {}
+        for face_id, (_, face) in offered.items():
+            known = self._store.face(face_id)
+            if known is None:
+                candidates[face_id] = check_embedding(face.embedding, self._face_model.dimension)
+            elif known.user_id is None:
+                candidates[face_id] = self._store.embedding(face_id)
+            elif known.user_id != user_id:
+                reason = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER
+                refused[face_id] = Enrollment(reasons=(reason,), user_id=known.user_id)
+        found = doubts(
+            self._matrix(candidates.values()),
+            self._matrix(self._store.embedding(face_id) for face_id in self._store.faces_of(user_id)),
+            lambda vector, reach: self._nearest_other(vector, user_id, reach),
+            threshold=threshold,
+            calibration=self._calibration,
         )
-        if fault is None:
-            self._store.assign(face_id, user_id)
-            return Enrollment(face=self._store.face(face_id))
-        if not was_there:
-            self._store.remove_face(face_id)
-        return Enrollment(reasons=tuple(EnrollmentReason(reason.value) for reason in fault.reasons))
+        for face_id, doubt in zip(candidates, found, strict=True):
+            if doubt:
+                refused[face_id] = Enrollment(
+                    reasons=doubt.reasons,
+                    confidence=doubt.confidence,
+                    user_id=doubt.user_id,
+                    user_confidence=doubt.user_confidence,
+                )
+        return refused
+
+    def _nearest_other(self, vector: FloatArray, user_id: str, reach: float) -> tuple[float, str] | None:
+        found, _ = self._store.nearest(vector, max_distance=reach, limit=2)
+        return next((each for each in found if each[1] != user_id), None)
+
+    def _matrix(self, vectors: Iterable[FloatArray]) -> FloatArray:
+        return np.array([*vectors], np.float32).reshape(-1, self._face_model.dimension)
 
 
 def check_search_options(user_match_threshold: float, max_users: int | None) -> None:
@@ -769,10 +880,11 @@ def _look(analyzer: FaceAnalyzer, picture: Picture, bars: QualityFilter) -> _Loo
         return _Look(picture=picture, reasons=(EnrollmentReason.NO_FACE,))
     # Only the largest counts: a smaller face that passes where the largest does not is likely somebody else's.
     selection = select([located[0].measurements], bars)
-    if selection.refused:
-        return _Look(
-            picture=picture, reasons=tuple(EnrollmentReason(reason.value) for reason in selection.refused[0][1])
-        )
+    reasons = [EnrollmentReason(reason.value) for _, faults in selection.refused for reason in faults]
+    if several_faces([face.measurements.area for face in located]):
+        reasons.insert(0, EnrollmentReason.SEVERAL_FACES)
+    if reasons:
+        return _Look(picture=picture, reasons=tuple(reasons))
     return _Look(picture=picture, face=analyzer.embed(located[:1])[0])
 
 

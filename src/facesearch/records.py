@@ -62,7 +62,7 @@ class FaceModel:
     version
         Digits and dots: AWS's ``FaceModelVersion``.
     digest
-        SHA-256 of the weights, hex.
+        SHA-256, hex: of the weights, and of the settings where those change a vector too.
     dimension
         Length of its vectors.
     """
@@ -298,9 +298,10 @@ class DeleteFacesResponse:
 
 
 class EnrollmentReason(Enum):
-    """Why a photo did not become a face of its user: no face, a quality bar, or whose face it is."""
+    """Why a photo did not become a face of its user: no face, several, a quality bar, or whose face it is."""
 
     NO_FACE = "NO_FACE"
+    SEVERAL_FACES = "SEVERAL_FACES"
     EXTREME_POSE = "EXTREME_POSE"
     LOW_BRIGHTNESS = "LOW_BRIGHTNESS"
     LOW_SHARPNESS = "LOW_SHARPNESS"
@@ -309,6 +310,7 @@ class EnrollmentReason(Enum):
     LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
     ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
     LOW_MATCH_CONFIDENCE = "LOW_MATCH_CONFIDENCE"
+    NEARER_TO_ANOTHER_USER = "NEARER_TO_ANOTHER_USER"
 
 
 @attrs.frozen(kw_only=True)
@@ -320,11 +322,25 @@ class Enrollment:
     face
         The face that the user now has, or ``None``.
     reasons
-        Why there is none; empty where there is one.
+        Why there is none, every reason that holds; empty where there is one.
+    confidence
+        The similarity to the user's own faces, percent, where it is too low or that to another user is higher; ``None``
+        where there was nothing to compare with.
+    user_id
+        The other user that has the face, or that it is nearer to.
+    user_confidence
+        The similarity to that other user, percent, where it is nearer to it.
     """
 
     face: Face | None = field(default=None, validator=maybe(is_a(Face)))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
+    confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -114,7 +114,7 @@ class SearchUsersByImageResponse:
         ``repr`` or of the wire. ``attrs.evolve(response, preview=None)`` drops it.
     next_user
         The nearest user that is not among the matches: below the threshold, or beyond the greatest number asked for. No part of
-        the wire.
+        equality or of the wire.
     """
 
     user_matches: tuple[UserMatch, ...] = field(default=(), validator=tuple_of(UserMatch))
@@ -127,7 +127,7 @@ class SearchUsersByImageResponse:
         repr=False,
         validator=maybe(is_a(Preview)),
     )
-    next_user: UserMatch | None = field(default=None, validator=maybe(is_a(UserMatch)))
+    next_user: UserMatch | None = field(default=None, eq=False, validator=maybe(is_a(UserMatch)))
 
     @property
     def margin(self) -> float | None:

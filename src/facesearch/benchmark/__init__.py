@@ -1,10 +1,11 @@
-"""How good it is and what it costs, measured on your photographs: verification, identification, groups, speed.
+"""How good it is and what it costs, measured on your photographs: verification, identification, calibration, groups, speed.
 
 ``python -m facesearch.benchmark --help`` is the short way; the functions here are the long one. Those that take distances or
 vectors are pure: they need no photograph and no weights. Progress bars need tqdm and plots matplotlib
 (``facesearch[benchmark]``); everything else needs neither.
 """
 
+from facesearch.benchmark.calibrating import calibrate, calibrate_folder
 from facesearch.benchmark.cast import Scoring
 from facesearch.benchmark.cutting import CutFace, CutOptions, FaceChoice, cut_face
 from facesearch.benchmark.groups import GroupRates, group_rates
@@ -41,6 +42,8 @@ __all__ = [
     "StatedRate",
     "Verification",
     "area_under_curve",
+    "calibrate",
+    "calibrate_folder",
     "cut_face",
     "describe_machine",
     "embed_photos",

@@ -1,11 +1,16 @@
 """From the vectors of many people's photos to what percentages mean: distances at stated false-match rates."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from facesearch._fields import check_int
+from facesearch.analysis import FaceAnalyzer
+from facesearch.benchmark.cutting import CutOptions
+from facesearch.benchmark.people import read_people
+from facesearch.benchmark.photos import embed_photos
 from facesearch.benchmark.roc import IntArray
 from facesearch.errors import CalibrationError, InvalidParameterError
 from facesearch.ranking import robust_mean
@@ -13,7 +18,7 @@ from facesearch.records import FaceModel
 from facesearch.scoring import SIMILARITY_AT_FMR, Calibration, CalibrationRow
 from facesearch.stages import FloatArray, PointArray
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "calibrate_folder"]
 
 _FEWEST_MATCHES: Final = 10  # false matches that must stand behind a row: below, chance moves it by a third and more
 _FEWEST_USERS: Final = 20  # with enough photos, for the spread of users to be measured
@@ -107,6 +112,47 @@ def calibrate(
         genuine_comparisons=len(mates),
         rows=tuple(rows),
         user_spread=_user_spread(vectors, who, order),
+    )
+
+
+def calibrate_folder(
+    folder: str | Path,
+    *,
+    analyzer: FaceAnalyzer | None = None,
+    options: CutOptions | None = None,
+    cache: str | Path | None = None,
+    data: str | None = None,
+    seed: int = 0,
+) -> Calibration:
+    """Measure what percentages mean, on a folder of photos for each person; for your own network too.
+
+    Parameters
+    ----------
+    folder
+        Its sub-folders are named as the people; about 150 reach a similarity of 80, 1,500 one of 99.
+    analyzer
+        What finds and embeds; by default the process's.
+    options, cache
+        As for `embed_photos`.
+    data
+        What to call the photos; by default the folder's name.
+    seed
+        Of the draws, >= 0.
+
+    Raises
+    ------
+    CalibrationError, ImageError, InvalidParameterError
+        As for `calibrate` and `embed_photos`.
+    """
+    people = read_people(folder)
+    paths = [path for photos in people.values() for path in photos]
+    embedded = embed_photos(paths, analyzer=analyzer, options=options, cache=cache)
+    return calibrate(
+        embedded.vectors,
+        [name for name, photos in people.items() for _ in photos],
+        face_model=embedded.face_model,
+        data=data or f"{Path(folder).resolve().name}, {len(paths):,} photographs",
+        seed=seed,
     )
 
 

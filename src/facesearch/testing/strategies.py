@@ -164,6 +164,7 @@ def _is_optional(annotation: Any) -> bool:
 
 _BY_FIELD: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     "confidence": lambda: _PERCENT,
+    "user_confidence": lambda: _PERCENT,
     "similarity": lambda: _PERCENT,
     "brightness": lambda: _PERCENT,
     "sharpness": lambda: _PERCENT,

@@ -1,0 +1,79 @@
+"""An ONNX file of unknown making: hashed, read without trusting it, and opened."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facesearch.errors import WeightsError
+from facesearch.networks import open_session
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["file_digest", "open_file"]
+
+_LARGEST = 2**31 - 1  # bytes: what protobuf can hold
+_STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
+
+
+def file_digest(path: Path, expected: str | None) -> str:
+    """Give the SHA-256 of a file, hex; refuse another than the one expected, if any is."""
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: can't be read ({error})") from error
+    if expected not in {None, digest}:
+        raise WeightsError(f"{path}: expected SHA-256 {expected}, got {digest}")
+    return digest
+
+
+def open_file(path: Path, sha256: str, *, threads: int | None) -> Any:
+    """Open a file of that hash in ONNX Runtime, if its operators are the standard's and its weights inside."""
+    model = _read(path, sha256)
+    try:
+        return open_session(model, threads=threads)
+    except Exception as error:
+        # ONNX Runtime's errors have no base of their own.
+        raise WeightsError(f"{path}: ONNX Runtime can't run it ({error})") from error
+
+
+def _read(path: Path, sha256: str) -> "onnx.ModelProto":
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no type information
+
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise WeightsError(f"{path}: expected an ONNX file of less than 2 GiB")
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: can't be read ({error})") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WeightsError(f"{path}: has changed since it was first read; expected SHA-256 {sha256}")
+    try:
+        model = onnx.load_model_from_string(content)
+    except DecodeError:
+        model = onnx.ModelProto()
+    if not model.graph.node:
+        raise WeightsError(f"{path}: expected an ONNX file with a graph, got something else")
+    if model.functions:
+        names = sorted(f"{each.domain}.{each.name}" for each in model.functions)
+        raise WeightsError(f"{path}: expected a graph without functions of its own, got {names[:3]}; see onnx.inliner")
+    parts = list(_parts(model.graph))
+    nodes = [each for each in parts if isinstance(each, onnx.NodeProto)]
+    foreign = sorted({f"{each.domain}.{each.op_type}" for each in nodes if each.domain not in _STANDARD_DOMAINS})
+    if foreign:
+        raise WeightsError(f"{path}: expected the standard's operators only, got {foreign[:3]}")
+    if any(isinstance(each, onnx.TensorProto) and each.data_location == each.EXTERNAL for each in parts):
+        raise WeightsError(f"{path}: expected a file with its weights inside, got one that keeps them in other files")
+    return model
+
+
+def _parts(message: Any) -> Iterator[Any]:
+    """Give every message within a message, however deep: operators and constants of branches and loops too."""
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is not None:
+            for each in [value] if hasattr(value, "ListFields") else value:
+                yield each
+                yield from _parts(each)

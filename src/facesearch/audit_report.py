@@ -1,0 +1,122 @@
+"""What an audit of a collection tells."""
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, matches, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.records import USER_ID_PATTERN, UUID_PATTERN
+
+__all__ = ["AuditReport", "LooseUser", "MisplacedFace", "SamePerson"]
+
+
+@attrs.frozen(kw_only=True)
+class SamePerson:
+    """Two users that look like one person.
+
+    Attributes
+    ----------
+    user_ids
+        Both, sorted.
+    similarity
+        Of their vectors, percent, 0-100.
+    """
+
+    user_ids: tuple[str, str] = field(validator=tuple_of(str))
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+
+
+@attrs.frozen(kw_only=True)
+class MisplacedFace:
+    """A face that does not seem to be its user's.
+
+    Attributes
+    ----------
+    face_id, user_id
+        Which, and whose it is held to be.
+    similarity
+        To the user's other faces, percent, 0-100.
+    other_user_id, other_similarity
+        The user whose it may be, and its similarity to that one, percent; ``None`` where nobody in the collection is like it.
+    """
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+    other_user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    other_similarity: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+
+
+@attrs.frozen(kw_only=True)
+class LooseUser:
+    """A user whose faces don't look like one person.
+
+    Attributes
+    ----------
+    user_id
+        Whom.
+    faces
+        How many the user has, >= 2.
+    similarity
+        The median, over the user's faces, of that to the user's other faces: percent, 0-100.
+    """
+
+    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    faces: int = field(converter=plain_int, validator=whole(2))
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+
+
+@attrs.frozen(kw_only=True)
+class AuditReport:
+    """What looks wrong in a collection; printing it shows tables, ``attrs.asdict`` gives what ``json.dumps`` takes.
+
+    Attributes
+    ----------
+    users, faces
+        How many were looked at: users that have faces, and those faces.
+    same_person
+        Most similar first, equally similar ones by id.
+    misplaced
+        Least similar to their own first, equally similar ones by id.
+    loose
+        Loosest first, equally loose ones by id.
+    """
+
+    users: int = field(converter=plain_int, validator=whole(0))
+    faces: int = field(converter=plain_int, validator=whole(0))
+    same_person: tuple[SamePerson, ...] = field(default=(), validator=tuple_of(SamePerson))
+    misplaced: tuple[MisplacedFace, ...] = field(default=(), validator=tuple_of(MisplacedFace))
+    loose: tuple[LooseUser, ...] = field(default=(), validator=tuple_of(LooseUser))
+
+    def __str__(self) -> str:
+        counts = (
+            f"{len(self.same_person):,} pairs of users that look like one person",
+            f"{len(self.misplaced):,} faces that don't look like their user",
+            f"{len(self.loose):,} users that don't hang together",
+        )
+        lines = [f"{self.users:,} users, {self.faces:,} faces: {', '.join(counts)}"]
+        for title, rows in (
+            (
+                "one person?",
+                [f"{pair.similarity:6.2f}  {pair.user_ids[0]}  {pair.user_ids[1]}" for pair in self.same_person],
+            ),
+            ("not this user's?", [_line(face) for face in self.misplaced]),
+            (
+                "one person at all?",
+                [f"{user.similarity:6.2f}  {user.user_id}  {user.faces} faces" for user in self.loose],
+            ),
+        ):
+            if rows:
+                lines += ["", title, *rows[:_LINES_SHOWN]]
+            if len(rows) > _LINES_SHOWN:
+                lines.append(f"and {len(rows) - _LINES_SHOWN:,} more")
+        return "\n".join(lines)
+
+
+_LINES_SHOWN = 20
+
+
+def _line(face: MisplacedFace) -> str:
+    other = f", {face.other_similarity:.2f} to {face.other_user_id}" if face.other_similarity is not None else ""
+    return f"{face.similarity:6.2f}  {face.user_id}  face {face.face_id}{other}"

@@ -1,0 +1,409 @@
+"""What looks wrong in a collection: one person under two ids, faces that are not their user's, users that don't hang together.
+
+A face is held against its own user without itself: the geometric median of the user's *other* faces, or else a wrong photo
+would vouch for itself. Pure functions over arrays; they change nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from facesearch._fields import check_float, check_int
+from facesearch.audit_report import AuditReport, LooseUser, MisplacedFace, SamePerson
+from facesearch.errors import InvalidParameterError, shown
+from facesearch.scoring import Calibration
+from facesearch.stages import FloatArray
+
+__all__ = [
+    "NEARER_RATIO",
+    "OTHER_USER_SIMILARITY",
+    "OWN_SIMILARITY",
+    "SAME_PERSON_SIMILARITY",
+    "agree",
+    "audit",
+    "leave_one_out",
+]
+
+Distances = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+
+# All measured by benchmarks/auditing.py on lfw_grey; its docstring tells how.
+# Percent, of two users' vectors: of 297 people split into two users 97% read as much, and of 4.1 million pairs of users 56,
+# some of whom are one person under two names.
+SAME_PERSON_SIMILARITY: Final = 99.0
+# Percent, of a face to the other faces of its user: below are, of users with three faces or more, fewer than 1% of the right ones
+# and more than 97% of the wrong ones.
+OWN_SIMILARITY: Final = 50.0
+# Percent, of a face to another user: AWS's default for associating faces.
+OTHER_USER_SIMILARITY: Final = 75.0
+# A face is nearer to another user when its distance is below this part of that to its own: among thousands of users there is
+# often one by chance that is a little nearer.
+NEARER_RATIO: Final = 0.85
+
+# As in facesearch.ranking.robust_mean, whose result this is.
+_MEDIAN_STEPS = 20
+_MEDIAN_FLOOR = 1e-3
+_SMALLEST = 1e-100
+_AT_ONCE = 1 << 20  # numbers in a temporary array, so that memory does not grow with the collection
+_FEWEST_TO_ITERATE = 4
+
+
+def leave_one_out(vectors: FloatArray) -> Distances:
+    """Give how far each of several vectors is from the geometric median of the others.
+
+    Parameters
+    ----------
+    vectors
+        (..., N, D) float32, N >= 2: one group, or many of the same size.
+
+    Returns
+    -------
+    ndarray of shape (..., N)
+        float64, Euclidean: what `facesearch.ranking.robust_mean` of the others would give, found for all at once.
+
+    Examples
+    --------
+    >>> leave_one_out(np.array([[0, 0], [2, 0], [1, 3]], np.float32)).round(2).tolist()
+    [2.12, 2.12, 3.0]
+    """
+    count = vectors.shape[-2]
+    centred = vectors.astype(np.float64) - vectors.mean(axis=-2, keepdims=True, dtype=np.float64)
+    # All that Weiszfeld's steps need of the vectors is their products: a centre is known by its weights.
+    products = centred @ np.swapaxes(centred, -1, -2)
+    norms = np.diagonal(products, axis1=-2, axis2=-1)
+    others = 1 - np.eye(count)
+    weights = np.broadcast_to(others / (count - 1), products.shape)
+    squared = _from_centres(weights, products, norms)
+    if count >= _FEWEST_TO_ITERATE:
+        floor = _MEDIAN_FLOOR * (np.sqrt(squared) * others).sum(axis=-1, keepdims=True) / (count - 1)
+        floor = np.maximum(floor, _SMALLEST)  # equal vectors are no distance apart
+        for _ in range(_MEDIAN_STEPS):
+            weights = others / np.maximum(np.sqrt(squared), floor)
+            weights = weights / weights.sum(axis=-1, keepdims=True)
+            squared = _from_centres(weights, products, norms)
+    distances: Distances = np.sqrt(np.diagonal(squared, axis1=-2, axis2=-1))
+    return distances
+
+
+def _from_centres(weights: Distances, products: Distances, norms: Distances) -> Distances:
+    """Give, for each row of weights, the squared distances of all vectors from the centre that it makes."""
+    along = weights @ products
+    squared = norms[..., np.newaxis, :] - 2 * along + (weights * along).sum(axis=-1, keepdims=True)
+    result: Distances = np.maximum(squared, 0)
+    return result
+
+
+def agree(vectors: FloatArray, distance: float) -> bool:
+    """Tell whether several faces look like one person: at least half of all pairs are no farther apart than *distance*.
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float32.
+    distance
+        Euclidean.
+
+    Returns
+    -------
+    bool
+        False for fewer than two faces, which vouch for nothing.
+
+    Examples
+    --------
+    >>> agree(np.array([[0, 0], [0, 1], [5, 5]], np.float32), 2.0)
+    False
+    """
+    rows = vectors.astype(np.float64)
+    one, other = np.triu_indices(len(rows), 1)
+    if not len(one):
+        return False
+    pairs = np.sqrt(((rows[one] - rows[other]) ** 2).sum(axis=1))
+    return bool(2 * np.count_nonzero(pairs <= distance) >= len(pairs))
+
+
+def audit(
+    user_ids: Sequence[str],
+    user_vectors: FloatArray,
+    face_ids: Sequence[str],
+    owners: Sequence[str],
+    embeddings: FloatArray,
+    *,
+    calibration: Calibration,
+    threshold: float = SAME_PERSON_SIMILARITY,
+    own_threshold: float = OWN_SIMILARITY,
+    limit: int = 1000,
+    block: int = 1024,
+) -> AuditReport:
+    """Look for mistakes in a collection.
+
+    Parameters
+    ----------
+    user_ids, user_vectors
+        (U,) ids, none twice, and (U, D) float32: the vector of each.
+    face_ids, owners, embeddings
+        (N,) ids, (N,) users of whom each has one face or more, and (N, D) float32.
+    calibration
+        What percentages mean.
+    threshold
+        Percent, 0-100: users at least as similar as that are taken for one person.
+    own_threshold
+        Percent, 0-100: a face below that is far from its user's others, and a user whose median face is below it is loose.
+    limit
+        Tell at most so many of each kind, the worst, >= 1.
+    block
+        How many rows are compared at once, >= 1; it changes nothing but memory and time.
+
+    Returns
+    -------
+    AuditReport
+        The same whatever the order of users and faces.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an option is out of range, or the arrays don't fit together.
+
+    Notes
+    -----
+    A face is *misplaced* when it is far from its user's other faces, which agree among themselves, or when it is nearer to
+    another user, by the factor `NEARER_RATIO`, to whom it has a similarity of at least `OTHER_USER_SIMILARITY`, unless those two users look like one person. Of a user's only face nothing can be said, and of two that differ not which is wrong: such a user is loose.
+
+    Examples
+    --------
+    >>> from facesearch.ranking import robust_mean
+    >>> from facesearch.scoring import calibration
+    >>> ada, bob = np.eye(2, 128, dtype=np.float32)
+    >>> faces = np.stack([ada, ada, ada, bob, bob, bob, ada])  # the last is ada's, under bob's id
+    >>> ids = [f"00000000-0000-0000-0000-00000000000{i}" for i in range(7)]
+    >>> vectors = np.stack([robust_mean(faces[:3]), robust_mean(faces[3:])])
+    >>> report = audit(["ada", "bob"], vectors, ids, ["ada"] * 3 + ["bob"] * 4, faces, calibration=calibration())
+    >>> [(face.face_id[-1], face.user_id, face.other_user_id) for face in report.misplaced]
+    [('6', 'bob', 'ada')]
+    """
+    check_float("threshold", threshold, 0, 100)
+    check_float("own_threshold", own_threshold, 0, 100)
+    check_int("limit", limit, 1)
+    check_int("block", block, 1)
+    gallery = _Gallery.of(user_ids, user_vectors, face_ids, owners, embeddings, calibration)
+    own = gallery.own_distances(calibration)
+    return AuditReport(
+        users=len(gallery.user_ids),
+        faces=len(gallery.face_ids),
+        same_person=_same_person(gallery, calibration, threshold, limit, block),
+        misplaced=_misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit],
+        loose=_loose(gallery, own, calibration, own_threshold)[:limit],
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Gallery:
+    """Users and their faces, both sorted by id, a user's faces in a row: from here on no order given can matter."""
+
+    user_ids: list[str]
+    vectors: FloatArray
+    offsets: Distances  # added to squared distances from a user's vector
+    face_ids: list[str]
+    owner: Rows  # row of the user
+    starts: Rows  # row of each user's first face
+    counts: Rows
+    faces: FloatArray
+
+    @classmethod
+    def of(  # noqa: PLR0917  # the arguments of audit, in its order
+        cls,
+        user_ids: Sequence[str],
+        user_vectors: FloatArray,
+        face_ids: Sequence[str],
+        owners: Sequence[str],
+        embeddings: FloatArray,
+        calibration: Calibration,
+    ) -> "_Gallery":
+        users = sorted(range(len(user_ids)), key=user_ids.__getitem__)
+        rows = {user_ids[user]: row for row, user in enumerate(users)}
+        if set(owners) != set(rows) or len(rows) != len(user_ids):
+            expected = "the users of the faces, each once"
+            raise InvalidParameterError(f"user_ids: expected {expected}, got {shown(list(user_ids))}")
+        if len(face_ids) != len(owners):
+            raise InvalidParameterError(f"face_ids: expected {len(owners)}, as many as owners, got {len(face_ids)}")
+        for argument, matrix, count in (
+            ("user_vectors", user_vectors, len(user_ids)),
+            ("embeddings", embeddings, len(face_ids)),
+        ):
+            if matrix.ndim != _MATRIX or len(matrix) != count:
+                raise InvalidParameterError(f"{argument}: expected {count} rows, got shape {matrix.shape}")
+        faces = sorted(range(len(face_ids)), key=lambda face: (rows[owners[face]], face_ids[face]))
+        owner = np.array([rows[owners[face]] for face in faces], np.intp)
+        counts = np.bincount(owner, minlength=len(rows))
+        offsets = {count: calibration.user_offset(count) for count in set(counts.tolist())}
+        return cls(
+            user_ids=[user_ids[user] for user in users],
+            vectors=user_vectors[users],
+            offsets=np.array([offsets[count] for count in counts.tolist()], np.float64),
+            face_ids=[face_ids[face] for face in faces],
+            owner=owner,
+            starts=np.cumsum(counts) - counts,
+            counts=counts,
+            faces=embeddings[faces],
+        )
+
+    def faces_of(self, user: int) -> slice:
+        return slice(int(self.starts[user]), int(self.starts[user] + self.counts[user]))
+
+    def own_distances(self, calibration: Calibration) -> Distances:
+        """Give how far each face is from its user's others, offset included; infinite where there are none."""
+        result = np.full(len(self.face_ids), np.inf)
+        for count in sorted(set(self.counts.tolist()) - {1}):
+            starts = self.starts[self.counts == count]
+            step = max(1, _AT_ONCE // (count * max(count, self.faces.shape[1])))
+            for first in range(0, len(starts), step):
+                rows = starts[first : first + step, np.newaxis] + np.arange(count)
+                squared = leave_one_out(self.faces[rows]) ** 2
+                result[rows] = np.sqrt(squared + calibration.user_offset(count - 1))
+        return result
+
+
+_MATRIX = 2
+
+
+@attrs.frozen(eq=False)
+class _Distances:
+    """Squared distances of many vectors from many others as one product of matrices, in float32, and how wrong they may be."""
+
+    left: FloatArray
+    right: FloatArray
+    margin: float
+
+    @classmethod
+    def between(cls, ones: FloatArray, ones_add: Distances, others: FloatArray, others_add: Distances) -> "_Distances":
+        # (-2a, |a|^2, 1) . (b, 1, |b|^2): the product is the squared distance.
+        left, right = (
+            np.einsum("ij,ij->i", each, each, dtype=np.float64) + add
+            for each, add in ((ones, ones_add), (others, others_add))
+        )
+        largest = float(left.max(initial=0) + right.max(initial=0))
+        return cls(
+            np.column_stack([-2 * ones, left, np.ones(len(ones))]).astype(np.float32),
+            np.column_stack([others, np.ones(len(others)), right]).astype(np.float32),
+            # Higham 2002, section 3.1, with room to spare, as in facesearch.ranking.
+            2 * (ones.shape[1] + 6) * float(np.finfo(np.float32).eps) * largest,
+        )
+
+    def rows(self, rows: Rows | slice, first: int = 0) -> FloatArray:
+        product: FloatArray = self.left[rows] @ self.right[first:].T
+        return product
+
+
+def _exact(ones: FloatArray, others: FloatArray, add: Distances) -> Distances:
+    """Give distances row by row, the same however many are asked for at once."""
+    differences = ones.astype(np.float64) - others
+    distances: Distances = np.sqrt((differences * differences).sum(axis=-1) + add)
+    return distances
+
+
+def _same_person(
+    gallery: _Gallery, calibration: Calibration, threshold: float, limit: int, block: int
+) -> tuple[SamePerson, ...]:
+    offsets, count = gallery.offsets, len(gallery.user_ids)
+    # The cut is made on the similarity itself; this distance only bounds the work, so it is that of a hair less.
+    reach = calibration.distance_at(max(0, threshold - 1e-9))
+    distances = _Distances.between(gallery.vectors, offsets, gallery.vectors, offsets)
+    found: list[tuple[float, int, int]] = []
+    for first in range(0, count, block):
+        squared = distances.rows(slice(first, first + block), first)
+        near = np.triu(squared <= reach * reach + distances.margin, 1)
+        ones, others = (each + first for each in np.nonzero(near))
+        for part in range(0, len(ones), _PAIRS_AT_ONCE):
+            one, other = ones[part : part + _PAIRS_AT_ONCE], others[part : part + _PAIRS_AT_ONCE]
+            exact = _exact(gallery.vectors[one], gallery.vectors[other], offsets[one] + offsets[other])
+            found += zip(exact.tolist(), one.tolist(), other.tolist(), strict=True)
+            if len(found) > limit + _PAIRS_AT_ONCE:
+                found = sorted(found)[:limit]
+                reach = min(reach, found[-1][0])
+    pairs = (
+        SamePerson(
+            user_ids=(gallery.user_ids[one], gallery.user_ids[other]), similarity=calibration.similarity(distance)
+        )
+        for distance, one, other in sorted(found)[:limit]
+    )
+    return tuple(pair for pair in pairs if pair.similarity >= threshold)
+
+
+_PAIRS_AT_ONCE = 10_000
+
+
+def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
+    gallery: _Gallery, own: Distances, calibration: Calibration, threshold: float, own_threshold: float, block: int
+) -> tuple[MisplacedFace, ...]:
+    apart = calibration.distance_at(own_threshold)
+    accompanied = np.flatnonzero(np.isfinite(own))
+    far = np.fromiter(
+        (own[face] > apart and _others_agree(gallery, face, apart) for face in accompanied.tolist()), np.bool_
+    )
+    # Where the others don't agree, being far from them says nothing, and neither does being nearer to somebody.
+    known = far | (own[accompanied] <= apart)
+    accompanied, far = accompanied[known], far[known]
+    near = calibration.distance_at(OTHER_USER_SIMILARITY)
+    reach = np.where(far, near, np.minimum(near, NEARER_RATIO * own[accompanied]))
+    others = _nearest_others(gallery, accompanied, reach, block)
+    result = []
+    one_person = calibration.distance_at(threshold)
+    for face, is_far, other in zip(accompanied.tolist(), far.tolist(), others, strict=True):
+        # Two users that look like one person are told as such, not once more for each of their faces.
+        if is_far or (other and _between(gallery, int(gallery.owner[face]), other[1]) > one_person):
+            misplaced = MisplacedFace(
+                face_id=gallery.face_ids[face],
+                user_id=gallery.user_ids[gallery.owner[face]],
+                similarity=calibration.similarity(own[face]),
+                other_user_id=gallery.user_ids[other[1]] if other else None,
+                other_similarity=calibration.similarity(other[0]) if other else None,
+            )
+            result.append((-own[face], misplaced.user_id, misplaced.face_id, misplaced))
+    return tuple(each[-1] for each in sorted(result, key=lambda each: each[:3]))
+
+
+def _between(gallery: _Gallery, one: int, other: int) -> float:
+    offset = gallery.offsets[one] + gallery.offsets[other]
+    return float(_exact(gallery.vectors[one], gallery.vectors[other], offset))
+
+
+def _others_agree(gallery: _Gallery, face: int, distance: float) -> bool:
+    mine = gallery.faces_of(int(gallery.owner[face]))
+    return agree(np.delete(gallery.faces[mine], face - mine.start, axis=0), distance)
+
+
+def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int) -> list[tuple[float, int] | None]:
+    """Give for each face the nearest user that it is not of, as (distance, row), if within reach."""
+    if not len(faces):
+        return []
+    nobody = np.zeros(len(faces))
+    distances = _Distances.between(gallery.faces[faces], nobody, gallery.vectors, gallery.offsets)
+    result: list[tuple[float, int] | None] = [None] * len(faces)
+    for first in range(0, len(faces), block):
+        mine = np.arange(first, min(first + block, len(faces)))
+        squared = distances.rows(mine)
+        squared[mine - first, gallery.owner[faces[mine]]] = np.inf
+        nearest = squared.min(axis=1)
+        for row in np.flatnonzero(nearest <= reach[mine] ** 2 + distances.margin).tolist():
+            users = np.flatnonzero(squared[row] <= nearest[row] + 2 * distances.margin)
+            face = gallery.faces[faces[first + row]]
+            exact = _exact(face, gallery.vectors[users], gallery.offsets[users])
+            best = min(zip(exact.tolist(), users.tolist(), strict=True))
+            if best[0] < reach[first + row]:
+                result[first + row] = best
+    return result
+
+
+def _loose(gallery: _Gallery, own: Distances, calibration: Calibration, own_threshold: float) -> tuple[LooseUser, ...]:
+    apart = calibration.distance_at(own_threshold)
+    result = []
+    for user in np.flatnonzero(gallery.counts > 1).tolist():
+        median = float(np.median(own[gallery.faces_of(user)]))
+        if median > apart:
+            result.append((-median, gallery.user_ids[user], int(gallery.counts[user])))
+    return tuple(
+        LooseUser(user_id=user_id, faces=faces, similarity=calibration.similarity(-median))
+        for median, user_id, faces in sorted(result)
+    )

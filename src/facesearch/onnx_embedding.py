@@ -1,0 +1,226 @@
+"""Bring your own network: a face-embedding network in an ONNX file of yours, declared on a card and checked against it.
+
+Made for networks of ArcFace's kind, which see a small crop with eyes, nose and mouth at fixed places. Nothing is downloaded,
+and what the file's owner allows you to do with it is between you and them: docs/own-network.md.
+"""
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from facesearch._fields import check_int
+from facesearch._onnx_file import file_digest, open_file
+from facesearch.errors import InvalidParameterError, WeightsError
+from facesearch.five_points import cut_by_five_points
+from facesearch.network_card import ARCFACE_TEMPLATE, ChannelOrder, NetworkCard, TensorLayout, face_model_of
+from facesearch.records import FaceModel
+from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
+from facesearch.weights import WeightFile
+
+__all__ = ["ARCFACE_TEMPLATE", "ChannelOrder", "NetworkCard", "NetworkEmbedder", "TensorLayout"]
+
+_BATCH = 16  # faces in one run, as for dlib's network
+# Of the largest number of a vector: how far a run may be off the next, since sums are taken in another order.
+_TOLERANCE = 1e-3
+
+
+class NetworkEmbedder:
+    """A network of yours as the embedding stage of `FaceAnalyzer`.
+
+    The file is hashed here and read at the first face, or by `load`, and must be the same then. May be used from many threads.
+
+    Parameters
+    ----------
+    card
+        What the network is and what it takes.
+    threads
+        Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, or not the one of the card's *sha256*.
+    InvalidParameterError
+        *card* or *threads* is not what it must be.
+
+    Notes
+    -----
+    A file can only compute: its operators are the standard's, its weights inside. It can still take as much time and memory as
+    it likes, so use files of people you trust, or limit the process.
+    """
+
+    def __init__(self, card: NetworkCard, *, threads: int | None = None) -> None:
+        if not isinstance(card, NetworkCard):
+            raise InvalidParameterError.of("card", card, "a NetworkCard")
+        self._card = card
+        self._threads = None if threads is None else check_int("threads", threads, 1)
+        self._sha256 = file_digest(card.path, card.sha256)
+        self._face_model = face_model_of(card, self._sha256)
+        self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
+        self._loaded: _Network | None = None
+
+    @property
+    def card(self) -> NetworkCard:
+        """What the network is and what it takes."""
+        return self._card
+
+    @property
+    def face_model(self) -> FaceModel:
+        """The model; its digest covers the file and all of the card that changes a vector, not only the weights."""
+        return self._face_model
+
+    @property
+    def weights(self) -> WeightFile:
+        """The file as `facesearch.models` lists those of the library."""
+        return WeightFile(
+            name=self._card.path.name,
+            purpose=f"embedding: {self._card.dimension} numbers for a face",
+            sha256=self._sha256,
+            package="none: brought by you",
+            origin=str(self._card.path),
+            licence=self._card.licence,
+            training_data=self._card.training_data,
+        )
+
+    def load(self) -> None:
+        """Load the network and check the card against it now, rather than at the first face.
+
+        Raises
+        ------
+        WeightsError
+            The file has changed, is no ONNX file, keeps weights elsewhere, uses operators outside the standard, or does not
+            give the same vector for the same crop.
+        InvalidParameterError
+            The card does not fit the file; the message names the field.
+        """
+        self._network()
+
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
+        """Cut out what the network takes, by five of the points; see `facesearch.five_points.cut_by_five_points`."""
+        return cut_by_five_points(pixels, points, self._card.template, self._card.size)
+
+    def embed(self, chips: PixelArray) -> FloatArray:
+        """Embed what `cut` gave; see `facesearch.stages.Embedder.embed`.
+
+        Raises
+        ------
+        WeightsError, InvalidParameterError
+            As for `load`, or the network gave numbers that are not finite; *chips* are not of the card's size.
+        """
+        if len(chips) == 0:
+            return np.empty((0, self._card.dimension), np.float32)
+        width, height = self._card.size
+        if chips.dtype != np.uint8 or chips.shape[1:] != (height, width, 3):
+            expected = f"uint8 of shape (N, {height}, {width}, 3), from cut"
+            raise InvalidParameterError.of("chips", (chips.dtype.name, chips.shape), expected)
+        network = self._network()
+        vectors = network.run(chips).astype(np.float64)
+        if self._card.mirrored:
+            vectors = (vectors + network.run(chips[:, :, ::-1])) / 2
+        if self._card.unit_length:
+            length = np.linalg.norm(vectors, axis=1, keepdims=True)
+            # Zeros stay zeros: no direction is invented for them, and collections refuse them.
+            vectors = vectors / np.where(length > 0, length, 1)
+        return vectors.astype(np.float32)
+
+    def _network(self) -> "_Network":
+        with self._lock:
+            if self._loaded is None:
+                session = open_file(self._card.path, self._sha256, threads=self._threads)
+                self._loaded = _Network(self._card, session)
+            return self._loaded
+
+
+class _Network:
+    """A session that was checked against its card."""
+
+    def __init__(self, card: NetworkCard, session: Any) -> None:
+        self._card = card
+        self._session = session
+        self._mean, self._scale = np.array(card.mean, np.float32), np.array(card.scale, np.float32)
+        inputs = session.get_inputs()
+        self._input = _choose("input_name", card.input_name, inputs)
+        self._output = _choose("output_name", card.output_name, session.get_outputs()).name
+        others = [each.name for each in inputs if each.name != self._input.name]
+        if others:
+            raise WeightsError(f"{card.path}: expected a network with one input, got also {others[:3]}")
+        self._check_input()
+        self._batch = self._measure_batch()
+
+    def run(self, crops: PixelArray) -> FloatArray:
+        """Give (N, dimension) float32, as the network puts them out, for N >= 1 crops."""
+        rows = [self._run(crops[start : start + self._batch]) for start in range(0, len(crops), self._batch)]
+        return np.concatenate(rows)
+
+    def _run(self, crops: PixelArray) -> FloatArray:
+        ordered = crops[..., ::-1] if self._card.channels is ChannelOrder.BGR else crops
+        values = (ordered.astype(np.float32) - self._mean) * self._scale
+        if self._card.layout is TensorLayout.NCHW:
+            values = values.transpose(0, 3, 1, 2)
+        path, output, expected = self._card.path, self._output, (len(crops), self._card.dimension)
+        try:
+            result = np.asarray(self._session.run([output], {self._input.name: np.ascontiguousarray(values)})[0])
+        except Exception as error:
+            # ONNX Runtime's errors have no base of their own.
+            raise WeightsError(f"{path}: ONNX Runtime can't run it ({error})") from error
+        if result.dtype != np.float32:
+            raise WeightsError(f"{path}: expected float32 from {output!r}, got {result.dtype}")
+        if result.ndim == len(expected) and len(result) == len(crops) and result.shape != expected:
+            raise InvalidParameterError.of(
+                "dimension", expected[1], f"{result.shape[1]}, what {output!r} of {path} gives"
+            )
+        if result.shape != expected:
+            raise WeightsError(f"{path}: expected {expected} from {output!r}, got {result.shape}")
+        if not np.isfinite(result).all():
+            raise WeightsError(f"{path}: gave numbers that are not finite")
+        return result
+
+    def _check_input(self) -> None:
+        card, shape = self._card, self._input.shape
+        if self._input.type != "tensor(float)":
+            raise WeightsError(f"{card.path}: expected an input of float32, got {self._input.type}")
+        if len(shape) != len(card.layout.value):
+            raise WeightsError(f"{card.path}: expected an input of 4 axes, got {shape}")
+        seen = f"for the input {self._input.name!r} of {card.path}, which is {shape}"
+        # A side that the file leaves open is None, a name, or not positive.
+        fixed = [side if isinstance(side, int) and side > 0 else None for side in shape]
+        number, channels, height, width = (fixed[card.layout.value.index(axis)] for axis in "NCHW")
+        if channels not in {None, 3}:
+            (other,) = {*TensorLayout} - {card.layout}
+            if fixed[other.value.index("C")] == 3:  # noqa: PLR2004  # red, green, blue
+                raise InvalidParameterError.of("layout", card.layout.value, f"{other.value}, {seen}")
+            raise WeightsError(f"{card.path}: expected an input of 3 channels, got {shape}")
+        expected = (width or card.size[0], height or card.size[1])
+        if expected != card.size:
+            raise InvalidParameterError.of("size", card.size, f"{expected}, {seen}")
+        if number not in {None, 1}:
+            raise WeightsError(f"{card.path}: expected an input for any number of crops, or for one, got {shape}")
+
+    def _measure_batch(self) -> int:
+        """Run noise; give how many crops the network takes at once, without one changing the vector of another."""
+        width, height = self._card.size
+        noise = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), np.uint8)
+        apart = np.concatenate([self._run(noise[:1]), self._run(noise[1:])])
+        if not _alike(apart[:1], self._run(noise[:1])):
+            raise WeightsError(f"{self._card.path}: expected the same vector for the same crop, got two")
+        if self._input.shape[0] == 1:
+            return 1
+        try:
+            together = self._run(noise)
+        except (WeightsError, InvalidParameterError):
+            return 1  # some files say they take any number, and have a 1 further in
+        return _BATCH if _alike(apart, together) else 1
+
+
+def _choose(argument: str, name: str | None, there: Any) -> Any:
+    names = [each.name for each in there]
+    if name is None and len(names) == 1:
+        return there[0]
+    if name in names:
+        return there[names.index(name)]
+    raise InvalidParameterError.of(argument, name, f"one of {', '.join(names)}")
+
+
+def _alike(one: FloatArray, other: FloatArray) -> bool:
+    return bool(np.abs(one - other).max() <= _TOLERANCE * np.abs(one).max())
