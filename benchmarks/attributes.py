@@ -22,6 +22,7 @@ import facesearch as fs
 from facesearch.analysis import default_analyzer
 from facesearch.appearance import PlacedFace
 from facesearch.attributes import parse_attributes
+from facesearch.benchmark import area_under_curve
 from facesearch.embedding import OnnxEmbedder
 from facesearch.heads import FaceHeads
 from facesearch.networks import usable_cores
@@ -83,16 +84,6 @@ def chance(face: fs.LocatedFace, field: str) -> float | None:
     return float(answer.confidence if yes else 100 - answer.confidence) / 100
 
 
-def auc(scores: Floats, truth: Bools) -> float:
-    """Give the area under the ROC curve: how often a yes scores above a no."""
-    order = np.concatenate([scores[truth], scores[~truth]])
-    ranks = np.unique(order, return_inverse=True, return_counts=True)
-    top = np.cumsum(ranks[2])
-    middle = (top - (ranks[2] - 1) / 2)[ranks[1]]
-    yes, no = int(truth.sum()), int((~truth).sum())
-    return float((middle[:yes].sum() - yes * (yes + 1) / 2) / (yes * no))
-
-
 def interval(right: int, of: int) -> str:
     """Give a share in percent with its 95% interval (Wilson)."""
     if of == 0:
@@ -129,7 +120,7 @@ def print_yes_or_no(seen: Sequence[Seen]) -> None:
                 balanced = ((scores[truth] >= 0.5).mean() + (scores[~truth] < 0.5).mean()) / 2
                 print(
                     f"  {label:11} {folder:13} {interval(right, len(scores))}, balanced {100 * balanced:.1f}%, "
-                    f"AUC {auc(scores, truth):.3f}, {int(truth.sum())} yes, absent {absent}"
+                    f"AUC {area_under_curve(-scores, truth):.3f}, {int(truth.sum())} yes, absent {absent}"
                 )
     tinted = [each for each in seen if each.photo.known.get("eyeglasses") == 1 and each.photo.folder == "celeba"]
     scores, truth, absent = scored(tinted, "sunglasses")
