@@ -115,9 +115,8 @@ def stranger_photos(count: int) -> list[Image.Image]:
 
     AWS takes pictures of 80 pixels a side and faces of 40, and so do we, so they are enlarged. Tried were 100, 150 and 200
     pixels, with and without a border of a quarter or a half: each way 94 to 96 of the 100 are detected, and 150 without a
-    border is the quickest of the best. Enlarging adds no detail. Faces that small look more alike to the network (the median
-    distance of two of them is 0.73, of ordinary photos of two people about 0.85), so these strangers are harder to tell from
-    the right person than strangers on ordinary photos would be: one of them, in dark glasses, passes for the admiral.
+    border is the quickest of the best. Enlarging adds no detail. Faces that small look more alike to the network, so these
+    strangers are harder to tell from the right person than strangers on ordinary photos would be.
     """
     faces = skimage.data.lfw_subset()[: min(max(count, 0), 100)]  # type: ignore[no-untyped-call]  # scikit-image has no annotations
     small = (faces * 255).round().astype(np.uint8)

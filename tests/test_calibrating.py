@@ -11,7 +11,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.benchmark.__main__ import main
-from facesearch.benchmark.calibrating import calibrate
+from facesearch.benchmark.calibrating import calibrate, calibrate_folder
 from facesearch.embedding import DLIB_RESNET, DLIB_RESNET_MIRRORED
 from facesearch.stages import FloatArray
 from samples import astronaut, hopper
@@ -100,5 +100,6 @@ def test_the_command_measures_a_folder_and_saves_what_a_collection_takes(
     assert status == 0
     assert told["result"]["people"] == 8
     table = fs.Calibration.load(tmp_path / "table.json", face_model=DLIB_RESNET_MIRRORED)
+    assert calibrate_folder(tmp_path / "photos") == table
     assert [row.similarity for row in table.rows] == [15, 2]
     assert fs.Collection("mine", calibration=table).calibration == table
