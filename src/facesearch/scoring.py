@@ -213,7 +213,7 @@ def _parse(content: str, path: str) -> Calibration:
 
 @attrs.frozen
 class _Curve:
-    """A strictly falling curve: cubic between the knots, an exponential after the last.
+    """A strictly falling curve: cubic between the knots, falling with the square of the distance after the last.
 
     References
     ----------
@@ -238,13 +238,14 @@ class _Curve:
 
     def at(self, x: float) -> float:
         if x >= self.x[-1]:
-            return self.y[-1] * math.exp(self.slope[-1] / self.y[-1] * (x - self.x[-1]))
+            beyond = 1 + self._decay * (x - self.x[-1])
+            return self.y[-1] / (beyond * beyond)
         piece = bisect_right(self.x, x) - 1
         return self._cubic(piece, (x - self.x[piece]) / (self.x[piece + 1] - self.x[piece]))
 
     def inverse(self, y: float) -> float:
         if y <= self.y[-1]:
-            return self.x[-1] + math.log(y / self.y[-1]) * self.y[-1] / self.slope[-1]
+            return self.x[-1] + (math.sqrt(self.y[-1] / y) - 1) / self._decay
         if y == self.y[0]:
             return self.x[0]
         low, high = self.x[0], self.x[-1]
@@ -252,6 +253,11 @@ class _Curve:
             middle = (low + high) / 2
             low, high = (middle, high) if self.at(middle) > y else (low, middle)
         return (low + high) / 2
+
+    @property
+    def _decay(self) -> float:
+        """What makes the slope after the last knot that before it."""
+        return -self.slope[-1] / self.y[-1] / 2
 
     def _cubic(self, piece: int, t: float) -> float:
         width = self.x[piece + 1] - self.x[piece]
