@@ -72,7 +72,7 @@ class OnnxEmbedder:
         self._mirrored = mirrored
         self._threads = None if threads is None else check_int("threads", threads, 1)
         self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
-        self._loaded: dict[bool, Any] = {}
+        self._loaded: Any = None
 
     @property
     def face_model(self) -> FaceModel:
@@ -112,20 +112,19 @@ class OnnxEmbedder:
         return vectors.reshape(2, -1, self.face_model.dimension).mean(axis=0) if self._mirrored else vectors
 
     def _run(self, chips: PixelArray, outputs: list[str]) -> list[FloatArray]:
-        session = self._session(maps=len(outputs) > 1)
+        session = self._session()
         if len(chips) == 0:
             return [np.empty((0, self.face_model.dimension), np.float32)]
         batches = [np.ascontiguousarray(chips[start : start + _BATCH]) for start in range(0, len(chips), _BATCH)]
         parts = [session.run(outputs, {"pixels": batch}) for batch in batches]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def _session(self, *, maps: bool) -> Any:
-        # One for each: putting the maps out costs a tenth of the time, which a plain search shall not pay.
+    def _session(self) -> Any:
         with self._lock:
-            if maps not in self._loaded:
-                model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=maps)
-                self._loaded[maps] = open_session(model, threads=self._threads)
-            return self._loaded[maps]
+            if self._loaded is None:
+                model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
+                self._loaded = open_session(model, threads=self._threads)
+            return self._loaded
 
 
 class DlibEmbedder:
