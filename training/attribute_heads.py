@@ -230,10 +230,11 @@ def report(answers: Floats, wanted: Floats, title: str) -> None:
     for column, name in enumerate(YES_OR_NO):
         known = ~np.isnan(wanted[:, column])
         truth, score = wanted[known, column] > 0.5, answers[known, column]
-        if 0 < truth.sum() < len(truth):
-            yes, no = truth.sum(), (~truth).sum()
-            auc = (rankdata(score)[truth].sum() - yes * (yes + 1) / 2) / (yes * no)
-            parts.append(f"{name} {100 * ((score > 0) == truth).mean():.1f} (AUC {auc:.3f})")
+        if len(truth) == 0:
+            continue
+        right, yes, no = 100 * ((score > 0) == truth).mean(), truth.sum(), (~truth).sum()
+        auc = (rankdata(score)[truth].sum() - yes * (yes + 1) / 2) / max(yes * no, 1)
+        parts.append(f"{name} {right:.1f}" + (f" (AUC {auc:.3f})" if yes and no else " (one kind only)"))
     felt = ~np.isnan(wanted[:, _EMOTION])
     if felt.any():
         classes, first = wanted[felt, _EMOTION], answers[felt, _YES:_ALL].argmax(axis=1)
