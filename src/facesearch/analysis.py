@@ -1,16 +1,15 @@
 """From a photo to its faces: the stages of the pipeline, composed."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 
 import attrs
 import numpy as np
 
 from facesearch._fields import check_int, check_member, maybe, plain_int, whole
+from facesearch._parallel import in_order
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
 from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
@@ -235,23 +234,7 @@ class FaceAnalyzer:
         """
         asked = parse_attributes(attributes)
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
-        return self._analyze_many(images, asked, count)
-
-    def _analyze_many(
-        self, images: Iterable[ImageSource], asked: frozenset[Attribute], workers: int
-    ) -> Iterator[tuple[AnalyzedFace, ...]]:
-        waiting: deque[Future[tuple[AnalyzedFace, ...]]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="facesearch") as pool:
-            try:
-                for image in images:
-                    waiting.append(pool.submit(self.analyze, image, attributes=asked))
-                    if len(waiting) > workers:  # one more than can be at work: memory does not grow with the photos
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        return in_order(partial(self.analyze, attributes=asked), images, count)
 
     def _default_detector(self) -> Detector:
         return DlibMmodDetector() if self.engine is Engine.DLIB else MmodDetector(threads=self.threads)

@@ -17,7 +17,7 @@ from facesearch.records import (
 from facesearch.scoring import Calibration
 from facesearch.storage import Anchor, MemoryStore
 
-__all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation", "why_not_associate"]
+__all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation"]
 
 
 def part_for_association(
@@ -41,14 +41,14 @@ def part_for_association(
     anchor = store.anchor(user_id)
     had = store.faces_of(user_id)
     refused = {
-        face_id: why_not_associate(store, user_id, face_id, anchor, threshold=threshold, calibration=calibration)
+        face_id: _why_not_associate(store, user_id, face_id, anchor, threshold=threshold, calibration=calibration)
         for face_id in face_ids
     }
     taken = [face_id for face_id, fault in refused.items() if fault is None and face_id not in had]
     return taken, [fault for fault in refused.values() if fault]
 
 
-def why_not_associate(
+def _why_not_associate(
     store: MemoryStore, user_id: str, face_id: str, anchor: Anchor | None, *, threshold: float, calibration: Calibration
 ) -> UnsuccessfulFaceAssociation | None:
     """Tell why a face can't become a user's, or ``None`` where it can; *anchor* is the user's, if it has faces."""

@@ -1,8 +1,9 @@
 """``calibrate FOLDER``: what percentages mean, from a folder of photos for each person."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
-from facesearch.benchmark.calibrating import calibrate
+from facesearch.benchmark.calibrating import calibrate_people
 from facesearch.benchmark.command import Command, add_cutting, add_seed, analyzer_of, cutting_of
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.people import read_people
@@ -25,13 +26,8 @@ def _run(arguments: Namespace) -> Report:
     paths = [path for photos in people.values() for path in photos]
     options = cutting_of(arguments)
     embedded = embed_photos(paths, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
-    found = calibrate(
-        embedded.vectors,
-        [name for name, photos in people.items() for _ in photos],
-        face_model=embedded.face_model,
-        data=arguments.name or f"{next(iter(people.values()))[0].parents[1].name}, {len(paths):,} photographs",
-        seed=arguments.seed,
-    )
+    data = arguments.name or f"{Path(arguments.folder).resolve().name}, {len(paths):,} photographs"
+    found = calibrate_people(people, embedded, data=data, seed=arguments.seed)
     if arguments.save:
         found.save(arguments.save)
     return Report(

@@ -1,6 +1,6 @@
 """From the vectors of many people's photos to what percentages mean: distances at stated false-match rates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,7 @@ from facesearch._fields import check_int
 from facesearch.analysis import FaceAnalyzer
 from facesearch.benchmark.cutting import CutOptions
 from facesearch.benchmark.people import read_people
-from facesearch.benchmark.photos import embed_photos
+from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.roc import IntArray
 from facesearch.errors import CalibrationError, InvalidParameterError
 from facesearch.ranking import robust_mean
@@ -18,7 +18,7 @@ from facesearch.records import FaceModel
 from facesearch.scoring import SIMILARITY_AT_FMR, Calibration, CalibrationRow
 from facesearch.stages import FloatArray, PointArray
 
-__all__ = ["calibrate", "calibrate_folder"]
+__all__ = ["calibrate", "calibrate_folder", "calibrate_people"]
 
 _FEWEST_MATCHES: Final = 10  # false matches that must stand behind a row: below, chance moves it by a third and more
 _FEWEST_USERS: Final = 20  # with enough photos, for the spread of users to be measured
@@ -135,7 +135,7 @@ def calibrate_folder(
     options, cache
         As for `embed_photos`.
     data
-        What to call the photos; by default the folder's name.
+        What to call the photos; by default the folder's name and their number.
     seed
         Of the draws, >= 0.
 
@@ -147,11 +147,20 @@ def calibrate_folder(
     people = read_people(folder)
     paths = [path for photos in people.values() for path in photos]
     embedded = embed_photos(paths, analyzer=analyzer, options=options, cache=cache)
+    return calibrate_people(
+        people, embedded, data=data or f"{Path(folder).resolve().name}, {len(paths):,} photographs", seed=seed
+    )
+
+
+def calibrate_people(
+    people: Mapping[str, Sequence[Path]], embedded: EmbeddedPhotos, *, data: str, seed: int = 0
+) -> Calibration:
+    """Do what `calibrate_folder` does, from *people*'s photos embedded one person after the other."""
     return calibrate(
         embedded.vectors,
         [name for name, photos in people.items() for _ in photos],
         face_model=embedded.face_model,
-        data=data or f"{Path(folder).resolve().name}, {len(paths):,} photographs",
+        data=data,
         seed=seed,
     )
 

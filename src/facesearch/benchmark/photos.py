@@ -1,8 +1,6 @@
 """From many photos to one vector each, on all cores."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -10,6 +8,7 @@ import numpy as np
 from attrs import field
 
 from facesearch._fields import check_int, is_a, tuple_of
+from facesearch._parallel import in_order
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.benchmark.cache import cache_key, load_vectors, save_vectors
 from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face
@@ -130,15 +129,4 @@ def _cut(paths: Sequence[Path], analyzer: FaceAnalyzer, options: CutOptions, wor
         except ImageError as error:
             raise type(error)(f"{path}: {error}") from error
 
-    waiting: deque[Future[CutFace]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="facesearch") as pool:
-        try:
-            for path in paths:
-                waiting.append(pool.submit(cut, path))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return in_order(cut, paths, workers)
