@@ -31,6 +31,9 @@ _SMALLEST_EYE = 12.0  # pixels, corner to corner: a pupil found one pixel off is
 _MOST_TURNED = 45.0  # degrees of the head's yaw or pitch: the far eye is hidden
 _LEAST_OPEN = 0.17  # height over width of the lids, mean of both eyes: in `celeba/`, 64% of 45 closed ones are below, 2% of 45 open
 _MOST_OFF = math.radians(50)  # that an eye can turn: further, what was found is no pupil
+# From the camera, of eye and head together: near a right angle a pupil that can still be seen and one that can't lie in the
+# same place.
+_MOST_AVERTED = math.radians(75)
 
 # The confidence is the product of three shares of this: modest, as nothing but painted eyes stands behind it
 # (benchmarks/gaze.py).
@@ -68,8 +71,8 @@ def eye_direction(
         large and open they are; there are no labels to calibrate it by, and on painted eyes more of it did not mean less error.
         There, yaw came back at 0.8 of what it was, with a median error of 3 degrees, and pitch at 0.2 only, as lids hide and
         follow the iris: its sign says more than its size. ``None`` where the eyes are less than 12
-        pixels wide, look closed, or are turned away with the head by more than 45 degrees, or where what was found can't
-        be a pupil.
+        pixels wide, look closed, or are turned away with the head by more than 45 degrees, where they look more than 75
+        degrees away from the camera, or where what was found can't be a pupil.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def eye_direction(
 def _looks(points: PointArray, pupils: dict[int, PointArray], rotation: PointArray) -> dict[int, PointArray]:
     """Give where each eye looks: unit vectors (3,) in the head's frame, to its right, up and ahead.
 
-    What can't be a pupil, being farther off than its orbit, gives NaN.
+    What can't be a pupil that is seen, being near the rim of its orbit or beyond, gives NaN.
     """
     face = _FACE @ rotation[:2].T
     fixed = face[_POINTS] - face[_POINTS].mean(axis=0)
@@ -118,7 +121,8 @@ def _looks(points: PointArray, pupils: dict[int, PointArray], rotation: PointArr
         center = rotation[:2] @ (_AT_REST * (side, 1, 1) + (0, 0, PUPIL_ORBIT))
         shift = points[corners].mean(axis=0) - scale * face[corners].mean(axis=0)
         x, y = ((pupils[side] - shift - scale * center) / (scale * PUPIL_ORBIT)).tolist()
-        depth = math.sqrt(1 - x * x - y * y) if x * x + y * y < 1 and scale > 0 else math.nan
+        seen = math.hypot(x, y) < math.sin(_MOST_AVERTED) and scale > 0
+        depth = math.sqrt(1 - x * x - y * y) if seen else math.nan
         found[side] = rotation.T @ (x, y, -depth) * (1, -1, -1)
     return found
 
