@@ -8,13 +8,15 @@ vectors are pure: they need no photograph and no weights. Progress bars need tqd
 from facesearch.benchmark.calibrating import calibrate, calibrate_folder
 from facesearch.benchmark.cast import Scoring
 from facesearch.benchmark.cutting import CutFace, CutOptions, FaceChoice, cut_face
+from facesearch.benchmark.degrading import blurred, compressed, covered, darkened, shrunk
+from facesearch.benchmark.discard import ErrorVersusDiscard, error_versus_discard, partial_area
 from facesearch.benchmark.groups import GroupRates, group_rates
 from facesearch.benchmark.identification import Identification, IdentificationPoint, identify, tally
 from facesearch.benchmark.machine import Machine, describe_machine
 from facesearch.benchmark.pairs import Pairs, read_pairs
 from facesearch.benchmark.people import Split, read_people, split_people
 from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
-from facesearch.benchmark.plots import plot_det, plot_reliability, plot_roc, plot_scores
+from facesearch.benchmark.plots import plot_det, plot_discard, plot_reliability, plot_roc, plot_scores
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.reliability import StatedRate, reliability
 from facesearch.benchmark.roc import Roc, area_under_curve, equal_error_rate, roc, threshold_for
@@ -25,6 +27,7 @@ __all__ = [
     "CutFace",
     "CutOptions",
     "EmbeddedPhotos",
+    "ErrorVersusDiscard",
     "FaceChoice",
     "Fold",
     "GroupRates",
@@ -42,17 +45,24 @@ __all__ = [
     "StatedRate",
     "Verification",
     "area_under_curve",
+    "blurred",
     "calibrate",
     "calibrate_folder",
+    "compressed",
+    "covered",
     "cut_face",
+    "darkened",
     "describe_machine",
     "embed_photos",
     "equal_error_rate",
+    "error_versus_discard",
     "group_rates",
     "identify",
     "measure_speed",
     "pair_distances",
+    "partial_area",
     "plot_det",
+    "plot_discard",
     "plot_reliability",
     "plot_roc",
     "plot_scores",
@@ -60,6 +70,7 @@ __all__ = [
     "read_people",
     "reliability",
     "roc",
+    "shrunk",
     "split_people",
     "tally",
     "threshold_for",

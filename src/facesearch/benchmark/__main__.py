@@ -17,22 +17,25 @@ from facesearch.errors import FacesearchError
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (VERIFY, IDENTIFY, CALIBRATE, SPEED)
+_PROGRAM = "python -m facesearch.benchmark"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
     """Run one command.
 
     Parameters
     ----------
     arguments
         As on the command line, without the program's name; by default those of the process.
+    program
+        What help and errors call the program.
 
     Returns
     -------
     int
         The exit status: 0, or 2 where an argument or a photo can't be used, as standard error then says.
     """
-    parser = _parser()
+    parser = _parser(program)
     given = parser.parse_args(arguments)
     try:
         report = given.run(given)
@@ -42,10 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="python -m facesearch.benchmark", description="Measure how good it is, and what it costs, on your photos."
-    )
+def _parser(program: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=program, description="Measure how good it is, and what it costs, on your photos.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         sub = commands.add_parser(command.name, help=command.summary, description=command.summary)

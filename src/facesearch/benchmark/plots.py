@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from facesearch._fields import check_float
+from facesearch.benchmark.discard import ErrorVersusDiscard
 from facesearch.benchmark.reliability import StatedRate
 from facesearch.benchmark.roc import Roc, check_scores
 from facesearch.errors import InvalidParameterError
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_plots", "plot_det", "plot_reliability", "plot_roc", "plot_scores"]
+__all__ = ["check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # https://jfly.uni-koeln.de/color/
 _DASHES = ("-", "--", "-.", ":")
@@ -85,6 +87,49 @@ def plot_det(path: str | Path, curves: Mapping[str, Roc]) -> Path:
     axes.set_xlim(_least(curve.fmr for curve in curves.values()), 1)
     axes.set_ylim(_least(curve.fnmr for curve in curves.values()), 1)
     axes.plot([1e-9, 1], [1e-9, 1], color=_GREY, linewidth=0.8, linestyle=(0, (1, 3)), label="equal errors")
+    axes.legend(loc="upper right", frameon=False)
+    return _save(figure, path)
+
+
+def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, up_to: float = 0.5) -> Path:
+    """Draw the false non-match rate left over the share of genuine pairs discarded, and the best that could be.
+
+    Parameters
+    ----------
+    path
+        Where to write the PNG; the folder is made if need be.
+    curves
+        From the name that the legend shall give to the curve: one for each quality score, say.
+    up_to
+        Where to end, 0-1. Beyond, few pairs are left and the rate jumps.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InvalidParameterError
+        If matplotlib is not installed, *up_to* is not in [0, 1], or there is no curve.
+    """
+    if not curves:
+        raise InvalidParameterError.of("curves", curves, "one or more")
+    end = check_float("up_to", up_to, 0, 1)
+    figure, axes = _canvas(
+        "Share of the genuine pairs discarded, the worst first", "False non-match rate of those left"
+    )
+    lines = {name: _until(end, curve) for name, curve in curves.items()}
+    _draw(axes, lines, above_zero=())
+    bests = {(curve.start.events, curve.start.trials): curve.perfect for curve in curves.values()}
+    for number, best in enumerate(bests.values()):
+        x, y = _until(end, best)
+        label = None if number else "best possible"
+        axes.plot(x, y, drawstyle="steps-post", color=_GREY, linewidth=0.8, linestyle=(0, (1, 3)), label=label)
+    axes.set_xlim(0, end or 1)
+    axes.set_ylim(0, 1.25 * max(y.max() for _, y in lines.values()) or 1)  # room for the legend above
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.legend(loc="upper right", frameon=False)
     return _save(figure, path)
 
@@ -227,6 +272,12 @@ def _draw(
             linestyle=_DASHES[row % len(_DASHES)],
             label=name,
         )
+
+
+def _until(end: float, curve: ErrorVersusDiscard) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Give the points to draw: the last step goes on to the end."""
+    shown = curve.discarded < end
+    return np.append(curve.discarded[shown], end), np.append(curve.fnmr[shown], curve.at(end))
 
 
 def _least(rates: Iterable[npt.NDArray[np.float64]]) -> float:

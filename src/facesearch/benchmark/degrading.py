@@ -1,0 +1,139 @@
+"""Make a photo worse by a known amount, to see what that does to recognition.
+
+Every function takes and gives (H, W, 3) uint8 RGB, leaves its argument alone, and gives the same for the same arguments.
+"""
+
+import io
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from facesearch._fields import check_float, check_int
+from facesearch.errors import InvalidParameterError
+from facesearch.geometry import BoundingBox
+from facesearch.stages import PixelArray
+
+__all__ = ["blurred", "compressed", "covered", "darkened", "shrunk"]
+
+# A small camera in good light: so many electrons make white, and reading them adds a noise of so many (typical of a phone's
+# 1.4 micrometre pixels; EMVA 1288 has the model: shot noise is Poisson's, read noise Gauss's).
+_FULL_WELL: Final = 4000.0
+_READ_NOISE: Final = 4.0
+_GAMMA: Final = 2.2  # of sRGB, nearly: values are light to the power of its inverse
+
+
+def blurred(pixels: PixelArray, sigma: float) -> PixelArray:
+    """Blur as a lens out of focus, nearly.
+
+    Parameters
+    ----------
+    pixels
+        The photo.
+    sigma
+        Standard deviation of the Gaussian in pixels, >= 0.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *sigma* is not such.
+    """
+    radius = check_float("sigma", sigma, 0)
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def darkened(pixels: PixelArray, light: float, *, seed: int = 0) -> PixelArray:
+    """Take light away: what is left is dark, and drowns in the sensor's noise.
+
+    Parameters
+    ----------
+    pixels
+        The photo.
+    light
+        Share of the light that is left, 0-1; 0.1 is some three stops less. At 1 only the noise is added.
+    seed
+        Of the noise, >= 0.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an argument is not such.
+
+    References
+    ----------
+    EMVA Standard 1288, release 4.0, for the model of the noise.
+    """
+    share = check_float("light", light, 0, 1)
+    rng = np.random.default_rng(check_int("seed", seed, 0))
+    electrons = (pixels / np.float64(255)) ** _GAMMA * share * _FULL_WELL
+    read = rng.poisson(electrons) + rng.normal(0, _READ_NOISE, pixels.shape)
+    return np.rint(np.clip(read / _FULL_WELL, 0, 1) ** (1 / _GAMMA) * 255).astype(np.uint8)
+
+
+def shrunk(pixels: PixelArray, factor: float) -> PixelArray:
+    """Make the photo smaller, as if taken from farther away.
+
+    Parameters
+    ----------
+    pixels
+        The photo.
+    factor
+        Of its sides, above 0 and at most 1; no side gets less than one pixel.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *factor* is not such.
+    """
+    if check_float("factor", factor, 0, 1) == 0:
+        raise InvalidParameterError.of("factor", factor, "a number above 0, at most 1")
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def compressed(pixels: PixelArray, quality: int) -> PixelArray:
+    """Store it as a JPEG, and read that.
+
+    Parameters
+    ----------
+    pixels
+        The photo.
+    quality
+        1-95, libjpeg's scale.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *quality* is not such.
+    """
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=check_int("quality", quality, 1, 95))
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+def covered(pixels: PixelArray, box: BoundingBox, share: float) -> PixelArray:
+    """Cover the lower part of a face with grey, as a hand, a scarf or a glass would.
+
+    Parameters
+    ----------
+    pixels
+        The photo.
+    box
+        Of the face.
+    share
+        Of the box's height, 0-1, from its lower edge up.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *share* is not such.
+    """
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = box.to_pixels(width, height)
+    start = bottom - check_float("share", share, 0, 1) * (bottom - top)
+    rows, columns = (slice(max(0, round(a)), max(0, round(b))) for a, b in ((start, bottom), (left, right)))
+    worse = pixels.copy()
+    worse[rows, columns] = 128
+    return worse
