@@ -30,6 +30,12 @@ class Part(Enum):
     MEASURE = "measure"
 
 
+def part_of(name: str) -> Part:
+    """Give the part that a photograph, or all of a person, belongs to by its name."""
+    tenth = zlib.crc32(name.encode()) % 10
+    return Part.LEARN if tenth < 7 else Part.CALIBRATE if tenth == 7 else Part.MEASURE
+
+
 @attrs.frozen
 class Photo:
     """A photograph of one face, and what is known of it.
@@ -54,8 +60,7 @@ class Photo:
     @property
     def part(self) -> Part:
         """What this photograph is used for."""
-        tenth = zlib.crc32(f"{self.folder}/{self.group}".encode()) % 10
-        return Part.LEARN if tenth < 7 else Part.CALIBRATE if tenth == 7 else Part.MEASURE
+        return part_of(f"{self.folder}/{self.group}")
 
     def pixels(self) -> Pixels:
         """Give the photograph as it is: (H, W, 3) uint8 RGB."""

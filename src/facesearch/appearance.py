@@ -13,6 +13,7 @@ from facesearch.eyes import EyeState, eye_patches
 from facesearch.face import Pose
 from facesearch.gaze import eye_direction
 from facesearch.heads import FaceHeads
+from facesearch.match_quality import MatchQuality
 from facesearch.stages import Embedder, FloatArray, PixelArray, PointArray
 
 __all__ = ["Appearance", "Describer", "FaceDescriber", "PlacedFace", "described"]
@@ -55,12 +56,15 @@ class Appearance:
         Values of `FaceDetail`'s fields by name: of the attributes that were asked for and could be assessed.
     unassessed
         Why each of the others is absent.
+    quality
+        How well the face is likely to match, percent; see `Describer.assess`.
     vector
         (128,) float32: what the describer's embedder gives for the chip, where it has one.
     """
 
     fields: Mapping[str, Any]
     unassessed: Mapping[Attribute, Unassessed]
+    quality: float | None = None
     vector: FloatArray | None = attrs.field(default=None, repr=False)
 
 
@@ -93,6 +97,22 @@ class Describer(Protocol):
         """
         ...
 
+    def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
+        """Tell how well faces are likely to match.
+
+        Parameters
+        ----------
+        chips
+            (N, 150, 150, 3) uint8 RGB, N >= 1.
+
+        Returns
+        -------
+        tuple of N float, and ndarray of shape (N, 128)
+            The chance of each to reach a similarity of 80 to another, ordinary photo of its person, percent; and the vectors of
+            `embedder`, which come with it. Each depends on its own face only.
+        """
+        ...
+
 
 class FaceDescriber:
     """Tells what faces look like, from what the embedding network saw of them and the picture around their eyes.
@@ -109,6 +129,10 @@ class FaceDescriber:
         self._embedder = embedder or OnnxEmbedder(threads=threads)
         # Small enough that waking a second core takes longer than it saves.
         self._heads, self._eyes = FaceHeads(threads=1), EyeState(threads=1)
+        self._quality = MatchQuality()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return type(self), (self._embedder,)
 
     @property
     def embedder(self) -> OnnxEmbedder:
@@ -125,10 +149,16 @@ class FaceDescriber:
         if asked & _EYES:
             patches = np.stack([eye_patches(pixels, face.points) for face in faces])
             eyes_open = self._eyes.face_open_probability(patches).tolist()
+        columns = zip(faces, answers, eyes_open, self._quality.score(maps), vectors, strict=True)
         return tuple(
-            attrs.evolve(described(face, answer, is_open, asked), vector=vector)
-            for face, answer, is_open, vector in zip(faces, answers, eyes_open, vectors, strict=True)
+            attrs.evolve(described(face, answer, is_open, asked), quality=quality, vector=vector)
+            for face, answer, is_open, quality, vector in columns
         )
+
+    def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
+        """Tell how well faces are likely to match; see `Describer.assess`."""
+        vectors, maps = self._embedder.embed_with_maps(chips)
+        return self._quality.score(maps), vectors
 
 
 def described(face: PlacedFace, answers: Answers, eyes_open: float, asked: frozenset[Attribute]) -> Appearance:

@@ -17,6 +17,7 @@ __all__ = [
     "EYE_STATE",
     "FACE_DETECTOR",
     "FACE_HEADS",
+    "FACE_QUALITY",
     "LANDMARKS_5",
     "LANDMARKS_68",
     "RESNET",
@@ -122,6 +123,16 @@ EYE_STATE = WeightFile(
     "from them is not settled: ask before you sell it",
     training_data="Driver-Drowsiness-Detection eye crops (research), CelebA (non-commercial research)",
 )
+FACE_QUALITY = WeightFile(
+    name="face_quality.npz",
+    purpose="quality filter: how well a face is likely to match",
+    sha256="6d1448ab7694d61e8ceec952571004f4119a3b37182dd70bfa685663f059606d",
+    package=_OURS,
+    origin="this project, training/face_quality.py",
+    licence="MIT for the file; the photographs it learned from are for research, and whether that binds what was learned "
+    "from them is not settled: ask before you sell it",
+    training_data="Labelled Faces in the Wild, grey crops (research): 7 in 10 of the people with several photographs",
+)
 
 
 def models() -> tuple[WeightFile, ...]:
@@ -134,7 +145,7 @@ def models() -> tuple[WeightFile, ...]:
     dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
     ...
     """
-    return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, EYE_STATE)
+    return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, FACE_QUALITY, EYE_STATE)
 
 
 @cache

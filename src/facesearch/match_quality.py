@@ -1,0 +1,70 @@
+"""How well a face is likely to match: one number, read from what the embedding network saw of it.
+
+A logistic regression on the means of two of the network's maps. Its 385 weights come with the package and were fitted by
+``training/face_quality.py`` on photographs made worse; docs/quality.md tells how it compares with what others use.
+"""
+
+import threading
+from typing import Final
+
+import numpy as np
+
+from facesearch.embedding import FaceMaps
+from facesearch.stages import FloatArray
+from facesearch.weights import FACE_QUALITY, weights_path
+
+__all__ = ["MatchQuality", "features"]
+
+
+def features(maps: FaceMaps) -> FloatArray:
+    """Give what the score is read from.
+
+    Parameters
+    ----------
+    maps
+        Of N faces.
+
+    Returns
+    -------
+    ndarray of shape (N, 384)
+        float32: the mean of each channel of the coarse map and of the middle one, and of all views.
+    """
+    means = np.concatenate([maps.coarse.mean(axis=(2, 3)), maps.middle.mean(axis=(2, 3))], axis=1)
+    mean: FloatArray = means.reshape(maps.views, -1, means.shape[1]).mean(axis=0)
+    return mean
+
+
+class MatchQuality:
+    """Tells how well faces are likely to match."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: tuple[FloatArray, float] | None = None
+
+    def score(self, maps: FaceMaps) -> tuple[float, ...]:
+        """Score N faces.
+
+        Parameters
+        ----------
+        maps
+            From `facesearch.embedding.OnnxEmbedder.embed_with_maps`.
+
+        Returns
+        -------
+        tuple of N float
+            Percent, 0-100: the chance that the face reaches a similarity of 80 to another, ordinary photo of its person.
+            A face's score does not depend on the others, and is that of its mirror image where there are two views.
+        """
+        weights, bias = self._weights()
+        logits = features(maps).astype(np.float64) @ weights + bias
+        return tuple((100 / (1 + np.exp(-np.clip(logits, _LEAST, -_LEAST)))).tolist())
+
+    def _weights(self) -> tuple[FloatArray, float]:
+        with self._lock:
+            if self._loaded is None:
+                with np.load(weights_path(FACE_QUALITY), allow_pickle=False) as file:
+                    self._loaded = file["weights"], float(file["bias"])
+            return self._loaded
+
+
+_LEAST: Final = -50.0  # beyond, percent is 0 or 100 to the last digit
