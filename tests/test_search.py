@@ -219,8 +219,10 @@ def test_a_notebook_shows_the_faces_and_the_names() -> None:
     html = fs.search_users_by_image(STAFF, photo)._repr_html_()
 
     assert "data:image/jpeg;base64," in html
-    assert html.count("<svg") == html.count("</svg>") == 1
-    assert ">ada</td><td>100.00%</td>" in html
+    assert html.count("<svg") == html.count("</svg>") == 1 + 2 + 1 + 2  # photo and curves, each with its legend
+    assert ">ada</td>" in html
+    assert ">100.00%</td>" in html
+    assert ">fewer than 1 in 100,000</td>" in html
     assert "FACE_NOT_LARGEST" in html
 
 

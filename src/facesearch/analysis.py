@@ -8,11 +8,13 @@ from types import MappingProxyType
 import attrs
 import numpy as np
 
-from facesearch._fields import check_int, check_member, maybe, plain_int, whole
+from facesearch._fields import check_int, check_member, is_a, maybe, plain_int, whole
 from facesearch._parallel import in_order
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
 from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
+from facesearch.bars import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
+from facesearch.checks import quality_reasons
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
@@ -24,7 +26,6 @@ from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 from facesearch.records import FaceModel
 from facesearch.scoring import Calibration
-from facesearch.selection import REFERENCE_SIDE, FaceMeasurements
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
 
 __all__ = [
@@ -116,6 +117,8 @@ class FaceAnalyzer:
 
     calibration
         What percentages mean for the embedder's distances; ``None`` for what comes with the library.
+    bars
+        What each quality filter asks for; replace it with your own `facesearch.FilterBars`.
 
     Examples
     --------
@@ -134,6 +137,7 @@ class FaceAnalyzer:
     landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
     embedder: Embedder = attrs.field(default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True))
     calibration: Calibration | None = None
+    bars: FilterBars = attrs.field(default=SHIPPED_BARS, validator=is_a(FilterBars))
     describer: Describer = attrs.field(default=attrs.Factory(lambda self: self._default_describer(), takes_self=True))
 
     @property
@@ -170,6 +174,37 @@ class FaceAnalyzer:
         found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
         faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
         return tuple(sorted(faces, key=_by_size))
+
+    def assess(self, faces: Sequence[LocatedFace], bars: QualityBars | None) -> tuple[LocatedFace, ...]:
+        """Measure how well faces are likely to match, of those that pass all other bars; the rest stay as they are.
+
+        It takes the pass that embeds, and keeps the vectors: embedding these faces afterwards costs nothing.
+
+        Parameters
+        ----------
+        faces
+            Of one photo.
+        bars
+            What they are held against; ``None`` asks for nothing, and nothing is measured.
+        """
+        if bars is None:
+            return tuple(faces)
+        unknown = [
+            position
+            for position, face in enumerate(faces)
+            if face.measurements.quality is None and not quality_reasons(face.measurements, bars)
+        ]
+        assessed = list(faces)
+        if unknown:
+            scores, vectors = self.describer.assess(np.stack([faces[position].chip for position in unknown]))
+            for position, score, vector in zip(unknown, scores, vectors, strict=True):
+                face = faces[position]
+                assessed[position] = attrs.evolve(
+                    face,
+                    measurements=attrs.evolve(face.measurements, quality=score),
+                    vector=vector if self.describer.embedder is self.embedder else None,
+                )
+        return tuple(assessed)
 
     def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
         """Embed located faces, all in one call; in their order."""
@@ -260,6 +295,7 @@ class FaceAnalyzer:
             attrs.evolve(
                 each.face,
                 detail=attrs.evolve(each.face.detail, **look.fields),
+                measurements=attrs.evolve(each.face.measurements, quality=look.quality),
                 unassessed=look.unassessed,
                 vector=look.vector if self.describer.embedder is self.embedder else None,
             )

@@ -17,15 +17,17 @@ from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from facesearch.errors import InvalidParameterError, WireError, shown
-from facesearch.records import DeleteFacesResponse
+from facesearch.records import DeleteFacesResponse, Enrollment, IndexFacesResponse
 from facesearch.results import SearchUsersByImageResponse
 
 __all__ = ["from_aws", "to_aws", "wire_name"]
 
 T = TypeVar("T")
 
-# Members that never travel: the response's picture is for notebooks only.
-LOCAL_ONLY = {(SearchUsersByImageResponse, "preview"), (SearchUsersByImageResponse, "next_user")}
+# Members that never travel: pictures and what is drawn with them are for notebooks only, evidence is for `explain`.
+LOCAL_ONLY = {
+    (SearchUsersByImageResponse, name) for name in ("preview", "next_user", "pictures", "calibration", "evidence")
+} | {(IndexFacesResponse, "evidence"), (Enrollment, "evidence")}
 # Lists that are left out when empty: AWS's model wants at least one id in this one. All other lists stay.
 ABSENT_WHEN_EMPTY = {(DeleteFacesResponse, "deleted_faces")}
 

@@ -3,7 +3,7 @@
 A photo is never held against itself, and all photos of a call are judged at once, so that their order can't matter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -15,11 +15,8 @@ from facesearch.records import EnrollmentReason
 from facesearch.scoring import Calibration
 from facesearch.stages import FloatArray
 
-__all__ = ["RIVAL_AREA", "SURE_SIMILARITY", "Doubt", "doubts", "several_faces"]
+__all__ = ["SURE_SIMILARITY", "Doubt", "doubts", "needed_similarity"]
 
-# A second face of at least this part of the largest one's area may be the one that is meant; our own choice. Of the 100 photos
-# in data/people 7 show a second face, and 2 one that large (benchmarks/auditing.py).
-RIVAL_AREA: Final = 0.5
 # Percent, to another user, at which a photo that nothing of its own speaks for is taken for that user's. Among 2,877 other users
 # 0.3% of right photos read as much to one of them, and a third of the wrong ones do (benchmarks/auditing.py).
 SURE_SIMILARITY: Final = 99.3
@@ -28,20 +25,17 @@ _FEWEST_TO_COMPARE = 3
 NearestOther = Callable[[FloatArray, float], tuple[float, str] | None]
 
 
-def several_faces(areas: Sequence[float]) -> bool:
-    """Tell whether it can't be known which face of a photo is meant.
+def needed_similarity(threshold: float, *, has_faces: bool) -> float:
+    """Give the similarity to its own, percent, below which a photo may be refused; `doubts` has the rules.
 
     Parameters
     ----------
-    areas
-        Of the faces' boxes, largest first, in any one unit.
-
-    Examples
-    --------
-    >>> several_faces([100.0, 49.0]), several_faces([100.0, 50.0])
-    (False, True)
+    threshold
+        Percent, 0-100.
+    has_faces
+        Whether the user has faces already.
     """
-    return len(areas) > 1 and areas[1] >= RIVAL_AREA * areas[0]
+    return threshold if has_faces else min(threshold, OWN_SIMILARITY)
 
 
 @attrs.frozen(kw_only=True)
@@ -122,12 +116,13 @@ class _Judge:
     def low(self) -> dict[int, float]:
         """Give the candidates that don't fit, and their similarity."""
         rows = range(len(self.candidates))
+        bar = needed_similarity(self.threshold, has_faces=len(self.present) > 0)
         if len(self.present):
             similar = {row: self._similarity(self._distance(row, self.present)) for row in rows}
-            return {row: value for row, value in similar.items() if value < self.threshold}
+            return {row: value for row, value in similar.items() if value < bar}
         if len(rows) < _FEWEST_TO_COMPARE:
             return {}
-        bar, apart = min(self.threshold, OWN_SIMILARITY), self.calibration.distance_at(OWN_SIMILARITY)
+        apart = self.calibration.distance_at(OWN_SIMILARITY)
         found = {}
         for row in rows:
             others = np.delete(self.candidates, row, axis=0)

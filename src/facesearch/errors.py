@@ -17,6 +17,14 @@
     ├── FaceModelMismatchError (ValueError)      vectors of two face models were about to be compared
     ├── CalibrationError (ValueError)            a calibration is missing, damaged, or another model's
     ├── WeightsError (RuntimeError)              a model file is missing, damaged or not the one we know
+    ├── ExecutorError (RuntimeError)             what was to look at photos elsewhere broke, or can't reach them
+    ├── MissingExtraError (ImportError)          a part of the library needs a package that is not installed
+    ├── CollectionNotFoundError (LookupError)    the file, or the collection in it, is not there
+    ├── StorageError (OSError)                   a file of collections can't be used, or was closed
+    │   ├── StorageBusyError (TimeoutError)      another process or thread wrote for too long
+    │   ├── StorageFormatError (ValueError)      foreign, truncated, damaged, or of a newer format
+    │   ├── StorageFullError                     no room on the disk; nothing was changed
+    │   └── StorageReadOnlyError (PermissionError)
     └── WireError (ValueError)                   a payload is not AWS's shape; says where, in AWS's names
 
 Each is also the builtin that callers may already catch. A face that is not there and a user that does not match are
@@ -27,6 +35,8 @@ from typing import Any
 
 __all__ = [
     "CalibrationError",
+    "CollectionNotFoundError",
+    "ExecutorError",
     "FaceModelMismatchError",
     "FaceNotFoundError",
     "FacesearchError",
@@ -37,7 +47,13 @@ __all__ = [
     "InvalidEmbeddingError",
     "InvalidImageFormatError",
     "InvalidParameterError",
+    "MissingExtraError",
     "QuotaExceededError",
+    "StorageBusyError",
+    "StorageError",
+    "StorageFormatError",
+    "StorageFullError",
+    "StorageReadOnlyError",
     "UserAlreadyExistsError",
     "UserNotFoundError",
     "WeightsError",
@@ -108,6 +124,43 @@ class CalibrationError(FacesearchError, ValueError):
 
 class WeightsError(FacesearchError, RuntimeError):
     """A model file is missing, damaged, or not the one whose hash we know."""
+
+
+class ExecutorError(FacesearchError, RuntimeError):
+    """The executor given for many photos broke, takes no more work, or its workers can't reach the photos."""
+
+
+class MissingExtraError(FacesearchError, ImportError):
+    """A part of the library needs a package that is not installed; the message says what to install."""
+
+    @classmethod
+    def of(cls, part: str, package: str, extra: str) -> "MissingExtraError":
+        """Build the error: *part* needs *package*, which comes with the extra named."""
+        return cls(f'{part} needs {package}, which is not installed: pip install "facesearch[{extra}]"')
+
+
+class CollectionNotFoundError(FacesearchError, LookupError):
+    """There is no such file of collections, or no collection of that id in it."""
+
+
+class StorageError(FacesearchError, OSError):
+    """A file of collections can't be used; the message names it and says why."""
+
+
+class StorageBusyError(StorageError, TimeoutError):
+    """Others wrote for longer than the timeout; nothing was changed, and the same call may succeed later."""
+
+
+class StorageFormatError(StorageError, ValueError):
+    """A file is not one of ours, truncated, damaged, or of a newer format; it is left as it is."""
+
+
+class StorageFullError(StorageError):
+    """There is no room on the disk; nothing was changed."""
+
+
+class StorageReadOnlyError(StorageError, PermissionError):
+    """A file or its folder can't be written, which even reading needs here."""
 
 
 class WireError(FacesearchError, ValueError):

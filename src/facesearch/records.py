@@ -9,8 +9,12 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.bars import QualityBars, QualityFilter
+from facesearch.evidence import Evidence, known
+from facesearch.explanation import Explanation
 from facesearch.face import FaceDetail
 from facesearch.geometry import BoundingBox
+from facesearch.reasons import EnrollmentReason, UnindexedFaceReason
 
 __all__ = [
     "COLLECTION_ID_PATTERN",
@@ -138,18 +142,6 @@ class FaceRecord:
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
-class UnindexedFaceReason(Enum):
-    """Why a face was detected but not indexed."""
-
-    EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
-    EXTREME_POSE = "EXTREME_POSE"
-    LOW_BRIGHTNESS = "LOW_BRIGHTNESS"
-    LOW_SHARPNESS = "LOW_SHARPNESS"
-    LOW_CONFIDENCE = "LOW_CONFIDENCE"
-    SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
-    LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
-
-
 @attrs.frozen(kw_only=True)
 class UnindexedFace:
     """A face that was detected but not indexed, with every reason that holds."""
@@ -166,11 +158,29 @@ class IndexFacesResponse:
     ----------
     face_records
         Largest first.
+    evidence
+        What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
     """
 
     face_records: tuple[FaceRecord, ...] = field(default=(), validator=tuple_of(FaceRecord))
     unindexed_faces: tuple[UnindexedFace, ...] = field(default=(), validator=tuple_of(UnindexedFace))
     face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
+    evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
+
+    def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+        """Say of each face of the photo why it was indexed or not, with figures; see `facesearch.explain`.
+
+        Parameters
+        ----------
+        quality_filter
+            What would have been, with another filter or with bars of your own? By default that of the call.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
+        """
+        return known(self.evidence).explain(quality_filter)
 
 
 @attrs.frozen(kw_only=True)
@@ -297,22 +307,6 @@ class DeleteFacesResponse:
     )
 
 
-class EnrollmentReason(Enum):
-    """Why a photo did not become a face of its user: no face, several, a quality bar, or whose face it is."""
-
-    NO_FACE = "NO_FACE"
-    SEVERAL_FACES = "SEVERAL_FACES"
-    EXTREME_POSE = "EXTREME_POSE"
-    LOW_BRIGHTNESS = "LOW_BRIGHTNESS"
-    LOW_SHARPNESS = "LOW_SHARPNESS"
-    LOW_CONFIDENCE = "LOW_CONFIDENCE"
-    SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
-    LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
-    ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
-    LOW_MATCH_CONFIDENCE = "LOW_MATCH_CONFIDENCE"
-    NEARER_TO_ANOTHER_USER = "NEARER_TO_ANOTHER_USER"
-
-
 @attrs.frozen(kw_only=True)
 class Enrollment:
     """What became of one photo.
@@ -330,6 +324,8 @@ class Enrollment:
         The other user that has the face, or that it is nearer to.
     user_confidence
         The similarity to that other user, percent, where it is nearer to it.
+    evidence
+        What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
     """
 
     face: Face | None = field(default=None, validator=maybe(is_a(Face)))
@@ -341,6 +337,11 @@ class Enrollment:
     user_confidence: float | None = field(
         default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
     )
+    evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
+
+    def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+        """Say why this photo was enrolled or not, with figures; see `EnrollmentReport.explain`."""
+        return known(self.evidence).explain_enrolment(self, quality_filter)
 
 
 @attrs.frozen(kw_only=True)
@@ -362,3 +363,27 @@ class EnrollmentReport:
     def accepted(self) -> int:
         """How many photos became faces of the user."""
         return sum(photo.face is not None for photo in self.photos)
+
+    def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+        """Say of each photo why it was enrolled or not, with figures; see `facesearch.explain`.
+
+        Parameters
+        ----------
+        quality_filter
+            What would have been, with another filter or with bars of your own? Only quality is looked at again, not who the
+            photos show. By default the filter of the call.
+
+        Returns
+        -------
+        Explanation
+            Of each photo the largest face, in the photos' order.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such filter, or if the report has no measurements, as one that `from_aws` read.
+        """
+        first, *others = [photo.explain(quality_filter=quality_filter) for photo in self.photos] or [
+            known(None).explain()
+        ]
+        return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))

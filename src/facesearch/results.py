@@ -3,16 +3,20 @@
 Source: Amazon Rekognition API reference, ``SearchUsersByImage``.
 """
 
-from enum import Enum
-from html import escape
-
 import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
+from facesearch.bars import QualityBars, QualityFilter
+from facesearch.evidence import Evidence, known
+from facesearch.explanation import Explanation
 from facesearch.face import FaceDetail
-from facesearch.preview import Mark, Preview, draw
+from facesearch.marks import FaceClass, SeenFace, class_of
+from facesearch.preview import Pictures, Preview
+from facesearch.reasons import UnsearchedFaceReason
 from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus
+from facesearch.response_html import ResponseView, as_html
+from facesearch.scoring import Calibration
 
 __all__ = [
     "MatchedUser",
@@ -21,10 +25,8 @@ __all__ = [
     "UnsearchedFace",
     "UnsearchedFaceReason",
     "UserMatch",
+    "seen_faces",
 ]
-
-_ROWS_SHOWN = 20
-_LEFT = "text-align:left;overflow-wrap:anywhere"  # a notebook sets tables to the right; ids may be 128 letters long
 
 
 @attrs.frozen(kw_only=True)
@@ -57,19 +59,6 @@ class UserMatch:
 
     similarity: float = field(converter=plain_float, validator=between(0, 100))
     user: MatchedUser = field(validator=is_a(MatchedUser))
-
-
-class UnsearchedFaceReason(Enum):
-    """Why a face was detected but not searched."""
-
-    FACE_NOT_LARGEST = "FACE_NOT_LARGEST"
-    EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
-    EXTREME_POSE = "EXTREME_POSE"
-    LOW_BRIGHTNESS = "LOW_BRIGHTNESS"
-    LOW_SHARPNESS = "LOW_SHARPNESS"
-    LOW_CONFIDENCE = "LOW_CONFIDENCE"
-    SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
-    LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
 
 
 @attrs.frozen(kw_only=True)
@@ -115,6 +104,13 @@ class SearchUsersByImageResponse:
     next_user
         The nearest user that is not among the matches: below the threshold, or beyond the greatest number asked for. No part of
         equality or of the wire.
+    evidence
+        What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
+    pictures
+        The searched face and faces of the best matches, where the collection keeps thumbnails; for pictures only, like
+        `preview`. ``attrs.evolve(response, preview=None, pictures=None)`` drops all pictures.
+    calibration
+        What the percentages mean; for pictures only, no part of equality or of the wire.
     """
 
     user_matches: tuple[UserMatch, ...] = field(default=(), validator=tuple_of(UserMatch))
@@ -128,6 +124,9 @@ class SearchUsersByImageResponse:
         validator=maybe(is_a(Preview)),
     )
     next_user: UserMatch | None = field(default=None, eq=False, validator=maybe(is_a(UserMatch)))
+    evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
+    pictures: Pictures | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Pictures)))
+    calibration: Calibration | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Calibration)))
 
     @property
     def margin(self) -> float | None:
@@ -141,42 +140,62 @@ class SearchUsersByImageResponse:
         rival = self.user_matches[1] if len(self.user_matches) > 1 else self.next_user
         return self.user_matches[0].similarity - (rival.similarity if rival else 0.0)
 
+    def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+        """Say of each face of the photo why it was searched or not, with figures; see `facesearch.explain`.
+
+        Parameters
+        ----------
+        quality_filter
+            What would have been, with another filter or with bars of your own? By default that of the search.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
+        """
+        return known(self.evidence).explain(quality_filter)
+
     def _repr_html_(self) -> str:
         """Show the photo with its faces boxed, who was found, and why the other faces were not searched."""
-        marks = []
-        if self.searched_face and self.searched_face.face_detail.bounding_box:
-            best = self.user_matches[0] if self.user_matches else None
-            label = f"{best.user.user_id} {best.similarity:.1f}%" if best else "nobody known"
-            box = self.searched_face.face_detail.bounding_box
-            marks.append(Mark(box=box, label=label, hint=f"searched: {label}", searched=True))
-        rows = [
-            f'<tr><td style="{_LEFT}">{escape(match.user.user_id)}</td><td>{match.similarity:.2f}%</td></tr>'
-            for match in self.user_matches[:_ROWS_SHOWN]
-        ]
-        others = []
-        for position, face in enumerate(self.unsearched_faces, start=1):
-            reasons = ", ".join(reason.value for reason in face.reasons)
-            sure = face.face_details.confidence
-            confidence = "" if sure is None else f"{sure:.0f}%"
-            others.append(f'<tr><td>{position}</td><td>{confidence}</td><td style="{_LEFT}">{reasons}</td></tr>')
-            if face.face_details.bounding_box:
-                box = face.face_details.bounding_box
-                marks.append(Mark(box=box, label=str(position), hint=f"{position}: {reasons}", searched=False))
-        parts = [draw(self.preview, marks)]
-        if self.searched_face is None:
-            parts.append("<p>No face in this photo could be searched.</p>")
-        elif not rows:
-            parts.append("<p>Nobody in the collection is similar enough to the searched face.</p>")
-        else:
-            parts.append(_table(("user", "similarity"), rows))
-            if len(self.user_matches) > _ROWS_SHOWN:
-                parts.append(f"<p>and {len(self.user_matches) - _ROWS_SHOWN} more</p>")
-        if others:
-            counted = "1 face was" if len(others) == 1 else f"{len(others)} faces were"
-            parts.append(f"<p>{counted} not searched:</p>{_table(('face', 'confidence', 'reasons'), others)}")
-        return f"<div>{''.join(parts)}</div>"
+        return as_html(
+            ResponseView(
+                faces=seen_faces(self),
+                matches=tuple((match.user.user_id, match.similarity) for match in self.user_matches),
+                next_user=(self.next_user.user.user_id, self.next_user.similarity) if self.next_user else None,
+                preview=self.preview,
+                pictures=self.pictures,
+                calibration=self.calibration,
+            )
+        )
 
 
-def _table(head: tuple[str, ...], rows: list[str]) -> str:
-    cells = "".join(f'<th style="text-align:left">{name}</th>' for name in head)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+def seen_faces(*responses: SearchUsersByImageResponse) -> tuple[SeenFace, ...]:
+    """Say what became of each face of a photo.
+
+    Parameters
+    ----------
+    responses
+        One, or those that `facesearch.search_all_faces` gave for one photo.
+
+    Returns
+    -------
+    tuple of SeenFace
+        The searched faces first, then the others.
+    """
+    searched = [
+        _searched(response.searched_face, response.user_matches) for response in responses if response.searched_face
+    ]
+    others = responses[0].unsearched_faces if responses else ()  # those of one photo list the same ones
+    return (*searched, *map(_unsearched, others))
+
+
+def _searched(face: SearchedFaceDetails, found: tuple[UserMatch, ...]) -> SeenFace:
+    if not found:
+        return SeenFace(detail=face.face_detail, kind=FaceClass.UNKNOWN)
+    best = found[0]
+    return SeenFace(detail=face.face_detail, kind=FaceClass.FOUND, name=best.user.user_id, similarity=best.similarity)
+
+
+def _unsearched(face: UnsearchedFace) -> SeenFace:
+    reasons = tuple(reason.value for reason in face.reasons)
+    return SeenFace(detail=face.face_details, kind=class_of(reasons), reasons=reasons)

@@ -1,19 +1,24 @@
 """The main job: detect, filter, take the largest, embed it, rank the users, and answer as AWS does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from facesearch.analysis import AnalyzedFace, LocatedFace
+import attrs
+
+from facesearch.analysis import AnalyzedFace
 from facesearch.attributes import Attribute, parse_attributes
+from facesearch.bars import QualityFilter
 from facesearch.collection import Collection, check_search_options
+from facesearch.evidence import Evidence
+from facesearch.explanation import Use
 from facesearch.image import ImageSource, read_image
 from facesearch.preview import Preview
 from facesearch.results import (
     SearchedFaceDetails,
     SearchUsersByImageResponse,
     UnsearchedFace,
-    UnsearchedFaceReason,
+    UserMatch,
 )
-from facesearch.selection import QualityFilter, Selection, select
+from facesearch.selection import select
 
 __all__ = ["search_all_faces", "search_users_by_image"]
 
@@ -127,24 +132,37 @@ def _search(
 ) -> tuple[SearchUsersByImageResponse, ...]:
     # Arguments first: a wrong one shall not cost a look at the picture.
     check_search_options(threshold, max_users)
-    bars, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
+    quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
     analyzer = collection.analyzer
     picture = read_image(image)
-    located = analyzer.locate(picture, attributes=asked)
-    selection = select([face.measurements for face in located], bars)
-    chosen = selection.accepted if every_face else selection.accepted[:1]
-    probes: Sequence[AnalyzedFace | None] = analyzer.embed([located[position] for position in chosen])
-    if not probes and not every_face:
-        probes = (None,)
-    unsearched = _unsearched(located, selection, beaten=() if every_face else selection.accepted[1:])
+    bars = analyzer.bars.of(quality)
+    located = analyzer.assess(analyzer.locate(picture, attributes=asked), bars)
+    selection = select([face.measurements for face in located], bars, largest_only=not every_face)
+    probes = analyzer.embed([located[position] for position in selection.accepted])
+    ranked = collection.rank_many(
+        [probe.embedding for probe in probes], user_match_threshold=threshold, max_users=max_users
+    )
+    answers: list[tuple[AnalyzedFace | None, tuple[UserMatch, ...], UserMatch | None]] = [
+        (probe, matches, beyond) for probe, (matches, beyond) in zip(probes, ranked, strict=True)
+    ]
+    if not answers and not every_face:
+        answers.append((None, (), None))
+    unsearched = tuple(
+        UnsearchedFace(face_details=located[position].detail, reasons=reasons)
+        for position, reasons in selection.refused
+    )
+    evidence = Evidence.of(
+        located,
+        (picture.width, picture.height),
+        use=Use.SEARCHED,
+        quality_filter=quality,
+        filter_bars=analyzer.bars,
+        largest_only=not every_face,
+    )
+    refused = tuple(position for position, _ in selection.refused)
     preview = Preview.of(picture.pixels)
     responses = []
-    for probe in probes:
-        matches, beyond = (
-            collection.rank(probe.embedding, user_match_threshold=threshold, max_users=max_users)
-            if probe
-            else ((), None)
-        )
+    for place, (probe, matches, beyond) in enumerate(answers):
         responses.append(
             SearchUsersByImageResponse(
                 user_matches=matches,
@@ -153,16 +171,9 @@ def _search(
                 unsearched_faces=unsearched,
                 preview=preview,
                 next_user=beyond,
+                evidence=attrs.evolve(evidence, told=(*selection.accepted[place : place + 1], *refused)),
+                pictures=collection.pictures(probe, matches) if probe and matches else None,
+                calibration=collection.calibration,
             )
         )
     return tuple(responses)
-
-
-def _unsearched(
-    located: Sequence[LocatedFace], selection: Selection, beaten: Iterable[int]
-) -> tuple[UnsearchedFace, ...]:
-    """Give the faces not searched, largest first: those that were beaten and those that were refused."""
-    reasons = dict(selection.refused) | dict.fromkeys(beaten, (UnsearchedFaceReason.FACE_NOT_LARGEST,))
-    return tuple(
-        UnsearchedFace(face_details=located[position].detail, reasons=reasons[position]) for position in sorted(reasons)
-    )

@@ -6,124 +6,20 @@ then the quality filter; then the largest face that is left is the one to search
 
 import math
 from collections.abc import Sequence
-from enum import Enum
-from typing import Any
+from typing import Final
 
 import attrs
-from attrs import field
 
-from facesearch._fields import between, check_member, is_a, plain_float
-from facesearch.face import Pose
-from facesearch.results import UnsearchedFaceReason
+from facesearch.bars import FaceMeasurements, QualityBars
+from facesearch.checks import quality_reasons
+from facesearch.reasons import UnsearchedFaceReason
 
-__all__ = [
-    "AUTO_BARS",
-    "HIGH_BARS",
-    "LOW_BARS",
-    "MAX_FACES",
-    "MEDIUM_BARS",
-    "REFERENCE_SIDE",
-    "FaceMeasurements",
-    "QualityBars",
-    "QualityFilter",
-    "Selection",
-    "quality_reasons",
-    "select",
-]
+__all__ = ["MAX_FACES", "RIVAL_AREA", "Selection", "by_size", "select", "several_faces"]
 
-# AWS finds faces of 40 px in photos of 1920x1080 and the smallest face grows with larger ones (Amazon Rekognition quotas):
-# sizes are told as in a photo of that width.
-REFERENCE_SIDE = 1920
-MAX_FACES = 100  # AWS looks at the 100 largest faces of an image (Amazon Rekognition quotas)
-
-
-class QualityFilter(Enum):
-    """How much quality a face must have to be searched or indexed; AWS's names."""
-
-    NONE = "NONE"
-    AUTO = "AUTO"
-    LOW = "LOW"
-    MEDIUM = "MEDIUM"
-    HIGH = "HIGH"
-
-    @classmethod
-    def parse(cls, value: Any) -> "QualityFilter":
-        """Accept a member or its name.
-
-        Raises
-        ------
-        InvalidParameterError
-            If it is neither.
-        """
-        return check_member("quality_filter", value, cls)
-
-
-@attrs.frozen(kw_only=True)
-class FaceMeasurements:
-    """What the rules look at.
-
-    Attributes
-    ----------
-    area
-        Of the unclipped box, in pixels squared.
-    size
-        Shorter side of the box, in pixels of a photo of at most 1920 px: AWS's smallest face grows with the image.
-    confidence
-        Percent, 0-100: how sure it is a face.
-    brightness, sharpness
-        0-100.
-    pose
-        Degrees.
-    """
-
-    area: float = field(converter=plain_float, validator=between(0))
-    size: float = field(converter=plain_float, validator=between(0))
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-    brightness: float = field(converter=plain_float, validator=between(0, 100))
-    sharpness: float = field(converter=plain_float, validator=between(0, 100))
-    pose: Pose = field(validator=is_a(Pose))
-
-
-@attrs.frozen(kw_only=True)
-class QualityBars:
-    """What a face must reach; the fields are named after the measurements and have their units.
-
-    Attributes
-    ----------
-    min_size, min_confidence, min_brightness, min_sharpness
-        The face must have at least so much.
-    max_yaw, max_pitch_up, max_pitch_down
-        Degrees away from straight, >= 0; roll is free, because alignment undoes it.
-    """
-
-    min_size: float = field(converter=plain_float, validator=between(0))
-    min_confidence: float = field(converter=plain_float, validator=between(0, 100))
-    min_brightness: float = field(converter=plain_float, validator=between(0, 100))
-    min_sharpness: float = field(converter=plain_float, validator=between(0, 100))
-    max_yaw: float = field(converter=plain_float, validator=between(0, 180))
-    max_pitch_up: float = field(converter=plain_float, validator=between(0, 180))
-    max_pitch_down: float = field(converter=plain_float, validator=between(0, 180))
-
-
-# First sensible settings, not yet earned by measured error rates; LOW rejects what hardly any network can use, HIGH asks
-# for what AWS recommends for indexing: a face of 50 px, pitch from -30 to 45 and yaw within 45 degrees.
-LOW_BARS = QualityBars(
-    min_size=24, min_confidence=20, min_brightness=8, min_sharpness=10, max_yaw=75, max_pitch_up=60, max_pitch_down=60
-)
-MEDIUM_BARS = QualityBars(
-    min_size=36, min_confidence=50, min_brightness=15, min_sharpness=20, max_yaw=60, max_pitch_up=50, max_pitch_down=45
-)
-HIGH_BARS = QualityBars(
-    min_size=50, min_confidence=80, min_brightness=22, min_sharpness=35, max_yaw=45, max_pitch_up=45, max_pitch_down=30
-)
-AUTO_BARS = LOW_BARS  # AWS does not say which bar AUTO is; ours is LOW, which hardly ever refuses a usable face
-
-_BARS = {
-    QualityFilter.AUTO: AUTO_BARS,
-    QualityFilter.LOW: LOW_BARS,
-    QualityFilter.MEDIUM: MEDIUM_BARS,
-    QualityFilter.HIGH: HIGH_BARS,
-}
+MAX_FACES: Final = 100  # AWS looks at the 100 largest faces of an image (Amazon Rekognition quotas)
+# A second face of at least this part of the largest one's area may be the one that is meant; our own choice. Of the 100 photos
+# in data/people 7 show a second face, and 2 one that large (benchmarks/auditing.py).
+RIVAL_AREA: Final = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -133,7 +29,7 @@ class Selection:
     Attributes
     ----------
     accepted
-        Positions of the faces that pass, largest first. A search uses the first.
+        Positions of the faces that are to be used, largest first.
     refused
         Positions of the others, in the order given, each with its reasons.
     """
@@ -142,25 +38,36 @@ class Selection:
     refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...]
 
 
-def quality_reasons(face: FaceMeasurements, bars: QualityBars) -> tuple[UnsearchedFaceReason, ...]:
-    """Give every bar that a face misses, in the order of `UnsearchedFaceReason`; none if it passes."""
-    extreme = (
-        abs(face.pose.yaw) > bars.max_yaw
-        or face.pose.pitch > bars.max_pitch_up
-        or face.pose.pitch < -bars.max_pitch_down
-    )
-    missed = {
-        UnsearchedFaceReason.EXTREME_POSE: extreme,
-        UnsearchedFaceReason.LOW_BRIGHTNESS: face.brightness < bars.min_brightness,
-        UnsearchedFaceReason.LOW_SHARPNESS: face.sharpness < bars.min_sharpness,
-        UnsearchedFaceReason.LOW_CONFIDENCE: face.confidence < bars.min_confidence,
-        UnsearchedFaceReason.SMALL_BOUNDING_BOX: face.size < bars.min_size,
-    }
-    return tuple(reason for reason, holds in missed.items() if holds)
+def by_size(faces: Sequence[FaceMeasurements]) -> tuple[int, ...]:
+    """Give the positions of faces, largest first.
+
+    Larger is the larger unclipped box area in pixels; then the surer face; then the earlier one.
+    """
+    return tuple(sorted(range(len(faces)), key=lambda i: (-faces[i].area, -faces[i].confidence, i)))
+
+
+def several_faces(areas: Sequence[float]) -> bool:
+    """Tell whether it can't be known which face of a photo is meant.
+
+    Parameters
+    ----------
+    areas
+        Of the faces' boxes, largest first, in any one unit.
+
+    Examples
+    --------
+    >>> several_faces([100.0, 49.0]), several_faces([100.0, 50.0])
+    (False, True)
+    """
+    return len(areas) > 1 and areas[1] >= RIVAL_AREA * areas[0]
 
 
 def select(
-    faces: Sequence[FaceMeasurements], quality_filter: QualityFilter, *, max_faces: int | None = None
+    faces: Sequence[FaceMeasurements],
+    bars: QualityBars | None,
+    *,
+    max_faces: int | None = None,
+    largest_only: bool = False,
 ) -> Selection:
     """Part the faces of one photo into those that pass and those that don't.
 
@@ -168,10 +75,12 @@ def select(
     ----------
     faces
         In any order; positions in the result refer to it.
-    quality_filter
-        NONE filters nothing.
+    bars
+        What a face must reach; ``None`` refuses none for its quality.
     max_faces
         Accept so many of the largest that pass; the rest get EXCEEDS_MAX_FACES.
+    largest_only
+        Accept only the largest that passes; the rest of those get FACE_NOT_LARGEST.
 
     Returns
     -------
@@ -180,17 +89,17 @@ def select(
 
     Notes
     -----
-    Larger is the larger unclipped box area in pixels; then the surer face; then the earlier one.
+    Larger is what `by_size` puts first.
     """
-    order = sorted(range(len(faces)), key=lambda i: (-faces[i].area, -faces[i].confidence, i))
-    bars = _BARS.get(quality_filter)
     limit = math.inf if max_faces is None else max_faces
     accepted: list[int] = []
     refused: dict[int, tuple[UnsearchedFaceReason, ...]] = {}
-    for rank, position in enumerate(order):
-        reasons = quality_reasons(faces[position], bars) if bars else ()
+    for rank, position in enumerate(by_size(faces)):
+        reasons = tuple(UnsearchedFaceReason(reason.value) for reason in quality_reasons(faces[position], bars))
         if rank >= MAX_FACES or (not reasons and len(accepted) >= limit):
             reasons = (UnsearchedFaceReason.EXCEEDS_MAX_FACES, *reasons)
+        elif not reasons and accepted and largest_only:
+            reasons = (UnsearchedFaceReason.FACE_NOT_LARGEST,)
         if reasons:
             refused[position] = reasons
         else:

@@ -1,0 +1,183 @@
+"""What was measured of a face against what a filter asks for: the one list that reasons and figures both come from."""
+
+from collections.abc import Mapping
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, is_a, maybe, plain_float
+from facesearch.bars import REFERENCE_SIDE, FaceMeasurements, QualityBars
+from facesearch.reasons import QualityReason
+
+__all__ = ["SIZE_UNIT", "Check", "checks", "quality_reasons", "wanted"]
+
+SIZE_UNIT = f"px of a photo of {REFERENCE_SIDE} px"
+
+# What is measured, in the order of the reasons: its name, what a face gets that misses, and the unit.
+_MEASUREMENTS = (
+    ("yaw", QualityReason.EXTREME_POSE, "degrees"),
+    ("pitch", QualityReason.EXTREME_POSE, "degrees"),
+    ("brightness", QualityReason.LOW_BRIGHTNESS, "of 100"),
+    ("sharpness", QualityReason.LOW_SHARPNESS, "of 100"),
+    ("confidence", QualityReason.LOW_CONFIDENCE, "percent"),
+    ("size", QualityReason.SMALL_BOUNDING_BOX, SIZE_UNIT),
+    ("quality", QualityReason.LOW_FACE_QUALITY, "of 100"),
+)
+_MOST_DIGITS = 17  # tell any two floats near 1 apart
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """One measurement of a face, held against its bar; ``str(check)`` says it in words.
+
+    Attributes
+    ----------
+    reason
+        What the face gets where it misses.
+    measurement
+        "yaw", "pitch", "brightness", "sharpness", "confidence", "size" or "quality".
+    value
+        What was measured; ``None`` where it was not, which misses nothing.
+    at_least, at_most
+        What passes, both ends included; ``None`` where that side is open.
+    unit
+        Of the three figures: "degrees", "percent", "of 100", or "px of a photo of 1920 px", as which larger photos count.
+
+    Examples
+    --------
+    >>> check = Check(reason=QualityReason.LOW_SHARPNESS, measurement="sharpness", value=12.3, at_least=20, unit="of 100")
+    >>> check.passed, str(check)
+    (False, 'sharpness 12.3, at least 20 wanted')
+    """
+
+    reason: QualityReason = field(validator=is_a(QualityReason))
+    measurement: str = field(validator=is_a(str))
+    value: float | None = field(converter=attrs.converters.optional(plain_float), validator=maybe(between()))
+    at_least: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
+    )
+    at_most: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
+    )
+    unit: str = field(validator=is_a(str))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the face is good enough in this."""
+        if self.value is None:
+            return True
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+    @property
+    def wanted(self) -> str:
+        """What passes, in words, such as "at least 20"; empty where everything does."""
+        low, high = (None if bar is None else f"{_plain(bar)}{self._sign}" for bar in (self.at_least, self.at_most))
+        if low and high:
+            return f"{low} to {high}"
+        return f"at least {low}" if low else f"at most {high}" if high else ""
+
+    def __str__(self) -> str:
+        value = "not measured" if self.value is None else f"{self._shown(self.value)}{self._sign}"
+        wanted = f", {self.wanted} wanted" if self.wanted else ""
+        scale = f" (as in a photo of {REFERENCE_SIDE} px)" if self.unit == SIZE_UNIT else ""
+        return f"{self.measurement} {value}{wanted}{scale}"
+
+    @property
+    def _sign(self) -> str:
+        return {"degrees": "°", "percent": "%", SIZE_UNIT: " px"}.get(self.unit, "")
+
+    def _shown(self, value: float) -> str:
+        """Write a value down with as few digits as don't move it across a bar or onto one."""
+        bars = [bar for bar in (self.at_least, self.at_most) if bar is not None]
+        for digits in range(1, _MOST_DIGITS + 1):
+            text = f"{value + 0.0:.{digits}f}"
+            if all(_side(float(text), bar) == _side(value, bar) for bar in bars):
+                return text
+        return repr(value)
+
+
+def checks(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Check, ...]:
+    """Hold a face against the bars of a filter.
+
+    Parameters
+    ----------
+    face
+        What was measured.
+    bars
+        What is asked for; ``None`` asks for nothing.
+
+    Returns
+    -------
+    tuple of Check
+        The same measurements whatever the bars, in the order of `QualityReason`; without bars all pass. The quality counts
+        only where everything else passes, and is not told otherwise: it is there to catch what no other bar does.
+    """
+    measured = {
+        "yaw": face.pose.yaw,
+        "pitch": face.pose.pitch,
+        "brightness": face.brightness,
+        "sharpness": face.sharpness,
+        "confidence": face.confidence,
+        "size": face.size,
+        "quality": face.quality,
+    }
+    held = _held(measured, bars)
+    if all(check.passed for check in held if check.reason is not QualityReason.LOW_FACE_QUALITY):
+        return held
+    return _held(measured | {"quality": None}, bars)
+
+
+def wanted(bars: QualityBars) -> tuple[str, ...]:
+    """Tell in words what a filter asks for: ``("yaw -45° to 45°", ..., "sharpness at least 35", ...)``."""
+    return tuple(
+        f"{check.measurement} {check.wanted}"
+        for check in _held({}, bars)
+        if check.at_least or check.at_most is not None
+    )
+
+
+def quality_reasons(face: FaceMeasurements, bars: QualityBars | None) -> tuple[QualityReason, ...]:
+    """Give every reason of quality that a face has, in the order of `QualityReason`; none if it passes."""
+    return tuple(dict.fromkeys(check.reason for check in checks(face, bars) if not check.passed))
+
+
+def _held(measured: Mapping[str, float | None], bars: QualityBars | None) -> tuple[Check, ...]:
+    at_least, at_most = ({}, {}) if bars is None else (_lowest(bars), _highest(bars))
+    return tuple(
+        Check(
+            reason=reason,
+            measurement=name,
+            value=measured.get(name),
+            at_least=at_least.get(name),
+            at_most=at_most.get(name),
+            unit=unit,
+        )
+        for name, reason, unit in _MEASUREMENTS
+    )
+
+
+def _lowest(bars: QualityBars) -> dict[str, float]:
+    return {
+        # From zero: the negative of a bar of 0 would be -0.0.
+        "yaw": 0.0 - bars.max_yaw,
+        "pitch": 0.0 - bars.max_pitch_down,
+        "brightness": bars.min_brightness,
+        "sharpness": bars.min_sharpness,
+        "confidence": bars.min_confidence,
+        "size": bars.min_size,
+        "quality": bars.min_quality,
+    }
+
+
+def _highest(bars: QualityBars) -> dict[str, float]:
+    return {"yaw": bars.max_yaw, "pitch": bars.max_pitch_up}
+
+
+def _side(value: float, bar: float) -> int:
+    return (value > bar) - (value < bar)
+
+
+def _plain(bar: float) -> str:
+    return f"{bar:g}" if float(f"{bar:g}") == bar else repr(bar)

@@ -1,0 +1,160 @@
+"""The figures behind the reasons that are no bars of quality: against another face, a limit, or a user."""
+
+from enum import Enum
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, is_a, maybe, plain_float
+from facesearch.reasons import EnrollmentReason, UnsearchedFaceReason
+from facesearch.selection import RIVAL_AREA
+
+__all__ = ["Comparison", "nearer", "not_largest", "one_too_many", "rival", "taken", "unlike"]
+
+_MOST_DIGITS = 17  # tell any two floats near 1 apart
+
+
+@attrs.frozen(kw_only=True)
+class Comparison:
+    """A figure of a face and what it was held against; ``str(comparison)`` says it in words.
+
+    Attributes
+    ----------
+    reason
+        AWS's name, or that of an `EnrollmentReason`.
+    measurement
+        "area", "place by size", "area of the second face", "similarity" or "user".
+    value
+        Of this face; ``None`` where the reason has no figure.
+    against
+        What it was held against; ``None`` where there was nothing.
+    unit
+        Of both: "px²", "faces", "percent", or empty.
+    user_id
+        The other user, where the reason is one.
+    text
+        All that in words.
+    """
+
+    reason: str = field(validator=is_a(str))
+    measurement: str = field(validator=is_a(str))
+    value: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
+    )
+    against: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
+    )
+    unit: str = field(default="", validator=is_a(str))
+    user_id: str | None = field(default=None, validator=maybe(is_a(str)))
+    text: str = field(validator=is_a(str))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def not_largest(area: float, searched: float) -> Comparison:
+    """Say how large a face is, px², and how large the one that was searched."""
+    one, other = f"{area:,.0f}", f"{searched:,.0f}"
+    if area == searched:
+        text = f"area {one} px², as the searched face: of two alike the surer is searched"
+    elif one == other:
+        text = f"area {one} px², the searched face has hardly more"
+    else:
+        text = f"area {one} px², the searched face has {other}"
+    return _comparison(
+        UnsearchedFaceReason.FACE_NOT_LARGEST,
+        "area",
+        text,
+        value=area,
+        against=searched,
+        unit="px²",
+    )
+
+
+def one_too_many(place: int, most: int, *, of_all: bool) -> Comparison:
+    """Say which place a face has by size, 1 is the largest, and how many were wanted; of all faces or of those that pass."""
+    return _comparison(
+        UnsearchedFaceReason.EXCEEDS_MAX_FACES,
+        "place by size",
+        f"number {place} by size{'' if of_all else ' of those that pass'}, at most {most} wanted",
+        value=place,
+        against=most,
+        unit="faces",
+    )
+
+
+def rival(largest: float, second: float) -> Comparison:
+    """Say how large a photo's second face is beside the largest; areas in any one unit."""
+    share = 100 * second / largest if largest else 100.0
+    shown, bar = _apart(share, 100 * RIVAL_AREA)
+    return _comparison(
+        EnrollmentReason.SEVERAL_FACES,
+        "area of the second face",
+        f"another face has {shown}% of its area, less than {bar}% wanted",
+        value=share,
+        against=100 * RIVAL_AREA,
+        unit="percent",
+    )
+
+
+def unlike(own: float, needed: float | None) -> Comparison:
+    """Say how similar a face is to its user's, percent, and what was needed."""
+    shown, bar = (f"{own:.1f}", "") if needed is None else _apart(own, needed, digits=1)
+    return _comparison(
+        EnrollmentReason.LOW_MATCH_CONFIDENCE,
+        "similarity",
+        f"similarity to its own {shown}%" + (f", at least {bar}% wanted" if bar else ""),
+        value=own,
+        against=needed,
+        unit="percent",
+    )
+
+
+def nearer(user_id: str, other: float, own: float | None) -> Comparison:
+    """Say how similar a face is to another user, and to its own if there is anything to compare with; percent."""
+    shown, mine = (f"{other:.1f}", "") if own is None else _apart(other, own, digits=1)
+    return _comparison(
+        EnrollmentReason.NEARER_TO_ANOTHER_USER,
+        "similarity",
+        f"similarity to {user_id} {shown}%, " + (f"to its own {mine}%" if mine else "of its own there is none"),
+        value=other,
+        against=own,
+        unit="percent",
+        user_id=user_id,
+    )
+
+
+def taken(user_id: str) -> Comparison:
+    """Say whose a face is already."""
+    reason = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER
+    return _comparison(reason, "user", f"it is a face of {user_id} already", user_id=user_id)
+
+
+def _comparison(
+    reason: Enum,
+    measurement: str,
+    text: str,
+    *,
+    value: float | None = None,
+    against: float | None = None,
+    unit: str = "",
+    user_id: str | None = None,
+) -> Comparison:
+    return Comparison(
+        reason=reason.value,
+        measurement=measurement,
+        value=value,
+        against=against,
+        unit=unit,
+        user_id=user_id,
+        text=text,
+    )
+
+
+def _apart(value: float, bar: float, *, digits: int = 0) -> tuple[str, str]:
+    """Write two figures down alike, with as few digits as tell them apart if they differ."""
+    for more in range(digits, _MOST_DIGITS + 1):
+        one, other = f"{value:,.{more}f}", f"{bar:,.{more}f}"
+        if (one == other) == (value == bar):
+            return one, other
+    return repr(value), repr(bar)

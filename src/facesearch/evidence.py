@@ -1,0 +1,238 @@
+"""What an answer keeps of how its photo's faces were measured and chosen, so that it can be explained, and asked "what if".
+
+Nothing is decided here: the rules are those of `facesearch.selection` that chose the faces in the first place, applied again.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
+from facesearch.checks import checks, quality_reasons
+from facesearch.comparisons import Comparison, nearer, not_largest, one_too_many, rival, taken, unlike
+from facesearch.errors import InvalidParameterError
+from facesearch.explanation import Explanation, FaceExplanation, Use
+from facesearch.face import FaceDetail
+from facesearch.reasons import EnrollmentReason, QualityReason, UnsearchedFaceReason
+from facesearch.selection import MAX_FACES, Selection, by_size, select
+
+__all__ = ["Evidence", "known"]
+
+_QUALITY = frozenset(reason.value for reason in QualityReason)
+
+
+class Measured(Protocol):
+    """A face that was found and measured."""
+
+    @property
+    def detail(self) -> FaceDetail:
+        """What was asked for."""
+
+    @property
+    def measurements(self) -> FaceMeasurements:
+        """What the quality filter looks at."""
+
+
+class Verdict(Protocol):
+    """What became of a photo to enrol, see `facesearch.Enrollment`."""
+
+    @property
+    def reasons(self) -> tuple[EnrollmentReason, ...]:
+        """Why it was refused."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The similarity to its own, percent."""
+
+    @property
+    def user_id(self) -> str | None:
+        """The other user."""
+
+    @property
+    def user_confidence(self) -> float | None:
+        """The similarity to that one, percent."""
+
+
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """What was measured in a photo and by which rule its faces were chosen; `of` makes one.
+
+    Attributes
+    ----------
+    use
+        What faces were wanted for.
+    quality_filter, filter_bars
+        Which filter, and what each filter asked for.
+    details, measurements
+        Of every face that was found.
+    width, height
+        Of the upright photo, in pixels.
+    told
+        Positions of the faces that the answer tells of.
+    max_faces, largest_only
+        The rule, see `facesearch.selection.select`.
+    needed
+        The similarity to its user's, percent, that a photo to enrol had to have.
+    """
+
+    use: Use = field(validator=is_a(Use))
+    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
+    filter_bars: FilterBars = field(validator=is_a(FilterBars))
+    details: tuple[FaceDetail, ...] = field(validator=tuple_of(FaceDetail))
+    measurements: tuple[FaceMeasurements, ...] = field(validator=tuple_of(FaceMeasurements))
+    width: int = field(converter=plain_int, validator=whole(1))
+    height: int = field(converter=plain_int, validator=whole(1))
+    told: tuple[int, ...] = field(validator=tuple_of(int))
+    max_faces: int | None = field(default=None, validator=maybe(whole(1)))
+    largest_only: bool = field(default=False, validator=is_bool)
+    needed: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+
+    @classmethod
+    def of(
+        cls,
+        faces: Sequence[Measured],
+        size: tuple[int, int],
+        *,
+        use: Use,
+        quality_filter: QualityFilter,
+        filter_bars: FilterBars,
+        max_faces: int | None = None,
+        largest_only: bool = False,
+    ) -> Self:
+        """Keep what was measured of all faces of a photo of *size* (width, height) pixels; the answer tells of each."""
+        return cls(
+            use=use,
+            quality_filter=quality_filter,
+            filter_bars=filter_bars,
+            details=tuple(face.detail for face in faces),
+            measurements=tuple(face.measurements for face in faces),
+            width=size[0],
+            height=size[1],
+            told=tuple(range(len(faces))),
+            max_faces=max_faces,
+            largest_only=largest_only,
+        )
+
+    def explain(self, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+        """Explain a search or an indexing, as it was or as it would have been with another filter.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such filter.
+        """
+        asked, bars = self._asked(quality_filter)
+        selection = select(self.measurements, bars, max_faces=self.max_faces, largest_only=self.largest_only)
+        refused = dict(selection.refused)
+        order = by_size(self.measurements)
+        faces = []
+        for rank, position in enumerate(order, start=1):
+            if position in self.told:
+                reasons = refused.get(position, ())
+                compared = [self._compared(reason, rank, order, selection) for reason in reasons]
+                faces.append(self._face(rank, position, bars, reasons, compared))
+        return Explanation(use=self.use, quality_filter=asked, bars=bars, faces=tuple(faces))
+
+    def explain_enrolment(
+        self, verdict: Verdict, quality_filter: str | QualityFilter | QualityBars | None = None
+    ) -> Explanation:
+        """Explain what became of a photo of a user.
+
+        Another filter changes the reasons of quality only: who the photo shows is not looked at again.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such filter.
+        """
+        asked, bars = self._asked(quality_filter)
+        if self.measurements:
+            first, *others = by_size(self.measurements)
+            held = {reason.value for reason in quality_reasons(self.measurements[first], bars)}
+            held |= {reason.value for reason in verdict.reasons} - _QUALITY
+            reasons = tuple(reason for reason in EnrollmentReason if reason.value in held)
+            areas = [self.measurements[position].area for position in (first, *others)]
+            face = self._face(1, first, bars, reasons, [self._judged(reason, areas, verdict) for reason in reasons])
+        else:
+            names = tuple(reason.value for reason in verdict.reasons)
+            face = FaceExplanation(detail=FaceDetail(), used=False, reasons=names)
+        return Explanation(use=self.use, quality_filter=asked, bars=bars, faces=(face,))
+
+    def _asked(
+        self, quality_filter: str | QualityFilter | QualityBars | None
+    ) -> tuple[QualityFilter | None, QualityBars | None]:
+        if isinstance(quality_filter, QualityBars):
+            return None, quality_filter
+        asked = self.quality_filter if quality_filter is None else QualityFilter.parse(quality_filter)
+        return asked, self.filter_bars.of(asked)
+
+    def _face(
+        self,
+        rank: int,
+        position: int,
+        bars: QualityBars | None,
+        reasons: Sequence[UnsearchedFaceReason | EnrollmentReason],
+        compared: Sequence[Comparison | None],
+    ) -> FaceExplanation:
+        detail, measured = self.details[position], self.measurements[position]
+        edges = detail.bounding_box.to_pixels(self.width, self.height) if detail.bounding_box else None
+        return FaceExplanation(
+            detail=detail,
+            used=not reasons,
+            reasons=tuple(reason.value for reason in reasons),
+            checks=checks(measured, bars),
+            comparisons=tuple(each for each in compared if each),
+            rank=rank,
+            area=measured.area,
+            box=edges and (round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3])),
+        )
+
+    def _compared(
+        self, reason: UnsearchedFaceReason, rank: int, order: Sequence[int], selection: Selection
+    ) -> Comparison | None:
+        """Give the figures of a reason that lies in the other faces of the photo."""
+        if reason is UnsearchedFaceReason.FACE_NOT_LARGEST:
+            searched = selection.accepted[0]
+            return not_largest(self.measurements[order[rank - 1]].area, self.measurements[searched].area)
+        if reason is UnsearchedFaceReason.EXCEEDS_MAX_FACES:
+            if rank > MAX_FACES or self.max_faces is None:
+                return one_too_many(rank, MAX_FACES, of_all=True)
+            passing = {*selection.accepted, *(each for each, reasons in selection.refused if reasons == (reason,))}
+            place = sum(each in passing for each in order[:rank])
+            return one_too_many(place, self.max_faces, of_all=False)
+        return None
+
+    def _judged(self, reason: EnrollmentReason, areas: Sequence[float], verdict: Verdict) -> Comparison | None:
+        """Give the figures of one of enrolment's own reasons."""
+        own, other, user_id = verdict.confidence, verdict.user_confidence, verdict.user_id
+        found: Comparison | None = None
+        if reason is EnrollmentReason.SEVERAL_FACES and len(areas) > 1:
+            found = rival(areas[0], areas[1])
+        elif reason is EnrollmentReason.LOW_MATCH_CONFIDENCE and own is not None:
+            found = unlike(own, self.needed)
+        elif reason is EnrollmentReason.NEARER_TO_ANOTHER_USER and other is not None and user_id is not None:
+            found = nearer(user_id, other, own)
+        elif reason is EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER and user_id is not None:
+            found = taken(user_id)
+        return found
+
+
+def known(evidence: Evidence | None) -> Evidence:
+    """Give the evidence of an answer.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it has none.
+    """
+    if evidence is None:
+        raise InvalidParameterError(
+            "response: expected an answer as search_users_by_image, index_faces or enroll gave it, with its measurements, "
+            "got one without: they don't travel, so an answer that from_aws read, or that was built by hand, has none"
+        )
+    return evidence

@@ -1,0 +1,259 @@
+"""Why each face of a photo was used or not, with figures: which bar, what was measured, and what would have passed."""
+
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from html import escape
+from typing import Any, Protocol
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.bars import QualityBars, QualityFilter
+from facesearch.checks import Check, wanted
+from facesearch.comparisons import Comparison
+from facesearch.errors import InvalidParameterError
+from facesearch.face import FaceDetail
+
+__all__ = ["Explanation", "FaceExplanation", "Use", "explain"]
+
+_ROWS_SHOWN = 50
+_WIDTH = 100  # columns of a terminal, for what can be wrapped
+_LEFT = ' style="text-align:left;vertical-align:top"'  # a notebook sets tables to the right
+
+
+class Use(Enum):
+    """What faces were wanted for, and what became of those that passed."""
+
+    SEARCHED = "searched"
+    INDEXED = "indexed"
+    ENROLLED = "enrolled"
+
+
+@attrs.frozen(kw_only=True)
+class FaceExplanation:
+    """One face: whether it was used, every reason why not, and all that was measured.
+
+    Attributes
+    ----------
+    detail
+        The face as the answer has it; empty for a photo without any.
+    used
+        Whether it was searched, indexed or enrolled.
+    reasons
+        AWS's names, or those of `EnrollmentReason`, in their order; empty for a face that was used.
+    checks
+        Every measurement against its bar, passed or missed; those that missed are just the reasons of quality.
+    comparisons
+        The figures of the other reasons.
+    rank
+        1 is the photo's largest face; ``None`` where there is none.
+    area
+        Of its unclipped box, px²; ``None`` where there is no face.
+    box
+        Left, top, right and bottom, in whole pixels of the upright photo; may leave it.
+    """
+
+    detail: FaceDetail = field(validator=is_a(FaceDetail))
+    used: bool = field(validator=is_bool)
+    reasons: tuple[str, ...] = field(default=(), validator=tuple_of(str))
+    checks: tuple[Check, ...] = field(default=(), validator=tuple_of(Check))
+    comparisons: tuple[Comparison, ...] = field(default=(), validator=tuple_of(Comparison))
+    rank: int | None = field(default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1)))
+    area: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0))
+    )
+    box: tuple[int, int, int, int] | None = field(default=None, validator=maybe(tuple_of(int)))
+
+    @property
+    def missed(self) -> tuple[Check, ...]:
+        """The checks that the face did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def unmeasured(self) -> tuple[Check, ...]:
+        """The checks that the face can't miss, because what they ask for was not measured."""
+        return tuple(check for check in self.checks if check.value is None and check.at_least)
+
+    def figures(self) -> tuple[tuple[str, str], ...]:
+        """Give each reason with its figures in words, in order; one with two figures comes twice, one with none has ``""``."""
+        found = [(check.reason.value, str(check)) for check in self.missed]
+        found += [(comparison.reason, comparison.text) for comparison in self.comparisons]
+        return tuple(
+            (reason, text)
+            for reason in self.reasons
+            for text in [text for name, text in found if name == reason] or [""]
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """Why each face of a photo was used or not; ``print`` it for a table.
+
+    Attributes
+    ----------
+    use
+        What faces were wanted for.
+    quality_filter
+        The filter; ``None`` where bars were given instead.
+    bars
+        What it asks for; ``None`` asks for nothing.
+    faces
+        Largest first; of an enrolment the largest of each photo, in the photos' order.
+    """
+
+    use: Use = field(validator=is_a(Use))
+    quality_filter: QualityFilter | None = field(default=None, validator=maybe(is_a(QualityFilter)))
+    bars: QualityBars | None = field(default=None, validator=maybe(is_a(QualityBars)))
+    faces: tuple[FaceExplanation, ...] = field(default=(), validator=tuple_of(FaceExplanation))
+
+    @property
+    def used(self) -> int:
+        """How many faces were used."""
+        return sum(face.used for face in self.faces)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all of it as plain dicts, lists, strings, numbers and booleans, which ``json.dumps`` takes as they are.
+
+        Keys are the attributes' names; of ``detail`` only those that are known. Each check also says whether it ``passed``.
+        """
+        plain: dict[str, Any] = _plain(self)
+        for face, told in zip(self.faces, plain["faces"], strict=True):
+            told["detail"] = {name: value for name, value in told["detail"].items() if value is not None}
+            for check, shown in zip(face.checks, told["checks"], strict=True):
+                shown["passed"] = check.passed
+        return plain
+
+    def __str__(self) -> str:
+        indent = "wanted: "
+        asked = textwrap.wrap(self._wanted(), _WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
+        lines = [self._headline(), *asked]
+        if not self.faces:
+            return "\n".join(lines)
+        rows = [(self._counted, "box in px", "", ""), *self._rows()]
+        columns = [max(len(row[column]) for row in rows) for column in range(3)]
+        table = (
+            f"{number:>{columns[0]}}  {box:<{columns[1]}}  {verdict:<{columns[2]}}  {figures}".rstrip()
+            for number, box, verdict, figures in rows
+        )
+        return "\n".join([*lines, "", *table])
+
+    def _repr_html_(self) -> str:
+        """Show what the printed table shows, one row for each reason."""
+        rows = list(self._rows())
+        parts = [f"<p>{escape(self._headline())}</p>"]
+        if self._wanted():
+            parts.append(f"<p>wanted: {escape(self._wanted())}</p>")
+        if rows:
+            head = "".join(f"<th{_LEFT}>{name}</th>" for name in (self._counted, "box in px", "", "figures"))
+            body = "".join(
+                f"<tr>{''.join(f'<td{_LEFT}>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows[:_ROWS_SHOWN]
+            )
+            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        if len(rows) > _ROWS_SHOWN:
+            parts.append(f"<p>and {len(rows) - _ROWS_SHOWN} more rows; print it for all</p>")
+        return f"<div>{''.join(parts)}</div>"
+
+    @property
+    def _counted(self) -> str:
+        return "photo" if self.use is Use.ENROLLED else "face"
+
+    def _headline(self) -> str:
+        by = f"quality filter {self.quality_filter.value}" if self.quality_filter else "bars of your own"
+        if not self.faces:
+            return f"no face was found, {by}"
+        plural = "" if len(self.faces) == 1 else "s"
+        return f"{self.used} of {len(self.faces)} {self._counted}{plural} {self.use.value}, {by}"
+
+    def _wanted(self) -> str:
+        return ", ".join(wanted(self.bars)) if self.bars else ""
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """Give the table's cells: number, box, verdict, figures; the first two only in a face's first row."""
+        boxes = _aligned([face.box for face in self.faces])
+        for place, (face, box) in enumerate(zip(self.faces, boxes, strict=True), start=1):
+            number = place if self.use is Use.ENROLLED else face.rank
+            verdict = self.use.value if face.used else f"not {self.use.value}"
+            lines = face.figures() or ((verdict, ", ".join(map(str, face.unmeasured))),)
+            named = ""
+            for line, (reason, text) in enumerate(lines):
+                first = line == 0
+                yield (
+                    f"{number or ''}" if first else "",
+                    box if first else "",
+                    "" if reason == named else reason,
+                    text,
+                )
+                named = reason
+
+
+class Explainable(Protocol):
+    """An answer that can be explained."""
+
+    def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+        """Say why each face was used or not."""
+
+
+def explain(response: Explainable, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+    """Say of each face of a photo why it was used or not, with figures.
+
+    Parameters
+    ----------
+    response
+        What `search_users_by_image`, one of what `search_all_faces`, what `Collection.index_faces` or `Collection.enroll`
+        answered.
+    quality_filter
+        What would have been, with another filter or with bars of your own? By default that of the call. How well a face is
+        likely to match ("quality") is measured only of faces that pass all else of the filter of the call, and not with
+        NONE: where it was not, nothing is refused for it, and the table says so.
+
+    Returns
+    -------
+    Explanation
+        Print it for a table.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is no such answer, or one without measurements: they don't travel, so one that was read by `from_aws` has none.
+
+    Examples
+    --------
+    >>> import facesearch as fs
+    >>> from facesearch.testing.fakes import fake_analyzer, paint
+    >>> staff = fs.Collection("staff", analyzer=fake_analyzer())
+    >>> photo = paint((200, 400), {(10, 10, 50, 50): (200, 30, 30), (100, 30, 180, 110): (30, 30, 200)})
+    >>> response = fs.search_users_by_image(staff, photo)
+    >>> print(fs.explain(response))
+    1 of 2 faces searched, quality filter NONE
+    <BLANKLINE>
+    face  box in px
+       1  68 x 83 at 106, 23  searched
+       2  34 x 42 at  13,  6  FACE_NOT_LARGEST  area 1,419 px², the searched face has 5,676
+
+    What would the filter HIGH have said of the smaller one?
+
+    >>> print(*fs.explain(response, quality_filter="HIGH").faces[1].missed)
+    size 34.2 px, at least 38 px wanted (as in a photo of 1920 px)
+    """
+    if not callable(getattr(response, "explain", None)):
+        expected = "what search_users_by_image, index_faces or enroll answered"
+        raise InvalidParameterError.of("response", response, expected)
+    return response.explain(quality_filter=quality_filter)
+
+
+def _plain(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(type(value))}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def _aligned(boxes: list[tuple[int, int, int, int] | None]) -> list[str]:
+    """Write boxes down as ``width x height at left, top``, each figure in a column of its own."""
+    cells = [box and tuple(map(str, (box[2] - box[0], box[3] - box[1], box[0], box[1]))) for box in boxes]
+    wide = [max((len(cell[column]) for cell in cells if cell), default=0) for column in range(4)]
+    padded = [cell and [text.rjust(columns) for text, columns in zip(cell, wide, strict=True)] for cell in cells]
+    return [f"{cell[0]} x {cell[1]} at {cell[2]}, {cell[3]}" if cell else "" for cell in padded]
