@@ -28,6 +28,7 @@ import skimage.data
 from PIL import Image, ImageFilter, ImageOps
 
 import facesearch as fs
+from facesearch import plotting
 
 astronaut = Image.fromarray(skimage.data.astronaut())  # type: ignore[no-untyped-call]  # scikit-image has no annotations
 admiral = Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg").resize((384, 450))
@@ -36,14 +37,15 @@ admiral = Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.j
 # ## Enrol
 #
 # A collection holds people. One that is made like this lives in memory, and nothing of a photo is kept in it but the faces'
-# vectors and where they were.
+# vectors and where they were. With `thumbnails=True` a small picture of each face stays too, so that answers can show who was
+# found.
 #
 # A picture is a path, encoded bytes, an open file, a PIL image or an RGB array. `enroll` takes the largest face of each
 # photo and says what became of it. There is only one photo of each person here, so the enrolment photos are altered copies;
 # on photos of other days the similarities will be lower.
 
 # %%
-staff = fs.Collection("staff")
+staff = fs.Collection("staff", thumbnails=True)
 report = staff.enroll("eileen_collins", [ImageOps.mirror(astronaut), astronaut.rotate(8), astronaut.resize((384, 384))])
 staff.enroll("grace_hopper", [ImageOps.mirror(admiral), admiral.rotate(-8)])
 print(f"{report.accepted} of {len(report.photos)} photos were accepted")
@@ -75,6 +77,8 @@ for match in response.user_matches:
 response
 
 # %% [markdown]
+# The names are found; the curves say how sure that is. A percentage is how seldom strangers are as similar, as it was measured.
+#
 # A search takes one face, the largest, as Amazon Rekognition's does. Point at a frame to read what it is. Every other face that
 # was detected is listed with the reasons why it was not searched, so nothing gets lost. Detectors also see faces where
 # there are none; such a face has a low confidence.
@@ -99,6 +103,16 @@ strict
 # %%
 for one in fs.search_all_faces(staff, group, quality_filter="MEDIUM"):
     print([f"{match.user.user_id} {match.similarity:.1f}" for match in one.user_matches])
+
+# %% [markdown]
+# `facesearch.plotting` draws the same as figures, which can be saved, put side by side and drawn on. Each function takes `axes=` too.
+# (In a notebook, run `%matplotlib inline` once.)
+
+# %%
+plotting.plot_response(group, response)
+
+# %%
+plotting.plot_faces(group, fs.search_all_faces(staff, group, quality_filter="MEDIUM")).figure
 
 # %% [markdown]
 # ## Thresholds are prefixes

@@ -13,6 +13,7 @@ import numpy as np
 
 from facesearch.errors import InvalidParameterError
 from facesearch.face import Pose
+from facesearch.rotation import rotation_from_pose
 from facesearch.stages import PointArray
 
 __all__ = ["REFERENCE", "rotation_from_pose", "solve_pose"]
@@ -48,20 +49,6 @@ REFERENCE: dict[int, tuple[float, float, float]] = {
 _STEPS = 8  # Newton doubles the digits each step: three do for most faces
 _SETTLED = 1e-12  # radians
 _FLAT = 1e-6  # area over squared length of the camera's rows, below which the landmarks lie on one line or point
-
-
-def rotation_from_pose(pose: Pose) -> PointArray:
-    """Give the rotation (3, 3) of a pose; axes are x to image right, y down, z away from the camera.
-
-    ``rotation = roll @ yaw @ pitch``: the head first nods, then turns, then rolls in the picture. So turning the
-    picture changes roll alone, and the line between the eyes shows roll at any yaw and pitch.
-    """
-    roll, yaw, pitch = math.radians(pose.roll), math.radians(pose.yaw), math.radians(pose.pitch)
-    in_plane = [[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]]
-    turn = [[math.cos(yaw), 0, -math.sin(yaw)], [0, 1, 0], [math.sin(yaw), 0, math.cos(yaw)]]
-    nod = [[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]]
-    rotation: PointArray = np.array(in_plane) @ np.array(turn) @ np.array(nod)
-    return rotation
 
 
 _POINTS = np.array(list(REFERENCE))

@@ -142,8 +142,37 @@ class Calibration:
 
     def save(self, path: str | Path) -> None:
         """Write it down as JSON; see `load`."""
-        text = json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=_public)}, indent=1)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+
+    def to_json(self) -> str:
+        """Give it as JSON; see `from_json`."""
+        return json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=_public)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str, *, face_model: FaceModel, origin: str = "calibration") -> "Calibration":
+        """Read what `to_json` gave.
+
+        Parameters
+        ----------
+        text
+            JSON.
+        face_model
+            Whose distances it shall read.
+        origin
+            Where the text is from, for the error.
+
+        Raises
+        ------
+        CalibrationError
+            If it is no calibration, or that of another model.
+        """
+        found = _parse(text, origin)
+        if found.face_model.digest != face_model.digest:
+            raise CalibrationError(
+                f"{origin}: expected the calibration of {face_model.name} ({face_model.digest[:12]}...), "
+                f"got that of {found.face_model.name} ({found.face_model.digest[:12]}...)"
+            )
+        return found
 
     @classmethod
     def load(cls, path: str | Path, *, face_model: FaceModel) -> "Calibration":
@@ -165,13 +194,7 @@ class Calibration:
             content = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise CalibrationError(f"{path}: can't be read ({error})") from error
-        found = _parse(content, str(path))
-        if found.face_model.digest != face_model.digest:
-            raise CalibrationError(
-                f"{path}: expected the calibration of {face_model.name} ({face_model.digest[:12]}...), "
-                f"got that of {found.face_model.name} ({found.face_model.digest[:12]}...)"
-            )
-        return found
+        return cls.from_json(content, face_model=face_model, origin=str(path))
 
     def __str__(self) -> str:
         lines = [

@@ -1,0 +1,205 @@
+"""What there is to draw of a calibration: how often strangers, and how seldom photos of one person, are as similar.
+
+The axis runs along the distance of two faces, from far apart to the same vector, and is labelled with similarities: so the
+many percentages that lie close together near 100 have room. Its two parts, where rates were measured and where they are too
+low for that, have a scale each.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from facesearch.scoring import Calibration, CalibrationRow
+
+__all__ = [
+    "CURVES",
+    "UNMEASURED",
+    "Curve",
+    "Pin",
+    "RatePoint",
+    "Tick",
+    "floor_of",
+    "position",
+    "rates",
+    "stacked",
+    "strangers",
+    "ticks",
+]
+
+UNMEASURED = 0.35  # of the axis: from the most similar measured point to 100, where no rate is known
+_NOT_ROUNDED = 10  # from so many strangers on, "1 in" is followed by two digits that count
+
+
+@attrs.frozen(kw_only=True)
+class Curve:
+    """A curve of a calibration and how it is drawn.
+
+    Attributes
+    ----------
+    rate
+        ``"fmr"`` or ``"fnmr"``, of `facesearch.scoring.CalibrationRow`.
+    colour
+        ``#rrggbb``.
+    dash
+        Lengths of dashes and gaps in widths of the line; empty is a solid line.
+    words
+        For the legend.
+    """
+
+    rate: str
+    colour: str
+    dash: tuple[float, ...]
+    words: str
+
+
+# Blue and vermilion of Okabe and Ito's palette, which colour-blind people tell apart (https://jfly.uni-koeln.de/color/).
+CURVES = (
+    Curve(rate="fmr", colour="#0072B2", dash=(), words="strangers at least so similar"),
+    Curve(rate="fnmr", colour="#D55E00", dash=(4, 2), words="photos of one person less similar"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class RatePoint:
+    """A measured rate.
+
+    Attributes
+    ----------
+    position
+        0-1 along the axis; see `position`.
+    rate, low, high
+        A share above 0, up to 1, and its 95% interval; the lower end may be 0.
+    """
+
+    position: float
+    rate: float
+    low: float
+    high: float
+
+
+@attrs.frozen(kw_only=True)
+class Pin:
+    """Somebody to mark on the axis.
+
+    Attributes
+    ----------
+    text
+        One or two letters.
+    similarity
+        Percent, 0-100.
+    found
+        Whether this is a match; otherwise it is who comes next.
+    """
+
+    text: str
+    similarity: float
+    found: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Tick:
+    """Where a similarity, percent, stands on the axis."""
+
+    position: float
+    similarity: float
+
+
+def position(calibration: Calibration, similarity: float) -> float:
+    """Give where a similarity, 0-100 percent, stands: 1 at 100, 0 where the measured points end and below."""
+    nearest, farthest = calibration.rows[0].distance, calibration.rows[-1].distance
+    distance = min(calibration.distance_at(similarity), farthest)
+    if distance <= nearest:
+        return 1 - distance / nearest * UNMEASURED
+    return (farthest - distance) / (farthest - nearest) * (1 - UNMEASURED)
+
+
+def rates(calibration: Calibration, curve: Curve) -> tuple[RatePoint, ...]:
+    """Give the measured points of one curve, from the least similar up.
+
+    Parameters
+    ----------
+    calibration
+        Whose.
+    curve
+        One of `CURVES`. A rate of 0 has no place on a logarithmic axis and is left out.
+    """
+
+    def point(row: CalibrationRow) -> RatePoint:
+        rate, low, high = (getattr(row, f"{curve.rate}{end}") for end in ("", "_low", "_high"))
+        return RatePoint(position=position(calibration, row.similarity), rate=rate, low=low, high=high)
+
+    return tuple(each for row in reversed(calibration.rows) if (each := point(row)).rate > 0)
+
+
+def floor_of(calibration: Calibration) -> int:
+    """Give the power of ten at which a logarithmic axis for both curves begins, at most -1."""
+    points = [point for curve in CURVES for point in rates(calibration, curve)]
+    return min([-1, *(math.floor(math.log10(point.rate) + 1e-3) for point in points)])
+
+
+def stacked(places: Sequence[float], apart: float) -> tuple[int, ...]:
+    """Give each place the lowest row, 0 and up, in which all others are farther away than *apart*."""
+    rows: list[int] = []
+    for number, place in enumerate(places):
+        near = {rows[other] for other in range(number) if abs(places[other] - place) < apart}
+        rows.append(next(row for row in range(number + 1) if row not in near))
+    return tuple(rows)
+
+
+def ticks(calibration: Calibration, apart: float) -> tuple[Tick, ...]:
+    """Give the similarities to label the axis with: those that were measured and 100, so far apart or farther, 0-1."""
+    chosen: list[Tick] = []
+    for percent in (100.0, *(row.similarity for row in calibration.rows)):
+        tick = Tick(position=position(calibration, percent), similarity=percent)
+        if not chosen or chosen[-1].position - tick.position >= apart:
+            chosen.append(tick)
+    return tuple(chosen)
+
+
+def strangers(calibration: Calibration, similarity: float) -> str:
+    """Say how many strangers are at least as similar, such as ``"1 in 12,000"``.
+
+    Parameters
+    ----------
+    calibration
+        What was measured. Between its points the logarithm of the rate is taken to run straight along the distance; beyond
+        them only a bound is known.
+    similarity
+        Percent, 0-100.
+
+    Examples
+    --------
+    >>> from facesearch.scoring import calibration
+    >>> [strangers(calibration(), percent) for percent in (99.9, 90, 85, 1)]
+    ['fewer than 1 in 100,000', '1 in 10,000', '1 in 2,700', 'more than 1 in 2']
+    """
+    rows = calibration.rows
+    if similarity > rows[0].similarity:
+        return f"fewer than {_one_in(rows[0].fmr)}"
+    if similarity < rows[-1].similarity:
+        return f"more than {_one_in(rows[-1].fmr)}"
+    return _one_in(math.exp(_logarithm(calibration, similarity)))
+
+
+def _logarithm(calibration: Calibration, similarity: float) -> float:
+    distance = calibration.distance_at(similarity)
+    points = list(_logarithms(calibration))
+    after = next((place for place, (x, _) in enumerate(points) if x >= distance), len(points) - 1)
+    (x0, y0), (x1, y1) = points[max(after - 1, 0)], points[after]
+    return y1 if x1 == x0 else y0 + (y1 - y0) * min(max((distance - x0) / (x1 - x0), 0.0), 1.0)
+
+
+def _logarithms(calibration: Calibration) -> Iterator[tuple[float, float]]:
+    for row in calibration.rows:
+        yield row.distance, math.log(max(row.fmr, 1 / max(calibration.impostor_comparisons, 1)))
+
+
+def _one_in(rate: float) -> str:
+    if rate <= 0:
+        return "1 in any number"
+    people = 1 / rate
+    if people < _NOT_ROUNDED:
+        return f"1 in {people:.0f}"
+    scale = 10 ** (math.floor(math.log10(people)) - 1)
+    return f"1 in {round(people / scale) * scale:,.0f}"

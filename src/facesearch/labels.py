@@ -1,0 +1,227 @@
+"""Where the labels of faces go, so that none covers another and hardly any covers a face.
+
+All lengths are in pixels of the picture that is drawn on. Widths of texts are those of DejaVu Sans, matplotlib's own font and
+one of the widest: in another font a label has some room to spare.
+"""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+import attrs
+
+from facesearch.marks import FaceClass, Mark, Rectangle
+
+__all__ = ["FEW_FACES", "HEIGHT", "Label", "fitted", "lay_out", "letter_size", "text_width"]
+
+FEW_FACES = (
+    6  # up to so many faces are labelled in words; in a crowd only who was found is, and the others are numbered
+)
+
+_LETTER, _SMALL_LETTER, _SMALLEST_LETTER = 15.0, 12.0, 8.5  # pixels of the screen; the latter two in a crowd
+
+HEIGHT = 1.45  # of a label, in letter sizes
+_MARGIN = 0.4  # on both sides of its text, likewise
+_BASELINE = 1.08  # from its upper edge, likewise
+
+# The advance of each letter in letter sizes; any other counts as the widest.
+_WIDTHS = {
+    letter: width
+    for width, letters in {
+        0.28: "'ijl",
+        0.30: "IJ",
+        0.34: " ,./:;\\|·",
+        0.36: "f-",
+        0.40: "()[]t!",
+        0.41: "r",
+        0.53: '"*_`sz\N{EN DASH}',
+        0.56: "?cL",
+        0.59: "Fkvxy",
+        0.62: "PTYao",
+        0.64: "eESbdghnpqu${}0123456789",
+        0.72: "KAVBRXZC",
+        0.75: "UHN",
+        0.80: "DG&OQ",
+        0.86: "w#+<=>^~M",
+        0.97: "%m",
+    }.items()
+    for letter in letters
+}
+_WIDEST = 1.0
+
+# Which label is placed first, and so best.
+_RANK = {
+    kind: rank
+    for rank, kind in enumerate(
+        (
+            FaceClass.FOUND,
+            FaceClass.UNKNOWN,
+            FaceClass.INDEXED,
+            FaceClass.DETECTED,
+            FaceClass.REFUSED,
+            FaceClass.NOT_CHOSEN,
+        )
+    )
+}
+_LONGEST = 22  # letter sizes: beside other faces a longer label could be taken for theirs
+_NAME_IN_CROWD, _SHORTEST_NAME = 2.2, 6  # where many were found: widths of a face, and letter sizes at least
+_NEAR = 0.3  # letter sizes: a label so near to another face could be taken for that face's
+_MOST_COVERED = 0.1  # of a label in words, on or near other faces: beyond that a shorter one is tried
+_LATER = (
+    0.02  # what a less usual place costs, against lying all on another face or covering all of its own, which cost 1
+)
+
+
+@attrs.frozen(kw_only=True)
+class Label:
+    """A text and where it stands.
+
+    Attributes
+    ----------
+    mark
+        Whose it is.
+    text
+        One line.
+    place
+        The ground to draw under it.
+    baseline
+        xy where the text begins.
+    """
+
+    mark: Mark
+    text: str
+    place: Rectangle
+    baseline: tuple[float, float]
+
+
+def text_width(text: str) -> float:
+    """Give how wide a text is, in letter sizes."""
+    return sum(_WIDTHS.get(letter, _WIDEST) for letter in text)
+
+
+def fitted(text: str, width: float) -> str:
+    """Shorten a text to a width, in letter sizes, in its middle: a similarity at its end stays as long as there is room."""
+    if text_width(text) <= width:
+        return text
+    head, _, tail = text.rpartition(" ")
+    tail = f"… {tail}" if head and text_width(f"M… {tail}") <= width else "…"
+    kept = head or text
+    while kept and text_width(kept + tail) > width:
+        kept = kept[:-1]
+    return kept + tail
+
+
+def letter_size(marks: Sequence[Mark], scale: float) -> float:
+    """Give how large letters shall be, in pixels of the picture: smaller in a crowd, and smallest among small faces.
+
+    Parameters
+    ----------
+    marks
+        All faces of the picture.
+    scale
+        Pixels of the screen, of which an inch has 96, in a pixel of the picture.
+    """
+    if len(marks) <= FEW_FACES:
+        return _LETTER / scale
+    side = median(min(mark.box.width, mark.box.height) for mark in marks) * scale
+    letters = 2 if _found(marks) <= FEW_FACES else 4  # that a face is wide: names need more room than numbers
+    return min(max(side / letters, _SMALLEST_LETTER), _SMALL_LETTER) / scale
+
+
+def _found(marks: Sequence[Mark]) -> int:
+    return sum(mark.kind is FaceClass.FOUND for mark in marks)
+
+
+def lay_out(marks: Sequence[Mark], width: float, height: float, letter: float) -> tuple[Label, ...]:
+    """Place the labels of faces.
+
+    Parameters
+    ----------
+    marks
+        All faces of the picture.
+    width, height
+        Of the picture.
+    letter
+        Size of the letters.
+
+    Returns
+    -------
+    tuple of Label
+        In the order of *marks*. All lie within the picture and no two overlap; where there is no room left at a face, it
+        has no label.
+    """
+    room = _Room(marks=marks, width=width, height=height, letter=letter)
+    placed: dict[int, Label] = {}
+    for position, mark in sorted(enumerate(marks), key=lambda item: _importance(item[1])):
+        for text in room.texts(mark):
+            if label := room.label(mark, text, [each.place for each in placed.values()]):
+                placed[position] = label
+                break
+    return tuple(placed[position] for position in sorted(placed))
+
+
+def _importance(mark: Mark) -> tuple[int, float, int]:
+    return _RANK[mark.kind], -mark.box.width * mark.box.height, mark.number
+
+
+@attrs.frozen(kw_only=True)
+class _Room:
+    """A picture with faces, in which labels look for a place."""
+
+    marks: Sequence[Mark]
+    width: float
+    height: float
+    letter: float
+
+    def texts(self, mark: Mark) -> tuple[str, ...]:
+        """Give what may stand at a face, the most telling first."""
+        if len(self.marks) <= FEW_FACES:
+            return mark.texts
+        if mark.kind is not FaceClass.FOUND:
+            return mark.texts[-1:]
+        if _found(self.marks) <= FEW_FACES:
+            return mark.texts
+        *_, name, number = mark.texts
+        return fitted(name, max(_NAME_IN_CROWD * mark.box.width / self.letter, _SHORTEST_NAME)), number
+
+    def label(self, mark: Mark, text: str, taken: Sequence[Rectangle]) -> Label | None:
+        """Find the place for a text that covers least of the faces; ``None`` if there is none at all."""
+        number = text == mark.texts[-1]
+        margins = 2 * _MARGIN
+        longest = self.width / self.letter - margins
+        shown = fitted(text, longest if len(self.marks) == 1 else min(longest, _LONGEST))
+        wide, high = (text_width(shown) + margins) * self.letter, HEIGHT * self.letter
+        if wide > self.width or high > self.height:
+            return None
+        best: tuple[float, Rectangle] | None = None
+        for order, place in enumerate(self._places(mark.box, wide, high)):
+            if any(place.shared(other) for other in taken):
+                continue
+            near = place.grown(_NEAR * self.letter)
+            others = sum(near.shared(other.box) for other in self.marks if other is not mark) / (wide * high)
+            if others > _MOST_COVERED and not number:
+                continue
+            own = place.shared(mark.box) / max(mark.box.width * mark.box.height, wide * high)
+            cost = others + own + order * _LATER
+            if best is None or cost < best[0]:
+                best = (cost, place)
+        if best is None:
+            return None
+        place = best[1]
+        baseline = (place.left + _MARGIN * self.letter, place.top + _BASELINE * self.letter)
+        return Label(mark=mark, text=shown, place=place, baseline=baseline)
+
+    def _places(self, box: Rectangle, wide: float, high: float) -> Iterator[Rectangle]:
+        """Give where a label of this size may stand, the best first: under the box, over it, within it, beside it."""
+        middle = box.left + (box.width - wide) / 2
+        sides = (box.left, box.right - wide)
+        lefts = (*sides, middle) if wide <= box.width else (middle, *sides)  # a long one shall not seem its neighbour's
+        corners = [(left, top) for top in (box.bottom, box.top - high) for left in lefts]
+        corners += [(left, top) for top in (box.top, box.bottom - high) for left in lefts]
+        corners += [(left, top) for left in (box.right, box.left - wide) for top in (box.bottom - high, box.top)]
+        for left, top in corners:
+            yield Rectangle(
+                left=min(max(left, 0.0), self.width - wide),
+                top=min(max(top, 0.0), self.height - high),
+                width=wide,
+                height=high,
+            )

@@ -1,0 +1,302 @@
+"""What there is to draw of each face on a photo, whatever draws it: place, class, words, landmarks and pose.
+
+A class is told three times over: by its colour (Okabe and Ito's, which colour-blind people tell apart), by how its frame is
+drawn, and in words. The pictures in a notebook and those of `facesearch.plotting` are both made of these marks.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Final
+
+import attrs
+from attrs import field
+
+from facesearch._fields import is_a
+from facesearch.face import FaceDetail
+from facesearch.rotation import rotation_from_pose
+
+__all__ = [
+    "STYLES",
+    "FaceClass",
+    "Mark",
+    "Rectangle",
+    "SeenFace",
+    "Style",
+    "class_of",
+    "in_words",
+    "legend",
+    "marks_of",
+]
+
+Point = tuple[float, float]
+
+
+class FaceClass(Enum):
+    """What became of a face."""
+
+    FOUND = "found"
+    UNKNOWN = "nobody known"
+    INDEXED = "indexed"
+    DETECTED = "detected"
+    REFUSED = "refused"
+    NOT_CHOSEN = "not chosen"
+
+
+@attrs.frozen(kw_only=True)
+class Style:
+    """How a class is drawn.
+
+    Attributes
+    ----------
+    colour
+        Of the frame and of the ground that its label stands on, ``#rrggbb``.
+    ink
+        Of the label, readable on `colour`.
+    halo
+        Of the wider line under the frame, which keeps it visible on any photo.
+    dash
+        Lengths of dashes and gaps in widths of the line; empty is a solid line.
+    words
+        For the legend.
+    """
+
+    colour: str
+    ink: str
+    halo: str
+    dash: tuple[float, ...]
+    words: str
+
+
+# https://jfly.uni-koeln.de/color/. tests/test_marks.py simulates three kinds of colour blindness.
+STYLES: Final = {
+    FaceClass.FOUND: Style(colour="#0072B2", ink="#ffffff", halo="#ffffff", dash=(), words="searched and found"),
+    FaceClass.UNKNOWN: Style(
+        colour="#F0E442", ink="#000000", halo="#000000", dash=(5, 1.5, 1.5, 1.5), words="searched, nobody known"
+    ),
+    FaceClass.INDEXED: Style(colour="#0072B2", ink="#ffffff", halo="#ffffff", dash=(), words="indexed"),
+    FaceClass.DETECTED: Style(colour="#56B4E9", ink="#000000", halo="#000000", dash=(), words="detected"),
+    FaceClass.REFUSED: Style(colour="#D55E00", ink="#000000", halo="#ffffff", dash=(1.5, 1.5), words="refused"),
+    FaceClass.NOT_CHOSEN: Style(colour="#000000", ink="#ffffff", halo="#ffffff", dash=(4, 2.5), words="not chosen"),
+}
+
+# AWS's reasons in a few words: a label has little room.
+_WORDS = {
+    "FACE_NOT_LARGEST": "not the largest",
+    "EXCEEDS_MAX_FACES": "one too many",
+    "EXTREME_POSE": "turned away",
+    "LOW_BRIGHTNESS": "too dark",
+    "LOW_SHARPNESS": "blurred",
+    "LOW_CONFIDENCE": "perhaps no face",
+    "SMALL_BOUNDING_BOX": "too small",
+    "LOW_FACE_QUALITY": "poor quality",
+}
+_REASONS_IN_LEGEND = 2
+_DETAILED = 4  # letter sizes: from this side on a face shows its landmarks and pose
+_NOT_CHOSEN = {"FACE_NOT_LARGEST", "EXCEEDS_MAX_FACES"}  # the face itself would have done
+
+
+@attrs.frozen(kw_only=True)
+class SeenFace:
+    """A face and what became of it.
+
+    Attributes
+    ----------
+    detail
+        What it looks like.
+    kind
+        What became of it.
+    name
+        Who it is, where that is known.
+    similarity
+        To that user, percent, 0-100.
+    reasons
+        AWS's names of why it was passed over.
+    """
+
+    detail: FaceDetail = field(validator=is_a(FaceDetail))
+    kind: FaceClass = field(validator=is_a(FaceClass))
+    name: str | None = None
+    similarity: float | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Rectangle:
+    """An upright rectangle in pixels, y down."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """The right edge."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        """The lower edge."""
+        return self.top + self.height
+
+    def grown(self, margin: float) -> "Rectangle":
+        """Give the rectangle that is so much larger on each side, in pixels."""
+        return Rectangle(
+            left=self.left - margin,
+            top=self.top - margin,
+            width=self.width + 2 * margin,
+            height=self.height + 2 * margin,
+        )
+
+    def shared(self, other: "Rectangle") -> float:
+        """Give the area that two have in common, pixels squared."""
+        across = min(self.right, other.right) - max(self.left, other.left)
+        down = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(across, 0.0) * max(down, 0.0)
+
+
+@attrs.frozen(kw_only=True)
+class Mark:
+    """One face to draw; places are xy pixels of the picture, y down, and may lie outside of it.
+
+    Attributes
+    ----------
+    number
+        1 and up, in the order of the faces.
+    kind
+        What became of the face.
+    box
+        Around the face.
+    texts
+        Labels, the most telling first, each shorter than the one before; the last is the number.
+    hint
+        One line with all of it, for where there is room.
+    landmarks
+        As many as are known.
+    axes
+        Where the head's own axes through the middle of the box end: to the viewer's right of the face, to the top of the
+        head, and where the nose points. ``None`` without a pose.
+    """
+
+    number: int
+    kind: FaceClass
+    box: Rectangle
+    texts: tuple[str, ...]
+    hint: str
+    landmarks: tuple[Point, ...] = ()
+    axes: tuple[Point, Point, Point] | None = None
+
+    @property
+    def style(self) -> Style:
+        """How it is drawn."""
+        return STYLES[self.kind]
+
+    @property
+    def centre(self) -> Point:
+        """The middle of the box."""
+        return self.box.left + self.box.width / 2, self.box.top + self.box.height / 2
+
+    def stroke(self, letter: float) -> float:
+        """Give how wide its lines are beside letters of that size: finer around a small face."""
+        side = min(self.box.width, self.box.height)
+        return min(letter / 7, max(side / 14, letter / 12))
+
+    def shows_details(self, letter: float) -> bool:
+        """Tell whether landmarks and pose have room: on a small face they would look like dirt."""
+        return min(self.box.width, self.box.height) >= _DETAILED * letter
+
+
+def class_of(reasons: Iterable[str]) -> FaceClass:
+    """Tell a face that was passed over for another one from a face that was refused for its quality."""
+    return FaceClass.NOT_CHOSEN if _NOT_CHOSEN.issuperset(reasons) else FaceClass.REFUSED
+
+
+def in_words(reasons: Sequence[str]) -> str:
+    """Put AWS's names of reasons into a few plain words."""
+    return ", ".join(_WORDS.get(reason, reason.lower().replace("_", " ")) for reason in reasons) or "not searched"
+
+
+def legend(faces: Sequence[SeenFace]) -> tuple[tuple[FaceClass, str], ...]:
+    """Give the classes that a picture shows, each with what a legend shall say: its words, how many, why refused."""
+    entries = []
+    for kind, style in STYLES.items():
+        members = [face for face in faces if face.kind is kind]
+        if not members:
+            continue
+        counted = f" ({len(members)})" if len(members) > 1 else ""
+        why = Counter(in_words(face.reasons) for face in members) if kind is FaceClass.REFUSED else Counter()
+        said = [f"{words} {count}" if len(why) > 1 else words for words, count in why.most_common(_REASONS_IN_LEGEND)]
+        more = [] if len(said) == len(why) else ["\N{HORIZONTAL ELLIPSIS}"]
+        entries.append((kind, f"{style.words}{counted}" + (": " if said else "") + "; ".join(said + more)))
+    return tuple(entries)
+
+
+def marks_of(faces: Sequence[SeenFace], width: int, height: int) -> tuple[Mark, ...]:
+    """Say what to draw of the faces of a photo.
+
+    Parameters
+    ----------
+    faces
+        In the order in which they shall be numbered.
+    width, height
+        Of the picture to draw on, in pixels.
+
+    Returns
+    -------
+    tuple of Mark
+        One for each face, in order; none for a face without a box.
+    """
+    return tuple(mark for number, face in enumerate(faces, 1) for mark in _mark(face, number, width, height))
+
+
+def _mark(face: SeenFace, number: int, width: int, height: int) -> list[Mark]:
+    detail = face.detail
+    if detail.bounding_box is None:
+        return []
+    left, top, right, bottom = detail.bounding_box.to_pixels(width, height)
+    texts = _texts(face, number)
+    sure = "" if detail.confidence is None else f", a face with {detail.confidence:.0f}% confidence"
+    names = f" ({', '.join(face.reasons)})" if face.reasons else ""
+    mark = Mark(
+        number=number,
+        kind=face.kind,
+        box=Rectangle(left=left, top=top, width=right - left, height=bottom - top),
+        texts=texts,
+        hint=f"face {number}: {_what(face)}{names}{sure}",
+        landmarks=tuple((landmark.x * width, landmark.y * height) for landmark in detail.landmarks or ()),
+    )
+    return [attrs.evolve(mark, axes=_axes(face, mark))]
+
+
+def _what(face: SeenFace) -> str:
+    if face.kind in {FaceClass.FOUND, FaceClass.INDEXED} and face.name:
+        percent = "" if face.similarity is None else f" {face.similarity:.1f}%"
+        return f"{face.name}{percent}"
+    if face.kind in {FaceClass.REFUSED, FaceClass.NOT_CHOSEN}:
+        return in_words(face.reasons)
+    return str(face.kind.value)
+
+
+def _texts(face: SeenFace, number: int) -> tuple[str, ...]:
+    what, short = _what(face), str(number)
+    if face.kind is FaceClass.DETECTED:
+        return (short,)
+    if face.kind is FaceClass.FOUND and face.name:
+        return (what, face.name, short)
+    return (what if face.kind is FaceClass.UNKNOWN else f"{short} {what}", short)
+
+
+def _axes(face: SeenFace, mark: Mark) -> tuple[Point, Point, Point] | None:
+    pose = face.detail.pose
+    if pose is None:
+        return None
+    rotation = rotation_from_pose(pose)
+    length = min(mark.box.width, mark.box.height) * 0.6
+    x, y = mark.centre
+    # Head's own right, up and ahead: the camera's y grows downwards, and its z away from the camera.
+    right, up, ahead = (
+        (x + sign * length * float(rotation[0, axis]), y + sign * length * float(rotation[1, axis]))
+        for axis, sign in ((0, 1), (1, -1), (2, -1))
+    )
+    return right, up, ahead

@@ -1,0 +1,80 @@
+"""What all pictures share: figures without pyplot, and texts that are as large as their picture, whatever its scale."""
+
+from typing import TYPE_CHECKING
+
+from facesearch.errors import MissingExtraError
+from facesearch.marks import Rectangle
+from facesearch.stages import PixelArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["DOTS", "axes_at", "check_matplotlib", "new_figure", "scale_of", "show", "write"]
+
+DOTS = 150  # dots an inch
+_MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
+
+
+def check_matplotlib() -> None:
+    """See that there is something to draw with.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401  # whether it is there
+    except ImportError as error:
+        raise MissingExtraError.of("facesearch.plotting", "matplotlib", "plot") from error
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Make an empty figure of that size in inches."""
+    check_matplotlib()
+    from matplotlib.figure import Figure  # no pyplot: it keeps global state, and wants a screen
+
+    return Figure(figsize=(width, height), dpi=DOTS)
+
+
+def axes_at(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
+    """Add axes to a figure, in inches from its upper left corner."""
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def scale_of(axes: "Axes", width: float, height: float) -> float:
+    """Give how many pixels of a screen, of which an inch has 96, a unit is shown with where *width* x *height* fill the axes."""
+    extent, whole = axes.get_window_extent(), axes.get_figure(root=True)
+    dots = whole.dpi if whole else DOTS
+    return float(min(extent.width / width, extent.height / height)) / dots * 96
+
+
+def show(axes: "Axes", pixels: PixelArray, place: Rectangle) -> None:
+    """Show a picture of (H, W, 3) uint8 RGB in a rectangle; y runs down."""
+    from PIL import Image
+
+    shrink = -(-max(pixels.shape) // _MOST_PIXELS)
+    shown = Image.fromarray(pixels).reduce(shrink) if shrink > 1 else pixels
+    axes.imshow(shown, extent=(place.left, place.right, place.bottom, place.top), aspect="equal", zorder=0)
+
+
+def write(
+    axes: "Axes", text: str, place: tuple[float, float], letter: float, *, ink: str | None = None, zorder: float = 5
+) -> None:
+    """Write a line that begins at *place*, with letters of that size in units of the axes; y runs down.
+
+    It is drawn as a shape: so it stays within the ground that was laid out for it, at any scale.
+    """
+    import matplotlib as mpl
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    font = FontProperties(family="DejaVu Sans")  # matplotlib's own: it is always there
+    path = TextPath((0, 0), text, size=letter, prop=font, usetex=False)
+    upright = Affine2D().scale(1, -1).translate(*place)
+    colour = mpl.rcParams["text.color"] if ink is None else ink
+    axes.add_patch(PathPatch(path.transformed(upright), facecolor=colour, linewidth=0, zorder=zorder))

@@ -1,0 +1,171 @@
+"""What a notebook shows for a response: the photo with its faces, who was found and how sure that is, and why not others.
+
+One piece of HTML without scripts and without anything to load. Texts take the colour of the page, so that they can be read in
+a dark theme too. Whatever comes from outside is escaped.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import attrs
+
+from facesearch.curve import Pin, strangers
+from facesearch.curve_svg import curve_swatches, draw_curve
+from facesearch.marks import FaceClass, SeenFace, in_words, legend
+from facesearch.photo_svg import data_uri, draw_photo, draw_swatch
+from facesearch.preview import SHOWN_USERS, Pictures, Preview
+from facesearch.scoring import Calibration
+
+__all__ = ["ResponseView", "as_html", "ranges"]
+
+_ROWS_SHOWN = 20
+_LEFT = "text-align:left;overflow-wrap:anywhere"  # a notebook sets tables to the right; ids may be 128 letters long
+_THUMBNAIL = 84  # pixels on the screen
+
+
+@attrs.frozen(kw_only=True)
+class ResponseView:
+    """What there is to show of a response.
+
+    Attributes
+    ----------
+    faces
+        All that were detected, in the order of their numbers.
+    matches
+        User ids and similarities, percent; best first.
+    next_user
+        Who comes next.
+    """
+
+    faces: tuple[SeenFace, ...]
+    matches: tuple[tuple[str, float], ...] = ()
+    next_user: tuple[str, float] | None = None
+    preview: Preview | None = None
+    pictures: Pictures | None = None
+    calibration: Calibration | None = None
+
+
+def as_html(view: ResponseView) -> str:
+    """Put a response into HTML; a ``<div>``."""
+    searched = any(face.kind in {FaceClass.FOUND, FaceClass.UNKNOWN} for face in view.faces)
+    parts = [draw_photo(view.preview, view.faces), _legend(view.faces)]
+    if not searched:
+        parts.append("<p>No face in this photo could be searched.</p>")
+    elif not view.matches:
+        parts.append("<p>Nobody in the collection is similar enough to the searched face.</p>")
+    if view.pictures:
+        parts.append(_strip(view.pictures, dict(view.matches)))
+    parts += [_matches(view), _curve(view), _others(view.faces)]
+    return f"<div>{''.join(parts)}</div>"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Write rising numbers down in short: ``"2-31, 33"``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}\N{EN DASH}{run[-1]}" for run in runs)
+
+
+def _legend(faces: Sequence[SeenFace]) -> str:
+    entries = legend(faces)
+    return _line((draw_swatch(kind), words) for kind, words in entries) if entries else ""
+
+
+def _line(entries: Iterable[tuple[str, str]]) -> str:
+    """Put the entries of a legend, swatches and words, side by side."""
+    spans = "".join(
+        f'<span style="display:inline-block;margin-right:1.2em">{swatch} {escape(words)}</span> '
+        for swatch, words in entries
+    )
+    return f'<div style="font-size:90%;margin:4px 0 8px">{spans}</div>'
+
+
+def _strip(pictures: Pictures, similarities: dict[str, float]) -> str:
+    groups = [_group("searched", [pictures.searched])]
+    for user in pictures.users:
+        percent = f" {similarities[user.user_id]:.1f}%" if user.user_id in similarities else ""
+        groups.append(_group(f"{user.user_id}{percent}", user.thumbnails))
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px 20px;margin:8px 0">{"".join(groups)}</div>'
+
+
+def _group(caption: str, thumbnails: Sequence[bytes]) -> str:
+    images = "".join(
+        f'<img src="{data_uri(jpeg)}" alt="" width="{_THUMBNAIL}" height="{_THUMBNAIL}" '
+        'style="display:inline-block;margin:0 4px 0 0;border-radius:4px"/>'
+        for jpeg in thumbnails
+    )
+    width = max(1, len(thumbnails)) * (_THUMBNAIL + 4)
+    words = f'<figcaption style="font-size:90%;overflow-wrap:anywhere">{escape(caption)}</figcaption>'
+    return f'<figure style="margin:0;width:{width}px">{images or "<i>no picture</i>"}{words}</figure>'
+
+
+def _matches(view: ResponseView) -> str:
+    if not view.matches:
+        return ""
+    rows = [
+        (str(rank), user_id, f"{similarity:.2f}%", *_strangers(view.calibration, similarity))
+        for rank, (user_id, similarity) in enumerate(view.matches[:_ROWS_SHOWN], 1)
+    ]
+    hidden = len(view.matches) - _ROWS_SHOWN
+    more = f"<p>and {hidden} more</p>" if hidden > 0 else ""
+    head = ("", "user", "similarity", *(("strangers as similar",) if view.calibration else ()))
+    return f"{_table(head, rows)}{more}"
+
+
+def _strangers(calibration: Calibration | None, similarity: float) -> tuple[str, ...]:
+    return (strangers(calibration, similarity),) if calibration else ()
+
+
+def _curve(view: ResponseView) -> str:
+    pins = [
+        Pin(text=str(rank), similarity=similarity) for rank, (_, similarity) in enumerate(view.matches[:SHOWN_USERS], 1)
+    ]
+    words = ""
+    if view.next_user:
+        user_id, similarity = view.next_user
+        pins.append(Pin(text="?", similarity=similarity, found=False))
+        rare = f"; {strangers(view.calibration, similarity)} strangers is as similar" if view.calibration else ""
+        words = f'<p style="{_LEFT}">Who comes next (?): {escape(user_id)}, {similarity:.2f}%{rare}.</p>'
+    if not view.calibration or not pins:
+        return words
+    return f"{words}{draw_curve(view.calibration, pins)}{_line(curve_swatches())}"
+
+
+def _others(faces: Sequence[SeenFace]) -> str:
+    """List the faces that were not searched, those with the same reasons in one row."""
+    rows: dict[tuple[str, ...], list[tuple[int, float | None]]] = {}
+    for number, face in enumerate(faces, 1):
+        if face.kind in {FaceClass.REFUSED, FaceClass.NOT_CHOSEN}:
+            rows.setdefault(face.reasons, []).append((number, face.detail.confidence))
+    if not rows:
+        return ""
+    count = sum(map(len, rows.values()))
+    counted = "1 face was" if count == 1 else f"{count} faces were"
+    cells = [
+        (ranges(number for number, _ in group), _confidence([sure for _, sure in group]), _reasons(reasons))
+        for reasons, group in rows.items()
+    ]
+    return f"<p>{counted} not searched:</p>{_table(('face', 'confidence', 'reasons'), cells)}"
+
+
+def _confidence(values: Iterable[float | None]) -> str:
+    known = sorted(round(value) for value in values if value is not None)
+    return "\N{EN DASH}".join(map(str, dict.fromkeys((known[0], known[-1])))) + "%" if known else ""
+
+
+def _reasons(reasons: Sequence[str]) -> str:
+    return f"{in_words(reasons)} ({', '.join(reasons)})" if reasons else in_words(reasons)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    names = "".join(f'<th style="text-align:left">{name}</th>' for name in head)
+    body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cells(row: Iterable[str]) -> str:
+    return "".join(f'<td style="{_LEFT}">{escape(cell)}</td>' for cell in row)
