@@ -15,8 +15,8 @@ help:  ## what can be made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
 
-demo: .venv/installed  ## find people on real photographs, print the answer, write out/demo.html
-	$(BIN)/python examples/demo.py
+demo: .venv/installed  ## find people on real photographs, print the answer, write out/demo.html and figures
+	FACESEARCH_DATA="$${FACESEARCH_DATA:-../shared/data}" $(BIN)/facesearch demo
 
 test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 	$(BIN)/python -m pytest
@@ -39,9 +39,11 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/groups.py
 	$(BIN)/python benchmarks/attributes.py
 	$(BIN)/python benchmarks/gaze.py
+	$(BIN)/python benchmarks/gallery.py
 	mkdir -p out
 	$(BIN)/python benchmarks/calibration.py --cache out
 	$(BIN)/python benchmarks/auditing.py
+	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 
 clean:  ## remove what these commands made

@@ -10,6 +10,9 @@ pytest_collect_file = (
     Sybil(parsers=[PythonCodeBlockParser(doctest_optionflags=ELLIPSIS)], patterns=["README.md", "docs/*.md"])
     + Sybil(
         parsers=[DocTestParser(optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)],
-        patterns=["src/facesearch/*.py", "src/facesearch/testing/*.py", "src/facesearch/benchmark/*.py"],
+        patterns=[
+            "src/facesearch/*.py",
+            *(f"src/facesearch/{part}/*.py" for part in ("testing", "benchmark", "plotting", "cli")),
+        ],
     )
 ).pytest()

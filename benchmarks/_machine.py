@@ -1,4 +1,4 @@
-"""What every measurement here needs: the machine it ran on, and where the photographs are."""
+"""What every measurement here needs: the machine it ran on, its memory, and where the photographs are."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facesearch.benchmark import describe_machine
 
-__all__ = ["data_folder", "print_machine"]
+__all__ = ["data_folder", "memory_mb", "print_machine"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,6 +14,14 @@ _ROOT = Path(__file__).resolve().parents[1]
 def print_machine() -> None:
     """Print the machine card: a figure without it can't be compared with anything."""
     print(f"{describe_machine()}\n")
+
+
+def memory_mb(*, most: bool = False) -> float:
+    """Give the memory held by this process now, or at its *most*, in MiB; Linux only, not a number elsewhere."""
+    status, wanted = Path("/proc/self/status"), "VmHWM" if most else "VmRSS"
+    if not status.exists():
+        return float("nan")
+    return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith(wanted))
 
 
 def data_folder(name: str) -> Path:

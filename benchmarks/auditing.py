@@ -31,8 +31,9 @@ from _machine import data_folder, print_machine
 import facesearch as fs
 from facesearch.audit_report import AuditReport
 from facesearch.auditing import audit, leave_one_out
-from facesearch.enrolment import doubts, several_faces
+from facesearch.enrolment import doubts
 from facesearch.ranking import robust_mean
+from facesearch.selection import several_faces
 
 BATCHES = (3, 5, 10)
 DRAWS = 3

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import dlib
 import numpy as np
-from _machine import data_folder, print_machine
+from _machine import data_folder, memory_mb, print_machine
 from PIL import Image
 from skimage.data import astronaut
 
@@ -80,14 +80,6 @@ def crowd(photo: PixelArray) -> tuple[fs.Collection, FloatArray]:
     collection.add_embeddings([f"user{row}" for row in range(USERS)], vectors)
     collection.enroll("astronaut", [photo])
     return collection, vectors
-
-
-def resident_mb() -> float:
-    """Give the memory held by this process, in MiB; Linux only."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return float("nan")
-    return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmRSS"))
 
 
 def padded(path: Path) -> PixelArray:
@@ -152,7 +144,7 @@ def main() -> None:
     for count in (10, 90, 900):
         for _ in range(count):
             fs.search_users_by_image(collection, jpeg)
-        print(f"{resident_mb():.0f}", end=" ")
+        print(f"{memory_mb():.0f}", end=" ")
     print("(10, 100, 1,000)\n")
 
     photos = [padded(path) for path in sorted(data_folder("lfw_grey").rglob("*.jpg"))[:PHOTOS]]

@@ -1,6 +1,7 @@
 """Collections: AWS's rules, and nothing changed after any error. Painted faces make it fast."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -25,15 +26,19 @@ def portrait(colour: tuple[int, int, int], size: int = 60) -> PixelArray:
     return paint((100, 120), {(20, 20, 20 + size, 20 + size): colour})
 
 
-@pytest.fixture
-def staff(fake: FaceAnalyzer) -> fs.Collection:
+@pytest.fixture(params=["in memory", "in a file"])
+def staff(request: pytest.FixtureRequest, fake: FaceAnalyzer, tmp_path: Path) -> Iterator[fs.Collection]:
     """Two users with a face each, one user without, and one face that is nobody's."""
-    staff = fs.Collection("staff", analyzer=fake)
+    if request.param == "in memory":
+        staff = fs.Collection("staff", analyzer=fake)
+    else:
+        staff = fs.Collection.open(tmp_path / "people.db", "staff", analyzer=fake)
     staff.enroll("ada", [portrait(RED)])
     staff.enroll("bob", [portrait(BLUE)])
     staff.create_user("eve")
     staff.index_faces(portrait(GREEN))
-    return staff
+    yield staff
+    staff.close()
 
 
 def contents(collection: fs.Collection) -> Any:
@@ -340,6 +345,49 @@ def test_strangers_change_nobodys_score(people: dict[str, FloatArray], probe: Fl
 
     (match,) = few.search_embedding(probe, user_match_threshold=0)
     assert match in many.search_embedding(probe, user_match_threshold=0)
+
+
+@given(
+    st.dictionaries(user_ids(max_size=3), embeddings(), max_size=12),
+    st.lists(embeddings(), max_size=5),
+    st.floats(0, 100),
+    st.none() | st.integers(1, 500),
+)
+def test_a_batch_equals_single_searches(
+    people: dict[str, FloatArray], probes: list[FloatArray], threshold: float, most: int | None
+) -> None:
+    staff = fs.Collection("staff")
+    for user_id, vector in people.items():
+        staff.add_embedding(user_id, vector)
+    alone = [staff.rank(probe, user_match_threshold=threshold, max_users=most) for probe in probes]
+
+    found = staff.search_embeddings(probes, user_match_threshold=threshold, max_users=most)
+    assert found == tuple(matches for matches, _ in alone)
+    assert staff.rank_many(probes, user_match_threshold=threshold, max_users=most) == tuple(alone)
+
+
+@pytest.mark.parametrize(
+    ("probes", "fault"),
+    [
+        (np.ones(128), r"^probes: expected shape \(P, 128\), got shape \(128,\)"),
+        (1.0, r"^probes: expected shape \(P, 128\), got shape \(\)"),
+        (None, r"^probes: expected shape"),
+        ([[1.0] * 128, [1.0]], r"^probes: expected shape"),
+        (np.ones((2, 64)), r"^probes\[0\]: expected shape \(128,\)"),
+        ([[1.0] * 128, [0.0] * 128], r"^probes\[1\]: .*all zeros"),
+    ],
+)
+def test_what_are_no_probes_is_refused_by_name(probes: Any, fault: str) -> None:
+    with pytest.raises(fs.InvalidEmbeddingError, match=fault):
+        fs.Collection("staff").search_embeddings(probes)
+
+
+def test_probes_of_another_model_are_refused() -> None:
+    staff = fs.Collection("staff")
+    with pytest.raises(fs.FaceModelMismatchError):
+        staff.search_embeddings(np.ones((1, 128)), face_model=FAKE_MODEL)
+    with pytest.raises(fs.InvalidParameterError, match="max_users"):
+        staff.search_embeddings(np.ones((1, 128)), max_users=501)
 
 
 def test_a_match_exactly_at_the_threshold_is_kept() -> None:

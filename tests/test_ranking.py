@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: float64 brute force is the oracle."""
+"""What a vector must be, and the one vector of several."""
 
 import math
 from typing import Any
@@ -9,98 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import facesearch as fs
-from facesearch.ranking import VectorIndex, check_embedding, robust_mean
+from facesearch.ranking import check_embedding, robust_mean
 from facesearch.stages import FloatArray
 from facesearch.testing.strategies import embeddings
 
 DIMENSION = 16
-names = st.text("abcd", min_size=1, max_size=3)
-galleries = st.dictionaries(names, embeddings(DIMENSION), max_size=30)
-
-
-def index_of(gallery: dict[str, FloatArray]) -> VectorIndex:
-    index = VectorIndex(DIMENSION)
-    for name, vector in gallery.items():
-        index.put(name, vector)
-    return index
-
-
-def brute_force(gallery: dict[str, FloatArray], probe: FloatArray) -> list[tuple[float, str]]:
-    return sorted((float(np.linalg.norm(vector.astype(np.float64) - probe)), name) for name, vector in gallery.items())
-
-
-@given(galleries, embeddings(DIMENSION), st.floats(0, 4), st.integers(1, 40))
-def test_nearest_is_brute_force(gallery: dict[str, FloatArray], probe: FloatArray, reach: float, limit: int) -> None:
-    found = index_of(gallery).nearest(probe, max_distance=reach, limit=limit)
-    expected = [(distance, name) for distance, name in brute_force(gallery, probe) if distance <= reach][:limit]
-
-    assert [name for _, name in found] == [name for _, name in expected]
-    assert [distance for distance, _ in found] == pytest.approx([distance for distance, _ in expected])
-
-
-@given(galleries, embeddings(DIMENSION), st.randoms(use_true_random=False))
-def test_the_order_of_rows_changes_nothing(gallery: dict[str, FloatArray], probe: FloatArray, random: Any) -> None:
-    shuffled = list(gallery.items())
-    random.shuffle(shuffled)
-
-    one = index_of(gallery).nearest(probe, max_distance=math.inf, limit=50)
-    assert index_of(dict(shuffled)).nearest(probe, max_distance=math.inf, limit=50) == one
-
-
-@given(galleries, embeddings(DIMENSION), st.integers(1, 30), st.floats(0, 3))
-def test_less_asked_for_is_a_prefix(
-    gallery: dict[str, FloatArray], probe: FloatArray, limit: int, reach: float
-) -> None:
-    index = index_of(gallery)
-    everything = index.nearest(probe, max_distance=math.inf, limit=100)
-
-    assert index.nearest(probe, max_distance=math.inf, limit=limit) == everything[:limit]
-    near = index.nearest(probe, max_distance=reach, limit=100)
-    assert near == everything[: len(near)]
-
-
-@given(galleries, st.lists(names))
-def test_removing_is_never_having_put(gallery: dict[str, FloatArray], gone: list[str]) -> None:
-    index = index_of(gallery)
-    for name in gone:
-        index.remove(name)
-    rest = {name: vector for name, vector in gallery.items() if name not in gone}
-
-    probe = np.ones(DIMENSION, np.float32)
-    assert len(index) == len(rest)
-    assert index.nearest(probe, max_distance=math.inf, limit=99) == index_of(rest).nearest(
-        probe, max_distance=math.inf, limit=99
-    )
-    for name, vector in rest.items():
-        found = index.get(name)
-        assert found is not None
-        assert (found == vector).all()
-    assert all(index.get(name) is None for name in gone)
-
-
-def test_every_vector_finds_itself_among_thousands() -> None:
-    gallery = np.random.default_rng(0).normal(size=(3000, 128)).astype(np.float32) * 0.1
-    index = VectorIndex(128)
-    for row, vector in enumerate(gallery):
-        index.put(f"{row:04}", vector)
-
-    for row in range(0, 3000, 100):
-        assert index.nearest(gallery[row], max_distance=1e-6, limit=5) == [(0.0, f"{row:04}")]
-
-
-def test_equally_near_ones_come_by_name_whichever_are_cut_off() -> None:
-    index = index_of({name: np.ones(DIMENSION, np.float32) for name in "dbca"})
-
-    found = index.nearest(np.zeros(DIMENSION, np.float32) + 2, max_distance=math.inf, limit=3)
-    assert [name for _, name in found] == ["a", "b", "c"]
-
-
-def test_a_removed_vector_is_gone_from_memory() -> None:
-    vector = np.random.default_rng(1).normal(size=DIMENSION).astype(np.float32)
-    index = index_of({"a": vector, "b": -vector})
-    index.remove("a")
-
-    assert vector.tobytes() not in index._matrix.tobytes()
 
 
 @given(st.lists(embeddings(DIMENSION), min_size=1, max_size=12), st.randoms(use_true_random=False))

@@ -194,3 +194,17 @@ def test_threads_may_share_an_analyzer(case: Case) -> None:
         together = list(pool.map(faces, photos))
     for one, other in zip(together, one_by_one, strict=True):
         assert np.abs(np.array(one) - np.array(other)).max() < 1e-5
+
+
+def test_how_well_faces_match_is_told_one_by_one_with_their_vectors(case: Case) -> None:
+    chips = np.stack([face.chip for photo in (case.photo, case.stranger) for face in case.analyzer.locate(photo)[:1]])
+    scores, vectors = case.analyzer.describer.assess(chips)
+    mirrored, _ = case.analyzer.describer.assess(chips[:, :, ::-1])
+    apart = [case.analyzer.describer.assess(chips[[place]])[0][0] for place in range(2)]
+
+    assert len(scores) == len(vectors) == 2
+    assert all(0 <= score <= 100 for score in scores)
+    assert scores == pytest.approx(apart, abs=1e-3)
+    assert scores == pytest.approx(mirrored, abs=1e-3)
+    if case.analyzer.describer.embedder is not None:
+        assert np.abs(vectors - case.analyzer.describer.embedder.embed(chips)).max() < 1e-5

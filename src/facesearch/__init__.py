@@ -29,9 +29,21 @@ if TYPE_CHECKING:
     from facesearch.audit_report import SamePerson as SamePerson
     from facesearch.aws import from_aws as from_aws
     from facesearch.aws import to_aws as to_aws
+    from facesearch.bars import SHIPPED_BARS as SHIPPED_BARS
+    from facesearch.bars import FaceMeasurements as FaceMeasurements
+    from facesearch.bars import FilterBars as FilterBars
+    from facesearch.bars import QualityBars as QualityBars
+    from facesearch.bars import QualityFilter as QualityFilter
+    from facesearch.catalog import CollectionInfo as CollectionInfo
+    from facesearch.catalog import collections as collections
+    from facesearch.catalog import delete_collection as delete_collection
+    from facesearch.checks import Check as Check
     from facesearch.collection import Collection as Collection
+    from facesearch.comparisons import Comparison as Comparison
     from facesearch.embedding import OnnxEmbedder as OnnxEmbedder
     from facesearch.errors import CalibrationError as CalibrationError
+    from facesearch.errors import CollectionNotFoundError as CollectionNotFoundError
+    from facesearch.errors import ExecutorError as ExecutorError
     from facesearch.errors import FaceModelMismatchError as FaceModelMismatchError
     from facesearch.errors import FaceNotFoundError as FaceNotFoundError
     from facesearch.errors import FacesearchError as FacesearchError
@@ -42,11 +54,20 @@ if TYPE_CHECKING:
     from facesearch.errors import InvalidEmbeddingError as InvalidEmbeddingError
     from facesearch.errors import InvalidImageFormatError as InvalidImageFormatError
     from facesearch.errors import InvalidParameterError as InvalidParameterError
+    from facesearch.errors import MissingExtraError as MissingExtraError
     from facesearch.errors import QuotaExceededError as QuotaExceededError
+    from facesearch.errors import StorageBusyError as StorageBusyError
+    from facesearch.errors import StorageError as StorageError
+    from facesearch.errors import StorageFormatError as StorageFormatError
+    from facesearch.errors import StorageFullError as StorageFullError
+    from facesearch.errors import StorageReadOnlyError as StorageReadOnlyError
     from facesearch.errors import UserAlreadyExistsError as UserAlreadyExistsError
     from facesearch.errors import UserNotFoundError as UserNotFoundError
     from facesearch.errors import WeightsError as WeightsError
     from facesearch.errors import WireError as WireError
+    from facesearch.explanation import Explanation as Explanation
+    from facesearch.explanation import FaceExplanation as FaceExplanation
+    from facesearch.explanation import explain as explain
     from facesearch.face import AgeRange as AgeRange
     from facesearch.face import Beard as Beard
     from facesearch.face import Emotion as Emotion
@@ -64,6 +85,10 @@ if TYPE_CHECKING:
     from facesearch.face import Pose as Pose
     from facesearch.face import Smile as Smile
     from facesearch.face import Sunglasses as Sunglasses
+    from facesearch.folder_report import BrokenPhoto as BrokenPhoto
+    from facesearch.folder_report import FolderProgress as FolderProgress
+    from facesearch.folder_report import FolderReport as FolderReport
+    from facesearch.folder_report import RefusedPhoto as RefusedPhoto
     from facesearch.geometry import BoundingBox as BoundingBox
     from facesearch.geometry import Landmark as Landmark
     from facesearch.geometry import LandmarkType as LandmarkType
@@ -72,6 +97,7 @@ if TYPE_CHECKING:
     from facesearch.image import read_image as read_image
     from facesearch.network_card import NetworkCard as NetworkCard
     from facesearch.onnx_embedding import NetworkEmbedder as NetworkEmbedder
+    from facesearch.reasons import QualityReason as QualityReason
     from facesearch.records import AssociatedFace as AssociatedFace
     from facesearch.records import AssociateFacesResponse as AssociateFacesResponse
     from facesearch.records import DeleteFacesResponse as DeleteFacesResponse
@@ -107,14 +133,13 @@ if TYPE_CHECKING:
     from facesearch.scoring import similarity as similarity
     from facesearch.search import search_all_faces as search_all_faces
     from facesearch.search import search_users_by_image as search_users_by_image
-    from facesearch.selection import QualityBars as QualityBars
-    from facesearch.selection import QualityFilter as QualityFilter
     from facesearch.weights import WeightFile as WeightFile
     from facesearch.weights import models as models
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SHIPPED_BARS",
     "AgeRange",
     "AnalyzedFace",
     "AssociateFacesResponse",
@@ -123,10 +148,15 @@ __all__ = [
     "AuditReport",
     "Beard",
     "BoundingBox",
+    "BrokenPhoto",
     "Calibration",
     "CalibrationError",
     "CalibrationRow",
+    "Check",
     "Collection",
+    "CollectionInfo",
+    "CollectionNotFoundError",
+    "Comparison",
     "DeleteFacesResponse",
     "DisassociateFacesResponse",
     "DisassociatedFace",
@@ -136,18 +166,25 @@ __all__ = [
     "Enrollment",
     "EnrollmentReason",
     "EnrollmentReport",
+    "ExecutorError",
+    "Explanation",
     "EyeDirection",
     "Eyeglasses",
     "EyesOpen",
     "Face",
     "FaceAnalyzer",
     "FaceDetail",
+    "FaceExplanation",
+    "FaceMeasurements",
     "FaceModel",
     "FaceModelMismatchError",
     "FaceNotFoundError",
     "FaceOccluded",
     "FaceRecord",
     "FacesearchError",
+    "FilterBars",
+    "FolderProgress",
+    "FolderReport",
     "Gender",
     "GenderType",
     "ImageError",
@@ -166,6 +203,7 @@ __all__ = [
     "LooseUser",
     "MatchedUser",
     "MisplacedFace",
+    "MissingExtraError",
     "MouthOpen",
     "Mustache",
     "NetworkCard",
@@ -175,11 +213,18 @@ __all__ = [
     "Pose",
     "QualityBars",
     "QualityFilter",
+    "QualityReason",
     "QuotaExceededError",
+    "RefusedPhoto",
     "SamePerson",
     "SearchUsersByImageResponse",
     "SearchedFaceDetails",
     "Smile",
+    "StorageBusyError",
+    "StorageError",
+    "StorageFormatError",
+    "StorageFullError",
+    "StorageReadOnlyError",
     "Sunglasses",
     "Unassessed",
     "UnindexedFace",
@@ -202,8 +247,11 @@ __all__ = [
     "WireError",
     "__version__",
     "calibration",
+    "collections",
+    "delete_collection",
     "detect_faces",
     "distance_at",
+    "explain",
     "from_aws",
     "models",
     "read_image",
@@ -235,10 +283,26 @@ _HOME = {
         "from_aws",
         "to_aws",
     ),
+    "bars": (
+        "SHIPPED_BARS",
+        "FaceMeasurements",
+        "FilterBars",
+        "QualityBars",
+        "QualityFilter",
+    ),
+    "catalog": (
+        "CollectionInfo",
+        "collections",
+        "delete_collection",
+    ),
+    "checks": ("Check",),
     "collection": ("Collection",),
+    "comparisons": ("Comparison",),
     "embedding": ("OnnxEmbedder",),
     "errors": (
         "CalibrationError",
+        "CollectionNotFoundError",
+        "ExecutorError",
         "FaceModelMismatchError",
         "FaceNotFoundError",
         "FacesearchError",
@@ -249,11 +313,22 @@ _HOME = {
         "InvalidEmbeddingError",
         "InvalidImageFormatError",
         "InvalidParameterError",
+        "MissingExtraError",
         "QuotaExceededError",
+        "StorageBusyError",
+        "StorageError",
+        "StorageFormatError",
+        "StorageFullError",
+        "StorageReadOnlyError",
         "UserAlreadyExistsError",
         "UserNotFoundError",
         "WeightsError",
         "WireError",
+    ),
+    "explanation": (
+        "Explanation",
+        "FaceExplanation",
+        "explain",
     ),
     "face": (
         "AgeRange",
@@ -274,6 +349,12 @@ _HOME = {
         "Smile",
         "Sunglasses",
     ),
+    "folder_report": (
+        "BrokenPhoto",
+        "FolderProgress",
+        "FolderReport",
+        "RefusedPhoto",
+    ),
     "geometry": (
         "BoundingBox",
         "Landmark",
@@ -286,6 +367,7 @@ _HOME = {
     ),
     "network_card": ("NetworkCard",),
     "onnx_embedding": ("NetworkEmbedder",),
+    "reasons": ("QualityReason",),
     "records": (
         "AssociateFacesResponse",
         "AssociatedFace",
@@ -328,10 +410,6 @@ _HOME = {
     "search": (
         "search_all_faces",
         "search_users_by_image",
-    ),
-    "selection": (
-        "QualityBars",
-        "QualityFilter",
     ),
     "weights": (
         "WeightFile",

@@ -1,26 +1,31 @@
 """A collection of people: their faces, their vectors, and the search among them.
 
-Nothing of a photo is kept but its faces' vectors and where they were. A user has one vector, made of its faces; it changes
+Nothing of a photo is kept but its faces' vectors and where they were, and small pictures of them only if asked for. A user has one vector, made of its faces; it changes
 with them and with nothing else, so adding a face and removing it again leaves the user as it was.
 """
 
-import threading
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from html import escape
-from typing import Any
+from os import PathLike
+from typing import Any, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from facesearch._fields import check_float, check_int, check_text
+from facesearch.admission import MAX_FACES_PER_USER, Admission, content_id
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, default_analyzer
 from facesearch.attributes import Attribute, parse_attributes
 from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
+from facesearch.bars import QualityFilter
+from facesearch.bulk import index_photos
+from facesearch.catalog import add_entry, find_entry, missing, sessions_of
 from facesearch.embedding import DLIB_RESNET_MIRRORED
-from facesearch.enrolment import doubts, several_faces
 from facesearch.errors import (
     CalibrationError,
     FaceModelMismatchError,
@@ -31,12 +36,22 @@ from facesearch.errors import (
     UserAlreadyExistsError,
     UserNotFoundError,
 )
-from facesearch.image import ImageSource, Picture, read_image
+from facesearch.evidence import Evidence
+from facesearch.explanation import Use
+from facesearch.export import Export, read_export, write_export
+from facesearch.folder_report import FolderProgress, FolderReport
+from facesearch.image import ImageSource, read_image
+from facesearch.looks import KeptFace, look_to_enroll
 from facesearch.membership import (
     part_for_association,
     part_for_deletion,
     part_for_disassociation,
 )
+from facesearch.photo_plan import plan_photos
+from facesearch.photo_work import LookOptions, PhotoWorkers
+from facesearch.preview import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures
+from facesearch.preview import thumbnail as make_thumbnail
+from facesearch.progress_shown import showing
 from facesearch.ranking import check_embedding
 from facesearch.records import (
     COLLECTION_ID_PATTERN,
@@ -48,8 +63,6 @@ from facesearch.records import (
     DeleteFacesResponse,
     DisassociatedFace,
     DisassociateFacesResponse,
-    Enrollment,
-    EnrollmentReason,
     EnrollmentReport,
     Face,
     FaceModel,
@@ -61,22 +74,20 @@ from facesearch.records import (
     UserStatus,
 )
 from facesearch.results import MatchedUser, UserMatch
-from facesearch.scoring import Calibration
+from facesearch.scoring import Calibration, shipped_calibrations
 from facesearch.scoring import calibration as calibration_of
-from facesearch.selection import QualityFilter, select
+from facesearch.selection import select
+from facesearch.settling import Registrar
+from facesearch.sqlite_store import SqliteStore
 from facesearch.stages import FloatArray
-from facesearch.storage import MemoryStore
+from facesearch.storage import MemoryStore, Store, StoredFace
 
 __all__ = ["MAX_FACES_PER_REQUEST", "MAX_FACES_PER_USER", "MAX_USERS", "Collection"]
 
 # Amazon Rekognition's limits: shapes UserFaceIdList, MaxUserResults and FaceIdList of its model, and "100 faces per user".
-MAX_FACES_PER_USER = 100
 MAX_FACES_PER_REQUEST = 100
 MAX_FACES_PER_DELETION = 4096
 MAX_USERS = 500
-
-# Ids follow from content (RFC 9562, version 5): the same photo gives the same ids, in every collection of one face model.
-_NAMESPACE = uuid.UUID("7f5b2f0e-5d0c-5a52-9d43-9a6b9f3b7c11")
 
 _ROWS_SHOWN = 20
 
@@ -95,6 +106,9 @@ class Collection:
         that only sees embeddings never loads any.
     calibration
         What percentages mean for the face model; by default the analyzer's, or what comes with the library.
+    thumbnails
+        Whether to keep a small picture of each face that comes from a photo, 112 x 112 pixels and some 3 kB, so that a
+        notebook and `facesearch.plotting` can show who was found. It goes with its face. Without it no picture is kept.
 
     Raises
     ------
@@ -121,6 +135,7 @@ class Collection:
         face_model: FaceModel | None = None,
         analyzer: FaceAnalyzer | None = None,
         calibration: Calibration | None = None,
+        thumbnails: bool = False,
     ) -> None:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         if face_model is None:
@@ -136,8 +151,244 @@ class Collection:
                 f"calibration: expected that of {face_model.name} ({face_model.digest[:12]}), "
                 f"got that of {theirs.name} ({theirs.digest[:12]})"
             )
-        self._lock = threading.RLock()
-        self._store = MemoryStore(face_model.dimension, self._calibration.user_offset)
+        if not isinstance(thumbnails, bool):
+            raise InvalidParameterError.of("thumbnails", thumbnails, "True or False")
+        self._thumbnails = thumbnails
+        self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
+
+    # ---------------------------------------------------------------- in a file
+
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        collection_id: str,
+        *,
+        create: bool = True,
+        face_model: FaceModel | None = None,
+        analyzer: FaceAnalyzer | None = None,
+        calibration: Calibration | None = None,
+        thumbnails: bool | None = None,
+        timeout: float = 10.0,
+    ) -> "Collection":
+        """Open a collection that lasts, in a file that may have several.
+
+        Parameters
+        ----------
+        path
+            A file on a local disk; SQLite keeps two more beside it while it is open, ending in ``-wal`` and ``-shm``.
+        collection_id
+            1-255 characters of ``[a-zA-Z0-9_.-]``.
+        create
+            Make the file, and the collection in it, where there is none.
+        face_model, analyzer
+            As for a collection in memory. One that is there already has its own model, and refuses others.
+        calibration
+            By default the analyzer's, that with which the collection was made, or what comes with the library.
+        thumbnails
+            As for a collection in memory; by default what the collection was made with, or no.
+        timeout
+            Seconds, 0-3600, to wait for others that write.
+
+        Returns
+        -------
+        Collection
+            Close it when done, or use it in a ``with`` statement.
+
+        Raises
+        ------
+        CollectionNotFoundError
+            If it is not there and shall not be made.
+        FaceModelMismatchError
+            If it has another face model.
+        StorageError
+            And those under it: if the file is none of ours, truncated, damaged or of a newer format, can't be written, or
+            others write for too long. The file is left as it was.
+        CalibrationError, InvalidParameterError
+            If an argument is wrong.
+
+        Notes
+        -----
+        What a method has returned is on disk, even if the process is killed a moment later; what it has not is there whole or
+        not at all. Any number of threads and processes may read and write one file: each search sees all that was committed
+        before. Users' vectors are read into memory by the first search. docs/collections.md has more.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> with Collection.open(f"{folder.name}/people.db", "staff") as staff:
+        ...     _ = staff.add_embedding("ada", np.full(128, 0.1))
+        >>> with Collection.open(f"{folder.name}/people.db", "staff") as staff:
+        ...     [match.user.user_id for match in staff.search_embedding(np.full(128, 0.11))]
+        ['ada']
+        """
+        check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        sessions = sessions_of(path, timeout)
+        with ExitStack() as undo:
+            undo.callback(sessions.close)
+            entry = find_entry(sessions, collection_id)
+            if entry is None:
+                if not create:
+                    raise missing(sessions.path, collection_id)
+                draft = cls(
+                    collection_id,
+                    face_model=face_model,
+                    analyzer=analyzer,
+                    calibration=calibration,
+                    thumbnails=thumbnails or False,
+                )
+                entry = add_entry(
+                    sessions,
+                    collection_id,
+                    face_model=draft.face_model,
+                    thumbnails=draft._thumbnails,  # our own
+                    calibration=_own(draft.calibration),
+                )
+            if thumbnails is not None and thumbnails != entry.thumbnails:
+                raise InvalidParameterError.of("thumbnails", thumbnails, f"{entry.thumbnails}, what it was made with")
+            if calibration is None and entry.calibration and (analyzer is None or analyzer.calibration is None):
+                origin = f"{sessions.path}: {collection_id}"
+                calibration = Calibration.from_json(entry.calibration, face_model=entry.face_model, origin=origin)
+            opened = cls(
+                collection_id,
+                face_model=entry.face_model,
+                analyzer=analyzer,
+                calibration=calibration,
+                thumbnails=entry.thumbnails,
+            )
+            if face_model is not None:
+                opened._check_model(face_model)
+            opened._store = SqliteStore(sessions, entry, opened.calibration.user_offset)
+            undo.pop_all()
+        return opened
+
+    def close(self) -> None:
+        """Close the file of a collection that lasts; in memory nothing happens.
+
+        Whatever is asked of it from then on raises `StorageError`. A collection that is not closed loses nothing.
+        """
+        self._store.close()
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write all there is in it to one portable file, an .npz without pickle; see `load`.
+
+        Parameters
+        ----------
+        path
+            A file that is there is replaced, when the new one is complete.
+
+        Raises
+        ------
+        StorageError
+            And those under it, if it can't be written; nothing is left half written.
+        """
+        with self._store.reading():
+            export = Export(
+                collection_id=self._id,
+                face_model=self._face_model,
+                thumbnails=self._thumbnails,
+                calibration=_own(self._calibration),
+                user_ids=[user_id for user_id, _ in self._store.users()],
+                faces=list(self._store.stored_faces()),
+            )
+        write_export(path, export)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        analyzer: FaceAnalyzer | None = None,
+        calibration: Calibration | None = None,
+    ) -> "Collection":
+        """Read what `save` wrote into a collection in memory; `restore` reads it into one that lasts.
+
+        Parameters
+        ----------
+        path
+            The file. From somebody else it may be refused, but does no harm.
+        analyzer
+            As for a new collection.
+        calibration
+            By default the analyzer's, that with which the collection was saved, or what comes with the library.
+
+        Raises
+        ------
+        CollectionNotFoundError
+            If there is no such file.
+        StorageFormatError
+            If it is not what `save` writes, or damaged.
+        FaceModelMismatchError
+            If the analyzer is of another face model.
+        StorageError, CalibrationError
+            If something else is in the way.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embedding("ada", np.full(128, 0.1))
+        >>> staff.save(f"{folder.name}/staff.npz")
+        >>> Collection.load(f"{folder.name}/staff.npz").faces() == staff.faces()
+        True
+        """
+        export = read_export(path)
+        if calibration is None and export.calibration and (analyzer is None or analyzer.calibration is None):
+            calibration = Calibration.from_json(export.calibration, face_model=export.face_model, origin=str(path))
+        loaded = cls(
+            export.collection_id,
+            face_model=export.face_model,
+            analyzer=analyzer,
+            calibration=calibration,
+            thumbnails=export.thumbnails,
+        )
+        loaded._restore(export)
+        return loaded
+
+    def restore(self, path: str | PathLike[str]) -> None:
+        """Fill this collection, which must be empty, with what `save` wrote, all or nothing.
+
+        Parameters
+        ----------
+        path
+            The file. Its pictures of faces are left out unless this collection keeps them.
+
+        Raises
+        ------
+        FaceModelMismatchError
+            If it has vectors of another face model.
+        InvalidParameterError
+            If this collection is not empty.
+        CollectionNotFoundError, StorageFormatError, StorageError
+            As from `load`.
+        """
+        self._restore(read_export(path))
+
+    def _restore(self, export: Export) -> None:
+        self._check_model(export.face_model)
+        with self._store.writing():
+            count = self._store.count()
+            if count.users or count.faces:
+                raise InvalidParameterError(
+                    f"path: only an empty collection can be filled from a file, "
+                    f"{self._id!r} has {count.users} users and {count.faces} faces"
+                )
+            faces = Counter(stored.face.user_id for stored in export.faces if stored.face.user_id)
+            for user_id, number in faces.items():
+                self._check_quota(user_id, number)
+            self._store.create_users(export.user_ids)
+            self._store.put_faces(
+                stored if self._thumbnails else attrs.evolve(stored, thumbnail=None) for stored in export.faces
+            )
+            self._store.refresh(faces)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # ---------------------------------------------------------------- what is in it
 
@@ -171,8 +422,8 @@ class Collection:
 
     def users(self) -> tuple[User, ...]:
         """Give all users, by id."""
-        with self._lock:
-            return tuple(self._user(user_id) for user_id in sorted(self._store.users))
+        with self._store.reading():
+            return tuple(_user(*each) for each in self._store.users())
 
     def faces(self, user_id: str | None = None) -> tuple[Face, ...]:
         """Give all faces, or those of one user, by face id.
@@ -182,9 +433,10 @@ class Collection:
         UserNotFoundError
             If there is no such user.
         """
-        with self._lock:
-            face_ids = self._store.faces if user_id is None else self._faces_of(user_id)
-            return tuple(face for face_id in sorted(face_ids) if (face := self._store.face(face_id)))
+        with self._store.reading():
+            if user_id is not None:
+                self._check_user(user_id)
+            return tuple(self._store.faces(user_id))
 
     def face_embedding(self, face_id: str) -> FloatArray:
         """Give a face's vector: (dimension,) float32, read-only.
@@ -194,10 +446,58 @@ class Collection:
         FaceNotFoundError
             If there is no such face.
         """
-        with self._lock:
+        with self._store.reading():
             if self._store.face(_check_face_id("face_id", face_id)) is None:
                 raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
             return self._store.embedding(face_id)
+
+    def thumbnail(self, face_id: str) -> bytes | None:
+        """Give the small picture of a face, a JPEG file of 112 x 112 pixels, upright.
+
+        ``None`` where none is kept: the collection was made without ``thumbnails=True``, or the face came as a vector.
+
+        Raises
+        ------
+        FaceNotFoundError
+            If there is no such face.
+
+        Examples
+        --------
+        >>> from skimage.data import astronaut
+        >>> staff = Collection("staff", thumbnails=True)
+        >>> face = staff.enroll("eileen", [astronaut()]).photos[0].face
+        >>> staff.thumbnail(face.face_id)[:3].hex()
+        'ffd8ff'
+        """
+        with self._store.reading():
+            if self._store.face(_check_face_id("face_id", face_id)) is None:
+                raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
+            return self._store.thumbnail(face_id)
+
+    def pictures(self, probe: AnalyzedFace, matches: Sequence[UserMatch]) -> Pictures | None:
+        """Give what there is to show of a search: the searched face, and thumbnails of the best matches.
+
+        Parameters
+        ----------
+        probe
+            The searched face.
+        matches
+            Who was found, best first: the first 5 are shown, each with the up to 3 faces nearest to the probe.
+
+        Returns
+        -------
+        Pictures or None
+            ``None`` where the collection keeps no thumbnails. Users that were deleted meanwhile are left out.
+        """
+        if not self._thumbnails:
+            return None
+        with self._store.reading():
+            users = tuple(
+                UserPictures(user_id=user_id, thumbnails=self._nearest_thumbnails(probe.embedding, user_id))
+                for match in matches[:SHOWN_USERS]
+                if self._store.has_user(user_id := match.user.user_id)
+            )
+        return Pictures(searched=make_thumbnail(probe.chip), users=users)
 
     def user_embedding(self, user_id: str) -> FloatArray | None:
         """Give a user's vector, made of its faces: (dimension,) float32, or ``None`` for a user without faces.
@@ -207,26 +507,28 @@ class Collection:
         UserNotFoundError
             If there is no such user.
         """
-        with self._lock:
-            self._faces_of(user_id)
+        with self._store.reading():
+            self._check_user(user_id)
             return self._store.user_vector(user_id)
 
     def __len__(self) -> int:
         """How many users there are."""
-        return len(self._store.users)
+        with self._store.reading():
+            return self._store.count().users
 
     def __contains__(self, user_id: object) -> bool:
-        return user_id in self._store.users
+        with self._store.reading():
+            return isinstance(user_id, str) and self._store.has_user(user_id)
 
     def __repr__(self) -> str:
         return f"<Collection {self._id!r}: {self._summary()}>"
 
     def _repr_html_(self) -> str:
-        users = self.users()
+        with self._store.reading():
+            users = self._store.users()
         rows = "".join(
-            f"<tr><td>{escape(user.user_id)}</td><td>{len(self._store.faces_of(user.user_id))}</td>"
-            f"<td>{user.user_status.value}</td></tr>"
-            for user in users[:_ROWS_SHOWN]
+            f"<tr><td>{escape(user_id)}</td><td>{faces}</td><td>{_user(user_id, faces).user_status.value}</td></tr>"
+            for user_id, faces in users[:_ROWS_SHOWN]
         )
         more = f"<p>and {len(users) - _ROWS_SHOWN} more</p>" if len(users) > _ROWS_SHOWN else ""
         return (
@@ -236,11 +538,11 @@ class Collection:
         )
 
     def _summary(self) -> str:
-        faces = self.faces()
-        loose = sum(face.user_id is None for face in faces)
-        nobodys = f" ({loose} nobody's)" if loose else ""
+        with self._store.reading():
+            count = self._store.count()
+        nobodys = f" ({count.loose} nobody's)" if count.loose else ""
         model = self._face_model
-        return f"{len(self)} users, {len(faces)} faces{nobodys}, face model {model.name} {model.version}"
+        return f"{count.users} users, {count.faces} faces{nobodys}, face model {model.name} {model.version}"
 
     # ---------------------------------------------------------------- users
 
@@ -255,11 +557,11 @@ class Collection:
             If there is such a user.
         """
         check_text("user_id", user_id, USER_ID_PATTERN, 128)
-        with self._lock:
-            if user_id in self._store.users:
+        with self._store.writing():
+            if self._store.has_user(user_id):
                 raise UserAlreadyExistsError(f"user_id: collection {self._id!r} has a user {user_id!r} already")
-            self._store.create_user(user_id)
-            return self._user(user_id)
+            self._store.create_users([user_id])
+        return _user(user_id, 0)
 
     def delete_user(self, user_id: str, *, faces: bool = False) -> None:
         """Remove a user.
@@ -277,12 +579,11 @@ class Collection:
         UserNotFoundError
             If there is no such user.
         """
-        with self._lock:
+        with self._store.writing():
             face_ids = self._faces_of(user_id)
             self._store.delete_user(user_id)
             if faces:
-                for face_id in face_ids:
-                    self._store.remove_face(face_id)
+                self._store.remove_faces(face_ids)
 
     # ---------------------------------------------------------------- faces from pictures
 
@@ -327,15 +628,17 @@ class Collection:
             check_text("external_image_id", external_image_id, EXTERNAL_IMAGE_ID_PATTERN, 255)
         if max_faces is not None:
             check_int("max_faces", max_faces, 1)
-        bars, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
+        quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
         picture, analyzer = read_image(image), self.analyzer
-        located = analyzer.locate(picture, attributes=asked)
+        bars = analyzer.bars.of(quality)
+        located = analyzer.assess(analyzer.locate(picture, attributes=asked), bars)
         selection = select([face.measurements for face in located], bars, max_faces=max_faces)
         accepted = analyzer.embed([located[position] for position in selection.accepted])
-        with self._lock:
+        kept = [KeptFace.of(face, thumbnails=self._thumbnails) for face in accepted]
+        with self._store.writing():
             records = tuple(
-                FaceRecord(face=self._keep(picture, face, external_image_id), face_detail=face.detail)
-                for face in accepted
+                FaceRecord(face=self._admission.keep(picture.digest, face, external_image_id), face_detail=face.detail)
+                for face in kept
             )
         return IndexFacesResponse(
             face_records=records,
@@ -347,6 +650,14 @@ class Collection:
                 for position, reasons in selection.refused
             ),
             face_model_version=self._face_model.version,
+            evidence=Evidence.of(
+                located,
+                (picture.width, picture.height),
+                use=Use.INDEXED,
+                quality_filter=quality,
+                filter_bars=analyzer.bars,
+                max_faces=max_faces,
+            ),
         )
 
     def enroll(
@@ -396,34 +707,135 @@ class Collection:
         check_text("user_id", user_id, USER_ID_PATTERN, 128)
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         _check_sequence("images", images, "a sequence of one or more pictures")
-        bars, analyzer = QualityFilter.parse(quality_filter), self.analyzer
-        looks = [_look(analyzer, read_image(image), bars) for image in images]
-        with self._lock:
-            face_ids = [self._face_id(look.picture, look.face, None) if look.face else None for look in looks]
-            offered = {
-                face_id: (look.picture, look.face)
-                for face_id, look in zip(face_ids, looks, strict=True)
-                if face_id and look.face
-            }
-            refused = self._refusals(user_id, offered, user_match_threshold)
-            accepted = offered.keys() - refused.keys()
-            self._check_quota(user_id, len(self._store.faces_of(user_id) | accepted))
+        quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
+        looks = [look_to_enroll(analyzer, read_image(image), quality, thumbnails=self._thumbnails) for image in images]
+        with self._store.writing():
+            offer = self._admission.offer(user_id, looks, user_match_threshold)
+            self._check_quota(user_id, len(self._store.faces_of(user_id) | offer.accepted.keys()))
             # Nothing is written before here, and nothing raises after.
-            if accepted:
-                self._store.create_user(user_id)
-                for face_id in accepted:
-                    self._keep(*offered[face_id], None)
-                    self._store.assign(face_id, user_id)
-                self._store.refresh(user_id)
-            return EnrollmentReport(
-                user=self._user(user_id) if user_id in self._store.users else None,
-                photos=tuple(
-                    refused.get(face_id) or Enrollment(face=self._store.face(face_id))
-                    if face_id
-                    else Enrollment(reasons=look.reasons)
-                    for face_id, look in zip(face_ids, looks, strict=True)
-                ),
-            )
+            photos = self._admission.enroll(user_id, looks, offer)
+            return EnrollmentReport(user=self._user(user_id) if self._store.has_user(user_id) else None, photos=photos)
+
+    def index_folder(
+        self,
+        path: str | PathLike[str],
+        *,
+        executor: Executor | None = None,
+        progress: bool | Callable[[FolderProgress], object] = True,
+        quality_filter: str | QualityFilter = QualityFilter.AUTO,
+        user_match_threshold: float = 75,
+        send_photos: bool = False,
+        in_flight: int | None = None,
+    ) -> FolderReport:
+        """Enrol a folder of photos: `enroll` for each person, on all cores, and to be continued after whatever ends it.
+
+        Parameters
+        ----------
+        path
+            A folder with a sub-folder for each person, named after the user: JPEG and PNG files, at any depth below it. Or a
+            folder with nothing but photos, whose faces are indexed as nobody's, under the files' names where those are
+            valid as ``external_image_id``. Or a CSV file with the columns ``photo``, relative to the file, and ``user_id``;
+            others are ignored.
+        executor
+            Who looks at the photos: any `concurrent.futures.Executor`, such as a process pool or a cluster's; by default a
+            thread for each core. Processes get the analyzer's settings, and each loads the weights once.
+        progress
+            ``True`` shows a bar on a terminal, if tqdm is installed, or else tells the log ``facesearch`` every 5 s;
+            ``False`` nothing. A function is called with a `FolderProgress` for each photo.
+        quality_filter, user_match_threshold
+            As for `enroll`.
+        send_photos
+            Send the photos' bytes to *executor* rather than their paths: for workers that don't see the files.
+        in_flight
+            How many photos may be under way at once, >= 1; by default 4 for each core of this machine. For a cluster, twice
+            its workers.
+
+        Returns
+        -------
+        FolderReport
+            What became of each photo; printing it shows a table. Of files that can't be read as photos each is one line.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such folder, a CSV file is none (the message says in which line), or another argument is wrong.
+        ExecutorError
+            If *executor* broke.
+
+        Notes
+        -----
+        A person's photos are judged together and written in one step, people by their ids: the outcome is that of `enroll`,
+        person by person, whatever the executor. Where a user would have more than 100 faces, the rest is refused with
+        QUOTA_EXCEEDED, by path.
+
+        Whatever ends the work, Ctrl-C or SIGKILL, the people that are done stay, and the next call looks at the others only.
+        A photo is known by the SHA-256 of its bytes: if its user has its face, or if it was refused or broken by the
+        same filter and threshold. Nothing of a photo that was refused is kept but the reasons with their figures;
+        `forget_photos` forgets them, and so does deleting a user that they are about.
+
+        A function that starts processes must be called under ``if __name__ == "__main__":`` in a script.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from skimage.data import astronaut
+        >>> album = tempfile.TemporaryDirectory()
+        >>> photo = Path(album.name, "eileen", "portrait.png")
+        >>> photo.parent.mkdir()
+        >>> Image.fromarray(astronaut()).save(photo)
+        >>> staff = Collection("staff")
+        >>> print(staff.index_folder(album.name))
+        1 photo, 1 user: 1 accepted, 0 refused, 0 broken
+        >>> print(staff.index_folder(album.name))
+        1 photo, 1 user: 1 accepted, 0 refused, 0 broken, 1 known before
+        >>> album.cleanup()
+        """
+        check_float("user_match_threshold", user_match_threshold, 0, 100)
+        if in_flight is not None:
+            check_int("in_flight", in_flight, 1)
+        if not isinstance(send_photos, bool):
+            raise InvalidParameterError.of("send_photos", send_photos, "True or False")
+        quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
+        plan = plan_photos(path)
+        workers = PhotoWorkers(
+            analyzer,
+            # Other processes are as many as there are cores: one core each.
+            self._analyzer or FaceAnalyzer(threads=1),
+            LookOptions(quality_filter=quality, thumbnails=self._thumbnails),
+            executor=executor,
+            send_photos=send_photos,
+            most=in_flight,
+        )
+        registrar = Registrar(
+            admission=self._admission, analyzer=analyzer, quality_filter=quality, threshold=user_match_threshold
+        )
+        with showing(progress, plan.photos) as tell:
+            return index_photos(plan, workers, registrar, tell)
+
+    def forget_photos(self, user_id: str | None = None) -> int:
+        """Forget which photos `index_folder` refused, so that it looks at them again.
+
+        Parameters
+        ----------
+        user_id
+            Only those that were to be this user's, who need not exist, or that are nearer to it; by default all.
+
+        Returns
+        -------
+        int
+            How many were forgotten.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the id is not 1-128 characters of ``[a-zA-Z0-9_.-:]``.
+        """
+        if user_id is not None:
+            check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        with self._store.writing():
+            return self._store.forget_photos(user_id)
 
     # ---------------------------------------------------------------- faces from vectors
 
@@ -491,16 +903,17 @@ class Collection:
                 f"got shape {rows.shape}"
             )
         vectors = [check_embedding(row, self._face_model.dimension, f"matrix[{i}]") for i, row in enumerate(rows)]
-        with self._lock:
-            counts: dict[str, int] = {}
-            for user_id in user_ids:
-                counts[user_id] = counts.get(user_id, len(self._store.faces_of(user_id))) + 1
-                self._check_quota(user_id, counts[user_id])
-            face_ids = tuple(
-                self._keep_vector(user_id, vector) for user_id, vector in zip(user_ids, vectors, strict=True)
+        with self._store.writing():
+            for user_id, more in Counter(user_ids).items():
+                self._check_quota(user_id, len(self._store.faces_of(user_id)) + more)
+            face_ids = self._free_ids(user_ids, vectors)
+            self._store.create_users(user_ids)
+            version = self._face_model.version
+            self._store.put_faces(
+                StoredFace(Face(face_id=face_id, index_faces_model_version=version, user_id=user_id), vector)
+                for face_id, user_id, vector in zip(face_ids, user_ids, vectors, strict=True)
             )
-            for user_id in counts:
-                self._store.refresh(user_id)
+            self._store.refresh(dict.fromkeys(user_ids))
         return face_ids
 
     # ---------------------------------------------------------------- whose a face is
@@ -535,15 +948,14 @@ class Collection:
         """
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         wanted = _check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
-        with self._lock:
+        with self._store.writing():
             had = self._faces_of(user_id)
             taken, refused = part_for_association(
                 self._store, user_id, wanted, threshold=user_match_threshold, calibration=self._calibration
             )
             self._check_quota(user_id, len(had) + len(taken))
-            for face_id in taken:
-                self._store.assign(face_id, user_id)
-            self._store.refresh(user_id)
+            self._store.assign(taken, user_id)
+            self._store.refresh([user_id])
             return AssociateFacesResponse(
                 associated_faces=tuple(AssociatedFace(face_id=face_id) for face_id in taken),
                 unsuccessful_face_associations=tuple(refused),
@@ -573,12 +985,11 @@ class Collection:
             If another argument is wrong.
         """
         wanted = _check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
-        with self._lock:
-            self._faces_of(user_id)
+        with self._store.writing():
+            self._check_user(user_id)
             gone, refused = part_for_disassociation(self._store, user_id, wanted)
-            for face_id in gone:
-                self._store.assign(face_id, None)
-            self._store.refresh(user_id)
+            self._store.assign(gone, None)
+            self._store.refresh([user_id])
             return DisassociateFacesResponse(
                 disassociated_faces=tuple(DisassociatedFace(face_id=face_id) for face_id in gone),
                 unsuccessful_face_disassociations=tuple(refused),
@@ -605,10 +1016,9 @@ class Collection:
             If the list is no such list.
         """
         wanted = _check_face_ids(face_ids, MAX_FACES_PER_DELETION)
-        with self._lock:
+        with self._store.writing():
             gone, refused = part_for_deletion(self._store, wanted)
-            for face_id in gone:
-                self._store.remove_face(face_id)
+            self._store.remove_faces(gone)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
 
     # ---------------------------------------------------------------- what looks wrong in it
@@ -658,23 +1068,19 @@ class Collection:
         one person?
         100.00  ada  countess
         """
-        with self._lock:
-            user_vectors = {
-                user_id: vector
-                for user_id in self._store.users
-                if (vector := self._store.user_vector(user_id)) is not None
-            }
-            faces = {
-                face_id: (user_id, self._store.embedding(face_id))
-                for user_id in user_vectors
-                for face_id in self._store.faces_of(user_id)
-            }
+        with self._store.reading():
+            user_ids, vectors = self._store.user_vectors()
+            faces = [
+                (each.face.face_id, user_id, each.embedding)
+                for each in self._store.stored_faces()
+                if (user_id := each.face.user_id)
+            ]
         return audit(
-            list(user_vectors),
-            self._matrix(user_vectors.values()),
-            list(faces),
-            [user_id for user_id, _ in faces.values()],
-            self._matrix(vector for _, vector in faces.values()),
+            user_ids,
+            vectors,
+            [face_id for face_id, _, _ in faces],
+            [user_id for _, user_id, _ in faces],
+            self._matrix(vector for _, _, vector in faces),
             calibration=self._calibration,
             threshold=threshold,
             own_threshold=own_threshold,
@@ -718,6 +1124,36 @@ class Collection:
             0
         ]
 
+    def search_embeddings(
+        self,
+        probes: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[tuple[UserMatch, ...], ...]:
+        """Find the users nearest to each of several vectors, in less time than one after the other.
+
+        Parameters and errors are those of `search_embedding`, but for *probes*: (P, dimension), P >= 0.
+
+        Returns
+        -------
+        tuple of tuple of UserMatch
+            P of them, each just what `search_embedding` gives.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob"], np.eye(2, 128))
+        >>> [matches[0].user.user_id for matches in staff.search_embeddings(np.eye(2, 128)[::-1])]
+        ['bob', 'ada']
+        """
+        ranked = self.rank_many(
+            probes, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model
+        )
+        return tuple(matches for matches, _ in ranked)
+
     def rank(
         self,
         probe: npt.ArrayLike,
@@ -740,18 +1176,52 @@ class Collection:
         if face_model is not None:
             self._check_model(face_model)
         vector = check_embedding(probe, self._face_model.dimension, "probe")
+        return self._rank(vector[np.newaxis], user_match_threshold, max_users)[0]
+
+    def rank_many(
+        self,
+        probes: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[tuple[tuple[UserMatch, ...], UserMatch | None], ...]:
+        """Find the users nearest to each of several vectors, and who comes next to each.
+
+        Parameters and errors are those of `search_embeddings`.
+
+        Returns
+        -------
+        tuple of (tuple of UserMatch, and UserMatch or None)
+            P of them, each just what `rank` gives.
+        """
+        check_search_options(user_match_threshold, max_users)
+        if face_model is not None:
+            self._check_model(face_model)
+        try:
+            rows = np.asarray(probes)
+        except ValueError:  # rows of different lengths
+            rows = np.empty(())
+        dimension = self._face_model.dimension
+        if rows.ndim == 0 or (len(rows) and rows.ndim == 1):
+            raise InvalidEmbeddingError(f"probes: expected shape (P, {dimension}), got shape {rows.shape}")
+        vectors = self._matrix(check_embedding(row, dimension, f"probes[{i}]") for i, row in enumerate(rows))
+        return self._rank(vectors, user_match_threshold, max_users)
+
+    # ---------------------------------------------------------------- within a block of the store
+
+    def _rank(
+        self, probes: FloatArray, threshold: float, max_users: int | None
+    ) -> tuple[tuple[tuple[UserMatch, ...], UserMatch | None], ...]:
         # The cut is made on the similarity itself, which near 100 is the same float for many distances; this distance only
         # bounds the work, so it is that of a hair less.
-        reach = self._calibration.distance_at(max(0, user_match_threshold - 1e-9))
-        with self._lock:
-            found, beyond = self._store.nearest(vector, max_distance=reach, limit=max_users or MAX_USERS)
-        ranked = [self._match(*each) for each in found]
-        matches = tuple(match for match in ranked if match.similarity >= user_match_threshold)
-        if len(matches) < len(ranked):
-            return matches, ranked[len(matches)]
-        return matches, None if beyond is None else self._match(*beyond)
-
-    # ---------------------------------------------------------------- within; the lock is held
+        reach = self._calibration.distance_at(max(0, threshold - 1e-9))
+        answers = []
+        for found, beyond in self._store.nearest(probes, max_distance=reach, limit=max_users or MAX_USERS):
+            ranked = [self._match(*each) for each in (found if beyond is None else [*found, beyond])]
+            taken = sum(match.similarity >= threshold for match in ranked[: len(found)])
+            answers.append((tuple(ranked[:taken]), ranked[taken] if taken < len(ranked) else None))
+        return tuple(answers)
 
     def _match(self, distance: float, user_id: str) -> UserMatch:
         return UserMatch(
@@ -767,6 +1237,10 @@ class Collection:
                 f"({ours.digest[:12]}), got {theirs.name} {theirs.version} ({theirs.digest[:12]})"
             )
 
+    @property
+    def _admission(self) -> Admission:
+        return Admission(self._store, self._face_model, self._calibration)
+
     def _check_quota(self, user_id: str, faces: int) -> None:
         if faces > MAX_FACES_PER_USER:
             raise QuotaExceededError(
@@ -774,79 +1248,44 @@ class Collection:
             )
 
     def _user(self, user_id: str) -> User:
-        status = UserStatus.ACTIVE if self._store.faces_of(user_id) else UserStatus.CREATED
-        return User(user_id=user_id, user_status=status)
+        return _user(user_id, len(self._store.faces_of(user_id)))
+
+    def _check_user(self, user_id: str) -> None:
+        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        if not self._store.has_user(user_id):
+            raise UserNotFoundError(f"user_id: no user {user_id!r} in collection {self._id!r}")
 
     def _faces_of(self, user_id: str) -> frozenset[str]:
-        check_text("user_id", user_id, USER_ID_PATTERN, 128)
-        if user_id not in self._store.users:
-            raise UserNotFoundError(f"user_id: no user {user_id!r} in collection {self._id!r}")
+        self._check_user(user_id)
         return self._store.faces_of(user_id)
 
-    def _face_id(self, picture: Picture, face: AnalyzedFace, external_image_id: str | None) -> str:
-        box = face.detail.bounding_box
-        return _content_id("face", self._face_model.digest, picture.digest, external_image_id, box)
+    def _nearest_thumbnails(self, probe: FloatArray, user_id: str) -> tuple[bytes, ...]:
+        def distance(face_id: str) -> tuple[float, str]:
+            return float(np.linalg.norm(self._store.embedding(face_id) - probe)), face_id
 
-    def _keep(self, picture: Picture, analyzed: AnalyzedFace, external_image_id: str | None) -> Face:
-        """Add a photo's face, unless it is there already."""
-        face = Face(
-            face_id=self._face_id(picture, analyzed, external_image_id),
-            bounding_box=analyzed.detail.bounding_box,
-            image_id=_content_id("image", picture.digest),
-            external_image_id=external_image_id,
-            confidence=analyzed.detail.confidence,
-            index_faces_model_version=self._face_model.version,
-        )
-        known = self._store.face(face.face_id)
-        if known is None:
-            self._store.put_face(face, check_embedding(analyzed.embedding, self._face_model.dimension))
-        return known or face
+        ordered = sorted(self._store.faces_of(user_id), key=distance)
+        kept = (self._store.thumbnail(face_id) for face_id in ordered)
+        return tuple([small for small in kept if small is not None][:SHOWN_FACES])
 
-    def _keep_vector(self, user_id: str, vector: FloatArray) -> str:
-        # The same vector added again is one more face: the first free number of its content makes the id.
-        copies = 0
-        while self._store.face(face_id := _content_id("vector", user_id, vector.tobytes().hex(), copies)):
+    def _free_ids(self, user_ids: Sequence[str], vectors: Sequence[FloatArray]) -> tuple[str, ...]:
+        """Give ids for new faces that come as vectors.
+
+        The same vector added again is one more face: the first free number of its content makes the id.
+        """
+        given: dict[str, int] = {}  # id -> row
+        waiting, copies = dict(enumerate(zip(user_ids, vectors, strict=True))), 0
+        while waiting:
+            wanted = {
+                row: content_id("vector", user_id, vector.tobytes().hex(), copies)
+                for row, (user_id, vector) in waiting.items()
+            }
+            known = self._store.known(wanted.values())
+            for row, face_id in wanted.items():
+                if face_id not in known and face_id not in given:
+                    given[face_id] = row
+                    del waiting[row]
             copies += 1
-        self._store.create_user(user_id)
-        face = Face(face_id=face_id, index_faces_model_version=self._face_model.version, user_id=user_id)
-        self._store.put_face(face, vector)
-        return face_id
-
-    def _refusals(
-        self, user_id: str, offered: Mapping[str, tuple[Picture, AnalyzedFace]], threshold: float
-    ) -> dict[str, Enrollment]:
-        """Give the faces, by id, that shall not become a user's, and why; changes nothing."""
-        refused: dict[str, Enrollment] = {}
-        candidates: dict[str, FloatArray] = {}
-        for face_id, (_, face) in offered.items():
-            known = self._store.face(face_id)
-            if known is None:
-                candidates[face_id] = check_embedding(face.embedding, self._face_model.dimension)
-            elif known.user_id is None:
-                candidates[face_id] = self._store.embedding(face_id)
-            elif known.user_id != user_id:
-                reason = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER
-                refused[face_id] = Enrollment(reasons=(reason,), user_id=known.user_id)
-        found = doubts(
-            self._matrix(candidates.values()),
-            self._matrix(self._store.embedding(face_id) for face_id in self._store.faces_of(user_id)),
-            lambda vector, reach: self._nearest_other(vector, user_id, reach),
-            threshold=threshold,
-            calibration=self._calibration,
-        )
-        for face_id, doubt in zip(candidates, found, strict=True):
-            if doubt:
-                refused[face_id] = Enrollment(
-                    reasons=doubt.reasons,
-                    confidence=doubt.confidence,
-                    user_id=doubt.user_id,
-                    user_confidence=doubt.user_confidence,
-                )
-        return refused
-
-    def _nearest_other(self, vector: FloatArray, user_id: str, reach: float) -> tuple[float, str] | None:
-        found, _ = self._store.nearest(vector, max_distance=reach, limit=2)
-        return next((each for each in found if each[1] != user_id), None)
+        return tuple(sorted(given, key=given.__getitem__))
 
     def _matrix(self, vectors: Iterable[FloatArray]) -> FloatArray:
         return np.array([*vectors], np.float32).reshape(-1, self._face_model.dimension)
@@ -865,31 +1304,13 @@ def check_search_options(user_match_threshold: float, max_users: int | None) -> 
         check_int("max_users", max_users, 1, MAX_USERS)
 
 
-@attrs.frozen(kw_only=True)
-class _Look:
-    """What a photo offers for enrolment: its largest face if that passes, or why there is none."""
-
-    picture: Picture
-    face: AnalyzedFace | None = None
-    reasons: tuple[EnrollmentReason, ...] = ()
+def _user(user_id: str, faces: int) -> User:
+    return User(user_id=user_id, user_status=UserStatus.ACTIVE if faces else UserStatus.CREATED)
 
 
-def _look(analyzer: FaceAnalyzer, picture: Picture, bars: QualityFilter) -> _Look:
-    located = analyzer.locate(picture)
-    if not located:
-        return _Look(picture=picture, reasons=(EnrollmentReason.NO_FACE,))
-    # Only the largest counts: a smaller face that passes where the largest does not is likely somebody else's.
-    selection = select([located[0].measurements], bars)
-    reasons = [EnrollmentReason(reason.value) for _, faults in selection.refused for reason in faults]
-    if several_faces([face.measurements.area for face in located]):
-        reasons.insert(0, EnrollmentReason.SEVERAL_FACES)
-    if reasons:
-        return _Look(picture=picture, reasons=tuple(reasons))
-    return _Look(picture=picture, face=analyzer.embed(located[:1])[0])
-
-
-def _content_id(*parts: Any) -> str:
-    return str(uuid.uuid5(_NAMESPACE, repr(parts)))
+def _own(calibration: Calibration) -> str | None:
+    """Give a calibration as it is kept with a collection: not at all if it comes with the library."""
+    return None if calibration in shipped_calibrations() else calibration.to_json()
 
 
 def _check_sequence(argument: str, value: Any, expected: str) -> None:

@@ -35,6 +35,9 @@ class HogDetector:
     def __init__(self) -> None:
         self._local = threading.local()  # the detector keeps scratch space: one for each thread
 
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return type(self), ()
+
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
         """Find every face; see `facesearch.stages.Detector.detect`."""
         return _with_second_look(pixels, self._look)
@@ -63,6 +66,9 @@ class DlibMmodDetector:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # the network keeps its activations in itself: one caller at a time
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return type(self), ()
 
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
         """Find every face; see `facesearch.stages.Detector.detect`."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import attrs
@@ -74,6 +74,9 @@ class OnnxEmbedder:
         self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
         self._loaded: Any = None
 
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
+
     @property
     def face_model(self) -> FaceModel:
         """The model: dlib's ResNet, 128 dimensions; version 1.0, or 2.0 where mirrored."""
@@ -143,6 +146,9 @@ class DlibEmbedder:
     def __init__(self, *, mirrored: bool = True) -> None:
         self._mirrored = mirrored
         self._lock = threading.Lock()  # the network keeps its activations in itself: one caller at a time
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return partial(type(self), mirrored=self._mirrored), ()
 
     @property
     def face_model(self) -> FaceModel:

@@ -15,13 +15,13 @@ from facesearch.records import (
     UnsuccessfulFaceDisassociationReason,
 )
 from facesearch.scoring import Calibration
-from facesearch.storage import Anchor, MemoryStore
+from facesearch.storage import Anchor, Store
 
 __all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation"]
 
 
 def part_for_association(
-    store: MemoryStore, user_id: str, face_ids: Iterable[str], *, threshold: float, calibration: Calibration
+    store: Store, user_id: str, face_ids: Iterable[str], *, threshold: float, calibration: Calibration
 ) -> tuple[list[str], list[UnsuccessfulFaceAssociation]]:
     """Part faces into those that a user can be given and those that it can't.
 
@@ -49,7 +49,7 @@ def part_for_association(
 
 
 def _why_not_associate(
-    store: MemoryStore, user_id: str, face_id: str, anchor: Anchor | None, *, threshold: float, calibration: Calibration
+    store: Store, user_id: str, face_id: str, anchor: Anchor | None, *, threshold: float, calibration: Calibration
 ) -> UnsuccessfulFaceAssociation | None:
     """Tell why a face can't become a user's, or ``None`` where it can; *anchor* is the user's, if it has faces."""
     face = store.face(face_id)
@@ -68,7 +68,7 @@ def _why_not_associate(
 
 
 def part_for_disassociation(
-    store: MemoryStore, user_id: str, face_ids: Iterable[str]
+    store: Store, user_id: str, face_ids: Iterable[str]
 ) -> tuple[list[str], list[UnsuccessfulFaceDisassociation]]:
     """Part faces into those that are a user's and those that are not; nobody's come in neither list."""
     gone, refused = [], []
@@ -85,7 +85,7 @@ def part_for_disassociation(
     return gone, refused
 
 
-def part_for_deletion(store: MemoryStore, face_ids: Iterable[str]) -> tuple[list[str], list[UnsuccessfulFaceDeletion]]:
+def part_for_deletion(store: Store, face_ids: Iterable[str]) -> tuple[list[str], list[UnsuccessfulFaceDeletion]]:
     """Part faces into nobody's, which can be deleted, and the others."""
     gone, refused = [], []
     for face_id in face_ids:

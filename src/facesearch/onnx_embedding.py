@@ -5,6 +5,7 @@ and what the file's owner allows you to do with it is between you and them: docs
 """
 
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,9 @@ class NetworkEmbedder:
         self._face_model = face_model_of(card, self._sha256)
         self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
         self._loaded: _Network | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return partial(type(self), self._card, threads=self._threads), ()
 
     @property
     def card(self) -> NetworkCard:

@@ -1,26 +1,43 @@
-"""What a collection is made of, in memory: faces, whose they are, and the vectors searched.
+"""What a collection is made of: faces, whose they are, and the vectors searched.
 
-It keeps the three in step and knows no rule of AWS's; those are the collection's. It is not safe to use from two threads at
-once: its owner holds the lock.
+A store keeps the three in step and knows no rule of AWS's; those are the collection's. What it is asked, but `Store.nearest`,
+is asked within `Store.reading` or `Store.writing`.
 """
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import attrs
 import numpy as np
 
-from facesearch.ranking import VectorIndex, robust_mean
+from facesearch.ranking import robust_mean
 from facesearch.records import Face
+from facesearch.row_keys import NameRows
 from facesearch.stages import FloatArray
+from facesearch.vector_index import Ranked, VectorIndex
 
-__all__ = ["Anchor", "MemoryStore"]
+__all__ = ["Anchor", "Counts", "MemoryStore", "Store", "StoredFace"]
 
 
-@attrs.define
-class _Entry:
+@attrs.frozen(eq=False)
+class StoredFace:
+    """A face, its vector, (dimension,) float32, and its picture if one was kept."""
+
     face: Face
     embedding: FloatArray
+    thumbnail: bytes | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Counts:
+    """How many users and faces there are, and how many of the faces are nobody's."""
+
+    users: int
+    faces: int
+    loose: int
 
 
 @attrs.frozen(eq=False)
@@ -36,8 +53,111 @@ class Anchor:
         return float(np.sqrt(difference @ difference + self.offset))
 
 
+class Store(Protocol):
+    """Faces and users, wherever they are kept."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """See one state of it all; may be nested, and within `writing` it sees what was changed there."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Keep others from changing it. Where it raises, durable stores forget all that was changed; not within `reading`."""
+
+    def close(self) -> None:
+        """Let go of files; there is nothing to do in memory."""
+
+    def count(self) -> Counts:
+        """Count what is in it."""
+
+    # ---------------------------------------------------------------- users
+
+    def has_user(self, user_id: str) -> bool:
+        """Tell whether there is such a user."""
+
+    def users(self) -> list[tuple[str, int]]:
+        """Give all user ids, sorted, and how many faces each has."""
+
+    def create_users(self, user_ids: Iterable[str]) -> None:
+        """Add users without faces, those that are not there."""
+
+    def delete_user(self, user_id: str) -> None:
+        """Remove a user that is there; its faces become nobody's."""
+
+    def faces_of(self, user_id: str) -> frozenset[str]:
+        """Give the ids of a user's faces; none if there is no such user."""
+
+    def user_vector(self, user_id: str) -> FloatArray | None:
+        """Give the vector as of the last `refresh`: (dimension,) float32, ``None`` for a user without."""
+
+    def user_vectors(self) -> tuple[list[str], FloatArray]:
+        """Give the ids of all users that have faces, sorted, and their vectors: (N, dimension) float32."""
+
+    def refresh(self, user_ids: Iterable[str]) -> None:
+        """Make the vectors of users that are there of the faces they have now."""
+
+    def anchor(self, user_id: str) -> Anchor | None:
+        """Give what new faces of a user are compared with, ``None`` for a user without faces."""
+
+    def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """Give for each probe the nearest users, and the next; see `facesearch.vector_index.VectorIndex.nearest`.
+
+        Needs no block, so that several threads may search at once. Within `writing` it sees what was there before.
+        """
+
+    # ---------------------------------------------------------------- faces
+
+    def faces(self, user_id: str | None = None) -> list[Face]:
+        """Give all faces, or those of a user, by face id."""
+
+    def stored_faces(self) -> Iterator[StoredFace]:
+        """Give all faces with their vectors and pictures, by face id."""
+
+    def face(self, face_id: str) -> Face | None:
+        """Give a face, or ``None``."""
+
+    def known(self, face_ids: Iterable[str]) -> set[str]:
+        """Give those of the ids that there are faces of."""
+
+    def embedding(self, face_id: str) -> FloatArray:
+        """Give the vector of a face that is there: (dimension,) float32."""
+
+    def thumbnail(self, face_id: str) -> bytes | None:
+        """Give the picture of a face that is there, if one was kept."""
+
+    def put_faces(self, faces: Iterable[StoredFace]) -> None:
+        """Add faces that are not there, of users that are or of nobody; the users' vectors are for `refresh`."""
+
+    def remove_faces(self, face_ids: Iterable[str]) -> None:
+        """Remove faces that are there, and their pictures; the vectors of their users are for `refresh`."""
+
+    def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
+        """Set whose faces that are there are; the vectors of all users concerned are for `refresh`."""
+
+    # ---------------------------------------------------------------- photos that were not accepted
+
+    def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
+        """Give what `remember_photo` was told under that key: the outcome, and the other user's id; ``None`` if nothing."""
+
+    def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
+        """Keep what became of a photo.
+
+        Parameters
+        ----------
+        key
+            64 hex digits.
+        outcome
+            JSON, which names nobody.
+        user_id
+            Whose it was to be, who need not be there; ``None`` for nobody's.
+        other_user_id
+            A user that is there and that the outcome is about.
+        """
+
+    def forget_photos(self, user_id: str | None = None) -> int:
+        """Forget the photos of a user and those whose outcome is about it, as `delete_user` does too, or all; give how many."""
+
+
 class MemoryStore:
-    """Faces and users, all in memory.
+    """A store in memory; see `Store`.
 
     Parameters
     ----------
@@ -50,88 +170,155 @@ class MemoryStore:
 
     def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
         self._offset = offset
-        self._faces: dict[str, _Entry] = {}
+        self._dimension = dimension
+        self._lock = threading.RLock()
+        self._faces: dict[str, StoredFace] = {}
         self._users: dict[str, set[str]] = {}  # user id -> face ids
-        self._index = VectorIndex(dimension)  # a vector for each user that has faces
+        self._photos: dict[str, tuple[str, str | None, str | None]] = {}  # key -> outcome, user id, other user's id
+        self._index = VectorIndex(dimension, NameRows())  # a vector for each user that has faces
+
+    def reading(self) -> AbstractContextManager[None]:
+        """See one state; nobody else can do anything meanwhile."""
+        return self._held()
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Change it; nobody else can do anything meanwhile. What was changed stays, even where the block raises."""
+        return self._held()
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        with self._lock:
+            yield
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def count(self) -> Counts:
+        """See `Store.count`."""
+        loose = len(self._faces) - sum(len(face_ids) for face_ids in self._users.values())
+        return Counts(users=len(self._users), faces=len(self._faces), loose=loose)
 
     # ---------------------------------------------------------------- users
 
-    @property
-    def users(self) -> AbstractSet[str]:
-        """All user ids."""
-        return self._users.keys()
+    def has_user(self, user_id: str) -> bool:
+        """See `Store.has_user`."""
+        return user_id in self._users
 
-    def create_user(self, user_id: str) -> None:
-        """Add a user without faces, unless there is such a user."""
-        self._users.setdefault(user_id, set())
+    def users(self) -> list[tuple[str, int]]:
+        """See `Store.users`."""
+        return [(user_id, len(self._users[user_id])) for user_id in sorted(self._users)]
+
+    def create_users(self, user_ids: Iterable[str]) -> None:
+        """See `Store.create_users`."""
+        for user_id in user_ids:
+            self._users.setdefault(user_id, set())
 
     def delete_user(self, user_id: str) -> None:
-        """Remove a user; its faces become nobody's."""
-        for face_id in tuple(self._users[user_id]):
-            self.assign(face_id, None)
+        """See `Store.delete_user`."""
+        self.assign(tuple(self._users[user_id]), None)
         self._index.remove(user_id)
+        self.forget_photos(user_id)
         del self._users[user_id]
 
     def faces_of(self, user_id: str) -> frozenset[str]:
-        """Give the ids of a user's faces; none if there is no such user."""
+        """See `Store.faces_of`."""
         return frozenset(self._users.get(user_id, ()))
 
     def user_vector(self, user_id: str) -> FloatArray | None:
-        """Give the vector as of the last `refresh`: (dimension,) float32, ``None`` for a user without."""
+        """See `Store.user_vector`."""
         return self._index.get(user_id)
 
-    def refresh(self, user_id: str) -> None:
-        """Make a user's vector of the faces it has now."""
-        face_ids = self._users[user_id]
-        if face_ids:
-            vector = robust_mean(np.stack([self._faces[face_id].embedding for face_id in face_ids]))
-            self._index.put(user_id, vector, self._offset(len(face_ids)))
-        else:
-            self._index.remove(user_id)
+    def user_vectors(self) -> tuple[list[str], FloatArray]:
+        """See `Store.user_vectors`."""
+        user_ids = sorted(user_id for user_id in self._users if self._index.get(user_id) is not None)
+        matrix = np.array([self._index.get(user_id) for user_id in user_ids], np.float32)
+        return user_ids, matrix.reshape(-1, self._dimension)
 
-    def anchor(self, user_id: str) -> "Anchor | None":
-        """Give what new faces of a user are compared with, ``None`` for a user without faces."""
+    def refresh(self, user_ids: Iterable[str]) -> None:
+        """See `Store.refresh`."""
+        for user_id in user_ids:
+            face_ids = self._users[user_id]
+            if face_ids:
+                vector = robust_mean(np.stack([self._faces[face_id].embedding for face_id in face_ids]))
+                self._index.put(user_id, vector, self._offset(len(face_ids)))
+            else:
+                self._index.remove(user_id)
+
+    def anchor(self, user_id: str) -> Anchor | None:
+        """See `Store.anchor`."""
         vector = self.user_vector(user_id)
         return None if vector is None else Anchor(vector, self._offset(len(self._users[user_id])))
 
-    def nearest(
-        self, probe: FloatArray, *, max_distance: float, limit: int
-    ) -> tuple[list[tuple[float, str]], tuple[float, str] | None]:
-        """Give the users nearest to *probe*, and the next; see `VectorIndex.nearest_and_next`."""
-        return self._index.nearest_and_next(probe, max_distance=max_distance, limit=limit)
+    def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """See `Store.nearest`."""
+        with self._lock:
+            return self._index.nearest(probes, max_distance=max_distance, limit=limit, names=list)
 
     # ---------------------------------------------------------------- faces
 
-    @property
-    def faces(self) -> AbstractSet[str]:
-        """All face ids."""
-        return self._faces.keys()
+    def faces(self, user_id: str | None = None) -> list[Face]:
+        """See `Store.faces`."""
+        face_ids = self._faces.keys() if user_id is None else self._users[user_id]
+        return [self._faces[face_id].face for face_id in sorted(face_ids)]
+
+    def stored_faces(self) -> Iterator[StoredFace]:
+        """See `Store.stored_faces`."""
+        return (self._faces[face_id] for face_id in sorted(self._faces))
 
     def face(self, face_id: str) -> Face | None:
-        """Give a face, or ``None``."""
-        entry = self._faces.get(face_id)
-        return entry.face if entry else None
+        """See `Store.face`."""
+        stored = self._faces.get(face_id)
+        return stored.face if stored else None
+
+    def known(self, face_ids: Iterable[str]) -> set[str]:
+        """See `Store.known`."""
+        return self._faces.keys() & set(face_ids)
 
     def embedding(self, face_id: str) -> FloatArray:
-        """Give the vector of a face that is there: (dimension,) float32."""
+        """See `Store.embedding`."""
         return self._faces[face_id].embedding
 
-    def put_face(self, face: Face, embedding: FloatArray) -> None:
-        """Add a face; the vector of its user, if it has one, is for `refresh`."""
-        self._faces[face.face_id] = _Entry(face, embedding)
-        if face.user_id is not None:
-            self._users[face.user_id].add(face.face_id)
+    def thumbnail(self, face_id: str) -> bytes | None:
+        """See `Store.thumbnail`."""
+        return self._faces[face_id].thumbnail
 
-    def remove_face(self, face_id: str) -> None:
-        """Remove a face that is there; the vector of its user, if it had one, is for `refresh`."""
-        self.assign(face_id, None)
-        del self._faces[face_id]
+    def put_faces(self, faces: Iterable[StoredFace]) -> None:
+        """See `Store.put_faces`."""
+        for stored in faces:
+            self._faces[stored.face.face_id] = stored
+            if stored.face.user_id is not None:
+                self._users[stored.face.user_id].add(stored.face.face_id)
 
-    def assign(self, face_id: str, user_id: str | None) -> None:
-        """Set whose a face is; the vectors of both users are for `refresh`."""
-        entry = self._faces[face_id]
-        if entry.face.user_id is not None:
-            self._users[entry.face.user_id].discard(face_id)
-        entry.face = attrs.evolve(entry.face, user_id=user_id)
-        if user_id is not None:
-            self._users[user_id].add(face_id)
+    def remove_faces(self, face_ids: Iterable[str]) -> None:
+        """See `Store.remove_faces`."""
+        for face_id in tuple(face_ids):
+            self.assign([face_id], None)
+            del self._faces[face_id]
+
+    def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
+        """See `Store.assign`."""
+        for face_id in face_ids:
+            stored = self._faces[face_id]
+            if stored.face.user_id is not None:
+                self._users[stored.face.user_id].discard(face_id)
+            self._faces[face_id] = attrs.evolve(stored, face=attrs.evolve(stored.face, user_id=user_id))
+            if user_id is not None:
+                self._users[user_id].add(face_id)
+
+    # ---------------------------------------------------------------- photos that were not accepted
+
+    def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
+        """See `Store.photo_outcome`."""
+        outcome, _, other_user_id = self._photos.get(key, (None, None, None))
+        return None if outcome is None else (outcome, other_user_id)
+
+    def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
+        """See `Store.remember_photo`."""
+        self._photos[key] = outcome, user_id, other_user_id
+
+    def forget_photos(self, user_id: str | None = None) -> int:
+        """See `Store.forget_photos`."""
+        gone = [key for key, (_, *users) in self._photos.items() if user_id is None or user_id in users]
+        for key in gone:
+            del self._photos[key]
+        return len(gone)

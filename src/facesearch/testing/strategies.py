@@ -26,6 +26,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from facesearch import face, geometry, results
+from facesearch.aws import LOCAL_ONLY
+from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.stages import FloatArray
 
 __all__ = [
@@ -33,6 +35,9 @@ __all__ = [
     "embeddings",
     "face_details",
     "face_ids",
+    "face_measurements",
+    "filter_bars",
+    "quality_bars",
     "responses",
     "unsearched_faces",
     "user_ids",
@@ -76,6 +81,42 @@ def bounding_boxes() -> SearchStrategy[geometry.BoundingBox]:
 def face_details() -> SearchStrategy[face.FaceDetail]:
     """Draw faces with any part present or absent. Shrinks toward one with nothing known."""
     return values(face.FaceDetail)
+
+
+def face_measurements() -> SearchStrategy[FaceMeasurements]:
+    """Draw what is measured of a face; its quality may be unknown. Shrinks toward the smallest, dark, blurred and unsure."""
+    return st.builds(
+        FaceMeasurements,
+        area=st.floats(0, 1e6),
+        size=st.floats(0, 200),
+        confidence=_PERCENT,
+        brightness=_PERCENT,
+        sharpness=_PERCENT,
+        pose=values(face.Pose),
+        quality=st.none() | _PERCENT,
+    )
+
+
+def quality_bars() -> SearchStrategy[QualityBars]:
+    """Draw what a filter asks for. Shrinks toward nothing of most, but toward faces that look straight ahead."""
+    return filter_bars().map(lambda bars: bars.medium)
+
+
+def filter_bars() -> SearchStrategy[FilterBars]:
+    """Draw bars for each filter, none asking for more than a higher one. Shrinks toward filters that ask for the same."""
+
+    def ordered(drawn: dict[str, list[float]]) -> dict[str, QualityBars]:
+        rising = {name: sorted(three, reverse=name.startswith("max_")) for name, three in drawn.items()}
+        levels = enumerate(("low", "medium", "high"))
+        return {level: QualityBars(**{name: rising[name][place] for name in rising}) for place, level in levels}
+
+    def three(name: str) -> SearchStrategy[list[float]]:
+        most = 200 if name == "min_size" else 180 if name.startswith("max_") else 100
+        return st.lists(st.floats(0, most), min_size=3, max_size=3)
+
+    bars = st.fixed_dictionaries({each.name: three(each.name) for each in attrs.fields(QualityBars)}).map(ordered)
+    auto = st.sampled_from([QualityFilter.LOW, QualityFilter.MEDIUM, QualityFilter.HIGH])
+    return st.builds(lambda levels, which: FilterBars(**levels, auto=which), bars, auto)
 
 
 def user_matches(*, max_size: int = 5) -> SearchStrategy[tuple[results.UserMatch, ...]]:
@@ -132,7 +173,7 @@ def _values(kind: Any) -> SearchStrategy[Any]:
         return ends.map(lambda ends: face.AgeRange(low=ends[0], high=ends[1]))
     if kind is results.SearchUsersByImageResponse:
         return responses()
-    fields = attrs.fields(attrs.resolve_types(kind))
+    fields = [field for field in attrs.fields(attrs.resolve_types(kind)) if (kind, field.name) not in LOCAL_ONLY]
     return st.builds(kind, **{field.name: _field(field.name, field.type) for field in fields})
 
 

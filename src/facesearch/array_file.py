@@ -1,0 +1,149 @@
+"""Arrays in an .npz file, written whole or not at all, and read without trusting whoever wrote it.
+
+Nothing in such a file is compressed, so that all of it together is no larger than the file; what each array claims to be is checked
+before any of it is read; and no part of it is evaluated, as NumPy does with headers. Whatever these files are not, is refused.
+"""
+
+import math
+import os
+import re
+import secrets
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch.database import sync, translated
+from facesearch.errors import CollectionNotFoundError, StorageFormatError
+
+__all__ = ["Arrays", "DamagedError", "read_arrays", "write_arrays"]
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+Kinds = Mapping[str, tuple[str, int]]
+
+# What NumPy writes before the numbers, and nothing else.
+_MAGIC: Final = b"\x93NUMPY\x01\x00"
+_HEADER: Final = re.compile(
+    rb"\{'descr': '([<|][a-zA-Z]\d{1,3})', 'fortran_order': False, 'shape': \((\d{1,15}),(?: (\d{1,6}))?\), \} *\n"
+)
+_END: Final = (
+    22  # bytes: the end of an archive; before it, in those of 2 GiB and more, 20 and 56 bytes for large numbers
+)
+_MOST_DIRECTORY: Final = 4096  # bytes of the list of arrays; ours takes some 1,000
+
+
+class DamagedError(ValueError):
+    """A file is not what was expected; the message says where. Whoever knows the file makes it one of ours."""
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Write a file; one that is there is replaced.
+
+    Parameters
+    ----------
+    path
+        Absolute.
+    arrays
+        In C order, of plain types. The same ones make the same bytes.
+
+    Raises
+    ------
+    StorageError
+        And those under it, if it can't be written; a file that was there is as it was.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    with translated(path):
+        try:
+            with zipfile.ZipFile(new, "w") as archive:
+                for name, array in arrays.items():
+                    # ZipInfo has a date of its own, and always the same.
+                    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+            sync(new)
+            new.replace(path)
+            sync(path.parent)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path, kinds: Kinds) -> Arrays:
+    """Read a file that has these arrays and no others.
+
+    Parameters
+    ----------
+    path
+        Absolute.
+    kinds
+        The type of each, as NumPy writes it, where ``"|S128"`` stands for texts of 1 to 128 characters, and how many
+        dimensions it has, 1 or 2.
+
+    Returns
+    -------
+    mapping of str to ndarray
+        Read-only.
+
+    Raises
+    ------
+    CollectionNotFoundError
+        If there is no such file.
+    StorageFormatError
+        If it is not of that kind, or damaged.
+    StorageError
+        If it can't be read.
+    """
+    with translated(path):
+        try:
+            with path.open("rb") as file:
+                _check_directory(file)
+                with zipfile.ZipFile(file) as archive:
+                    return _read(archive, kinds, file.seek(0, os.SEEK_END))
+        except FileNotFoundError:
+            raise CollectionNotFoundError(f"{path}: no such file") from None
+        except (zipfile.BadZipFile, ValueError, struct.error, EOFError, RuntimeError) as error:
+            raise StorageFormatError(f"{path}: no export, or damaged ({error})") from error
+
+
+def _check_directory(file: IO[bytes]) -> None:
+    """Refuse a list of contents that is longer than ours, before it is read."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _END - 20 - 56))
+    tail = file.read()
+    if len(tail) < _END or tail[-22:-18] != b"PK\x05\x06" or tail[-2:] != b"\0\0":
+        raise DamagedError("not an .npz file")
+    (length,) = struct.unpack("<L", tail[-10:-6])
+    if tail[-42:-38] == b"PK\x06\x07":
+        (length,) = struct.unpack("<Q", tail[-58:-50])
+    if length > _MOST_DIRECTORY:
+        raise DamagedError(f"a directory of {length} bytes")
+
+
+def _read(archive: zipfile.ZipFile, kinds: Kinds, size: int) -> Arrays:
+    members = archive.infolist()
+    if sorted(member.filename for member in members) != sorted(f"{name}.npy" for name in kinds):
+        raise DamagedError(f"expected the arrays {', '.join(kinds)}")
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise DamagedError("something in it is compressed")
+    if sum(member.file_size for member in members) > size:
+        raise DamagedError("its arrays claim to be larger than the file")
+    return {name: _read_array(archive, name, *kind) for name, kind in kinds.items()}
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, expected: str, dimensions: int) -> npt.NDArray[Any]:
+    member = archive.getinfo(f"{name}.npy")
+    with archive.open(member) as stream:
+        start = stream.read(len(_MAGIC) + 2)
+        length = int.from_bytes(start[-2:], "little")
+        found = _HEADER.fullmatch(stream.read(length))
+        if start[:-2] != _MAGIC or found is None:
+            raise DamagedError(f"{name}: expected a plain array")
+        kind, shape = found[1].decode(), [int(side) for side in found.groups()[1:] if side]
+        is_text = expected.startswith("|S") and kind.startswith("|S") and 1 <= int(kind[2:]) <= int(expected[2:])
+        if (kind != expected and not is_text) or len(shape) != dimensions:
+            raise DamagedError(f"{name}: expected {expected} in {dimensions} dimensions, got {kind} in {len(shape)}")
+        dtype = np.dtype(kind)
+        if math.prod(shape) * dtype.itemsize != member.file_size - len(start) - length:
+            raise DamagedError(f"{name}: not as large as it claims to be")
+        return np.frombuffer(stream.read(), dtype).reshape(shape)

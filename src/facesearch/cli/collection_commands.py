@@ -1,0 +1,147 @@
+"""``facesearch collections``, ``delete-collection``, ``export`` and ``import``: whole collections."""
+
+from pathlib import Path
+
+import click
+
+import facesearch as fs
+from facesearch.cli.completing import complete_collection
+from facesearch.cli.exits import Exit
+from facesearch.cli.options import as_json as json_option
+from facesearch.cli.options import database, db, yes
+from facesearch.cli.output import counted, note, printable, say, show_json, table
+from facesearch.cli.verbs import Verb
+
+__all__ = ["collections", "delete_collection", "export", "import_"]
+
+
+@click.command(
+    cls=Verb,
+    section="Collections",
+    short_help="list the collections of a file",
+    also="list-collections",
+    examples=("facesearch collections --db people.db",),
+)
+@db
+@json_option
+def collections(*, db: Path, as_json: bool) -> Exit:
+    """List the collections of a file.
+
+    --json prints the answer as Amazon Rekognition's ListCollections words it.
+    """
+    found = fs.collections(db)
+    if as_json:
+        show_json(
+            {
+                "CollectionIds": [each.collection_id for each in found],
+                "FaceModelVersions": [each.face_model.version for each in found],
+            }
+        )
+    elif not found:
+        say("no collections")
+    else:
+        rows = [
+            [
+                each.collection_id,
+                f"{each.users:,}",
+                f"{each.faces:,}",
+                f"{each.created:%Y-%m-%d}",
+                "yes" if each.thumbnails else "no",
+                f"{each.face_model.name} {each.face_model.version}",
+            ]
+            for each in found
+        ]
+        say(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+    return Exit.DONE
+
+
+@click.command(
+    cls=Verb,
+    section="Collections",
+    short_help="delete a collection, with all that is in it",
+    examples=("facesearch delete-collection people --db people.db",),
+    exits={Exit.DONE: "deleted", Exit.NOTHING: "you said no"},
+)
+@click.argument("collection_id", metavar="ID", shell_complete=complete_collection)
+@db
+@yes
+@json_option
+def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool) -> Exit:
+    """Delete a collection, with all its users, faces and vectors; the file stays."""
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        what = f"collection {collection_id}, {counted(len(collection), 'user')}"
+    if not yes and not click.confirm(f"Delete {what}?", err=True):
+        note("nothing was deleted")
+        return Exit.NOTHING
+    fs.delete_collection(db, collection_id)
+    if as_json:
+        show_json({"StatusCode": 200})
+    else:
+        say(f"deleted {what}")
+    return Exit.DONE
+
+
+@click.command(
+    cls=Verb,
+    section="Collections",
+    short_help="write a collection to one portable file",
+    examples=("facesearch export people.npz --db people.db",),
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@database
+@json_option
+def export(*, file: Path, db: Path, collection_id: str, as_json: bool) -> Exit:
+    """Write a collection to FILE, an .npz of plain arrays, to be kept or taken elsewhere.
+
+    It has the faces' vectors, and so lets whoever has it recognise these people: keep it as safe as the collection.
+    """
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        collection.save(file)
+        users = len(collection)
+    if as_json:
+        show_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
+    else:
+        say(f"wrote {counted(users, 'user')} of {collection_id} to {printable(str(file))}")
+    return Exit.DONE
+
+
+@click.command(
+    "import",
+    cls=Verb,
+    section="Collections",
+    short_help="read what export wrote into a new collection",
+    examples=(
+        "facesearch import people.npz --db other.db",
+        "facesearch import people.npz --db other.db --collection copy",
+    ),
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@db
+@click.option(
+    "--collection",
+    "collection_id",
+    envvar="FACESEARCH_COLLECTION",
+    show_envvar=True,
+    metavar="ID",
+    help="What to call it; it must be new or empty.  [default: as it was called]",
+)
+@json_option
+def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -> Exit:
+    """Read what `export` wrote in FILE into a collection that is new or empty, all or nothing."""
+    from facesearch.export import read_export
+
+    content = read_export(file)  # before the collection is made: a damaged file shall not leave an empty one
+    name = collection_id or content.collection_id
+    calibration = None
+    if content.calibration:
+        calibration = fs.Calibration.from_json(content.calibration, face_model=content.face_model, origin=str(file))
+    with fs.Collection.open(
+        db, name, face_model=content.face_model, calibration=calibration, thumbnails=content.thumbnails or None
+    ) as collection:
+        collection.restore(file)
+        users, faces = len(collection), len(collection.faces())
+    if as_json:
+        show_json({"collection_id": name, "users": users, "faces": faces})
+    else:
+        say(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
+    return Exit.DONE

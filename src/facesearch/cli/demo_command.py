@@ -1,0 +1,189 @@
+"""``facesearch demo``: who is in this photo? The main job on real photographs, from enrolment to AWS's answer."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+
+import facesearch as fs
+from facesearch.cli.exits import Exit
+from facesearch.cli.options import as_json as json_option
+from facesearch.cli.output import note, say, show_json
+from facesearch.cli.verbs import Verb
+from facesearch.cli.words import looks
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["demo"]
+
+Tell: TypeAlias = Callable[[str], None]
+Answers: TypeAlias = "dict[str, tuple[Image.Image, fs.SearchUsersByImageResponse]]"
+
+ASTRONAUT, ADMIRAL = "eileen_collins", "grace_hopper"
+THRESHOLD = 80.0  # AWS's own default: who is less similar than this is not reported
+
+
+@click.command(
+    cls=Verb,
+    section="Help",
+    short_help="show what it does on real photographs",
+    examples=("facesearch demo", "facesearch demo --strangers 10 --out pictures"),
+    exits={Exit.DONE: "everybody was recognised", Exit.NOTHING: "somebody was not"},
+)
+@click.option(
+    "--strangers", type=click.IntRange(0, 100), default=100, show_default=True, help="How many small faces to enrol."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for demo.html and figures.",
+)
+@click.option(
+    "--data",
+    envvar="FACESEARCH_DATA",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Folder with a folder people/ that has a folder of photos for each person: the demo runs on them too.",
+)
+@json_option
+def demo(*, strangers: int, out: Path, data: Path | None, as_json: bool) -> Exit:
+    """Show what it does on real photographs, from enrolment to the answer.
+
+    Every picture comes with an installed package: the astronaut Eileen Collins and 100 small faces with scikit-image, Rear
+    Admiral Grace Hopper with matplotlib. Nothing is downloaded, nothing leaves the machine.
+    """
+    from facesearch.cli.demo_page import write_page
+    from facesearch.cli.demo_people import run_on_people
+
+    tell = note if as_json else say
+    photos = _photos()
+    tell("Who is in this photo? Answered on this machine, without any network.\n")
+    collection = fs.Collection("demo", thumbnails=True)  # small pictures are kept, to show who was found
+    start = time.perf_counter()
+    collection.analyzer.analyze(photos[ASTRONAUT])  # models are loaded on first use, never at import
+    tell(f"Models loaded and used once ({_seconds_since(start)})")
+    tell("\nEnrol: photos become faces, faces make users")
+    for who, photo in photos.items():
+        _enrol(collection, who, photo, tell)
+    _enrol_strangers(collection, strangers, tell)
+    tell(f"  {collection!r}")
+    responses, failures = _search(collection, photos, tell)
+    if as_json:
+        show_json({who: fs.to_aws(response) for who, (_, response) in responses.items()})
+    else:
+        say(f"\nThe whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
+        say(json.dumps(fs.to_aws(responses[ASTRONAUT][1]), indent=2))
+    page = write_page(out, collection, {who: response for who, (_, response) in responses.items()})
+    tell(f"\nThe same to look at: {page}")
+    _draw(out, responses, tell)
+    if data and (data / "people").is_dir():
+        failures += run_on_people(data / "people", tell)
+    else:
+        missing = f"photographs in {data / 'people'}" if data else "--data"
+        tell(f"\nNo {missing}: the part with photographs of other days is left out.")
+    for failure in failures:
+        note(f"FAILED: {failure}")
+    return Exit.NOTHING if failures else Exit.DONE
+
+
+def _photos() -> "dict[str, Image.Image]":
+    from facesearch.cli.demo_photos import admiral_photo, astronaut_photo
+
+    photos = {ASTRONAUT: astronaut_photo()}
+    admiral = admiral_photo()
+    if admiral is None:
+        note('matplotlib brings a second photo, and figures: pip install "facesearch[demo]"')
+    else:
+        photos[ADMIRAL] = admiral
+    return photos
+
+
+def _enrol(collection: "fs.Collection", user_id: str, photo: "Image.Image", tell: Tell) -> None:
+    from facesearch.cli.demo_photos import altered_copies
+
+    start = time.perf_counter()
+    report = collection.enroll(user_id, altered_copies(photo))
+    tell(f"  {user_id}: {report.accepted} of {len(report.photos)} altered copies accepted ({_seconds_since(start)})")
+    for number, copy in enumerate(report.photos, start=1):
+        if copy.reasons:
+            tell(f"    copy {number} was refused: {', '.join(reason.value for reason in copy.reasons)}")
+
+
+def _enrol_strangers(collection: "fs.Collection", count: int, tell: Tell) -> None:
+    from facesearch.cli.demo_photos import stranger_photos
+
+    start, photos = time.perf_counter(), stranger_photos(count)
+    accepted = 0
+    for number, photo in enumerate(photos):
+        # The quality filter exists to keep such faces out. Here they are wanted, as somebody to be told apart from.
+        report = collection.enroll(f"stranger_{number:03}", [photo], quality_filter="NONE")
+        accepted += report.accepted
+    tell(f"  strangers: {accepted} of {len(photos)} enlarged pictures had a face to enrol ({_seconds_since(start)})")
+
+
+def _search(collection: "fs.Collection", photos: "Mapping[str, Image.Image]", tell: Tell) -> tuple[Answers, list[str]]:
+    """Search a picture of each; neither was enrolled: one is the original of the copies, the other one more copy."""
+    from facesearch.cli.demo_photos import another_copy
+
+    responses: Answers = {}
+    failures = []
+    for who, photo in photos.items():
+        probe = photo if who == ASTRONAUT else another_copy(photo)
+        start = time.perf_counter()
+        response = fs.search_users_by_image(collection, probe, user_match_threshold=THRESHOLD)
+        tell(f"\nSearch a photo of {who}, {probe.width} x {probe.height} pixels ({_seconds_since(start)})")
+        responses[who] = probe, response
+        if not _tell_answer(collection, probe, who, response, tell):
+            failures.append(f"the photo of {who} did not give {who} first")
+        for line in looks(fs.detect_faces(probe, attributes=["ALL"])[0]):
+            tell(f"  {line}")
+    return responses, failures
+
+
+def _tell_answer(
+    collection: "fs.Collection",
+    photo: "Image.Image",
+    who: str,
+    response: "fs.SearchUsersByImageResponse",
+    tell: Tell,
+) -> bool:
+    """Say who was found, and how near anybody else came; tell whether it was the right one."""
+    for match in response.user_matches:
+        tell(f"  found: {match.user.user_id:<16} similarity {match.similarity:6.2f}")
+    if not response.user_matches:
+        tell(f"  nobody of similarity {THRESHOLD:g} or more")
+    # The threshold only cuts. At 0 the same search gives everybody, with the same similarities.
+    everybody = fs.search_users_by_image(collection, photo, user_match_threshold=0).user_matches
+    others = [match for match in everybody if match.user.user_id != who]
+    if others:
+        nearest = others[0]
+        tell(f"  nearest of {len(others)} others: {nearest.user.user_id}, similarity {nearest.similarity:.2f}")
+        if nearest.similarity >= THRESHOLD and nearest.user.user_id.startswith("stranger"):
+            tell("    That is a false match: a picture of 25 x 25 pixels, enrolled past the quality filter.")
+    for face in response.unsearched_faces:
+        reasons = ", ".join(reason.value for reason in face.reasons)
+        tell(f"  not searched: a face of confidence {face.face_details.confidence:.0f}, {reasons}")
+    return bool(response.user_matches) and response.user_matches[0].user.user_id == who
+
+
+def _draw(folder: Path, responses: Answers, tell: Tell) -> None:
+    """Save each answer as a figure, where matplotlib is installed."""
+    from facesearch.plotting import plot_response
+
+    try:
+        for who, (photo, response) in responses.items():
+            figure = folder / f"demo_{who}.png"
+            plot_response(photo, response).savefig(figure)
+            tell(f"  and as a figure: {figure}")
+    except fs.MissingExtraError as error:
+        tell(f"  no figures: {error}")
+
+
+def _seconds_since(start: float) -> str:
+    return f"{time.perf_counter() - start:.2f} s"

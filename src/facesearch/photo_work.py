@@ -1,0 +1,225 @@
+"""Who looks at photos: threads of this process, or whatever executor is given; never more than a few photos under way.
+
+What is sent is a path, or a photo's bytes, and the analyzer's settings; what comes back is a `Look`: a few kilobytes each way. A
+worker process loads the weights once, when its first photo comes.
+"""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import attrs
+from attrs import field
+
+from facesearch._fields import is_a, is_bool
+from facesearch.analysis import FaceAnalyzer
+from facesearch.bars import QualityFilter
+from facesearch.errors import (
+    ExecutorError,
+    FacesearchError,
+    ImageError,
+    ImageNotFoundError,
+    InvalidParameterError,
+    shown,
+)
+from facesearch.image import MAX_FILE_BYTES, read_image
+from facesearch.looks import Look, look_to_enroll, look_to_index
+from facesearch.networks import usable_cores
+
+__all__ = ["BrokenFile", "LookOptions", "PhotoWorkers", "content_digest"]
+
+_EACH: Final = (
+    4  # photos under way for each core: enough that no worker waits for a slow photo that is to be judged first
+)
+_ANALYZERS: Final = 2  # kept in a worker process
+
+Source = str | bytes
+
+
+@attrs.frozen(kw_only=True)
+class LookOptions:
+    """What to look for.
+
+    Attributes
+    ----------
+    quality_filter
+        Which filter.
+    thumbnails
+        Whether to make a small picture of each face that passes.
+    """
+
+    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
+    thumbnails: bool = field(validator=is_bool)
+
+
+@attrs.frozen(kw_only=True)
+class BrokenFile:
+    """A file that is no photo.
+
+    Attributes
+    ----------
+    error
+        What is wrong with it, in words.
+    missing
+        Whether there was none at all.
+    """
+
+    error: str = field(validator=is_a(str))
+    missing: bool = field(default=False, validator=is_bool)
+
+
+def content_digest(path: Path) -> str | BrokenFile:
+    """Give the hex SHA-256 of a file's bytes, which is that of the picture it makes, without decoding it."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            return BrokenFile(error="expected a file, got something else")
+        if size > MAX_FILE_BYTES:
+            return BrokenFile(error=f"expected at most {MAX_FILE_BYTES:,} bytes, got {size:,}")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return BrokenFile(error="expected a file, there is none", missing=True)
+    except (OSError, ValueError) as error:
+        return BrokenFile(error=f"expected a readable file, got {error}")
+
+
+def look_at(analyzer: FaceAnalyzer, options: LookOptions, source: Source, enroll: bool) -> Look | BrokenFile:  # noqa: FBT001  # its only caller is submit
+    """Look at a photo, given as a path or as its bytes; *enroll* looks for one face, not for all."""
+    look = look_to_enroll if enroll else look_to_index
+    try:
+        # As a file, which may be larger than a picture given as bytes.
+        picture = read_image(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except ImageError as error:
+        text = str(error).removeprefix("image: ").removeprefix(f"image {shown(source)}: ")
+        return BrokenFile(error=text, missing=isinstance(error, ImageNotFoundError))
+    return look(analyzer, picture, options.quality_filter, thumbnails=options.thumbnails)
+
+
+def look_elsewhere(recipe: bytes, options: LookOptions, source: Source, enroll: bool) -> Look | BrokenFile:  # noqa: FBT001  # its only caller is submit
+    """Look at a photo with the analyzer of a recipe, in a worker process."""
+    return look_at(_analyzer(recipe), options, source, enroll)
+
+
+@lru_cache(maxsize=_ANALYZERS)
+def _analyzer(recipe: bytes) -> FaceAnalyzer:
+    made: FaceAnalyzer = pickle.loads(recipe)  # noqa: S301  # the process that called us wrote it
+    return made
+
+
+class PhotoWorkers:
+    """Looks at photos at once; a context that ends its threads, when all that they began is done.
+
+    Parameters
+    ----------
+    analyzer
+        What finds and embeds faces in this process.
+    elsewhere
+        The same for other processes, with as many threads as it shall use there.
+    options
+        What to look for.
+    executor
+        What does the work; ``None`` for a thread for each core of this process.
+    send_photos
+        Send the photos' bytes rather than their paths.
+    most
+        Photos that may be under way at once, >= 1; ``None`` for four for each core of this machine.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *executor* is none, or the analyzer can't be sent to it.
+    """
+
+    def __init__(
+        self,
+        analyzer: FaceAnalyzer,
+        elsewhere: FaceAnalyzer,
+        options: LookOptions,
+        *,
+        executor: Executor | None,
+        send_photos: bool,
+        most: int | None,
+    ) -> None:
+        if executor is not None and not isinstance(executor, Executor):
+            raise InvalidParameterError.of("executor", executor, "a concurrent.futures.Executor, or None")
+        self._own = None if executor else ThreadPoolExecutor(usable_cores(), thread_name_prefix="facesearch")
+        self._executor = executor or self._own
+        self._send_photos = send_photos
+        self.most = most or _EACH * usable_cores()
+        # A subclass may well be more than threads of this process.
+        if self._own or type(executor) is ThreadPoolExecutor:
+            self._look: Callable[..., Look | BrokenFile] = partial(look_at, analyzer, options)
+        else:
+            self._look = partial(look_elsewhere, _recipe(elsewhere), options)
+
+    def submit(self, path: Path, *, enroll: bool) -> "Future[Look | BrokenFile]":
+        """Have a photo looked at.
+
+        Raises
+        ------
+        ExecutorError
+            If the executor takes no more work.
+        """
+        executor: Any = self._executor
+        try:
+            source: Source = path.read_bytes() if self._send_photos else str(path.absolute())
+        except OSError as error:
+            broken: Future[Look | BrokenFile] = Future()
+            broken.set_result(BrokenFile(error=f"expected a readable file, got {error}"))
+            return broken
+        try:
+            future: Future[Look | BrokenFile] = executor.submit(self._look, source, enroll)
+        except (BrokenExecutor, RuntimeError) as error:  # the latter of one that was shut down
+            raise _failed(error) from error
+        return future
+
+    def result(self, path: Path, future: "Future[Look | BrokenFile]") -> Look | BrokenFile:
+        """Give what was seen.
+
+        Raises
+        ------
+        ExecutorError
+            If the executor broke, or can't carry the work; or if its workers don't find the photo.
+        """
+        try:
+            look = future.result()
+        except FacesearchError:
+            raise
+        except (BrokenExecutor, CancelledError, pickle.PicklingError, ImportError, EOFError) as error:
+            raise _failed(error) from error
+        except Exception as error:
+            error.add_note(f"while looking at {path}")
+            raise
+        if isinstance(look, BrokenFile) and look.missing and not self._own and path.exists():
+            raise ExecutorError(f"executor: its workers don't find {path}; with send_photos=True they need not")
+        return look
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own:
+            self._own.shutdown()
+
+
+def _recipe(analyzer: FaceAnalyzer) -> bytes:
+    try:
+        return pickle.dumps(attrs.evolve(analyzer, calibration=None))  # which looking does not need
+    except Exception as error:  # a stage's own pickling may raise what it likes
+        raise InvalidParameterError(
+            "executor: expected threads of this process, or an analyzer whose stages can be pickled as their settings, "
+            f"got {shown(error)}"
+        ) from error
+
+
+def _failed(error: BaseException) -> ExecutorError:
+    return ExecutorError(f"executor: it broke ({type(error).__name__}: {error}); what was done is kept")

@@ -1,0 +1,76 @@
+"""How the work on a folder is shown: a bar on a terminal where tqdm is installed, or a line in the log now and then."""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from facesearch.errors import InvalidParameterError
+from facesearch.folder_report import FolderProgress
+
+__all__ = ["showing"]
+
+_EVERY: Final = 5.0  # seconds between two lines in the log
+
+_logger = logging.getLogger("facesearch")
+
+Tell = Callable[[FolderProgress], object]
+
+
+@contextlib.contextmanager
+def showing(progress: bool | Tell, total: int) -> Iterator[Tell]:  # noqa: FBT001  # the public option, passed on
+    """Give what shows progress.
+
+    Parameters
+    ----------
+    progress
+        ``True`` for a bar or lines in the log, ``False`` for nothing, or what is to be called with each `FolderProgress`.
+    total
+        Photos in all.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *progress* is neither.
+    """
+    if callable(progress):
+        yield progress
+    elif progress is False:
+        yield lambda _: None
+    elif progress is not True:
+        raise InvalidParameterError.of("progress", progress, "True, False or a function of a FolderProgress")
+    elif (bar := _bar(total)) is not None:
+        with bar:
+            yield lambda now: _move(bar, now)
+    else:
+        yield _Lines()
+
+
+def _bar(total: int) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    if not sys.stderr.isatty():
+        return None
+    return tqdm(desc="photos", total=total, unit="photo", dynamic_ncols=True)
+
+
+def _move(bar: Any, now: FolderProgress) -> None:
+    counts = {"accepted": now.accepted, "refused": now.refused} | ({"broken": now.broken} if now.broken else {})
+    bar.set_postfix(counts, refresh=False)
+    bar.update(now.done - bar.n)
+
+
+class _Lines:
+    """Tells the log, not too often."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _EVERY
+
+    def __call__(self, now: FolderProgress) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _EVERY
+            _logger.info("%s", now)

@@ -1,0 +1,450 @@
+"""A collection in a file: rows of users and faces, read when they are asked for.
+
+Only the users' vectors are held in memory, by `facesearch.live_index.LiveIndex`; nothing else is kept that another process could
+change.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NoReturn, TypeVar
+
+import attrs
+
+from facesearch.catalog import Entry
+from facesearch.erasing import clean_up, empty_faces, empty_users
+from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageError, StorageFormatError
+from facesearch.geometry import BoundingBox
+from facesearch.live_index import STORED, LiveIndex, read_vectors
+from facesearch.ranking import robust_mean
+from facesearch.records import Face
+from facesearch.sessions import Sessions
+from facesearch.stages import FloatArray
+from facesearch.storage import Anchor, Counts, StoredFace
+from facesearch.vector_index import Ranked
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+_AT_ONCE: Final = 500  # values in a statement; every SQLite takes 999
+
+_BYTES: Final = STORED.itemsize
+
+_FACES: Final = """SELECT fid, face_id, user_id, image_id, external_image_id, confidence, box_left, box_top, box_width, box_height
+    FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""
+
+
+@attrs.define(kw_only=True)
+class _Block:
+    """What a transaction has done so far."""
+
+    sql: sqlite3.Connection
+    change: int  # its number
+    touched: bool = False  # users came, went or have other vectors
+    users: int = 0  # more than before
+    faces: int = 0
+    erased: bool = False
+
+
+class _NameGoneError(Exception):
+    """Somebody who was found is not there any more."""
+
+
+class SqliteStore:
+    """A store in a file; see `facesearch.storage.Store`.
+
+    Parameters
+    ----------
+    sessions
+        The connections to the file; nobody else's.
+    entry
+        The collection in it.
+    offset
+        See `facesearch.storage.MemoryStore`.
+    """
+
+    def __init__(self, sessions: Sessions, entry: Entry, offset: Callable[[int], float]) -> None:
+        self._sessions, self._entry, self._offset = sessions, entry, offset
+        self._index = LiveIndex(entry.number, entry.face_model.dimension, offset)
+        self._block: _Block | None = None  # that is open; whoever has it holds the sessions' lock
+        self._to_clean = False
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """See `facesearch.storage.Store.reading`."""
+        with self._sessions.reading() as sql:
+            self._state(sql)
+            yield
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """See `facesearch.storage.Store.writing`. What was changed is on disk when the block ends."""
+        with self._sessions.writing() as sql:
+            if self._block:
+                yield
+                return
+            change, _ = self._state(sql)
+            block = self._block = _Block(sql=sql, change=change + 1)
+            try:
+                yield
+                sql.execute(
+                    "UPDATE collections SET change = ?, users = users + ?, faces = faces + ? WHERE id = ?",
+                    (block.change if block.touched else change, block.users, block.faces, self._entry.number),
+                )
+            finally:
+                self._block = None
+        if block.erased or self._to_clean:
+            self._to_clean = not clean_up(self._sessions)
+
+    def close(self) -> None:
+        """Close the file; whatever is asked from now on is an error."""
+        with contextlib.suppress(StorageError):  # closed already
+            if self._to_clean:
+                clean_up(self._sessions)
+        self._sessions.close()
+        self._index = LiveIndex(self._entry.number, self._entry.face_model.dimension, self._offset)
+
+    def __reduce__(self) -> NoReturn:
+        raise StorageError(
+            f"{self._sessions.path}: a collection in a file can't be pickled or copied; "
+            f"open it where it is needed, with Collection.open(path, {self._entry.collection_id!r})"
+        )
+
+    def count(self) -> Counts:
+        """See `facesearch.storage.Store.count`."""
+        users, faces = self._row("SELECT users, faces FROM collections WHERE id = ?", self._entry.number)
+        loose = "SELECT count(*) FROM faces WHERE uid IS NULL AND collection = ?"
+        return Counts(users=users, faces=faces, loose=self._row(loose, self._entry.number)[0])
+
+    # ---------------------------------------------------------------- users
+
+    def has_user(self, user_id: str) -> bool:
+        """See `facesearch.storage.Store.has_user`."""
+        return user_id in self._uids([user_id])
+
+    def users(self) -> list[tuple[str, int]]:
+        """See `facesearch.storage.Store.users`."""
+        query = "SELECT user_id, faces FROM users JOIN user_data USING (uid) WHERE collection = ?"
+        return sorted(self._rows(query, self._entry.number))
+
+    def create_users(self, user_ids: Iterable[str]) -> None:
+        """See `facesearch.storage.Store.create_users`."""
+        block, number = self._changing(), self._entry.number
+        wanted = dict.fromkeys(user_ids)
+        known = self._uids(wanted)
+        new = list(enumerate((user_id for user_id in wanted if user_id not in known), self._next("users")))
+        block.sql.executemany(
+            "INSERT INTO users (uid, collection, name_hash, faces, change) VALUES (?, ?, ?, 0, ?)",
+            ((uid, number, self._hash(user_id), block.change) for uid, user_id in new),
+        )
+        nothing = bytes(_BYTES * self._entry.face_model.dimension)  # as long as a vector: the row must never grow
+        block.sql.executemany(
+            "INSERT INTO user_data (uid, vector, user_id) VALUES (?, ?, ?)",
+            ((uid, nothing, user_id) for uid, user_id in new),
+        )
+        block.users += len(new)
+        block.touched = True
+
+    def delete_user(self, user_id: str) -> None:
+        """See `facesearch.storage.Store.delete_user`."""
+        block, (uid,) = self._changing(), self._uids([user_id]).values()
+        self.forget_photos(user_id)
+        block.sql.execute("UPDATE faces SET uid = NULL WHERE uid = ?", (uid,))
+        block.sql.execute("DELETE FROM users WHERE uid = ?", (uid,))
+        block.sql.execute("INSERT INTO gone VALUES (?, ?, ?)", (uid, self._entry.number, block.change))
+        empty_users(block.sql, [uid])
+        block.users -= 1
+        block.touched = block.erased = True
+
+    def faces_of(self, user_id: str) -> frozenset[str]:
+        """See `facesearch.storage.Store.faces_of`."""
+        query = "SELECT face_id FROM faces WHERE uid = ?"
+        return frozenset(
+            _uuid(face_id) for uid in self._uids([user_id]).values() for (face_id,) in self._rows(query, uid)
+        )
+
+    def user_vector(self, user_id: str) -> FloatArray | None:
+        """See `facesearch.storage.Store.user_vector`."""
+        anchor = self.anchor(user_id)
+        return None if anchor is None else anchor.vector
+
+    def user_vectors(self) -> tuple[list[str], FloatArray]:
+        """See `facesearch.storage.Store.user_vectors`."""
+        query = "SELECT user_id, vector, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND faces > 0"
+        rows = sorted(self._rows(query, self._entry.number))
+        return [user_id for user_id, _, _ in rows], self._vectors([row[1:] for row in rows], "user_data")
+
+    def refresh(self, user_ids: Iterable[str]) -> None:
+        """See `facesearch.storage.Store.refresh`."""
+        block = self._changing()
+        for some in _parts(user_ids):
+            uids = sorted(self._uids(some).values())
+            made = dict.fromkeys(uids, (0, bytes(_BYTES * self._entry.face_model.dimension)))
+            for uid, own in self._vectors_of(uids):
+                mean = robust_mean(own) if len(own) > 1 else own[0]
+                made[uid] = len(own), mean.astype(STORED).tobytes()
+            block.sql.executemany(
+                "UPDATE users SET faces = ?, change = ? WHERE uid = ?",
+                ((faces, block.change, uid) for uid, (faces, _) in made.items()),
+            )
+            block.sql.executemany(
+                "UPDATE user_data SET vector = ? WHERE uid = ?", ((vector, uid) for uid, (_, vector) in made.items())
+            )
+        block.touched = True
+
+    def anchor(self, user_id: str) -> Anchor | None:
+        """See `facesearch.storage.Store.anchor`."""
+        query = "SELECT faces, vector, uid FROM users JOIN user_data USING (uid) WHERE uid = ? AND faces > 0"
+        rows = [row for uid in self._uids([user_id]).values() for row in self._rows(query, uid)]
+        return Anchor(self._vectors([rows[0][1:]], "user_data")[0], self._offset(rows[0][0])) if rows else None
+
+    def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """See `facesearch.storage.Store.nearest`."""
+        self._sessions.check_free()
+        while True:
+            with self._sessions.committed() as sql:
+                current = self._state(sql)[0] == self._index.change
+            if not current:
+                with self._index.changing(), self._sessions.committed() as sql:
+                    self._index.catch_up(sql, *self._state(sql))
+            # Where somebody was deleted meanwhile, others move up.
+            with contextlib.suppress(_NameGoneError):
+                return self._index.nearest(probes, max_distance=max_distance, limit=limit, names=self._names)
+
+    # ---------------------------------------------------------------- faces
+
+    def faces(self, user_id: str | None = None) -> list[Face]:
+        """See `facesearch.storage.Store.faces`."""
+        if user_id is None:
+            rows = self._rows(f"{_FACES} WHERE faces.collection = ? ORDER BY face_id", self._entry.number)
+        else:
+            uids = self._uids([user_id]).values()
+            rows = [row for uid in uids for row in self._rows(f"{_FACES} WHERE uid = ? ORDER BY face_id", uid)]
+        return [self._face(*row) for row in rows]
+
+    def stored_faces(self) -> Iterator[StoredFace]:
+        """See `facesearch.storage.Store.stored_faces`."""
+        query = _FACES.replace("SELECT", "SELECT face_data.vector, jpeg,", 1).replace(
+            "LEFT", "LEFT JOIN thumbnails USING (fid) LEFT", 1
+        )
+        with self._sessions.reading() as sql:
+            cursor = sql.execute(f"{query} WHERE faces.collection = ? ORDER BY face_id", (self._entry.number,))
+            while rows := cursor.fetchmany(_AT_ONCE):
+                vectors = self._vectors([(row[0], row[2]) for row in rows], "face_data")
+                for (_, jpeg, *columns), vector in zip(rows, vectors, strict=True):
+                    yield StoredFace(self._face(*columns), vector, jpeg)
+
+    def face(self, face_id: str) -> Face | None:
+        """See `facesearch.storage.Store.face`."""
+        rows = self._rows(f"{_FACES} WHERE faces.collection = ? AND face_id = ?", self._entry.number, _bytes(face_id))
+        return self._face(*rows[0]) if rows else None
+
+    def known(self, face_ids: Iterable[str]) -> set[str]:
+        """See `facesearch.storage.Store.known`."""
+        return set(self._fids(face_ids))
+
+    def embedding(self, face_id: str) -> FloatArray:
+        """See `facesearch.storage.Store.embedding`."""
+        (fid,) = self._fids([face_id]).values()
+        vector: FloatArray = self._vectors(
+            self._rows("SELECT vector, fid FROM face_data WHERE fid = ?", fid), "face_data"
+        )[0]
+        return vector
+
+    def thumbnail(self, face_id: str) -> bytes | None:
+        """See `facesearch.storage.Store.thumbnail`."""
+        (fid,) = self._fids([face_id]).values()
+        return next((jpeg for (jpeg,) in self._rows("SELECT jpeg FROM thumbnails WHERE fid = ?", fid)), None)
+
+    def put_faces(self, faces: Iterable[StoredFace]) -> None:
+        """See `facesearch.storage.Store.put_faces`."""
+        block = self._changing()
+        for some in _parts(faces):
+            new = list(enumerate(some, self._next("faces")))
+            uids = self._uids({each.face.user_id for each in some if each.face.user_id is not None})
+            block.sql.executemany(
+                "INSERT INTO faces (fid, collection, face_id, uid) VALUES (?, ?, ?, ?)",
+                (
+                    (fid, self._entry.number, _bytes(face.face_id), uids[face.user_id] if face.user_id else None)
+                    for fid, face in ((fid, each.face) for fid, each in new)
+                ),
+            )
+            block.sql.executemany(
+                "INSERT INTO face_data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ((fid, each.embedding.astype(STORED).tobytes(), *_columns(each.face)) for fid, each in new),
+            )
+            block.sql.executemany(
+                "INSERT INTO thumbnails VALUES (?, ?)",
+                ((fid, each.thumbnail) for fid, each in new if each.thumbnail is not None),
+            )
+            block.faces += len(new)
+
+    def remove_faces(self, face_ids: Iterable[str]) -> None:
+        """See `facesearch.storage.Store.remove_faces`."""
+        block, fids = self._changing(), self._fids(face_ids).values()
+        block.sql.executemany("DELETE FROM faces WHERE fid = ?", ((fid,) for fid in fids))
+        empty_faces(block.sql, fids)
+        block.faces -= len(fids)
+        block.erased = block.erased or bool(fids)
+
+    def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
+        """See `facesearch.storage.Store.assign`."""
+        block, fids = self._changing(), self._fids(face_ids).values()
+        uid = None if user_id is None else self._uids([user_id])[user_id]
+        block.sql.executemany("UPDATE faces SET uid = ? WHERE fid = ?", ((uid, fid) for fid in fids))
+        block.erased = block.erased or (uid is None and bool(fids))  # a user's vector will be another one
+
+    # ---------------------------------------------------------------- photos that were not accepted
+
+    def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
+        """See `facesearch.storage.Store.photo_outcome`."""
+        query = "SELECT outcome, user_id FROM photos LEFT JOIN user_data ON uid = other_uid WHERE collection = ? AND key = ?"
+        return next(iter(self._rows(query, self._entry.number, self._key(key))), None)
+
+    def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
+        """See `facesearch.storage.Store.remember_photo`."""
+        other = None if other_user_id is None else self._uids([other_user_id])[other_user_id]
+        name = None if user_id is None else self._hash(user_id)
+        self._changing().sql.execute(
+            "INSERT OR REPLACE INTO photos (collection, key, name_hash, other_uid, outcome) VALUES (?, ?, ?, ?, ?)",
+            (self._entry.number, self._key(key), name, other, outcome),
+        )
+
+    def forget_photos(self, user_id: str | None = None) -> int:
+        """See `facesearch.storage.Store.forget_photos`."""
+        block, number = self._changing(), self._entry.number
+        if user_id is None:
+            gone = block.sql.execute("DELETE FROM photos WHERE collection = ?", (number,)).rowcount
+        else:
+            other = self._uids([user_id]).get(user_id)
+            query = "DELETE FROM photos WHERE collection = ? AND (name_hash = ? OR other_uid = ?)"
+            gone = block.sql.execute(query, (number, self._hash(user_id), other)).rowcount
+        block.erased = block.erased or gone > 0
+        return gone
+
+    # ---------------------------------------------------------------- rows
+
+    def _state(self, sql: sqlite3.Connection) -> tuple[int, int]:
+        query = "SELECT change, forgotten FROM collections WHERE id = ?"
+        for change, forgotten in sql.execute(query, (self._entry.number,)):
+            return change, forgotten
+        name = self._entry.collection_id
+        raise CollectionNotFoundError(f"{self._sessions.path}: collection {name!r} was deleted while it was open")
+
+    def _changing(self) -> _Block:
+        if self._block is None:
+            raise RuntimeError("a change outside of writing()")
+        return self._block
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        with self._sessions.reading() as sql:
+            return sql.execute(query, values).fetchall()
+
+    def _row(self, query: str, *values: Any) -> Any:
+        (row,) = self._rows(query, *values)
+        return row
+
+    def _next(self, table: str) -> int:
+        """Give the first number that no row of a table ever had, so that personal rows are only ever appended."""
+        return int(self._row("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?", table)[0])
+
+    def _hash(self, user_id: str) -> int:
+        digest = hashlib.blake2b(user_id.encode(), key=self._entry.salt, digest_size=8).digest()
+        return int.from_bytes(digest, "little", signed=True)
+
+    def _key(self, key: str) -> bytes:
+        return hashlib.blake2b(bytes.fromhex(key), key=self._entry.salt, digest_size=16).digest()
+
+    def _uids(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """Give the numbers of those users that there are."""
+        wanted = set(user_ids)
+        query = "SELECT user_id, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND name_hash IN (*)"
+        with self._sessions.reading() as sql:
+            rows = _among(sql, query, map(self._hash, wanted), self._entry.number)
+        return {user_id: uid for user_id, uid in rows if user_id in wanted}  # others may have the same hash
+
+    def _names(self, uids: Sequence[int]) -> list[str]:
+        query = "SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)"
+        with self._sessions.committed() as sql:
+            found = dict(_among(sql, query, uids))
+        if len(found) < len(uids):
+            raise _NameGoneError
+        return [found[uid] for uid in uids]
+
+    def _fids(self, face_ids: Iterable[str]) -> dict[str, int]:
+        """Give the numbers of those faces that there are."""
+        query = "SELECT face_id, fid FROM faces WHERE collection = ? AND face_id IN (*)"
+        with self._sessions.reading() as sql:
+            rows = _among(sql, query, map(_bytes, face_ids), self._entry.number)
+        return {_uuid(face_id): fid for face_id, fid in rows}
+
+    def _vectors_of(self, uids: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
+        """Give the vectors of the faces of those users that have any."""
+        query = "SELECT vector, fid, uid FROM faces JOIN face_data USING (fid) WHERE uid IN (*)"
+        with self._sessions.reading() as sql:
+            rows = sorted(_among(sql, query, uids), key=lambda row: row[2])
+        vectors = self._vectors([row[:2] for row in rows], "face_data")
+        starts = [place for place, row in enumerate(rows) if place == 0 or row[2] != rows[place - 1][2]]
+        ends = [*starts[1:], len(rows)] if rows else []
+        for first, last in zip(starts, ends, strict=True):
+            yield rows[first][2], vectors[first:last]
+
+    def _vectors(self, rows: Sequence[tuple[bytes, int]], table: str) -> FloatArray:
+        dimension = self._entry.face_model.dimension
+        where = f"{self._sessions.path}: {table}"
+        return read_vectors([blob for blob, _ in rows], dimension, lambda place: f"{where} {rows[place][1]}")
+
+    def _face(self, fid: int, face_id: bytes, user_id: str | None, *columns: Any) -> Face:
+        image_id, external_image_id, confidence, *box = columns
+        try:
+            return Face(
+                face_id=_uuid(face_id),
+                bounding_box=None if None in box else BoundingBox(**dict(zip(_BOX, box, strict=True))),
+                image_id=image_id and _uuid(image_id),
+                external_image_id=external_image_id,
+                confidence=confidence,
+                index_faces_model_version=self._entry.face_model.version,
+                user_id=user_id,
+            )
+        except (InvalidParameterError, AttributeError) as error:
+            raise StorageFormatError(f"{self._sessions.path}: face_data {fid}: damaged ({error})") from error
+
+
+_BOX: Final = ("left", "top", "width", "height")
+
+
+def _among(sql: sqlite3.Connection, query: str, values: Iterable[Any], *first: Any) -> list[Any]:
+    """Ask for rows that have one of many values, which the query calls ``(*)``."""
+    return [
+        row
+        for some in _parts(values)
+        for row in sql.execute(query.replace("(*)", f"({', '.join('?' * len(some))})"), (*first, *some))
+    ]
+
+
+def _columns(face: Face) -> tuple[Any, ...]:
+    box = face.bounding_box
+    return (
+        face.image_id and _bytes(face.image_id),
+        face.external_image_id,
+        face.confidence,
+        *(box and getattr(box, side) for side in _BOX),
+    )
+
+
+def _bytes(uuid: str) -> bytes:
+    return bytes.fromhex(uuid.replace("-", ""))
+
+
+def _uuid(stored: bytes) -> str:
+    digits = stored.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _parts(items: Iterable[T]) -> Iterator[list[T]]:
+    each = iter(items)
+    while part := list(itertools.islice(each, _AT_ONCE)):
+        yield part

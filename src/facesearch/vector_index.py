@@ -1,0 +1,240 @@
+"""Exact nearest neighbours over a growing float32 matrix.
+
+A search is one matrix product in float32, which is what memory bandwidth allows, and then an exact second look in float64 at
+the few rows that can be in the answer. The second look makes the result independent of the order of the rows, of the BLAS at
+work and of how many probes are searched at once; bounds on float32's error decide who gets it, so no row is ever missed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch.row_keys import RowKeys, Rows
+from facesearch.shortlist import Shortlist, weights_of
+from facesearch.stages import FloatArray
+
+__all__ = ["Ranked", "VectorIndex"]
+
+K = TypeVar("K")
+Ranked = tuple[list[tuple[float, str]], tuple[float, str] | None]
+
+_FIRST_CAPACITY = 64
+# 32 MiB of 128 dimensions: a product of that size runs at full speed, and what is free in the last block hardly counts.
+_BLOCK_ROWS = 65_536
+# More would keep a core's cache from holding scores while they are compared, see benchmarks/gallery.py.
+_PROBES_AT_ONCE = 64
+# Rows of the second look at once: what they take in float64 stays in the cache.
+_EXACT_AT_ONCE = 1024
+
+
+class VectorIndex(Generic[K]):
+    """Keyed vectors and the exact nearest ones to a probe.
+
+    Parameters
+    ----------
+    dimension
+        Length of every vector.
+    keys
+        What they are called, and what answers call them; new and empty.
+    block_rows
+        Vectors in a block, >= 1.
+
+    Notes
+    -----
+    Rows lie in blocks of equal size. Growing never moves them, but for the first block, which doubles up to its size; nothing
+    but part of the last block is free. A removed row is filled by the last. An index may be searched by several threads at
+    once, but not changed meanwhile: its owner holds the lock.
+
+    Examples
+    --------
+    >>> from facesearch.row_keys import NumberRows
+    >>> index = VectorIndex(2, NumberRows())
+    >>> index.put(7, np.array([0, 1], np.float32))
+    >>> index.put(8, np.array([3, 4], np.float32))
+    >>> users = {7: "ada", 8: "bob"}
+    >>> index.nearest(
+    ...     np.zeros((1, 2), np.float32), max_distance=2.0, limit=10, names=lambda keys: [users[key] for key in keys]
+    ... )
+    [([(1.0, 'ada')], (5.0, 'bob'))]
+    """
+
+    def __init__(self, dimension: int, keys: RowKeys[K], *, block_rows: int = _BLOCK_ROWS) -> None:
+        self._dimension = dimension
+        self._keys = keys
+        self._block_rows = block_rows
+        self._blocks: list[_Block] = []
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def get(self, key: K) -> FloatArray | None:
+        """Give a copy of the vector of *key*, or ``None``."""
+        row = self._keys.row(key)
+        if row is None:
+            return None
+        block, place = self._at(row)
+        vector: FloatArray = block.matrix[place].copy()
+        return vector
+
+    def put(self, key: K, vector: FloatArray, offset: float = 0.0) -> None:
+        """Set the vector of *key*, a new one or another one; *offset*, >= 0, is added to squared distances from it."""
+        self.put_many([key], vector[np.newaxis], [offset])
+
+    def put_many(self, keys: Sequence[K], matrix: FloatArray, offsets: npt.ArrayLike) -> None:
+        """Set many vectors; copies them once.
+
+        Parameters
+        ----------
+        keys
+            N; of one that comes twice the last vector counts.
+        matrix
+            (N, dimension) finite float32.
+        offsets
+            (N,) float64, >= 0: added to squared distances from each.
+        """
+        added = np.asarray(offsets, np.float64)
+        if matrix.shape != (len(keys), self._dimension) or added.shape != (len(keys),):
+            raise ValueError(f"expected {len(keys)} vectors and offsets, got {matrix.shape} and {added.shape}")
+        weights = weights_of(matrix, added)
+        self._make_room(len(self) + len(keys))  # first, so that nothing has changed where there is none
+        for block, places, which in self._parts(self._keys.claim(keys)):
+            block.matrix[places] = matrix[which]
+            block.weights[places] = weights[which]
+            block.offsets[places] = added[which]
+        self._trim()
+
+    def remove(self, key: K) -> None:
+        """Forget *key*, overwriting its vector; nothing happens if it is not there."""
+        row = self._keys.row(key)
+        if row is None:
+            return
+        (block, place), (tail, end) = self._at(row), self._at(len(self) - 1)
+        self._keys.remove(key)
+        for mine, theirs in zip(block.columns, tail.columns, strict=True):
+            mine[place] = theirs[end]
+        tail.matrix[end] = 0  # a deleted person's vector does not stay behind in memory
+        self._trim()
+
+    def nearest(
+        self, probes: FloatArray, *, max_distance: float, limit: int, names: Callable[[Sequence[K]], Sequence[str]]
+    ) -> list[Ranked]:
+        """Give for each probe the vectors within *max_distance*, nearest first, and the nearest of all others.
+
+        Parameters
+        ----------
+        probes
+            (P, dimension) float32. Each gets the answer that it would get alone, to the bit.
+        max_distance
+            Euclidean, offset included; those exactly as far belong to the answer. May be infinite.
+        limit
+            At most so many for each, >= 1.
+        names
+            Gives what answers call these keys, in their order; no two the same. Asked for the keys in an answer and those
+            equally near as its last.
+
+        Returns
+        -------
+        list of (list of (distance, name), and (distance, name) or None)
+            P of them. By distance, then by name. ``None`` where there are no others.
+        """
+        return [
+            self._ranked(probe, rows, max_distance, limit, names)
+            for first in range(0, len(probes), _PROBES_AT_ONCE)
+            for probe, rows in self._near(probes[first : first + _PROBES_AT_ONCE], max_distance, limit)
+        ]
+
+    def _near(self, probes: FloatArray, max_distance: float, limit: int) -> Iterator[tuple[FloatArray, Rows]]:
+        """Give each probe, and the rows that can be in its answer."""
+        # One more than the limit: the next.
+        shortlist = Shortlist(probes, len(self), max_distance=max_distance, wanted=limit + 1)
+        first = 0
+        while first < len(self):
+            block, place = self._at(first)
+            rows = slice(place, min(place + shortlist.rows_at_once, self._block_rows, place + len(self) - first))
+            shortlist.see(first, block.matrix[rows], block.weights[rows])
+            first += rows.stop - rows.start
+        return zip(probes, shortlist.rows(), strict=True)
+
+    def _ranked(
+        self,
+        probe: FloatArray,
+        rows: Rows,
+        max_distance: float,
+        limit: int,
+        names: Callable[[Sequence[K]], Sequence[str]],
+    ) -> Ranked:
+        distances = np.empty(len(rows))
+        for block, places, which in self._parts(rows):
+            distances[which] = block.distances(probe, places)
+        taken = min(limit, int(np.count_nonzero(distances <= max_distance)))
+        if taken < len(rows):
+            near = distances <= np.partition(distances, taken)[taken]
+            distances, rows = distances[near], rows[near]
+        found = sorted(zip(distances.tolist(), names(self._keys.keys(rows)), strict=True))
+        return found[:taken], found[taken] if taken < len(found) else None
+
+    def _at(self, row: int) -> "tuple[_Block, int]":
+        number, place = divmod(row, self._block_rows)
+        return self._blocks[number], place
+
+    def _parts(self, rows: Rows) -> "Iterator[tuple[_Block, slice | Rows, slice | Rows]]":
+        """Give each block that holds some of the rows, their places in it, and which of the rows they are."""
+        if len(rows) and (np.diff(rows) == 1).all():  # loaded in order: slices spare a copy
+            first, stop = int(rows[0]), int(rows[-1]) + 1
+            for start in range(first - first % self._block_rows, stop, self._block_rows):
+                low, high = max(first, start), min(stop, start + self._block_rows)
+                yield (
+                    self._blocks[start // self._block_rows],
+                    slice(low - start, high - start),
+                    slice(low - first, high - first),
+                )
+            return
+        numbers = rows // self._block_rows
+        for number in np.unique(numbers).tolist():
+            which = np.flatnonzero(numbers == number)
+            yield self._blocks[number], rows[which] - number * self._block_rows, which
+
+    def _make_room(self, rows: int) -> None:
+        if not self._blocks:
+            self._blocks.append(_Block(self._dimension, min(_FIRST_CAPACITY, self._block_rows)))
+        room = len(self._blocks[0].matrix)
+        if room < min(rows, self._block_rows):
+            self._blocks[0] = self._blocks[0].grown(min(max(rows, 2 * room), self._block_rows))
+        while rows > len(self._blocks) * self._block_rows:
+            self._blocks.append(_Block(self._dimension, self._block_rows))
+
+    def _trim(self) -> None:
+        del self._blocks[max(1, -(-len(self) // self._block_rows)) :]
+
+
+class _Block:
+    """Some rows, one after the other; the operating system gives memory only to those that were written."""
+
+    def __init__(self, dimension: int, rows: int) -> None:
+        self.matrix = np.empty((rows, dimension), np.float32)
+        self.weights = np.empty(rows, np.float32)
+        self.offsets = np.empty(rows)
+
+    @property
+    def columns(self) -> tuple[npt.NDArray[np.floating], ...]:
+        return self.matrix, self.weights, self.offsets
+
+    def grown(self, rows: int) -> "_Block":
+        """Give a larger one with the same rows, and overwrite this."""
+        larger = _Block(self.matrix.shape[1], rows)
+        for theirs, mine in zip(larger.columns, self.columns, strict=True):
+            theirs[: len(mine)] = mine
+        self.matrix[:] = 0
+        return larger
+
+    def distances(self, probe: FloatArray, places: "slice | Rows") -> npt.NDArray[np.float64]:
+        vectors, offsets = self.matrix[places], self.offsets[places]
+        result = np.empty(len(vectors))
+        for first in range(0, len(vectors), _EXACT_AT_ONCE):
+            part = slice(first, first + _EXACT_AT_ONCE)
+            squares = np.subtract(vectors[part], probe, dtype=np.float64)
+            squares *= squares
+            result[part] = np.sqrt(squares.sum(axis=1) + offsets[part])
+        return result

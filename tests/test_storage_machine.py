@@ -1,0 +1,128 @@
+"""A collection in a file answers like one in memory, whatever is asked of it, by whichever process, and after any reopening."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+import facesearch as fs
+from durable import MEMORY, contents
+from facesearch.stages import FloatArray
+from facesearch.testing.fakes import fake_analyzer, paint
+from facesearch.testing.strategies import embeddings
+
+USERS = st.sampled_from(["a", "b", "B", "c:1", "c"])
+COLOURS = st.sampled_from([(200, 30, 30), (30, 30, 200), (30, 200, 30)])
+SIZES = st.sampled_from([50, 60])
+
+
+def answer(call: Callable[[], Any]) -> Any:
+    """What a call gives, or raises."""
+    try:
+        return call()
+    except fs.FacesearchError as error:
+        return type(error), str(error)
+
+
+class DurableMachine(RuleBasedStateMachine):
+    """Two handles on one file, closed and opened at random, against a collection in memory."""
+
+    faces = Bundle("faces")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
+        self.analyzer = fake_analyzer()
+        self.model = fs.Collection("machine", analyzer=self.analyzer, thumbnails=True)
+        self.handles = [self.opened(), self.opened()]
+        self.turn = 0
+
+    def opened(self) -> fs.Collection:
+        return fs.Collection.open(self.folder / "people.db", "machine", analyzer=self.analyzer, thumbnails=True)
+
+    def teardown(self) -> None:
+        for handle in self.handles:
+            handle.close()
+        shutil.rmtree(self.folder)
+
+    def both(self, call: Callable[[fs.Collection], Any]) -> Any:
+        """Ask one handle and the model; they answer the same."""
+        expected = answer(lambda: call(self.model))
+        given = answer(lambda: call(self.handles[self.turn]))
+        assert given == expected
+        return expected
+
+    @rule()
+    def take_turns(self) -> None:
+        self.turn = 1 - self.turn
+
+    @rule()
+    def reopen(self) -> None:
+        self.handles[self.turn].close()
+        self.handles[self.turn] = self.opened()
+
+    @rule(target=faces, user=USERS, vector=embeddings(spread=0.1))
+    def add(self, user: str, vector: FloatArray) -> Any:
+        return self.both(lambda collection: collection.add_embedding(user, vector))
+
+    @rule(users=st.lists(USERS, min_size=1, max_size=6), vector=embeddings(spread=0.1))
+    def add_many(self, users: list[str], vector: FloatArray) -> None:
+        self.both(lambda collection: collection.add_embeddings(users, np.stack([vector] * len(users))))
+
+    @rule(target=faces, colour=COLOURS, size=SIZES, name=st.none() | st.sampled_from(["x", "y"]))
+    def index(self, colour: tuple[int, int, int], size: int, name: str | None) -> Any:
+        photo = paint((100, 120), {(20, 20, 20 + size, 20 + size): colour})
+        return self.both(lambda c: c.index_faces(photo, external_image_id=name)).face_records[0].face.face_id
+
+    @rule(user=USERS, colours=st.lists(COLOURS, min_size=1, max_size=3), threshold=st.sampled_from([0, 75]))
+    def enroll(self, user: str, colours: list[tuple[int, int, int]], threshold: float) -> None:
+        photos = [paint((100, 120), {(20, 20, 75, 75): colour}) for colour in colours]
+        self.both(lambda collection: collection.enroll(user, photos, user_match_threshold=threshold))
+
+    @rule(user=USERS)
+    def create(self, user: str) -> None:
+        self.both(lambda collection: collection.create_user(user))
+
+    @rule(user=USERS, with_faces=st.booleans())
+    def delete_user(self, user: str, with_faces: bool) -> None:
+        self.both(lambda collection: collection.delete_user(user, faces=with_faces))
+
+    @rule(user=USERS, face_ids=st.lists(faces, min_size=1, max_size=3), threshold=st.sampled_from([0, 75]))
+    def associate(self, user: str, face_ids: list[str], threshold: float) -> None:
+        self.both(lambda collection: collection.associate_faces(user, face_ids, user_match_threshold=threshold))
+
+    @rule(user=USERS, face_ids=st.lists(faces, min_size=1, max_size=3))
+    def disassociate(self, user: str, face_ids: list[str]) -> None:
+        self.both(lambda collection: collection.disassociate_faces(user, face_ids))
+
+    @rule(face_ids=st.lists(faces, min_size=1, max_size=3))
+    def delete_faces(self, face_ids: list[str]) -> None:
+        self.both(lambda collection: collection.delete_faces(face_ids))
+
+    @rule(probe=embeddings(spread=0.1), most=st.integers(1, 5), threshold=st.sampled_from([0, 50, 80]))
+    def search(self, probe: FloatArray, most: int, threshold: float) -> None:
+        self.both(lambda c: c.rank(probe, user_match_threshold=threshold, max_users=most))
+
+    @rule()
+    def audit(self) -> None:
+        self.both(lambda collection: collection.audit())
+
+    @rule()
+    def export(self) -> None:
+        self.handles[self.turn].save(self.folder / "export.npz")
+        loaded = fs.Collection.load(self.folder / "export.npz", analyzer=self.analyzer)
+        assert contents(loaded) == contents(self.model)
+
+    @invariant()
+    def same(self) -> None:
+        assert contents(self.handles[self.turn]) == contents(self.model)
+
+
+TestDurableMachine = DurableMachine.TestCase
+TestDurableMachine.settings = settings(max_examples=25, stateful_step_count=30)
