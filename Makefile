@@ -43,6 +43,7 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	mkdir -p out
 	$(BIN)/python benchmarks/calibration.py --cache out
 	$(BIN)/python benchmarks/auditing.py
+	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 

@@ -4,8 +4,9 @@ Protocol
 --------
 The photos of `people/` and the first of `cacd_vs/`, PHOTOS in all, go into a new collection in a file, as a CSV file says: a user
 for each person of `people/`, and for each pair of `cacd_vs/`. Each way of looking runs in a process of its own, so that
-memory is its own, and all ways have their turn ROUNDS times, since other work on the machine comes and goes; time is from the call to its report, after an analyzer was loaded, and of a process pool after its
-workers were. Memory is what the process held after a tenth of the photos and at the end, and its workers' peak.
+memory is its own, and all ways have their turn ROUNDS times, since other work on the machine comes and goes. Time is from the
+call to its report, after an analyzer was loaded, and of a process pool after its workers were. Memory is what the process
+held after a tenth of the photos and at the end, and its workers' peak.
 """
 
 import argparse

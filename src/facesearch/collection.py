@@ -216,11 +216,11 @@ class Collection:
         Examples
         --------
         >>> import numpy as np, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> with Collection.open(f"{folder.name}/people.db", "staff") as staff:
-        ...     _ = staff.add_embedding("ada", np.full(128, 0.1))
-        >>> with Collection.open(f"{folder.name}/people.db", "staff") as staff:
-        ...     [match.user.user_id for match in staff.search_embedding(np.full(128, 0.11))]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with Collection.open(f"{folder}/people.db", "staff") as staff:
+        ...         _ = staff.add_embedding("ada", np.full(128, 0.1))
+        ...     with Collection.open(f"{folder}/people.db", "staff") as staff:
+        ...         [match.user.user_id for match in staff.search_embedding(np.full(128, 0.11))]
         ['ada']
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
@@ -327,11 +327,11 @@ class Collection:
         Examples
         --------
         >>> import numpy as np, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
         >>> staff = Collection("staff")
         >>> _ = staff.add_embedding("ada", np.full(128, 0.1))
-        >>> staff.save(f"{folder.name}/staff.npz")
-        >>> Collection.load(f"{folder.name}/staff.npz").faces() == staff.faces()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     staff.save(f"{folder}/staff.npz")
+        ...     Collection.load(f"{folder}/staff.npz").faces() == staff.faces()
         True
         """
         export = read_export(path)
@@ -747,8 +747,8 @@ class Collection:
         send_photos
             Send the photos' bytes to *executor* rather than their paths: for workers that don't see the files.
         in_flight
-            How many photos may be under way at once, >= 1; by default 4 for each core of this machine. For a cluster, twice
-            its workers.
+            How many photos may be under way at once, >= 1; by default 16 for each core of this machine, and 4 where they are
+            sent. For a cluster, at least twice its workers.
 
         Returns
         -------

@@ -34,9 +34,10 @@ from facesearch.networks import usable_cores
 
 __all__ = ["BrokenFile", "LookOptions", "PhotoWorkers", "content_digest"]
 
-_EACH: Final = (
-    4  # photos under way for each core: enough that no worker waits for a slow photo that is to be judged first
-)
+# Photos under way for each core: enough that no worker waits for a slow photo, or a slow disk, whose turn it is. A path takes
+# no memory, a photo's bytes some megabytes.
+_EACH: Final = 16
+_EACH_SENT: Final = 4
 _ANALYZERS: Final = 2  # kept in a worker process
 
 Source = str | bytes
@@ -129,7 +130,7 @@ class PhotoWorkers:
     send_photos
         Send the photos' bytes rather than their paths.
     most
-        Photos that may be under way at once, >= 1; ``None`` for four for each core of this machine.
+        Photos that may be under way at once, >= 1; ``None`` for 16 for each core of this machine, or 4 where they are sent.
 
     Raises
     ------
@@ -152,7 +153,7 @@ class PhotoWorkers:
         self._own = None if executor else ThreadPoolExecutor(usable_cores(), thread_name_prefix="facesearch")
         self._executor = executor or self._own
         self._send_photos = send_photos
-        self.most = most or _EACH * usable_cores()
+        self.most = most or (_EACH_SENT if send_photos else _EACH) * usable_cores()
         # A subclass may well be more than threads of this process.
         if self._own or type(executor) is ThreadPoolExecutor:
             self._look: Callable[..., Look | BrokenFile] = partial(look_at, analyzer, options)

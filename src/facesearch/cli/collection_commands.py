@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 
 import facesearch as fs
+from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_collection
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, db, yes
-from facesearch.cli.output import counted, note, printable, say, show_json, table
+from facesearch.cli.output import counted, printable, say, show_json, table
 from facesearch.cli.verbs import Verb
 
 __all__ = ["collections", "delete_collection", "export", "import_"]
@@ -70,8 +71,7 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
     """Delete a collection, with all its users, faces and vectors; the file stays."""
     with fs.Collection.open(db, collection_id, create=False) as collection:
         what = f"collection {collection_id}, {counted(len(collection), 'user')}"
-    if not yes and not click.confirm(f"Delete {what}?", err=True):
-        note("nothing was deleted")
+    if not yes and not confirmed(f"Delete {what}?"):
         return Exit.NOTHING
     fs.delete_collection(db, collection_id)
     if as_json:

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 import facesearch as fs
+from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_user
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, yes
-from facesearch.cli.output import counted, note, plain, say, show_json, table
+from facesearch.cli.output import counted, plain, say, show_json, table
 from facesearch.cli.verbs import Verb
 
 __all__ = [
@@ -134,10 +135,10 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         count = len(collection.faces(user_id))
-        what = f"user {user_id} {'and' if with_faces else 'but not'} {counted(count, 'face')}"
-        if not yes and not click.confirm(f"Delete {what} from {collection_id}?", err=True):
-            note("nothing was deleted")
-            return Exit.NOTHING
+    what = f"user {user_id} {'and' if with_faces else 'but not'} {counted(count, 'face')}"
+    if not yes and not confirmed(f"Delete {what} from {collection_id}?"):
+        return Exit.NOTHING
+    with fs.Collection.open(db, collection_id, create=False) as collection:
         collection.delete_user(user_id, faces=with_faces)
     _done(f"deleted {what}", {}, as_json=as_json)
     return Exit.DONE
