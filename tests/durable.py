@@ -19,6 +19,10 @@ _PROBES = np.random.default_rng(5).normal(size=(3, 128)) * 0.08
 def contents(collection: fs.Collection) -> Any:
     """All there is to see of a collection."""
     users, faces = collection.users(), collection.faces()
+    page, _ = collection.page_of_users()
+    assert sorted(page, key=lambda user: user.user_id) == list(users)
+    assert collection.page_of_faces() == faces
+    assert collection.face_count == len(faces)
     vectors = [collection.user_embedding(user.user_id) for user in users]
     return (
         users,
@@ -30,6 +34,8 @@ def contents(collection: fs.Collection) -> Any:
         len(collection),
         repr(collection),
         [collection.rank(probe, user_match_threshold=0, max_users=2) for probe in _PROBES],
+        [collection.rank_like_user(user.user_id, user_match_threshold=0) for user in users],
+        collection.rank_faces(_PROBES, face_match_threshold=0),
     )
 
 

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 import facesearch as fs
 from facesearch.aws import LOCAL_ONLY, wire_name
-from facesearch.testing.strategies import responses, values
+from facesearch.testing.strategies import (
+    compare_faces_responses,
+    responses,
+    search_faces_by_image_responses,
+    search_users_responses,
+    values,
+)
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")
 
@@ -25,6 +31,10 @@ SHAPES = {
     fs.AssociatedFace: "AssociatedFace",
     fs.Beard: "Beard",
     fs.BoundingBox: "BoundingBox",
+    fs.CompareFacesMatch: "CompareFacesMatch",
+    fs.CompareFacesResponse: "CompareFacesResponse",
+    fs.ComparedFace: "ComparedFace",
+    fs.ComparedSourceImageFace: "ComparedSourceImageFace",
     fs.DeleteFacesResponse: "DeleteFacesResponse",
     fs.DisassociateFacesResponse: "DisassociateFacesResponse",
     fs.DisassociatedFace: "DisassociatedFace",
@@ -34,6 +44,7 @@ SHAPES = {
     fs.EyesOpen: "EyeOpen",
     fs.Face: "Face",
     fs.FaceDetail: "FaceDetail",
+    fs.FaceMatch: "FaceMatch",
     fs.FaceOccluded: "FaceOccluded",
     fs.FaceRecord: "FaceRecord",
     fs.Gender: "Gender",
@@ -44,8 +55,13 @@ SHAPES = {
     fs.MouthOpen: "MouthOpen",
     fs.Mustache: "Mustache",
     fs.Pose: "Pose",
+    fs.SearchFacesByImageResponse: "SearchFacesByImageResponse",
+    fs.SearchFacesResponse: "SearchFacesResponse",
     fs.SearchUsersByImageResponse: "SearchUsersByImageResponse",
+    fs.SearchUsersResponse: "SearchUsersResponse",
+    fs.SearchedFace: "SearchedFace",
     fs.SearchedFaceDetails: "SearchedFaceDetails",
+    fs.SearchedUser: "SearchedUser",
     fs.Smile: "Smile",
     fs.Sunglasses: "Sunglasses",
     fs.UnindexedFace: "UnindexedFace",
@@ -56,8 +72,12 @@ SHAPES = {
     fs.User: "User",
     fs.UserMatch: "UserMatch",
 }
-# AWS answers null for this one since 2021: there is nothing to mirror.
-NEVER_SENT = {("IndexFacesResponse", "OrientationCorrection")}
+# AWS answers null for these since 2021: there is nothing to mirror.
+NEVER_SENT = {
+    ("IndexFacesResponse", "OrientationCorrection"),
+    ("CompareFacesResponse", "SourceImageOrientationCorrection"),
+    ("CompareFacesResponse", "TargetImageOrientationCorrection"),
+}
 
 kinds = pytest.mark.parametrize("kind", SHAPES, ids=lambda kind: kind.__name__)
 
@@ -152,6 +172,22 @@ def test_absent_is_left_out_and_lists_stay(response: fs.SearchUsersByImageRespon
         assert set(wire["SearchedFace"]) == {"FaceDetail"}  # ... singular there
 
 
+@given(search_faces_by_image_responses(), search_users_responses(), compare_faces_responses())
+def test_what_was_searched_with_is_there_or_left_out(
+    faces: fs.SearchFacesByImageResponse, users: fs.SearchUsersResponse, compared: fs.CompareFacesResponse
+) -> None:
+    told = set(fs.to_aws(faces))
+    searched = {"SearchedFaceBoundingBox", "SearchedFaceConfidence"}
+    assert told - searched == {"FaceMatches", "FaceModelVersion"}
+    assert told & searched == (set() if faces.searched_face_bounding_box is None else searched)
+
+    of_users = set(fs.to_aws(users)) - {"UserMatches", "FaceModelVersion"}
+    assert of_users == ({"SearchedFace"} if users.searched_face else {"SearchedUser"})  # never both
+
+    source = set(fs.to_aws(compared)) - {"FaceMatches", "UnmatchedFaces"}
+    assert source == ({"SourceImageFace"} if compared.source_image_face else set())
+
+
 BOX = {"Width": 0.03692837, "Height": 0.07510016, "Left": 0.35986787, "Top": 0.53915268}
 OTHER_BOX = {"Width": 0.03, "Height": 0.072, "Left": 0.61, "Top": 0.4}
 FACE_IDS = ["35ebbb41-7f67-4263-908d-dd0ecba05ab9", "11111111-2222-3333-4444-555555555555"]
@@ -185,6 +221,81 @@ EXAMPLES: dict[str, tuple[type[Any], dict[str, Any]]] = {
         },
     ),
     "no face": (fs.SearchUsersByImageResponse, {"UserMatches": [], "FaceModelVersion": "7.0", "UnsearchedFaces": []}),
+    "search faces": (
+        fs.SearchFacesResponse,
+        {
+            "SearchedFaceId": FACE_IDS[0],
+            "FaceMatches": [
+                {
+                    "Face": {"BoundingBox": BOX, "Confidence": 99.9, "FaceId": FACE_IDS[1], "ImageId": FACE_IDS[0]},
+                    "Similarity": 99.30997467041016,
+                }
+            ],
+            "FaceModelVersion": "6.0",
+        },
+    ),
+    "search faces by image, guide": (
+        fs.SearchFacesByImageResponse,
+        {
+            "SearchedFaceBoundingBox": BOX,
+            "SearchedFaceConfidence": 99.98,
+            "FaceMatches": [
+                {
+                    "Face": {
+                        "BoundingBox": OTHER_BOX,
+                        "Confidence": 99.99,
+                        "ExternalImageId": "image.jpg",
+                        "FaceId": FACE_IDS[0],
+                        "ImageId": FACE_IDS[1],
+                    },
+                    "Similarity": 99.97,
+                }
+            ],
+            "FaceModelVersion": "3.0",
+        },
+    ),
+    "search users by a face, guide": (
+        fs.SearchUsersResponse,
+        {
+            "SearchedFace": {"FaceId": FACE_IDS[0]},
+            "UserMatches": [
+                {"User": {"UserId": "demoUser1", "UserStatus": "ACTIVE"}, "Similarity": 100.0},
+                {"User": {"UserId": "demoUser2", "UserStatus": "ACTIVE"}, "Similarity": 99.97946166992188},
+            ],
+            "FaceModelVersion": "6",
+        },
+    ),
+    "search users by a user, guide": (
+        fs.SearchUsersResponse,
+        {
+            "SearchedUser": {"UserId": "demoUser1"},
+            "UserMatches": [
+                {"User": {"UserId": "demoUser2", "UserStatus": "ACTIVE"}, "Similarity": 99.97946166992188},
+            ],
+            "FaceModelVersion": "6",
+        },
+    ),
+    "compare faces": (
+        fs.CompareFacesResponse,
+        {
+            "SourceImageFace": {"BoundingBox": BOX, "Confidence": 99.9},
+            "FaceMatches": [
+                {
+                    "Similarity": 99.5,
+                    "Face": {
+                        "BoundingBox": OTHER_BOX,
+                        "Confidence": 99.9,
+                        "Landmarks": [{"Type": "eyeLeft", "X": 0.3976764678955078, "Y": 0.6248345971107483}],
+                        "Pose": {"Pitch": 5.8, "Roll": -2.2, "Yaw": -1.2},
+                        "Quality": {"Brightness": 74.1, "Sharpness": 78.6},
+                        "Emotions": [{"Type": "CALM", "Confidence": 12.1}],
+                        "Smile": {"Value": False, "Confidence": 95.0},
+                    },
+                }
+            ],
+            "UnmatchedFaces": [{"BoundingBox": OTHER_BOX, "Confidence": 99.9}],
+        },
+    ),
     "associate faces": (
         fs.AssociateFacesResponse,
         {

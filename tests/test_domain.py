@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import facesearch as fs
-from facesearch import face, geometry, records, results
+from facesearch import face, face_results, geometry, records, results
 from facesearch.testing.strategies import values
 
 CLASSES = [
     kind
-    for module in (geometry, face, records, results)
+    for module in (geometry, face, records, results, face_results)
     for name in module.__all__
     if attrs.has(kind := getattr(module, name))
 ]

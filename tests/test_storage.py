@@ -1,5 +1,6 @@
 """Collections in a file: what is promised of it, and what happens when something is wrong with it."""
 
+import hashlib
 import os
 import pickle
 import random
@@ -24,9 +25,10 @@ from hypothesis import strategies as st
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, raw, unprivileged
-from facesearch import database, erasing
+from facesearch import catalog, database, erasing
 from facesearch.analysis import FaceAnalyzer
 from facesearch.sqlite_store import SqliteStore
+from facesearch.stages import FloatArray
 from facesearch.testing.fakes import FAKE_MODEL, fake_calibration, paint
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -279,7 +281,7 @@ def test_what_is_no_file_of_ours_is_refused_and_left_as_it_was(people: Path, kin
 
 def test_a_newer_format_is_said_to_be_newer(people: Path) -> None:
     broken_files(people)["of a newer format"]()
-    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 1 or older, got 2"):
+    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 2 or older, got 3"):
         fs.Collection.open(people, "staff")
 
 
@@ -387,14 +389,75 @@ def test_an_older_file_is_brought_to_this_format(people: Path, monkeypatch: pyte
     with fs.Collection.open(people, "staff") as staff:
         assert contents(staff) == before
     with closing(sqlite3.connect(people)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (2,)
+        assert sql.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
         assert sql.execute("SELECT count(*) FROM notes").fetchone() == (2,)
     with fs.Collection.open(people.with_name("new.db"), "staff"), closing(sqlite3.connect(people)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (2,)
+        assert sql.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
 
     monkeypatch.undo()
     with pytest.raises(fs.StorageFormatError, match="newer"):
         fs.Collection.open(people, "staff")
+
+
+def file_of_format_1(path: Path) -> tuple[str, FloatArray]:
+    """One written by hand, with ada, who has a face, and bob, who has none; gives the face's id and vector."""
+    vector, face_id, salt = vectors(1)[0], "0123456789abcdef" * 2, b"0123456789abcdef"
+    model = fs.Collection("x").face_model
+    hashes = [
+        int.from_bytes(hashlib.blake2b(name, key=salt, digest_size=8).digest(), "little", signed=True)
+        for name in (b"ada", b"bob")
+    ]
+    with closing(sqlite3.connect(path)) as sql:
+        for statement in database.MIGRATIONS[0]:
+            sql.execute(statement)
+        sql.execute("UPDATE file SET salt = ?", (salt,))
+        row = (7, "staff", 1e9, model.name, model.version, model.digest, model.dimension, None, 0, 2, 1, 2, 0)
+        sql.execute(f"INSERT INTO collections VALUES ({','.join('?' * len(row))})", row)  # noqa: S608  # question marks
+        sql.executemany("INSERT INTO users VALUES (?, 7, ?, ?, ?)", [(3, hashes[0], 1, 1), (4, hashes[1], 0, 2)])
+        sql.executemany(
+            "INSERT INTO user_data VALUES (?, ?, ?)", [(3, vector.tobytes(), "ada"), (4, bytes(vector.nbytes), "bob")]
+        )
+        sql.execute("INSERT INTO faces VALUES (5, 7, ?, 3)", (bytes.fromhex(face_id),))
+        sql.execute("INSERT INTO face_data (fid, vector, confidence) VALUES (5, ?, 99.5)", (vector.tobytes(),))
+        sql.commit()
+        sql.execute("PRAGMA journal_mode = WAL")
+        sql.execute(f"PRAGMA application_id = {0x66616365}")
+        sql.execute("PRAGMA user_version = 1")
+    return "01234567-89ab-cdef-0123-456789abcdef", vector
+
+
+def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path) -> None:
+    path = folder / "people.db"
+    face_id, vector = file_of_format_1(path)
+
+    with fs.Collection.open(path, "staff", create=False) as staff:
+        assert [(user.user_id, user.user_status.value) for user in staff.users()] == [
+            ("ada", "ACTIVE"),
+            ("bob", "CREATED"),
+        ]
+        (face,) = staff.faces("ada")
+        assert (face.face_id, face.confidence) == (face_id, 99.5)
+        assert staff.search_embedding(vector)[0].user.user_id == "ada"
+        assert staff.rank_faces([vector]) == (((100.0, face),),)
+        assert staff.page_of_users() == (staff.users(), None)
+        staff.add_embedding("bob", vector)
+        assert [match.user.user_id for match in staff.search_embedding(vector)] == ["ada", "bob"]
+        assert [staff.once("token", "request", lambda: "done") for _ in range(2)] == ["done"] * 2
+        catalog.change_tags(path, "staff", add={"a": "b"})
+    with closing(sqlite3.connect(path)) as sql:
+        assert sql.execute("PRAGMA user_version").fetchone() == (2,)
+    assert catalog.collection_info(path, "staff").created.timestamp() == 1e9
+    migrated, made = folder / "people.db", folder / "made.db"
+    fs.Collection.open(made, "staff").close()
+    schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
+    with closing(sqlite3.connect(migrated)) as one, closing(sqlite3.connect(made)) as other:
+        assert one.execute(schema).fetchall() == other.execute(schema).fetchall()
+
+
+@pytest.mark.parametrize(("format_", "digest"), [(1, "e9f989560ce5"), (2, "fb3b48fcdbcc")])
+def test_a_format_that_files_have_is_never_changed(format_: int, digest: str) -> None:
+    statements = "\n".join(database.MIGRATIONS[format_ - 1])
+    assert hashlib.sha256(statements.encode()).hexdigest()[:12] == digest
 
 
 def test_a_step_that_fails_leaves_the_old_format(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from facesearch.testing.strategies import embeddings
 
 USERS = st.sampled_from(["a", "b", "B", "c:1", "c"])
 COLOURS = st.sampled_from([(200, 30, 30), (30, 30, 200), (30, 200, 30)])
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
 SIZES = st.sampled_from([50, 60])
 
 
@@ -30,6 +31,16 @@ def answer(call: Callable[[], Any]) -> Any:
         return type(error), str(error)
 
 
+def pages(collection: fs.Collection, limit: int) -> list[tuple[fs.User, ...]]:
+    """All users, page by page."""
+    page, end = collection.page_of_users(limit=limit)
+    result = [page]
+    while end is not None:
+        page, end = collection.page_of_users(after=end, limit=limit)
+        result.append(page)
+    return result
+
+
 class DurableMachine(RuleBasedStateMachine):
     """Two handles on one file, closed and opened at random, against a collection in memory."""
 
@@ -39,12 +50,17 @@ class DurableMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
         self.analyzer = fake_analyzer()
+        self.now = 1e9
         self.model = fs.Collection("machine", analyzer=self.analyzer, thumbnails=True)
+        self.model._clock = lambda: self.now
         self.handles = [self.opened(), self.opened()]
         self.turn = 0
 
     def opened(self) -> fs.Collection:
-        return fs.Collection.open(self.folder / "people.db", "machine", analyzer=self.analyzer, thumbnails=True)
+        path = self.folder / "people.db"
+        opened = fs.Collection.open(path, "machine", analyzer=self.analyzer, thumbnails=True)
+        opened._clock = lambda: self.now
+        return opened
 
     def teardown(self) -> None:
         for handle in self.handles:
@@ -108,6 +124,42 @@ class DurableMachine(RuleBasedStateMachine):
     @rule(probe=embeddings(spread=0.1), most=st.integers(1, 5), threshold=st.sampled_from([0, 50, 80]))
     def search(self, probe: FloatArray, most: int, threshold: float) -> None:
         self.both(lambda c: c.rank(probe, user_match_threshold=threshold, max_users=most))
+
+    @rule(probe=embeddings(spread=0.1), most=st.integers(1, 5), threshold=st.sampled_from([0, 50, 80]), data=st.data())
+    def search_faces(self, probe: FloatArray, most: int, threshold: float, data: st.DataObject) -> None:
+        exclude = data.draw(st.sets(st.sampled_from([face.face_id for face in self.model.faces()] or [UNKNOWN])))
+        self.both(
+            lambda c: c.rank_faces([probe, -probe], face_match_threshold=threshold, max_faces=most, exclude=exclude)
+        )
+
+    @rule(user=USERS, most=st.integers(1, 5), threshold=st.sampled_from([0, 50, 80]))
+    def search_like(self, user: str, most: int, threshold: float) -> None:
+        self.both(lambda c: c.rank_like_user(user, user_match_threshold=threshold, max_users=most))
+
+    @rule(limit=st.integers(1, 4))
+    def page_users(self, limit: int) -> None:
+        self.both(lambda collection: pages(collection, limit))
+
+    @rule(
+        user=st.none() | USERS,
+        face_ids=st.none() | st.lists(faces, min_size=1, max_size=3),
+        after=st.none() | faces,
+        limit=st.integers(1, 3),
+    )
+    def page_faces(self, user: str | None, face_ids: list[str] | None, after: str | None, limit: int) -> None:
+        self.both(lambda c: c.page_of_faces(after=after, limit=limit, user_id=user, face_ids=face_ids))
+
+    @rule(token=st.sampled_from("xyz"), user=USERS, delete=st.booleans())
+    def once(self, token: str, user: str, delete: bool) -> None:
+        def do(collection: fs.Collection) -> str:
+            (collection.delete_user if delete else collection.create_user)(user)
+            return f"{len(collection)} users"
+
+        self.both(lambda c: c.once(token, f"{delete} {user}", lambda: do(c)))
+
+    @rule(hours=st.sampled_from([1, 25]))
+    def time_passes(self, hours: int) -> None:
+        self.now += hours * 3600
 
     @rule()
     def audit(self) -> None:

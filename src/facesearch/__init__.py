@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from facesearch.catalog import delete_collection as delete_collection
     from facesearch.checks import Check as Check
     from facesearch.collection import Collection as Collection
+    from facesearch.comparing import compare_faces as compare_faces
     from facesearch.comparisons import Comparison as Comparison
     from facesearch.embedding import OnnxEmbedder as OnnxEmbedder
     from facesearch.errors import CalibrationError as CalibrationError
+    from facesearch.errors import CollectionExistsError as CollectionExistsError
     from facesearch.errors import CollectionNotFoundError as CollectionNotFoundError
     from facesearch.errors import ExecutorError as ExecutorError
     from facesearch.errors import FaceModelMismatchError as FaceModelMismatchError
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from facesearch.errors import StorageFormatError as StorageFormatError
     from facesearch.errors import StorageFullError as StorageFullError
     from facesearch.errors import StorageReadOnlyError as StorageReadOnlyError
+    from facesearch.errors import TokenReusedError as TokenReusedError
     from facesearch.errors import UserAlreadyExistsError as UserAlreadyExistsError
     from facesearch.errors import UserNotFoundError as UserNotFoundError
     from facesearch.errors import WeightsError as WeightsError
@@ -85,6 +88,19 @@ if TYPE_CHECKING:
     from facesearch.face import Pose as Pose
     from facesearch.face import Smile as Smile
     from facesearch.face import Sunglasses as Sunglasses
+    from facesearch.face_results import ComparedFace as ComparedFace
+    from facesearch.face_results import ComparedSourceImageFace as ComparedSourceImageFace
+    from facesearch.face_results import CompareFacesMatch as CompareFacesMatch
+    from facesearch.face_results import CompareFacesResponse as CompareFacesResponse
+    from facesearch.face_results import FaceMatch as FaceMatch
+    from facesearch.face_results import SearchedFace as SearchedFace
+    from facesearch.face_results import SearchedUser as SearchedUser
+    from facesearch.face_results import SearchFacesByImageResponse as SearchFacesByImageResponse
+    from facesearch.face_results import SearchFacesResponse as SearchFacesResponse
+    from facesearch.face_results import SearchUsersResponse as SearchUsersResponse
+    from facesearch.face_search import search_faces as search_faces
+    from facesearch.face_search import search_faces_by_image as search_faces_by_image
+    from facesearch.face_search import search_users as search_users
     from facesearch.folder_report import BrokenPhoto as BrokenPhoto
     from facesearch.folder_report import FolderProgress as FolderProgress
     from facesearch.folder_report import FolderReport as FolderReport
@@ -154,8 +170,13 @@ __all__ = [
     "CalibrationRow",
     "Check",
     "Collection",
+    "CollectionExistsError",
     "CollectionInfo",
     "CollectionNotFoundError",
+    "CompareFacesMatch",
+    "CompareFacesResponse",
+    "ComparedFace",
+    "ComparedSourceImageFace",
     "Comparison",
     "DeleteFacesResponse",
     "DisassociateFacesResponse",
@@ -175,6 +196,7 @@ __all__ = [
     "FaceAnalyzer",
     "FaceDetail",
     "FaceExplanation",
+    "FaceMatch",
     "FaceMeasurements",
     "FaceModel",
     "FaceModelMismatchError",
@@ -217,8 +239,13 @@ __all__ = [
     "QuotaExceededError",
     "RefusedPhoto",
     "SamePerson",
+    "SearchFacesByImageResponse",
+    "SearchFacesResponse",
     "SearchUsersByImageResponse",
+    "SearchUsersResponse",
+    "SearchedFace",
     "SearchedFaceDetails",
+    "SearchedUser",
     "Smile",
     "StorageBusyError",
     "StorageError",
@@ -226,6 +253,7 @@ __all__ = [
     "StorageFullError",
     "StorageReadOnlyError",
     "Sunglasses",
+    "TokenReusedError",
     "Unassessed",
     "UnindexedFace",
     "UnindexedFaceReason",
@@ -248,6 +276,7 @@ __all__ = [
     "__version__",
     "calibration",
     "collections",
+    "compare_faces",
     "delete_collection",
     "detect_faces",
     "distance_at",
@@ -256,6 +285,9 @@ __all__ = [
     "models",
     "read_image",
     "search_all_faces",
+    "search_faces",
+    "search_faces_by_image",
+    "search_users",
     "search_users_by_image",
     "similarity",
     "to_aws",
@@ -297,10 +329,12 @@ _HOME = {
     ),
     "checks": ("Check",),
     "collection": ("Collection",),
+    "comparing": ("compare_faces",),
     "comparisons": ("Comparison",),
     "embedding": ("OnnxEmbedder",),
     "errors": (
         "CalibrationError",
+        "CollectionExistsError",
         "CollectionNotFoundError",
         "ExecutorError",
         "FaceModelMismatchError",
@@ -320,6 +354,7 @@ _HOME = {
         "StorageFormatError",
         "StorageFullError",
         "StorageReadOnlyError",
+        "TokenReusedError",
         "UserAlreadyExistsError",
         "UserNotFoundError",
         "WeightsError",
@@ -348,6 +383,23 @@ _HOME = {
         "Pose",
         "Smile",
         "Sunglasses",
+    ),
+    "face_results": (
+        "CompareFacesMatch",
+        "CompareFacesResponse",
+        "ComparedFace",
+        "ComparedSourceImageFace",
+        "FaceMatch",
+        "SearchFacesByImageResponse",
+        "SearchFacesResponse",
+        "SearchUsersResponse",
+        "SearchedFace",
+        "SearchedUser",
+    ),
+    "face_search": (
+        "search_faces",
+        "search_faces_by_image",
+        "search_users",
     ),
     "folder_report": (
         "BrokenPhoto",

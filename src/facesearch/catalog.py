@@ -1,8 +1,10 @@
 """Which collections a file has; how one is found, added and deleted."""
 
 import os
+import re
 import sqlite3
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +15,25 @@ from attrs import field
 from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
 from facesearch.database import create, translated
 from facesearch.erasing import clean_up, empty_faces, empty_users
-from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageFormatError
+from facesearch.errors import (
+    CollectionExistsError,
+    CollectionNotFoundError,
+    InvalidParameterError,
+    QuotaExceededError,
+    StorageFormatError,
+)
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.sessions import Sessions
 
 __all__ = [
+    "MAX_TAGS",
     "CollectionInfo",
     "Entry",
     "add_entry",
+    "change_tags",
+    "check_tags",
+    "collection_info",
+    "collection_tags",
     "collections",
     "delete_collection",
     "find_entry",
@@ -28,6 +41,10 @@ __all__ = [
     "sessions_of",
 ]
 
+MAX_TAGS: Final = 200
+"""Tags of a collection: shape TagMap of Amazon Rekognition's model."""
+
+_LONGEST_TAG: Final = {"key": 128, "value": 256}  # characters: shapes TagKey and TagValue
 _LONGEST_WAIT: Final = 3600  # seconds
 
 
@@ -113,29 +130,49 @@ def find_entry(sessions: Sessions, collection_id: str) -> Entry | None:
 
 
 def add_entry(
-    sessions: Sessions, collection_id: str, *, face_model: FaceModel, thumbnails: bool, calibration: str | None
+    sessions: Sessions,
+    collection_id: str,
+    *,
+    face_model: FaceModel,
+    thumbnails: bool,
+    calibration: str | None,
+    tags: Mapping[str, str] | None = None,
+    must_be_new: bool = False,
 ) -> Entry:
-    """Add a collection, and make the file if need be; if another process was first, it is that one's.
+    """Add a collection with its tags, and make the file if need be.
+
+    If another process was first, it is that one's, and has the tags that it gave.
 
     Raises
     ------
+    CollectionExistsError
+        If it is there and must be new.
+    InvalidParameterError, QuotaExceededError
+        As from `change_tags`.
     StorageError
         And those under it; nothing was changed, and no file is left that was not there.
     """
+    tags = check_tags("tags", tags or {})
     with translated(sessions.path):
         new = not sessions.path.exists()
     if new:
         create(sessions.path)
     with sessions.writing() as sql:
-        sql.execute(
+        added = sql.execute(
             """INSERT OR IGNORE INTO collections
             (collection_id, created, model_name, model_version, model_digest, dimension, calibration, thumbnails)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
             (collection_id, time.time(), *attrs.astuple(face_model), calibration, thumbnails),
-        )
+        ).rowcount
+        if must_be_new and not added:
+            raise CollectionExistsError(f"collection_id: {sessions.path} has a collection {collection_id!r} already")
         entry = _find(sql, collection_id)
-    if entry is None:
-        raise StorageFormatError(f"{sessions.path}: damaged, collection {collection_id!r} was written and is not there")
+        if entry is None:
+            name = f"collection {collection_id!r}"
+            raise StorageFormatError(f"{sessions.path}: damaged, {name} was written and is not there")
+        if added:
+            _put_tags(sql, entry.number, tags)
+            _check_count(sql, entry.number)
     return entry
 
 
@@ -161,22 +198,148 @@ def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple
     sessions = sessions_of(path, timeout)
     try:
         with sessions.reading() as sql:
-            rows = sql.execute(f"SELECT users, faces, created, {_FIXED} FROM collections").fetchall()  # noqa: S608  # names of ours
+            rows = sql.execute(_INFO).fetchall()
     finally:
         sessions.close()
-    found = []
-    for users, faces, created, *fixed in rows:
-        entry = _entry(b"", fixed)
-        info = CollectionInfo(
-            collection_id=entry.collection_id,
-            users=users,
-            faces=faces,
-            face_model=entry.face_model,
-            created=datetime.fromtimestamp(created, UTC),
-            thumbnails=entry.thumbnails,
-        )
-        found.append(info)
-    return tuple(sorted(found, key=lambda info: info.collection_id))
+    return tuple(sorted(map(_info, rows), key=lambda info: info.collection_id))
+
+
+def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> CollectionInfo:
+    """Tell about one collection of a file; parameters and errors are those of `delete_collection`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import facesearch as fs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fs.Collection.open(f"{folder}/people.db", "staff").close()
+    ...     collection_info(f"{folder}/people.db", "staff").users
+    0
+    """
+    check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+    sessions = sessions_of(path, timeout)
+    try:
+        with sessions.reading() as sql:
+            rows = sql.execute(f"{_INFO} WHERE collection_id = ?", (collection_id,)).fetchall()
+            if not rows:
+                raise missing(sessions.path, collection_id)
+    finally:
+        sessions.close()
+    return _info(rows[0])
+
+
+def collection_tags(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> dict[str, str]:
+    """Give the tags of a collection, by key; parameters and errors are those of `delete_collection`."""
+    check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+    sessions = sessions_of(path, timeout)
+    try:
+        with sessions.reading() as sql:
+            return _tags(sql, _number(sessions, sql, collection_id))
+    finally:
+        sessions.close()
+
+
+def change_tags(
+    path: str | os.PathLike[str],
+    collection_id: str,
+    *,
+    add: Mapping[str, str] | None = None,
+    remove: Iterable[str] = (),
+    timeout: float = 10.0,
+) -> None:
+    """Add tags to a collection and remove some, in one step.
+
+    Parameters
+    ----------
+    path
+        The file.
+    collection_id
+        Which.
+    add
+        Values of 0-256 characters by keys of 1-128. One that is there gets the new value.
+    remove
+        Keys; those that are not there are passed over.
+    timeout
+        Seconds to wait for others that write.
+
+    Raises
+    ------
+    QuotaExceededError
+        If it would have more than 200; nothing was changed.
+    CollectionNotFoundError
+        If there is no such file, or no such collection in it.
+    StorageError
+        And those under it, if the file can't be used; nothing was changed.
+    InvalidParameterError
+        If an argument is wrong.
+
+    Notes
+    -----
+    Name nobody in them: unlike all that is personal, tags that were removed are not looked after in the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import facesearch as fs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/people.db"
+    ...     fs.Collection.create(path, "staff", tags={"site": "Oslo", "floor": "2"}).close()
+    ...     change_tags(path, "staff", add={"floor": "3"}, remove=["site"])
+    ...     collection_tags(path, "staff")
+    {'floor': '3'}
+    """
+    check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+    add, remove = check_tags("add", add or {}), [_check_tag("remove", "key", key) for key in remove]
+    sessions = sessions_of(path, timeout)
+    try:
+        with sessions.writing() as sql:
+            number = _number(sessions, sql, collection_id)
+            _put_tags(sql, number, add)
+            sql.executemany("DELETE FROM tags WHERE collection = ? AND key = ?", ((number, key) for key in remove))
+            _check_count(sql, number)
+    finally:
+        sessions.close()
+
+
+def check_tags(argument: str, tags: Any) -> dict[str, str]:
+    """Give tags if they are such.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is no mapping of keys of 1-128 characters to values of 0-256; the message names *argument*.
+    """
+    if not isinstance(tags, Mapping):
+        raise InvalidParameterError.of(argument, tags, "a mapping of tags, keys to values")
+    return {_check_tag(argument, "key", key): _check_tag(argument, "value", value) for key, value in tags.items()}
+
+
+def _check_tag(argument: str, part: str, text: Any) -> str:
+    least, most = part == "key", _LONGEST_TAG[part]
+    if isinstance(text, str) and least <= len(text) <= most and not re.search("[\ud800-\udfff]", text):
+        return text
+    raise InvalidParameterError.of(argument, text, f"a {part} of {least:d} to {most} characters")
+
+
+def _put_tags(sql: sqlite3.Connection, number: int, tags: Mapping[str, str]) -> None:
+    sql.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", ((number, *tag) for tag in tags.items()))
+
+
+def _check_count(sql: sqlite3.Connection, number: int) -> None:
+    count = len(_tags(sql, number))
+    if count > MAX_TAGS:
+        raise QuotaExceededError(f"tags: the collection would have {count} tags, at most {MAX_TAGS}")
+
+
+def _tags(sql: sqlite3.Connection, number: int) -> dict[str, str]:
+    return dict(sql.execute("SELECT key, value FROM tags WHERE collection = ? ORDER BY key", (number,)).fetchall())
+
+
+def _number(sessions: Sessions, sql: sqlite3.Connection, collection_id: str) -> int:
+    entry = _find(sql, collection_id)
+    if entry is None:
+        raise missing(sessions.path, collection_id)
+    return entry.number
 
 
 def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> None:
@@ -204,13 +367,10 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
     sessions = sessions_of(path, timeout)
     try:
         with sessions.writing() as sql:
-            entry = _find(sql, collection_id)
-            if entry is None:
-                raise missing(sessions.path, collection_id)
-            number = (entry.number,)
+            number = (_number(sessions, sql, collection_id),)
             empty_faces(sql, [fid for (fid,) in sql.execute("SELECT fid FROM faces WHERE collection = ?", number)])
             empty_users(sql, [uid for (uid,) in sql.execute("SELECT uid FROM users WHERE collection = ?", number)])
-            for table in ("photos", "faces", "users", "gone"):
+            for table in ("photos", "answers", "tags", "faces", "users", "gone"):
                 sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
             sql.execute("DELETE FROM collections WHERE id = ?", number)
         clean_up(sessions)
@@ -226,6 +386,20 @@ def missing(path: Path, collection_id: str) -> CollectionNotFoundError:
 
 
 _FIXED: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
+_INFO: Final = f"SELECT users, faces, created, {_FIXED} FROM collections"  # noqa: S608  # names of ours
+
+
+def _info(row: Any) -> CollectionInfo:
+    users, faces, created, *fixed = row
+    entry = _entry(b"", fixed)
+    return CollectionInfo(
+        collection_id=entry.collection_id,
+        users=users,
+        faces=faces,
+        face_model=entry.face_model,
+        created=datetime.fromtimestamp(created, UTC),
+        thumbnails=entry.thumbnails,
+    )
 
 
 def _find(sql: sqlite3.Connection, collection_id: str) -> Entry | None:

@@ -4,13 +4,16 @@ Nothing of a photo is kept but its faces' vectors and where they were, and small
 with them and with nothing else, so adding a face and removing it again leaves the user as it was.
 """
 
+import math
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection as AnyCollection
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from html import escape
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import attrs
 import numpy as np
@@ -24,7 +27,7 @@ from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.bars import QualityFilter
 from facesearch.bulk import index_photos
-from facesearch.catalog import add_entry, find_entry, missing, sessions_of
+from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
 from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import (
     CalibrationError,
@@ -33,6 +36,7 @@ from facesearch.errors import (
     InvalidEmbeddingError,
     InvalidParameterError,
     QuotaExceededError,
+    TokenReusedError,
     UserAlreadyExistsError,
     UserNotFoundError,
 )
@@ -77,19 +81,34 @@ from facesearch.results import MatchedUser, UserMatch
 from facesearch.scoring import Calibration, shipped_calibrations
 from facesearch.scoring import calibration as calibration_of
 from facesearch.selection import select
+from facesearch.sessions import Sessions
 from facesearch.settling import Registrar
 from facesearch.sqlite_store import SqliteStore
 from facesearch.stages import FloatArray
 from facesearch.storage import MemoryStore, Store, StoredFace
 
-__all__ = ["MAX_FACES_PER_REQUEST", "MAX_FACES_PER_USER", "MAX_USERS", "Collection"]
+__all__ = [
+    "MAX_FACES",
+    "MAX_FACES_PER_REQUEST",
+    "MAX_FACES_PER_USER",
+    "MAX_USERS",
+    "TOKEN_SECONDS",
+    "Collection",
+    "check_search_options",
+]
 
 # Amazon Rekognition's limits: shapes UserFaceIdList, MaxUserResults and FaceIdList of its model, and "100 faces per user".
 MAX_FACES_PER_REQUEST = 100
 MAX_FACES_PER_DELETION = 4096
 MAX_USERS = 500
+MAX_FACES = 4096  # shape MaxFaces
+TOKEN_SECONDS: Final = 24 * 3600
+"""How long an answer is remembered; see `Collection.once`."""
 
 _ROWS_SHOWN = 20
+# What SQLite's numbers hold, with room for one more.
+_DIGITS: Final = 18
+_MOST: Final = 10**_DIGITS
 
 
 class Collection:
@@ -155,6 +174,7 @@ class Collection:
             raise InvalidParameterError.of("thumbnails", thumbnails, "True or False")
         self._thumbnails = thumbnails
         self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
+        self._clock = time.time
 
     # ---------------------------------------------------------------- in a file
 
@@ -238,13 +258,7 @@ class Collection:
                     calibration=calibration,
                     thumbnails=thumbnails or False,
                 )
-                entry = add_entry(
-                    sessions,
-                    collection_id,
-                    face_model=draft.face_model,
-                    thumbnails=draft._thumbnails,  # our own
-                    calibration=_own(draft.calibration),
-                )
+                entry = draft._add_to(sessions)
             if thumbnails is not None and thumbnails != entry.thumbnails:
                 raise InvalidParameterError.of("thumbnails", thumbnails, f"{entry.thumbnails}, what it was made with")
             if calibration is None and entry.calibration and (analyzer is None or analyzer.calibration is None):
@@ -262,6 +276,61 @@ class Collection:
             opened._store = SqliteStore(sessions, entry, opened.calibration.user_offset)
             undo.pop_all()
         return opened
+
+    @classmethod
+    def create(
+        cls,
+        path: str | PathLike[str],
+        collection_id: str,
+        *,
+        face_model: FaceModel | None = None,
+        analyzer: FaceAnalyzer | None = None,
+        calibration: Calibration | None = None,
+        thumbnails: bool = False,
+        tags: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+    ) -> "Collection":
+        """Make a collection that lasts, with its tags, and open it; the file is made if need be.
+
+        Parameters are those of `open`, but for *tags*: see `facesearch.catalog.change_tags`.
+
+        Raises
+        ------
+        CollectionExistsError
+            If the file has a collection of that id already. Of several processes that make one, all but one get this.
+        QuotaExceededError
+            If there are more than 200 tags.
+        StorageError, CalibrationError, FaceModelMismatchError, InvalidParameterError
+            As from `open`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with Collection.create(f"{folder}/people.db", "staff", tags={"site": "Oslo"}) as staff:
+        ...         len(staff)
+        0
+        """
+        draft = cls(
+            collection_id, face_model=face_model, analyzer=analyzer, calibration=calibration, thumbnails=thumbnails
+        )
+        sessions = sessions_of(path, timeout)
+        try:
+            draft._add_to(sessions, tags=tags, must_be_new=True)
+        finally:
+            sessions.close()
+        return cls.open(path, collection_id, create=False, analyzer=analyzer, calibration=calibration, timeout=timeout)
+
+    def _add_to(self, sessions: Sessions, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
+        return add_entry(
+            sessions,
+            self._id,
+            face_model=self._face_model,
+            thumbnails=self._thumbnails,
+            calibration=_own(self._calibration),
+            tags=tags,
+            must_be_new=must_be_new,
+        )
 
     def close(self) -> None:
         """Close the file of a collection that lasts; in memory nothing happens.
@@ -438,6 +507,86 @@ class Collection:
                 self._check_user(user_id)
             return tuple(self._store.faces(user_id))
 
+    def page_of_users(self, *, after: str | None = None, limit: int = 500) -> tuple[tuple[User, ...], str | None]:
+        """Give some users in the order in which they were created, for collections too large to be read at once.
+
+        Parameters
+        ----------
+        after
+            Where the page before ended; ``None`` for the first page.
+        limit
+            At most so many, >= 1.
+
+        Returns
+        -------
+        tuple of User, and str or None
+            The users, and where the page ended, to be given as *after*: digits that mean nothing to others. ``None`` if there are no
+            more. Users that come or go meanwhile make no other one come twice or be missed.
+
+        Raises
+        ------
+        InvalidParameterError
+            If *after* is not what a page gave, or *limit* is wrong.
+
+        Examples
+        --------
+        >>> staff = Collection("staff")
+        >>> _ = [staff.create_user(user_id) for user_id in ("bob", "ada", "eve")]
+        >>> users, end = staff.page_of_users(limit=2)
+        >>> [user.user_id for user in users]
+        ['bob', 'ada']
+        >>> users, end = staff.page_of_users(after=end)
+        >>> [user.user_id for user in users], end
+        (['eve'], None)
+        """
+        check_int("limit", limit, 1, _MOST)
+        number = 0 if after is None else int(check_text("after", after, "[0-9]+", _DIGITS))
+        with self._store.reading():
+            # One more than the page, to see whether there is another.
+            rows = self._store.page_of_users(number, limit + 1)
+        users = tuple(_user(user_id, faces) for _, user_id, faces in rows[:limit])
+        return users, str(rows[limit - 1][0]) if len(rows) > limit else None
+
+    def page_of_faces(
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 1000,
+        user_id: str | None = None,
+        face_ids: Sequence[str] | None = None,
+    ) -> tuple[Face, ...]:
+        """Give some faces by face id, for collections too large to be read at once.
+
+        Parameters
+        ----------
+        after
+            Only faces whose ids are greater: the last of the page before. ``None`` for the first page.
+        limit
+            At most so many, >= 1. There are no more where a page has fewer.
+        user_id
+            Only this user's faces.
+        face_ids
+            Only faces among these, 1-4096 ids; those that are not there are passed over.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        InvalidParameterError
+            If another argument is wrong.
+        """
+        check_int("limit", limit, 1, _MOST)
+        start = "" if after is None else _check_face_id("after", after)
+        wanted = None if face_ids is None else _check_face_ids(face_ids, MAX_FACES_PER_DELETION)
+        with self._store.reading():
+            if user_id is not None:
+                self._check_user(user_id)
+            if wanted is None:
+                return tuple(self._store.page_of_faces(start, limit, user_id))
+            named = self._store.faces_named(face_id for face_id in wanted if face_id > start)
+        ordered = (named[face_id] for face_id in sorted(named))
+        return tuple(face for face in ordered if user_id is None or face.user_id == user_id)[:limit]
+
     def face_embedding(self, face_id: str) -> FloatArray:
         """Give a face's vector: (dimension,) float32, read-only.
 
@@ -516,6 +665,12 @@ class Collection:
         with self._store.reading():
             return self._store.count().users
 
+    @property
+    def face_count(self) -> int:
+        """How many faces there are, users' and nobody's."""
+        with self._store.reading():
+            return self._store.count().faces
+
     def __contains__(self, user_id: object) -> bool:
         with self._store.reading():
             return isinstance(user_id, str) and self._store.has_user(user_id)
@@ -539,8 +694,8 @@ class Collection:
 
     def _summary(self) -> str:
         with self._store.reading():
-            count = self._store.count()
-        nobodys = f" ({count.loose} nobody's)" if count.loose else ""
+            count, loose = self._store.count(), self._store.count_loose()
+        nobodys = f" ({loose} nobody's)" if loose else ""
         model = self._face_model
         return f"{count.users} users, {count.faces} faces{nobodys}, face model {model.name} {model.version}"
 
@@ -1021,6 +1176,65 @@ class Collection:
             self._store.remove_faces(gone)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
 
+    # ---------------------------------------------------------------- requests that happen once
+
+    def once(self, token: str, request: str, answer: Callable[[], str]) -> str:
+        """Do something, or if it was done before, give what it gave then.
+
+        Parameters
+        ----------
+        token
+            1-255 characters that whoever asks makes up anew for each request, and gives again to repeat one.
+        request
+            What is asked for, in full.
+        answer
+            Does it, with any methods that change this collection, and gives a text. The text must name nobody: it outlives the
+            deletion of whom it is about. While it runs others wait, so photos should be looked at before.
+
+        Returns
+        -------
+        str
+            The text. It is remembered for 24 hours, with salted hashes of token and request.
+
+        Raises
+        ------
+        TokenReusedError
+            If the token was given with another request.
+        InvalidParameterError
+            If an argument is wrong.
+        Exception
+            What *answer* raises. Then nothing is remembered, and of a collection in a file nothing was changed; in memory,
+            what *answer* changed before stays.
+
+        Examples
+        --------
+        >>> staff = Collection("staff")
+        >>> def create() -> str:
+        ...     staff.create_user("ada")
+        ...     return "created"
+        >>> [staff.once("7c1f", "create ada", create) for _ in range(2)]
+        ['created', 'created']
+        >>> len(staff)
+        1
+        """
+        check_text("token", token, "(?s:.+)", 255)
+        if not isinstance(request, str):
+            raise InvalidParameterError.of("request", request, "a text")
+        with self._store.writing():
+            now = self._clock()
+            self._store.forget_answers(now - TOKEN_SECONDS)
+            kept = self._store.answer_to(token, request)
+            if kept is None:
+                text = answer()
+                if not isinstance(text, str):
+                    raise InvalidParameterError.of("answer", text, "a function that gives a text")
+                self._store.remember_answer(token, request, text, now)
+                return text
+        text, same = kept
+        if not same:
+            raise TokenReusedError(f"token: {token!r} was given before with another request")
+        return text
+
     # ---------------------------------------------------------------- what looks wrong in it
 
     def audit(
@@ -1196,6 +1410,132 @@ class Collection:
             P of them, each just what `rank` gives.
         """
         check_search_options(user_match_threshold, max_users)
+        return self._rank(self._probes(probes, face_model), user_match_threshold, max_users)
+
+    def rank_like_user(
+        self, user_id: str, *, user_match_threshold: float = 80, max_users: int | None = None
+    ) -> tuple[UserMatch, ...]:
+        """Find the users nearest to a user, who is not among them.
+
+        Parameters
+        ----------
+        user_id
+            Whom they shall be like.
+        user_match_threshold, max_users
+            See `search_embedding`.
+
+        Returns
+        -------
+        tuple of UserMatch
+            Nearest first; equally near ones by user id. Empty for a user without faces. Similarity is that of `audit`.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        InvalidParameterError
+            If another argument is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob", "countess"], np.eye(3, 128)[[0, 1, 0]])
+        >>> [match.user.user_id for match in staff.rank_like_user("ada")]
+        ['countess']
+        """
+        check_search_options(user_match_threshold, max_users)
+        with self._store.reading():
+            self._check_user(user_id)
+            anchor = self._store.anchor(user_id)
+        if anchor is None:
+            return ()
+        most = max_users or MAX_USERS
+        ((found, _),) = self._store.nearest(
+            anchor.vector[np.newaxis], max_distance=self._reach(user_match_threshold), limit=most + 1
+        )
+        # The others' offsets are in these distances; the user's own only makes all of them greater.
+        matches = (
+            self._match(math.sqrt(distance**2 + anchor.offset), other) for distance, other in found if other != user_id
+        )
+        return tuple(match for match in matches if match.similarity >= user_match_threshold)[:most]
+
+    def rank_faces(
+        self,
+        probes: npt.ArrayLike,
+        *,
+        face_match_threshold: float = 80,
+        max_faces: int | None = None,
+        face_model: FaceModel | None = None,
+        exclude: AnyCollection[str] = (),
+    ) -> tuple[tuple[tuple[float, Face], ...], ...]:
+        """Find the faces nearest to each of several vectors, whosever they are.
+
+        Parameters
+        ----------
+        probes
+            (P, dimension) finite real numbers, no row all zero; P >= 0.
+        face_match_threshold
+            Only faces of at least this similarity, percent; 0 is all faces.
+        max_faces
+            At most so many for each, 1-4096; by default 4096.
+        face_model
+            What made the probes, if you keep track: another model than the collection's is refused.
+        exclude
+            Ids of faces that are not wanted, such as the one that is searched with.
+
+        Returns
+        -------
+        tuple of tuple of (float, Face)
+            P of them: similarity in percent, and the face. Nearest first; equally near ones by face id. Faces that are deleted
+            while it works are left out.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError
+            If an argument is wrong.
+
+        Notes
+        -----
+        The first search reads all faces' vectors into memory, where they stay.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob"], np.eye(2, 128))
+        >>> ((best,), _) = staff.rank_faces(np.eye(2, 128))
+        >>> best[0], best[1].user_id
+        (100.0, 'ada')
+        """
+        check_float("face_match_threshold", face_match_threshold, 0, 100)
+        if max_faces is not None:
+            check_int("max_faces", max_faces, 1, MAX_FACES)
+        if isinstance(exclude, str) or not isinstance(exclude, AnyCollection):
+            raise InvalidParameterError.of("exclude", exclude, "a collection of face ids")
+        unwanted = {_check_face_id("exclude", face_id) for face_id in exclude}
+        most = max_faces or MAX_FACES
+        ranked = self._store.nearest_faces(
+            self._probes(probes, face_model), max_distance=self._reach(face_match_threshold), limit=most + len(unwanted)
+        )
+        similarity = self._calibration.similarity
+        answers = [
+            [
+                (percent, face_id)
+                for distance, face_id in found
+                if face_id not in unwanted and (percent := similarity(distance)) >= face_match_threshold
+            ][:most]
+            for found, _ in ranked
+        ]
+        with self._store.reading():
+            faces = self._store.faces_named({face_id for answer in answers for _, face_id in answer})
+        return tuple(
+            tuple((percent, faces[face_id]) for percent, face_id in answer if face_id in faces) for answer in answers
+        )
+
+    # ---------------------------------------------------------------- within a block of the store
+
+    def _probes(self, probes: npt.ArrayLike, face_model: FaceModel | None) -> FloatArray:
         if face_model is not None:
             self._check_model(face_model)
         try:
@@ -1205,17 +1545,17 @@ class Collection:
         dimension = self._face_model.dimension
         if rows.ndim == 0 or (len(rows) and rows.ndim == 1):
             raise InvalidEmbeddingError(f"probes: expected shape (P, {dimension}), got shape {rows.shape}")
-        vectors = self._matrix(check_embedding(row, dimension, f"probes[{i}]") for i, row in enumerate(rows))
-        return self._rank(vectors, user_match_threshold, max_users)
+        return self._matrix(check_embedding(row, dimension, f"probes[{i}]") for i, row in enumerate(rows))
 
-    # ---------------------------------------------------------------- within a block of the store
+    def _reach(self, threshold: float) -> float:
+        # Cuts are made on the similarity itself, which near 100 is the same float for many distances; this distance only
+        # bounds the work, so it is that of a hair less.
+        return self._calibration.distance_at(max(0, threshold - 1e-9))
 
     def _rank(
         self, probes: FloatArray, threshold: float, max_users: int | None
     ) -> tuple[tuple[tuple[UserMatch, ...], UserMatch | None], ...]:
-        # The cut is made on the similarity itself, which near 100 is the same float for many distances; this distance only
-        # bounds the work, so it is that of a hair less.
-        reach = self._calibration.distance_at(max(0, threshold - 1e-9))
+        reach = self._reach(threshold)
         answers = []
         for found, beyond in self._store.nearest(probes, max_distance=reach, limit=max_users or MAX_USERS):
             ranked = [self._match(*each) for each in (found if beyond is None else [*found, beyond])]

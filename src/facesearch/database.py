@@ -97,8 +97,28 @@ _FORMAT_1 = (
     "INSERT INTO file VALUES (randomblob(16), 0)",
 )
 
-# Each entry brings a file from the format of its position to the next; an empty one is of format 0.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FORMAT_1,)
+_FORMAT_2 = (
+    """CREATE TABLE answers ( -- to requests that happen once
+        collection INTEGER NOT NULL REFERENCES collections,
+        token BLOB NOT NULL, -- hash
+        request BLOB NOT NULL, -- hash
+        answer TEXT NOT NULL, -- it names nobody
+        given REAL NOT NULL, -- seconds since 1970, UTC
+        PRIMARY KEY (collection, token)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX answers_by_age ON answers (collection, given)",
+    """CREATE TABLE tags (
+        collection INTEGER NOT NULL REFERENCES collections,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (collection, key)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX users_by_number ON users (collection)",  # SQLite adds the uid to it
+)
+
+# Each entry brings a file from the format of its position to the next; an empty one is of format 0. None is ever changed: files
+# of its format are out there.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FORMAT_1, _FORMAT_2)
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",  # kept in the file: who reads and who writes don't wait for each other

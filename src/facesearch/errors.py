@@ -14,12 +14,14 @@
     ├── UserAlreadyExistsError (ValueError)
     ├── FaceNotFoundError (LookupError)
     ├── QuotaExceededError (ValueError)          more than AWS's limit: 100 faces a user
+    ├── TokenReusedError (ValueError)            a request's token was given before, with another request
     ├── FaceModelMismatchError (ValueError)      vectors of two face models were about to be compared
     ├── CalibrationError (ValueError)            a calibration is missing, damaged, or another model's
     ├── WeightsError (RuntimeError)              a model file is missing, damaged or not the one we know
     ├── ExecutorError (RuntimeError)             what was to look at photos elsewhere broke, or can't reach them
     ├── MissingExtraError (ImportError)          a part of the library needs a package that is not installed
     ├── CollectionNotFoundError (LookupError)    the file, or the collection in it, is not there
+    ├── CollectionExistsError (ValueError)       the file has a collection of that id already
     ├── StorageError (OSError)                   a file of collections can't be used, or was closed
     │   ├── StorageBusyError (TimeoutError)      another process or thread wrote for too long
     │   ├── StorageFormatError (ValueError)      foreign, truncated, damaged, or of a newer format
@@ -35,6 +37,7 @@ from typing import Any
 
 __all__ = [
     "CalibrationError",
+    "CollectionExistsError",
     "CollectionNotFoundError",
     "ExecutorError",
     "FaceModelMismatchError",
@@ -54,6 +57,7 @@ __all__ = [
     "StorageFormatError",
     "StorageFullError",
     "StorageReadOnlyError",
+    "TokenReusedError",
     "UserAlreadyExistsError",
     "UserNotFoundError",
     "WeightsError",
@@ -114,6 +118,10 @@ class QuotaExceededError(FacesearchError, ValueError):
     """More than a limit AWS sets, such as 100 faces a user."""
 
 
+class TokenReusedError(FacesearchError, ValueError):
+    """A token that makes a request happen once was given before, with another request; nothing was changed."""
+
+
 class FaceModelMismatchError(FacesearchError, ValueError):
     """Vectors of two face models were about to be mixed; they are not comparable."""
 
@@ -141,6 +149,10 @@ class MissingExtraError(FacesearchError, ImportError):
 
 class CollectionNotFoundError(FacesearchError, LookupError):
     """There is no such file of collections, or no collection of that id in it."""
+
+
+class CollectionExistsError(FacesearchError, ValueError):
+    """The file has a collection of that id already; it is left as it is."""
 
 
 class StorageError(FacesearchError, OSError):

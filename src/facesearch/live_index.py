@@ -1,17 +1,19 @@
 """The vectors of a collection on disk, in memory to be searched, and kept in step with what any process commits.
 
-Every change to a user carries a number, one higher in each transaction. What is in memory is the state of one number; catching up
-reads the rows that changed since, so that a new user costs one row and not the matrix.
+Catching up reads the rows that changed since, so that a new user or face costs one row and not the matrix. Users and faces tell
+in two ways what changed: see `UserIndex` and `FaceIndex`.
 """
 
 import contextlib
 import os
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
+import attrs
 import numpy as np
 
 from facesearch.errors import StorageFormatError
@@ -19,7 +21,7 @@ from facesearch.row_keys import NumberRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex
 
-__all__ = ["STORED", "LiveIndex", "read_vectors"]
+__all__ = ["STORED", "FaceIndex", "LiveIndex", "State", "UserIndex", "read_vectors"]
 
 STORED: Final = np.dtype("<f4")
 """How a number of a vector lies in the file."""
@@ -50,8 +52,30 @@ def read_vectors(blobs: Sequence[bytes | None], dimension: int, name_of: Callabl
     return native
 
 
-class LiveIndex:
-    """The user vectors of one collection; the rows in the file are the truth.
+@attrs.frozen(kw_only=True)
+class State:
+    """What tells whether a collection changed.
+
+    Attributes
+    ----------
+    change
+        The number of the last change to a user; see `UserIndex`.
+    forgotten
+        Of changes up to this number nobody knows any more who was removed.
+    faces
+        How many faces there are.
+    last_face
+        The highest number that a face ever had, in any collection of the file.
+    """
+
+    change: int
+    forgotten: int
+    faces: int
+    last_face: int
+
+
+class LiveIndex(ABC):
+    """Some vectors of one collection, by the numbers of their rows in the file, which are the truth.
 
     Parameters
     ----------
@@ -59,54 +83,37 @@ class LiveIndex:
         The collection's number in the file.
     dimension
         Length of every vector.
-    offset
-        See `facesearch.storage.MemoryStore`.
     """
 
-    def __init__(self, collection: int, dimension: int, offset: Callable[[int], float]) -> None:
-        self._collection, self._dimension, self._offset = collection, dimension, offset
-        self._offsets: dict[int, float] = {}
-        self._change = 0
-        self._index: VectorIndex[int] = VectorIndex(dimension, NumberRows())
+    def __init__(self, collection: int, dimension: int) -> None:
+        self._collection, self._dimension = collection, dimension
         self._guard = _SharedLock()
+        self._begin()
 
-    @property
-    def change(self) -> int:
-        """The number of the last change that it has."""
-        return self._change
+    @abstractmethod
+    def is_current(self, state: State) -> bool:
+        """Tell whether it has all that the collection has in this state."""
 
-    def changing(self) -> AbstractContextManager[None]:
-        """Keep searches out; `catch_up` is called within. Begun before a transaction is, never within one."""
-        return self._guard.alone()
-
-    def catch_up(self, sql: sqlite3.Connection, change: int, forgotten: int) -> None:
+    @abstractmethod
+    def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
         """Take over what was committed since; in a transaction, within `changing`.
 
         Parameters
         ----------
         sql
             The connection.
-        change, forgotten
-            The collection's, as it sees them.
+        state
+            The collection's, as it sees it.
 
         Raises
         ------
         StorageFormatError
             If a vector is damaged.
         """
-        if change == self._change:
-            return
-        if self._change < forgotten:  # nobody knows any more who was removed since
-            self._index, self._change = VectorIndex(self._dimension, NumberRows()), 0
-        since = (self._collection, self._change)
-        for (uid,) in sql.execute("SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
-            self._index.remove(uid)
-        cursor = sql.execute(
-            "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?", since
-        )
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            self._take(rows)
-        self._change = change
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Keep searches out; `catch_up` is called within. Begun before a transaction is, never within one."""
+        return self._guard.alone()
 
     def nearest(
         self,
@@ -116,9 +123,57 @@ class LiveIndex:
         limit: int,
         names: Callable[[Sequence[int]], Sequence[str]],
     ) -> list[Ranked]:
-        """Give for each probe the nearest users, and the next; see `facesearch.vector_index.VectorIndex.nearest`."""
+        """Give for each probe the nearest vectors, and the next; see `facesearch.vector_index.VectorIndex.nearest`."""
         with self._guard.shared():
             return self._index.nearest(probes, max_distance=max_distance, limit=limit, names=names)
+
+    def _begin(self) -> None:
+        self._keys = NumberRows()
+        self._index: VectorIndex[int] = VectorIndex(self._dimension, self._keys)
+
+    def _read(self, blobs: Sequence[bytes], table: str, numbers: Sequence[int]) -> FloatArray:
+        return read_vectors(blobs, self._dimension, lambda place: f"{table} {numbers[place]}")
+
+
+class UserIndex(LiveIndex):
+    """The vectors of users that have faces.
+
+    Every change to a user carries a number, one higher in each transaction. What is in memory is the state of one number.
+
+    Parameters
+    ----------
+    collection, dimension
+        See `LiveIndex`.
+    offset
+        See `facesearch.storage.MemoryStore`.
+    """
+
+    def __init__(self, collection: int, dimension: int, offset: Callable[[int], float]) -> None:
+        super().__init__(collection, dimension)
+        self._offset = offset
+        self._offsets: dict[int, float] = {}
+        self._change = 0
+
+    def is_current(self, state: State) -> bool:
+        """See `LiveIndex.is_current`."""
+        return state.change == self._change
+
+    def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
+        """See `LiveIndex.catch_up`."""
+        if self.is_current(state):
+            return
+        if self._change < state.forgotten:
+            self._begin()
+            self._change = 0
+        since = (self._collection, self._change)
+        for (uid,) in sql.execute("SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
+            self._index.remove(uid)
+        cursor = sql.execute(
+            "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?", since
+        )
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            self._take(rows)
+        self._change = state.change
 
     def _take(self, rows: list[tuple[int, int, bytes]]) -> None:
         full = [row for row in rows if row[1]]
@@ -127,10 +182,45 @@ class LiveIndex:
                 if not faces:
                     self._index.remove(uid)
         uids, counts, blobs = zip(*full, strict=True) if full else ((), (), ())
-        vectors = read_vectors(blobs, self._dimension, lambda place: f"user_data {uids[place]}")
+        vectors = self._read(blobs, "user_data", uids)
         for count in set(counts) - self._offsets.keys():
             self._offsets[count] = self._offset(count)
         self._index.put_many(uids, vectors, [self._offsets[count] for count in counts])
+
+
+class FaceIndex(LiveIndex):
+    """The vectors of all faces, users' or nobody's.
+
+    A face's vector never changes, and its number is never given again: new faces have higher ones than all before, and if there
+    are still too many of them then, some are gone.
+    """
+
+    def __init__(self, collection: int, dimension: int) -> None:
+        super().__init__(collection, dimension)
+        self._last_face = 0
+
+    def is_current(self, state: State) -> bool:
+        """See `LiveIndex.is_current`."""
+        return (state.last_face, state.faces) == (self._last_face, len(self._index))
+
+    def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
+        """See `LiveIndex.catch_up`."""
+        # By number, which is the order of the file, and no farther back than need be: no index of the collection's faces
+        # has that order.
+        cursor = sql.execute(
+            """SELECT fid, vector FROM faces CROSS JOIN face_data USING (fid)
+            WHERE fid > ? AND +collection = ? ORDER BY fid""",
+            (self._last_face, self._collection),
+        )
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            fids, blobs = zip(*rows, strict=True)
+            self._index.put_many(fids, self._read(blobs, "face_data", fids), np.zeros(len(fids)))
+        self._last_face = state.last_face
+        if len(self._index) != state.faces:
+            there = sql.execute("SELECT fid FROM faces WHERE collection = ?", (self._collection,))
+            gone = np.setdiff1d(self._keys.all(), np.fromiter((fid for (fid,) in there), np.int64))
+            for fid in gone.tolist():
+                self._index.remove(fid)
 
 
 class _SharedLock:

@@ -161,6 +161,10 @@ class NumberRows:
         """See `RowKeys.keys`."""
         return [self._keys[row] for row in rows.tolist()]
 
+    def all(self) -> Rows:
+        """Give a copy of all keys, by row: (N,)."""
+        return np.array(self._keys, np.int64)
+
     def _place(self, key: int) -> int | None:
         place = bisect_left(self._sorted, key)
         return place if place < len(self._sorted) and self._sorted[place] == key else None

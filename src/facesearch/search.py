@@ -12,13 +12,13 @@ from facesearch.evidence import Evidence
 from facesearch.explanation import Use
 from facesearch.image import ImageSource, read_image
 from facesearch.preview import Preview
+from facesearch.probing import probe
 from facesearch.results import (
     SearchedFaceDetails,
     SearchUsersByImageResponse,
     UnsearchedFace,
     UserMatch,
 )
-from facesearch.selection import select
 
 __all__ = ["search_all_faces", "search_users_by_image"]
 
@@ -135,15 +135,13 @@ def _search(
     quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
     analyzer = collection.analyzer
     picture = read_image(image)
-    bars = analyzer.bars.of(quality)
-    located = analyzer.assess(analyzer.locate(picture, attributes=asked), bars)
-    selection = select([face.measurements for face in located], bars, largest_only=not every_face)
-    probes = analyzer.embed([located[position] for position in selection.accepted])
+    probing = probe(analyzer, picture, quality, attributes=asked, largest_only=not every_face)
+    located, selection = probing.located, probing.selection
     ranked = collection.rank_many(
-        [probe.embedding for probe in probes], user_match_threshold=threshold, max_users=max_users
+        [face.embedding for face in probing.probes], user_match_threshold=threshold, max_users=max_users
     )
     answers: list[tuple[AnalyzedFace | None, tuple[UserMatch, ...], UserMatch | None]] = [
-        (probe, matches, beyond) for probe, (matches, beyond) in zip(probes, ranked, strict=True)
+        (face, matches, beyond) for face, (matches, beyond) in zip(probing.probes, ranked, strict=True)
     ]
     if not answers and not every_face:
         answers.append((None, (), None))
@@ -162,17 +160,17 @@ def _search(
     refused = tuple(position for position, _ in selection.refused)
     preview = Preview.of(picture.pixels)
     responses = []
-    for place, (probe, matches, beyond) in enumerate(answers):
+    for place, (face, matches, beyond) in enumerate(answers):
         responses.append(
             SearchUsersByImageResponse(
                 user_matches=matches,
                 face_model_version=collection.face_model.version,
-                searched_face=SearchedFaceDetails(face_detail=probe.detail) if probe else None,
+                searched_face=SearchedFaceDetails(face_detail=face.detail) if face else None,
                 unsearched_faces=unsearched,
                 preview=preview,
                 next_user=beyond,
                 evidence=attrs.evolve(evidence, told=(*selection.accepted[place : place + 1], *refused)),
-                pictures=collection.pictures(probe, matches) if probe and matches else None,
+                pictures=collection.pictures(face, matches) if face and matches else None,
                 calibration=collection.calibration,
             )
         )

@@ -1,7 +1,7 @@
 """A collection in a file: rows of users and faces, read when they are asked for.
 
-Only the users' vectors are held in memory, by `facesearch.live_index.LiveIndex`; nothing else is kept that another process could
-change.
+Only the users' vectors are held in memory, and the faces' once they were searched, by `facesearch.live_index`; nothing else is kept
+that another process could change.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from facesearch.catalog import Entry
 from facesearch.erasing import clean_up, empty_faces, empty_users
 from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageError, StorageFormatError
 from facesearch.geometry import BoundingBox
-from facesearch.live_index import STORED, LiveIndex, read_vectors
+from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
 from facesearch.ranking import robust_mean
 from facesearch.records import Face
 from facesearch.sessions import Sessions
 from facesearch.stages import FloatArray
-from facesearch.storage import Anchor, Counts, StoredFace
+from facesearch.storage import Anchor, Counts, StoredFace, keyed_hash
 from facesearch.vector_index import Ranked
 
 __all__ = ["SqliteStore"]
@@ -68,7 +68,7 @@ class SqliteStore:
 
     def __init__(self, sessions: Sessions, entry: Entry, offset: Callable[[int], float]) -> None:
         self._sessions, self._entry, self._offset = sessions, entry, offset
-        self._index = LiveIndex(entry.number, entry.face_model.dimension, offset)
+        self._begin()
         self._block: _Block | None = None  # that is open; whoever has it holds the sessions' lock
         self._to_clean = False
 
@@ -86,7 +86,7 @@ class SqliteStore:
             if self._block:
                 yield
                 return
-            change, _ = self._state(sql)
+            change = self._state(sql).change
             block = self._block = _Block(sql=sql, change=change + 1)
             try:
                 yield
@@ -105,7 +105,11 @@ class SqliteStore:
             if self._to_clean:
                 clean_up(self._sessions)
         self._sessions.close()
-        self._index = LiveIndex(self._entry.number, self._entry.face_model.dimension, self._offset)
+        self._begin()
+
+    def _begin(self) -> None:
+        number, dimension = self._entry.number, self._entry.face_model.dimension
+        self._index, self._face_index = UserIndex(number, dimension, self._offset), FaceIndex(number, dimension)
 
     def __reduce__(self) -> NoReturn:
         raise StorageError(
@@ -115,9 +119,17 @@ class SqliteStore:
 
     def count(self) -> Counts:
         """See `facesearch.storage.Store.count`."""
-        users, faces = self._row("SELECT users, faces FROM collections WHERE id = ?", self._entry.number)
-        loose = "SELECT count(*) FROM faces WHERE uid IS NULL AND collection = ?"
-        return Counts(users=users, faces=faces, loose=self._row(loose, self._entry.number)[0])
+        query = "SELECT users, faces FROM collections WHERE id = ?"
+        with self._sessions.reading() as sql:
+            ((users, faces),) = sql.execute(query, (self._entry.number,))
+            if self._block and self._block.sql is sql:  # whose end writes them
+                users, faces = users + self._block.users, faces + self._block.faces
+        return Counts(users=users, faces=faces)
+
+    def count_loose(self) -> int:
+        """See `facesearch.storage.Store.count_loose`."""
+        query = "SELECT count(*) FROM faces WHERE uid IS NULL AND collection = ?"
+        return int(self._row(query, self._entry.number)[0])
 
     # ---------------------------------------------------------------- users
 
@@ -129,6 +141,12 @@ class SqliteStore:
         """See `facesearch.storage.Store.users`."""
         query = "SELECT user_id, faces FROM users JOIN user_data USING (uid) WHERE collection = ?"
         return sorted(self._rows(query, self._entry.number))
+
+    def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
+        """See `facesearch.storage.Store.page_of_users`."""
+        query = """SELECT uid, user_id, faces FROM users JOIN user_data USING (uid)
+            WHERE collection = ? AND uid > ? ORDER BY uid LIMIT ?"""
+        return self._rows(query, self._entry.number, after, limit)
 
     def create_users(self, user_ids: Iterable[str]) -> None:
         """See `facesearch.storage.Store.create_users`."""
@@ -203,18 +221,32 @@ class SqliteStore:
 
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
         """See `facesearch.storage.Store.nearest`."""
+        return self._nearest(self._index, self._names, probes, max_distance, limit)
+
+    def _nearest(
+        self,
+        index: LiveIndex,
+        names: Callable[[Sequence[int]], list[str]],
+        probes: FloatArray,
+        max_distance: float,
+        limit: int,
+    ) -> list[Ranked]:
         self._sessions.check_free()
         while True:
             with self._sessions.committed() as sql:
-                current = self._state(sql)[0] == self._index.change
+                current = index.is_current(self._state(sql))
             if not current:
-                with self._index.changing(), self._sessions.committed() as sql:
-                    self._index.catch_up(sql, *self._state(sql))
+                with index.changing(), self._sessions.committed() as sql:
+                    index.catch_up(sql, self._state(sql))
             # Where somebody was deleted meanwhile, others move up.
             with contextlib.suppress(_NameGoneError):
-                return self._index.nearest(probes, max_distance=max_distance, limit=limit, names=self._names)
+                return index.nearest(probes, max_distance=max_distance, limit=limit, names=names)
 
     # ---------------------------------------------------------------- faces
+
+    def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """See `facesearch.storage.Store.nearest_faces`."""
+        return self._nearest(self._face_index, self._face_ids, probes, max_distance, limit)
 
     def faces(self, user_id: str | None = None) -> list[Face]:
         """See `facesearch.storage.Store.faces`."""
@@ -224,6 +256,22 @@ class SqliteStore:
             uids = self._uids([user_id]).values()
             rows = [row for uid in uids for row in self._rows(f"{_FACES} WHERE uid = ? ORDER BY face_id", uid)]
         return [self._face(*row) for row in rows]
+
+    def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
+        """See `facesearch.storage.Store.page_of_faces`."""
+        if user_id is None:
+            whose, owner = "faces.collection = ?", self._entry.number
+        else:
+            whose, owner = "uid = ?", self._uids([user_id])[user_id]
+        query = f"{_FACES} WHERE {whose} AND face_id > ? ORDER BY face_id LIMIT ?"
+        return [self._face(*row) for row in self._rows(query, owner, _bytes(after), limit)]
+
+    def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
+        """See `facesearch.storage.Store.faces_named`."""
+        query = f"{_FACES} WHERE faces.collection = ? AND face_id IN (*)"
+        with self._sessions.reading() as sql:
+            faces = [self._face(*row) for row in _among(sql, query, map(_bytes, face_ids), self._entry.number)]
+        return {face.face_id: face for face in faces}
 
     def stored_faces(self) -> Iterator[StoredFace]:
         """See `facesearch.storage.Store.stored_faces`."""
@@ -325,12 +373,33 @@ class SqliteStore:
         block.erased = block.erased or gone > 0
         return gone
 
+    # ---------------------------------------------------------------- requests that happen once
+
+    def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
+        """See `facesearch.storage.Store.answer_to`."""
+        query = "SELECT answer, request = ? FROM answers WHERE collection = ? AND token = ?"
+        values = self._keyed(request), self._entry.number, self._keyed(token)
+        return next(((answer, bool(same)) for answer, same in self._rows(query, *values)), None)
+
+    def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
+        """See `facesearch.storage.Store.remember_answer`."""
+        self._changing().sql.execute(
+            "INSERT INTO answers (collection, token, request, answer, given) VALUES (?, ?, ?, ?, ?)",
+            (self._entry.number, self._keyed(token), self._keyed(request), answer, given),
+        )
+
+    def forget_answers(self, before: float) -> None:
+        """See `facesearch.storage.Store.forget_answers`."""
+        query = "DELETE FROM answers WHERE collection = ? AND given < ?"
+        self._changing().sql.execute(query, (self._entry.number, before))
+
     # ---------------------------------------------------------------- rows
 
-    def _state(self, sql: sqlite3.Connection) -> tuple[int, int]:
-        query = "SELECT change, forgotten FROM collections WHERE id = ?"
-        for change, forgotten in sql.execute(query, (self._entry.number,)):
-            return change, forgotten
+    def _state(self, sql: sqlite3.Connection) -> State:
+        query = """SELECT change, forgotten, faces, (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'faces')
+            FROM collections WHERE id = ?"""
+        for change, forgotten, faces, last_face in sql.execute(query, (self._entry.number,)):
+            return State(change=change, forgotten=forgotten, faces=faces, last_face=last_face)
         name = self._entry.collection_id
         raise CollectionNotFoundError(f"{self._sessions.path}: collection {name!r} was deleted while it was open")
 
@@ -358,6 +427,9 @@ class SqliteStore:
     def _key(self, key: str) -> bytes:
         return hashlib.blake2b(bytes.fromhex(key), key=self._entry.salt, digest_size=16).digest()
 
+    def _keyed(self, text: str) -> bytes:
+        return keyed_hash(text, self._entry.salt)
+
     def _uids(self, user_ids: Iterable[str]) -> dict[str, int]:
         """Give the numbers of those users that there are."""
         wanted = set(user_ids)
@@ -367,12 +439,17 @@ class SqliteStore:
         return {user_id: uid for user_id, uid in rows if user_id in wanted}  # others may have the same hash
 
     def _names(self, uids: Sequence[int]) -> list[str]:
-        query = "SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)"
+        return self._named("SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)", uids)
+
+    def _face_ids(self, fids: Sequence[int]) -> list[str]:
+        return [_uuid(face_id) for face_id in self._named("SELECT fid, face_id FROM faces WHERE fid IN (*)", fids)]
+
+    def _named(self, query: str, numbers: Sequence[int]) -> list[Any]:
         with self._sessions.committed() as sql:
-            found = dict(_among(sql, query, uids))
-        if len(found) < len(uids):
+            found = dict(_among(sql, query, numbers))
+        if len(found) < len(numbers):
             raise _NameGoneError
-        return [found[uid] for uid in uids]
+        return [found[number] for number in numbers]
 
     def _fids(self, face_ids: Iterable[str]) -> dict[str, int]:
         """Give the numbers of those faces that there are."""

@@ -1,11 +1,16 @@
 """What a collection is made of: faces, whose they are, and the vectors searched.
 
-A store keeps the three in step and knows no rule of AWS's; those are the collection's. What it is asked, but `Store.nearest`,
-is asked within `Store.reading` or `Store.writing`.
+A store keeps the three in step and knows no rule of AWS's; those are the collection's. What it is asked, but `Store.nearest`
+and `Store.nearest_faces`, is asked within `Store.reading` or `Store.writing`.
 """
 
 import contextlib
+import hashlib
+import heapq
+import itertools
+import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -19,7 +24,7 @@ from facesearch.row_keys import NameRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex
 
-__all__ = ["Anchor", "Counts", "MemoryStore", "Store", "StoredFace"]
+__all__ = ["Anchor", "Counts", "MemoryStore", "Store", "StoredFace", "keyed_hash"]
 
 
 @attrs.frozen(eq=False)
@@ -33,11 +38,10 @@ class StoredFace:
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """How many users and faces there are, and how many of the faces are nobody's."""
+    """How many users and faces there are."""
 
     users: int
     faces: int
-    loose: int
 
 
 @attrs.frozen(eq=False)
@@ -66,7 +70,10 @@ class Store(Protocol):
         """Let go of files; there is nothing to do in memory."""
 
     def count(self) -> Counts:
-        """Count what is in it."""
+        """Tell how many users and faces are in it, at no cost."""
+
+    def count_loose(self) -> int:
+        """Count the faces that are nobody's."""
 
     # ---------------------------------------------------------------- users
 
@@ -75,6 +82,12 @@ class Store(Protocol):
 
     def users(self) -> list[tuple[str, int]]:
         """Give all user ids, sorted, and how many faces each has."""
+
+    def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
+        """Give the first *limit* users numbered higher than *after*: number, >= 1, user id, and how many faces each has.
+
+        Numbers rise in the order in which users were created, and are never given again.
+        """
 
     def create_users(self, user_ids: Iterable[str]) -> None:
         """Add users without faces, those that are not there."""
@@ -105,8 +118,21 @@ class Store(Protocol):
 
     # ---------------------------------------------------------------- faces
 
+    def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """Give for each probe the nearest of all faces, users' or nobody's, and the next, as `nearest` does of users.
+
+        Names are face ids, and nothing is added to the distances. The first search reads or copies all faces' vectors; who
+        never searches faces pays nothing.
+        """
+
     def faces(self, user_id: str | None = None) -> list[Face]:
-        """Give all faces, or those of a user, by face id."""
+        """Give all faces, or those of a user that is there, by face id."""
+
+    def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
+        """Give the first *limit* faces whose ids are greater than *after*, which may be empty; see `faces`."""
+
+    def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
+        """Give those of the faces that there are, by id."""
 
     def stored_faces(self) -> Iterator[StoredFace]:
         """Give all faces with their vectors and pictures, by face id."""
@@ -155,6 +181,34 @@ class Store(Protocol):
     def forget_photos(self, user_id: str | None = None) -> int:
         """Forget the photos of a user and those whose outcome is about it, as `delete_user` does too, or all; give how many."""
 
+    # ---------------------------------------------------------------- requests that happen once
+
+    def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
+        """Give what `remember_answer` was told under that token, and whether for this request; ``None`` if nothing."""
+
+    def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
+        """Keep what was answered.
+
+        Parameters
+        ----------
+        token
+            Under which nothing is kept.
+        request
+            What was asked. Of token and request keyed hashes are kept.
+        answer
+            A text that names nobody.
+        given
+            When, seconds since 1970.
+        """
+
+    def forget_answers(self, before: float) -> None:
+        """Forget all that was answered before, seconds since 1970."""
+
+
+def keyed_hash(text: str, salt: bytes) -> bytes:
+    """Give 16 bytes that tell nobody who does not know the salt, and no other text has."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=salt, digest_size=16).digest()
+
 
 class MemoryStore:
     """A store in memory; see `Store`.
@@ -174,8 +228,13 @@ class MemoryStore:
         self._lock = threading.RLock()
         self._faces: dict[str, StoredFace] = {}
         self._users: dict[str, set[str]] = {}  # user id -> face ids
+        self._numbers: dict[str, int] = {}  # user id -> number, rising
+        self._last_number = 0
         self._photos: dict[str, tuple[str, str | None, str | None]] = {}  # key -> outcome, user id, other user's id
+        self._salt = secrets.token_bytes(16)
+        self._answers: OrderedDict[bytes, tuple[bytes, str, float]] = OrderedDict()  # token -> request, answer, given
         self._index = VectorIndex(dimension, NameRows())  # a vector for each user that has faces
+        self._face_index: VectorIndex[str] | None = None  # made by the first search of faces
 
     def reading(self) -> AbstractContextManager[None]:
         """See one state; nobody else can do anything meanwhile."""
@@ -195,8 +254,11 @@ class MemoryStore:
 
     def count(self) -> Counts:
         """See `Store.count`."""
-        loose = len(self._faces) - sum(len(face_ids) for face_ids in self._users.values())
-        return Counts(users=len(self._users), faces=len(self._faces), loose=loose)
+        return Counts(users=len(self._users), faces=len(self._faces))
+
+    def count_loose(self) -> int:
+        """See `Store.count_loose`."""
+        return len(self._faces) - sum(len(face_ids) for face_ids in self._users.values())
 
     # ---------------------------------------------------------------- users
 
@@ -208,17 +270,25 @@ class MemoryStore:
         """See `Store.users`."""
         return [(user_id, len(self._users[user_id])) for user_id in sorted(self._users)]
 
+    def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
+        """See `Store.page_of_users`."""
+        later = ((number, user_id) for user_id, number in self._numbers.items() if number > after)
+        return [(number, user_id, len(self._users[user_id])) for number, user_id in itertools.islice(later, limit)]
+
     def create_users(self, user_ids: Iterable[str]) -> None:
         """See `Store.create_users`."""
         for user_id in user_ids:
-            self._users.setdefault(user_id, set())
+            if user_id not in self._users:
+                self._users[user_id] = set()
+                self._last_number += 1
+                self._numbers[user_id] = self._last_number
 
     def delete_user(self, user_id: str) -> None:
         """See `Store.delete_user`."""
         self.assign(tuple(self._users[user_id]), None)
         self._index.remove(user_id)
         self.forget_photos(user_id)
-        del self._users[user_id]
+        del self._users[user_id], self._numbers[user_id]
 
     def faces_of(self, user_id: str) -> frozenset[str]:
         """See `Store.faces_of`."""
@@ -256,10 +326,27 @@ class MemoryStore:
 
     # ---------------------------------------------------------------- faces
 
+    def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """See `Store.nearest_faces`."""
+        with self._lock:
+            if self._face_index is None:
+                self._face_index = VectorIndex(self._dimension, NameRows())
+                for face_id, stored in self._faces.items():
+                    self._face_index.put(face_id, stored.embedding)
+            return self._face_index.nearest(probes, max_distance=max_distance, limit=limit, names=list)
+
     def faces(self, user_id: str | None = None) -> list[Face]:
         """See `Store.faces`."""
-        face_ids = self._faces.keys() if user_id is None else self._users[user_id]
-        return [self._faces[face_id].face for face_id in sorted(face_ids)]
+        return [self._faces[face_id].face for face_id in sorted(self._ids(user_id))]
+
+    def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
+        """See `Store.page_of_faces`."""
+        face_ids = heapq.nsmallest(limit, (face_id for face_id in self._ids(user_id) if face_id > after))
+        return [self._faces[face_id].face for face_id in face_ids]
+
+    def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
+        """See `Store.faces_named`."""
+        return {face_id: self._faces[face_id].face for face_id in self.known(face_ids)}
 
     def stored_faces(self) -> Iterator[StoredFace]:
         """See `Store.stored_faces`."""
@@ -288,12 +375,16 @@ class MemoryStore:
             self._faces[stored.face.face_id] = stored
             if stored.face.user_id is not None:
                 self._users[stored.face.user_id].add(stored.face.face_id)
+            if self._face_index is not None:
+                self._face_index.put(stored.face.face_id, stored.embedding)
 
     def remove_faces(self, face_ids: Iterable[str]) -> None:
         """See `Store.remove_faces`."""
         for face_id in tuple(face_ids):
             self.assign([face_id], None)
             del self._faces[face_id]
+            if self._face_index is not None:
+                self._face_index.remove(face_id)
 
     def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
         """See `Store.assign`."""
@@ -322,3 +413,22 @@ class MemoryStore:
         for key in gone:
             del self._photos[key]
         return len(gone)
+
+    # ---------------------------------------------------------------- requests that happen once
+
+    def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
+        """See `Store.answer_to`."""
+        kept = self._answers.get(keyed_hash(token, self._salt))
+        return None if kept is None else (kept[1], kept[0] == keyed_hash(request, self._salt))
+
+    def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
+        """See `Store.remember_answer`."""
+        self._answers[keyed_hash(token, self._salt)] = keyed_hash(request, self._salt), answer, given
+
+    def forget_answers(self, before: float) -> None:
+        """See `Store.forget_answers`."""
+        while self._answers and next(iter(self._answers.values()))[2] < before:  # they lie by age
+            self._answers.popitem(last=False)
+
+    def _ids(self, user_id: str | None) -> Iterable[str]:
+        return self._faces.keys() if user_id is None else self._users[user_id]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -82,51 +81,33 @@ def compare(*, source: str, target: str, threshold: float, as_json: bool) -> Exi
     if source == target == "-":
         raise click.UsageError("A and B can't both be standard input.")
     pictures = [fs.read_image(photo_from(photo)) for photo in (source, target)]
-    analyzer = fs.FaceAnalyzer()
-    own, others = (analyzer.analyze(picture) for picture in pictures)
-    for name, faces in ((source, own), (target, others)):
+    # The table lists every similarity, which an answer has for those above its threshold only.
+    least = threshold if as_json else 0
+    response = fs.compare_faces(*pictures, similarity_threshold=least, attributes=["DEFAULT"])
+    seen = (response.source_image_face, response.face_matches or response.unmatched_faces)
+    for name, faces in zip((source, target), seen, strict=True):
         if not faces:
             note(f"no face was found in {printable(name)}")
-    compared = _compared(own[0], others, fs.calibration(analyzer.face_model)) if own else []
-    matched = sum(similarity >= threshold for similarity, _ in compared)
     if as_json:
-        unmatched = [face for _, face in compared[matched:]] if own else [face.detail for face in others]
-        show_json(_as_aws(own[0].detail if own else None, compared[:matched], unmatched))
-    elif compared:
-        width, height = pictures[1].width, pictures[1].height
-        rows = [
-            [
-                f"{similarity:.2f}",
-                box_in_pixels(face, width, height),
-                "" if similarity >= threshold else f"below {threshold:g}",
-            ]
-            for similarity, face in compared
-        ]
-        say(table(["similarity", f"face of {printable(target)}", ""], rows, right=[0], gives=1))
+        show_json(fs.to_aws(response))
+    elif response.face_matches:
+        say(_similarities(response.face_matches, threshold, target, pictures[1]))
+    matched = any(match.similarity >= threshold for match in response.face_matches)
     return Exit.DONE if matched else Exit.NOTHING
 
 
-def _compared(
-    own: "fs.AnalyzedFace", others: "Sequence[fs.AnalyzedFace]", scores: "fs.Calibration"
-) -> "list[tuple[float, fs.FaceDetail]]":
-    """Give each face's similarity to *own*, the most similar first; equal ones in their order."""
-    import numpy as np
-
-    pairs = [(scores.similarity(float(np.linalg.norm(own.embedding - face.embedding))), face.detail) for face in others]
-    return sorted(pairs, key=lambda pair: -pair[0])
-
-
-def _as_aws(
-    own: "fs.FaceDetail | None", matches: "Sequence[tuple[float, fs.FaceDetail]]", unmatched: "Sequence[fs.FaceDetail]"
-) -> dict[str, Any]:
-    """Word it as CompareFaces does; what it tells of a face is just what DEFAULT asks for."""
-    answer: dict[str, Any] = {}
-    if own:
-        told = fs.to_aws(own)
-        answer["SourceImageFace"] = {name: told[name] for name in ("BoundingBox", "Confidence")}
-    answer["FaceMatches"] = [{"Similarity": similarity, "Face": fs.to_aws(face)} for similarity, face in matches]
-    answer["UnmatchedFaces"] = [fs.to_aws(face) for face in unmatched]
-    return answer
+def _similarities(
+    matches: "Sequence[fs.CompareFacesMatch]", threshold: float, target: str, picture: "fs.Picture"
+) -> str:
+    rows = [
+        [
+            f"{match.similarity:.2f}",
+            box_in_pixels(fs.FaceDetail(bounding_box=match.face.bounding_box), picture.width, picture.height),
+            "" if match.similarity >= threshold else f"below {threshold:g}",
+        ]
+        for match in matches
+    ]
+    return table(["similarity", f"face of {printable(target)}", ""], rows, right=[0], gives=1)
 
 
 def _save(picture: "fs.Picture", faces: "Sequence[fs.FaceDetail]", path: Path) -> None:

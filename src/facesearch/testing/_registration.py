@@ -16,7 +16,7 @@ def register() -> None:
     import attrs
     from hypothesis import strategies as st
 
-    from facesearch import face, geometry, records, results
+    from facesearch import face, face_results, geometry, records, results
 
     def draw(kind: type[Any]) -> "SearchStrategy[Any]":
         # Only now: the strategies import hypothesis, which at this moment is importing us.
@@ -24,7 +24,7 @@ def register() -> None:
 
         return values(kind)
 
-    for module in (geometry, face, records, results):
+    for module in (geometry, face, records, results, face_results):
         for name in module.__all__:
             kind = getattr(module, name)
             if attrs.has(kind) and kind is not records.FaceModel:

@@ -25,20 +25,25 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from facesearch import face, geometry, results
+from facesearch import face, face_results, geometry, results
 from facesearch.aws import LOCAL_ONLY
 from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.stages import FloatArray
 
 __all__ = [
     "bounding_boxes",
+    "compare_faces_responses",
     "embeddings",
     "face_details",
     "face_ids",
+    "face_matches",
     "face_measurements",
     "filter_bars",
     "quality_bars",
     "responses",
+    "search_faces_by_image_responses",
+    "search_faces_responses",
+    "search_users_responses",
     "unsearched_faces",
     "user_ids",
     "user_matches",
@@ -152,6 +157,78 @@ def responses() -> SearchStrategy[results.SearchUsersByImageResponse]:
     return blind | searched
 
 
+def face_matches(*, max_size: int = 5) -> SearchStrategy[tuple[face_results.FaceMatch, ...]]:
+    """Draw matches as a search for faces gives them: different faces, best first, equal ones by face id.
+
+    Shrinks toward none.
+    """
+
+    def ordered(found: list[face_results.FaceMatch]) -> tuple[face_results.FaceMatch, ...]:
+        return tuple(sorted(found, key=lambda match: (-match.similarity, match.face.face_id)))
+
+    one = values(face_results.FaceMatch)
+    return st.lists(one, max_size=max_size, unique_by=lambda match: match.face.face_id).map(ordered)
+
+
+def search_faces_responses() -> SearchStrategy[face_results.SearchFacesResponse]:
+    """Draw answers about a face of a collection, which is none of its own matches. Shrinks toward no match."""
+
+    def answer(matches: tuple[face_results.FaceMatch, ...], face_id: str, version: str) -> Any:
+        others = tuple(match for match in matches if match.face.face_id != face_id)
+        return face_results.SearchFacesResponse(
+            searched_face_id=face_id, face_matches=others, face_model_version=version
+        )
+
+    return st.builds(answer, face_matches(), face_ids(), _VERSIONS)
+
+
+def search_faces_by_image_responses() -> SearchStrategy[face_results.SearchFacesByImageResponse]:
+    """Draw answers about a photo: matches only where a face was searched. Shrinks toward one that saw no face."""
+    searched = st.builds(
+        face_results.SearchFacesByImageResponse,
+        searched_face_bounding_box=bounding_boxes(),
+        searched_face_confidence=_PERCENT,
+        face_matches=face_matches(),
+        face_model_version=_VERSIONS,
+    )
+    return st.builds(face_results.SearchFacesByImageResponse, face_model_version=_VERSIONS) | searched
+
+
+def search_users_responses() -> SearchStrategy[face_results.SearchUsersResponse]:
+    """Draw answers about a face, or about a user, who is none of the matches. Shrinks toward no match of a face."""
+
+    def like_user(matches: tuple[results.UserMatch, ...], user_id: str, version: str) -> Any:
+        return face_results.SearchUsersResponse(
+            user_matches=tuple(match for match in matches if match.user.user_id != user_id),
+            face_model_version=version,
+            searched_user=face_results.SearchedUser(user_id=user_id),
+        )
+
+    like_face = st.builds(
+        face_results.SearchUsersResponse,
+        user_matches=user_matches(),
+        face_model_version=_VERSIONS,
+        searched_face=values(face_results.SearchedFace),
+    )
+    return like_face | st.builds(like_user, user_matches(), user_ids(), _VERSIONS)
+
+
+def compare_faces_responses() -> SearchStrategy[face_results.CompareFacesResponse]:
+    """Draw comparisons, best match first: matches only where the source has a face. Shrinks toward two empty photos."""
+
+    def ordered(found: list[face_results.CompareFacesMatch]) -> tuple[face_results.CompareFacesMatch, ...]:
+        return tuple(sorted(found, key=lambda match: -match.similarity))
+
+    faces = st.lists(values(face_results.ComparedFace), max_size=3).map(tuple)
+    compared = st.builds(
+        face_results.CompareFacesResponse,
+        source_image_face=values(face_results.ComparedSourceImageFace),
+        face_matches=st.lists(values(face_results.CompareFacesMatch), max_size=3).map(ordered),
+        unmatched_faces=faces,
+    )
+    return st.builds(face_results.CompareFacesResponse, unmatched_faces=faces) | compared
+
+
 def values(kind: type[T]) -> SearchStrategy[T]:
     """Draw values of any class of this library that mirrors one of AWS's shapes.
 
@@ -171,8 +248,8 @@ def _values(kind: Any) -> SearchStrategy[Any]:
     if kind is face.AgeRange:
         ends = st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted)
         return ends.map(lambda ends: face.AgeRange(low=ends[0], high=ends[1]))
-    if kind is results.SearchUsersByImageResponse:
-        return responses()
+    if kind in _WHOLE:
+        return _WHOLE[kind]()
     fields = [field for field in attrs.fields(attrs.resolve_types(kind)) if (kind, field.name) not in LOCAL_ONLY]
     return st.builds(kind, **{field.name: _field(field.name, field.type) for field in fields})
 
@@ -202,6 +279,15 @@ def _of(annotation: Any) -> SearchStrategy[Any]:
 def _is_optional(annotation: Any) -> bool:
     return type(None) in getattr(annotation, "__args__", ())
 
+
+# Answers whose parts depend on each other.
+_WHOLE: dict[Any, Callable[[], SearchStrategy[Any]]] = {
+    results.SearchUsersByImageResponse: responses,
+    face_results.SearchFacesResponse: search_faces_responses,
+    face_results.SearchFacesByImageResponse: search_faces_by_image_responses,
+    face_results.SearchUsersResponse: search_users_responses,
+    face_results.CompareFacesResponse: compare_faces_responses,
+}
 
 _BY_FIELD: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     "confidence": lambda: _PERCENT,

@@ -1,0 +1,103 @@
+"""Two photos and no collection: how similar the largest face of the one is to the faces of the other."""
+
+from collections.abc import Iterable
+
+import attrs
+import numpy as np
+
+from facesearch._fields import check_float
+from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.attributes import Attribute, parse_attributes
+from facesearch.bars import QualityFilter
+from facesearch.face import FaceDetail
+from facesearch.face_results import (
+    ComparedFace,
+    ComparedSourceImageFace,
+    CompareFacesMatch,
+    CompareFacesResponse,
+)
+from facesearch.image import ImageSource, read_image
+from facesearch.probing import probe
+from facesearch.scoring import calibration
+
+__all__ = ["compare_faces"]
+
+
+def compare_faces(
+    source: ImageSource,
+    target: ImageSource,
+    *,
+    similarity_threshold: float = 80,
+    quality_filter: str | QualityFilter = QualityFilter.NONE,
+    attributes: Iterable[str | Attribute] = (Attribute.DEFAULT, Attribute.EMOTIONS, Attribute.SMILE),
+    analyzer: FaceAnalyzer | None = None,
+) -> CompareFacesResponse:
+    """Compare the largest face of one photo with each of the 100 largest faces of another.
+
+    Parameters
+    ----------
+    source, target
+        Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
+    similarity_threshold
+        Faces of at least this similarity match, percent. With 0 every face does, so every similarity is told.
+    quality_filter
+        NONE, AUTO, LOW, MEDIUM or HIGH: which faces may be compared, in both photos. The others are not told of.
+    attributes
+        What to tell of each face of the target; AWS's names. The answer has room for DEFAULT, EMOTIONS and SMILE only; with
+        ALL it is these and all 30 landmarks.
+    analyzer
+        What finds and embeds the faces; by default the process's own.
+
+    Returns
+    -------
+    CompareFacesResponse
+        ``source_image_face`` is ``None`` when no face of the source passes the filter; that and no match are answers, not
+        errors.
+
+    Raises
+    ------
+    ImageError
+        If a picture can't be used.
+    InvalidParameterError
+        If another argument is wrong.
+    CalibrationError
+        If nothing says what percentages mean for the analyzer's vectors.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> response = compare_faces(astronaut(), astronaut()[:, ::-1])  # her mirror image
+    >>> [match.similarity > 99 for match in response.face_matches], response.unmatched_faces
+    ([True], ())
+
+    References
+    ----------
+    Amazon Rekognition API reference, CompareFaces.
+    """
+    # Arguments first: a wrong one shall not cost a look at the pictures.
+    check_float("similarity_threshold", similarity_threshold, 0, 100)
+    quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
+    analyzer = analyzer or default_analyzer()
+    scores = analyzer.calibration or calibration(analyzer.face_model)
+    pictures = read_image(source), read_image(target)
+    own = probe(analyzer, pictures[0], quality, largest_only=True).probes
+    others = probe(analyzer, pictures[1], quality, attributes=asked, largest_only=False).probes
+    if not own:
+        return CompareFacesResponse(unmatched_faces=tuple(_compared(face.detail) for face in others))
+    distances = [float(np.linalg.norm(own[0].embedding - face.embedding)) for face in others]
+    compared = [
+        CompareFacesMatch(similarity=scores.similarity(distance), face=_compared(face.detail))
+        for distance, face in zip(distances, others, strict=True)
+    ]
+    compared.sort(key=lambda match: -match.similarity)  # equal ones stay in their order: largest first
+    return CompareFacesResponse(
+        source_image_face=ComparedSourceImageFace(
+            bounding_box=own[0].detail.bounding_box, confidence=own[0].detail.confidence
+        ),
+        face_matches=tuple(match for match in compared if match.similarity >= similarity_threshold),
+        unmatched_faces=tuple(match.face for match in compared if match.similarity < similarity_threshold),
+    )
+
+
+def _compared(detail: FaceDetail) -> ComparedFace:
+    return ComparedFace(**{field.name: getattr(detail, field.name) for field in attrs.fields(ComparedFace)})

@@ -1,0 +1,191 @@
+"""What searches for faces, searches without a photo, and comparisons of two photos answer: AWS's responses and their parts.
+
+Source: Amazon Rekognition API reference, ``SearchFaces``, ``SearchFacesByImage``, ``SearchUsers``, ``CompareFaces``.
+"""
+
+import attrs
+from attrs import field
+
+from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
+from facesearch.face import Emotion, ImageQuality, Pose, Smile
+from facesearch.geometry import BoundingBox, Landmark
+from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
+from facesearch.results import UserMatch
+
+__all__ = [
+    "CompareFacesMatch",
+    "CompareFacesResponse",
+    "ComparedFace",
+    "ComparedSourceImageFace",
+    "FaceMatch",
+    "SearchFacesByImageResponse",
+    "SearchFacesResponse",
+    "SearchUsersResponse",
+    "SearchedFace",
+    "SearchedUser",
+]
+
+
+@attrs.frozen(kw_only=True)
+class FaceMatch:
+    """A face of a collection that is near enough to the searched one.
+
+    Attributes
+    ----------
+    similarity
+        Percent, 0-100; higher is closer. See `facesearch.scoring`.
+    face
+        Which one it is.
+    """
+
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+    face: Face = field(validator=is_a(Face))
+
+
+@attrs.frozen(kw_only=True)
+class SearchFacesResponse:
+    """The answer to "which faces look like this one of the collection?".
+
+    Attributes
+    ----------
+    searched_face_id
+        The face that was searched with; it is not among its own matches.
+    face_matches
+        Nearest first; equally near ones by face id. Empty when no other face is similar enough.
+    face_model_version
+        Digits and dots.
+    """
+
+    searched_face_id: str = field(validator=matches(UUID_PATTERN, 36))
+    face_matches: tuple[FaceMatch, ...] = field(default=(), validator=tuple_of(FaceMatch))
+    face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
+
+
+@attrs.frozen(kw_only=True)
+class SearchFacesByImageResponse:
+    """The answer to "which faces of the collection look like the largest one of this photo?".
+
+    Attributes
+    ----------
+    searched_face_bounding_box, searched_face_confidence
+        Where the searched face is, in ratios of the photo, and how sure it is that it is a face, percent, 0-100; both
+        ``None`` when the photo has no face that passed the filter.
+    face_matches
+        Nearest first; equally near ones by face id. Empty when none is similar enough, or no face was searched.
+    face_model_version
+        Digits and dots.
+    """
+
+    searched_face_bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+    searched_face_confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+    face_matches: tuple[FaceMatch, ...] = field(default=(), validator=tuple_of(FaceMatch))
+    face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
+
+
+@attrs.frozen(kw_only=True)
+class SearchedFace:
+    """The face of a collection that users were searched with; that of a photo is a `SearchedFaceDetails`."""
+
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+
+
+@attrs.frozen(kw_only=True)
+class SearchedUser:
+    """The user that other users were searched with."""
+
+    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+
+
+@attrs.frozen(kw_only=True)
+class SearchUsersResponse:
+    """The answer to "which users look like this face, or like this user?".
+
+    Attributes
+    ----------
+    user_matches
+        Nearest first; equally near ones by user id. Empty when nobody is similar enough.
+    face_model_version
+        Digits and dots.
+    searched_face
+        What was searched with, if it was a face.
+    searched_user
+        What was searched with, if it was a user; who is not among the matches.
+    """
+
+    user_matches: tuple[UserMatch, ...] = field(default=(), validator=tuple_of(UserMatch))
+    face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
+    searched_face: SearchedFace | None = field(default=None, validator=maybe(is_a(SearchedFace)))
+    searched_user: SearchedUser | None = field(default=None, validator=maybe(is_a(SearchedUser)))
+
+
+@attrs.frozen(kw_only=True)
+class ComparedSourceImageFace:
+    """The face of the source photo that the target's faces were compared with.
+
+    Attributes
+    ----------
+    bounding_box
+        In ratios of the source photo.
+    confidence
+        How sure it is that this is a face, percent, 0-100.
+    """
+
+    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+    confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ComparedFace:
+    """A face of the target photo: some of `FaceDetail`'s members, which mean the same here."""
+
+    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+    confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+    landmarks: tuple[Landmark, ...] | None = field(default=None, validator=maybe(tuple_of(Landmark)))
+    pose: Pose | None = field(default=None, validator=maybe(is_a(Pose)))
+    quality: ImageQuality | None = field(default=None, validator=maybe(is_a(ImageQuality)))
+    emotions: tuple[Emotion, ...] | None = field(default=None, validator=maybe(tuple_of(Emotion)))
+    smile: Smile | None = field(default=None, validator=maybe(is_a(Smile)))
+
+
+@attrs.frozen(kw_only=True)
+class CompareFacesMatch:
+    """A face of the target photo that is near enough to the source's.
+
+    Attributes
+    ----------
+    similarity
+        Percent, 0-100; higher is closer. See `facesearch.scoring`.
+    face
+        Which one it is.
+    """
+
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+    face: ComparedFace = field(validator=is_a(ComparedFace))
+
+
+@attrs.frozen(kw_only=True)
+class CompareFacesResponse:
+    """The answer to "is the person of this photo in that one?".
+
+    Attributes
+    ----------
+    source_image_face
+        ``None`` when the source photo has no face that passed the filter.
+    face_matches
+        Highest similarity first. Empty when no face of the target is similar enough, or there was nothing to compare.
+    unmatched_faces
+        The target's other faces that passed the filter, the more similar first; without a face in the source, all of them,
+        largest first.
+    """
+
+    source_image_face: ComparedSourceImageFace | None = field(
+        default=None, validator=maybe(is_a(ComparedSourceImageFace))
+    )
+    face_matches: tuple[CompareFacesMatch, ...] = field(default=(), validator=tuple_of(CompareFacesMatch))
+    unmatched_faces: tuple[ComparedFace, ...] = field(default=(), validator=tuple_of(ComparedFace))

@@ -1,0 +1,206 @@
+"""Searches beside the main one: for faces, by a photo or by a face of the collection, and for users without a photo."""
+
+from facesearch._fields import check_float, check_int
+from facesearch.bars import QualityFilter
+from facesearch.collection import MAX_FACES, Collection, check_search_options
+from facesearch.errors import InvalidParameterError
+from facesearch.face_results import (
+    FaceMatch,
+    SearchedFace,
+    SearchedUser,
+    SearchFacesByImageResponse,
+    SearchFacesResponse,
+    SearchUsersResponse,
+)
+from facesearch.image import ImageSource, read_image
+from facesearch.probing import probe
+from facesearch.records import Face
+
+__all__ = ["search_faces", "search_faces_by_image", "search_users"]
+
+
+def search_faces(
+    collection: Collection, face_id: str, *, face_match_threshold: float = 80, max_faces: int | None = None
+) -> SearchFacesResponse:
+    """Tell which faces of a collection look like one of them.
+
+    Parameters
+    ----------
+    collection
+        Where the face is, and the others.
+    face_id
+        The face to search with; it is not among its own matches.
+    face_match_threshold
+        Only faces of at least this similarity, percent; 0 is all faces.
+    max_faces
+        At most so many, 1-4096; by default 4096.
+
+    Raises
+    ------
+    FaceNotFoundError
+        If there is no such face.
+    InvalidParameterError
+        If another argument is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> staff = Collection("staff")
+    >>> face_ids = [staff.add_embedding("ada", np.full(128, value)) for value in (0.1, 0.11)]
+    >>> response = search_faces(staff, face_ids[0])
+    >>> [match.face.face_id == face_ids[1] for match in response.face_matches]
+    [True]
+
+    References
+    ----------
+    Amazon Rekognition API reference, SearchFaces.
+    """
+    _check_options(face_match_threshold, max_faces)
+    (ranked,) = collection.rank_faces(
+        [collection.face_embedding(face_id)],
+        face_match_threshold=face_match_threshold,
+        max_faces=max_faces,
+        exclude=(face_id,),
+    )
+    return SearchFacesResponse(
+        searched_face_id=face_id,
+        face_matches=_matches(ranked),
+        face_model_version=collection.face_model.version,
+    )
+
+
+def search_faces_by_image(
+    collection: Collection,
+    image: ImageSource,
+    *,
+    face_match_threshold: float = 80,
+    max_faces: int | None = None,
+    quality_filter: str | QualityFilter = QualityFilter.NONE,
+) -> SearchFacesByImageResponse:
+    """Tell which faces of a collection look like the largest face of a photo, whoever they are.
+
+    Parameters
+    ----------
+    collection
+        Where to search.
+    image
+        Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
+    face_match_threshold
+        Only faces of at least this similarity, percent; 0 is all faces.
+    max_faces
+        At most so many, 1-4096; by default 4096.
+    quality_filter
+        NONE, AUTO, LOW, MEDIUM or HIGH: which faces of the photo may be searched with.
+
+    Returns
+    -------
+    SearchFacesByImageResponse
+        Without box and confidence when no face passes the filter; that and no match are answers, not errors.
+
+    Raises
+    ------
+    ImageError
+        If the picture can't be used.
+    InvalidParameterError
+        If another argument is wrong.
+    FaceModelMismatchError
+        If the collection's vectors are not of the model at work.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> staff = Collection("staff")
+    >>> _ = staff.index_faces(astronaut(), external_image_id="crew-7")
+    >>> response = search_faces_by_image(staff, astronaut()[:, ::-1])  # her mirror image
+    >>> response.face_matches[0].face.external_image_id
+    'crew-7'
+
+    References
+    ----------
+    Amazon Rekognition API reference, SearchFacesByImage.
+    """
+    # Arguments first: a wrong one shall not cost a look at the picture.
+    _check_options(face_match_threshold, max_faces)
+    quality = QualityFilter.parse(quality_filter)
+    version = collection.face_model.version
+    probes = probe(collection.analyzer, read_image(image), quality, largest_only=True).probes
+    if not probes:
+        return SearchFacesByImageResponse(face_model_version=version)
+    (ranked,) = collection.rank_faces(
+        [probes[0].embedding], face_match_threshold=face_match_threshold, max_faces=max_faces
+    )
+    return SearchFacesByImageResponse(
+        searched_face_bounding_box=probes[0].detail.bounding_box,
+        searched_face_confidence=probes[0].detail.confidence,
+        face_matches=_matches(ranked),
+        face_model_version=version,
+    )
+
+
+def search_users(
+    collection: Collection,
+    *,
+    user_id: str | None = None,
+    face_id: str | None = None,
+    user_match_threshold: float = 80,
+    max_users: int | None = None,
+) -> SearchUsersResponse:
+    """Tell which users look like one of them, or like a face of the collection.
+
+    Parameters
+    ----------
+    collection
+        Whom to search among.
+    user_id
+        The user to search with, who is not among the matches. One without faces looks like nobody.
+    face_id
+        The face to search with, in place of a user; the user that has it may be among the matches.
+    user_match_threshold
+        Only users of at least this similarity, percent; 0 is everybody.
+    max_users
+        At most so many, 1-500; by default 500.
+
+    Raises
+    ------
+    UserNotFoundError, FaceNotFoundError
+        If there is no such user or face.
+    InvalidParameterError
+        If both are given, or neither, or another argument is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> staff = Collection("staff")
+    >>> _ = staff.add_embeddings(["ada", "ada2"], np.full((2, 128), [[0.1], [0.11]]))
+    >>> [match.user.user_id for match in search_users(staff, user_id="ada").user_matches]
+    ['ada2']
+
+    References
+    ----------
+    Amazon Rekognition API reference, SearchUsers.
+    """
+    check_search_options(user_match_threshold, max_users)
+    version = collection.face_model.version
+    if user_id is not None and face_id is None:
+        matches = collection.rank_like_user(user_id, user_match_threshold=user_match_threshold, max_users=max_users)
+        return SearchUsersResponse(
+            user_matches=matches, face_model_version=version, searched_user=SearchedUser(user_id=user_id)
+        )
+    if face_id is not None and user_id is None:
+        matches = collection.search_embedding(
+            collection.face_embedding(face_id), user_match_threshold=user_match_threshold, max_users=max_users
+        )
+        return SearchUsersResponse(
+            user_matches=matches, face_model_version=version, searched_face=SearchedFace(face_id=face_id)
+        )
+    raise InvalidParameterError.of("user_id, face_id", (user_id, face_id), "exactly one of them")
+
+
+def _check_options(face_match_threshold: float, max_faces: int | None) -> None:
+    check_float("face_match_threshold", face_match_threshold, 0, 100)
+    if max_faces is not None:
+        check_int("max_faces", max_faces, 1, MAX_FACES)
+
+
+def _matches(ranked: tuple[tuple[float, Face], ...]) -> tuple[FaceMatch, ...]:
+    return tuple(FaceMatch(similarity=similarity, face=face) for similarity, face in ranked)
