@@ -12,7 +12,7 @@ pytest_collect_file = (
         parsers=[DocTestParser(optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)],
         patterns=[
             "src/facesearch/*.py",
-            *(f"src/facesearch/{part}/*.py" for part in ("testing", "benchmark", "plotting", "cli")),
+            *(f"src/facesearch/{part}/*.py" for part in ("testing", "benchmark", "plotting", "cli", "rekognition")),
         ],
     )
 ).pytest()

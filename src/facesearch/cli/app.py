@@ -26,6 +26,7 @@ from facesearch.cli.people_commands import (
 )
 from facesearch.cli.photo_commands import compare, detect
 from facesearch.cli.search_command import search
+from facesearch.cli.serve_command import serve
 from facesearch.cli.verbs import App
 
 __all__ = ["app", "main"]
@@ -66,6 +67,7 @@ for _command in (
     delete_collection,
     export,
     import_,
+    serve,
     models,
     calibration,
     benchmark,

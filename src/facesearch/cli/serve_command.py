@@ -1,0 +1,109 @@
+"""``facesearch serve``: a server for clients of Amazon Rekognition."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import facesearch as fs
+from facesearch.cli.exits import Exit
+from facesearch.cli.options import as_json as json_option
+from facesearch.cli.options import db
+from facesearch.cli.output import note, say, show_json
+from facesearch.cli.verbs import Verb
+
+__all__ = ["serve"]
+
+
+@click.command(
+    cls=Verb,
+    section="Serve",
+    short_help="answer clients of Amazon Rekognition, over HTTP",
+    examples=(
+        "facesearch serve --db people.db",
+        "facesearch serve --db people.db --objects BUCKETS --port 8090",
+        "facesearch serve --db people.db --host 0.0.0.0 --key-file keys.txt",
+        "facesearch serve --db test.db --throttle-every 10 --eventual 2   # to try out retries and waiting",
+    ),
+    exits={Exit.DONE: "ended by Ctrl-C or SIGTERM, after the requests under way"},
+)
+@db
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N", help="0 takes a free one."
+)
+@click.option(
+    "--objects",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where S3Objects are: a folder whose sub-folders are buckets.",
+)
+@click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Ask for signed requests. Each line: an access key, a blank, its secret.",
+)
+@click.option("--allow-remote", is_flag=True, help="Let other machines ask without keys.")
+@click.option(
+    "--throttle-every", type=click.IntRange(1), metavar="N", help="Fail every Nth request with ThrottlingException."
+)
+@click.option(
+    "--eventual",
+    type=click.FloatRange(0, 3600),
+    default=0,
+    metavar="SECONDS",
+    help="For how long a user reads UPDATING after a change, 0-3600.",
+)
+@json_option
+def serve(
+    *,
+    db: Path,
+    host: str,
+    port: int,
+    objects: Path | None,
+    key_file: Path | None,
+    allow_remote: bool,
+    throttle_every: int | None,
+    eventual: float,
+    as_json: bool,
+) -> Exit:
+    """Answer clients of Amazon Rekognition, such as boto3, from the collections of a file, until Ctrl-C.
+
+    The file is made when missing. Only this machine can ask, unless --host says otherwise, which takes --key-file or
+    --allow-remote. There is no TLS; a proxy in front adds it. Standard error has a line of JSON for each request, without
+    anything of photos and people; GET /health says whether the server is well. --json prints where it listens as JSON.
+    """
+    from facesearch.rekognition.server import serve as serve_until_told
+    from facesearch.rekognition.service import Rekognition
+    from facesearch.rekognition.signing import read_keys
+
+    def ready(url: str) -> None:
+        if as_json:
+            show_json({"url": url, "version": fs.__version__})
+        else:
+            say(f"listening on {url}; Ctrl-C ends it")
+            say(f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
+
+    if objects is not None and not objects.is_dir():
+        raise fs.InvalidParameterError.of("--objects", str(objects), "a folder that is there")
+    keys = None if key_file is None else read_keys(key_file)
+    with Rekognition(db, objects=objects, throttle_every=throttle_every, eventual=eventual) as service, _logged():
+        serve_until_told(service, host, port, keys=keys, allow_remote=allow_remote, ready=ready)
+    note("ended")
+    return Exit.DONE
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """Let the log go to standard error for a while."""
+    logger = logging.getLogger("facesearch")
+    handler = logging.StreamHandler()  # the line as it is: requests are JSON
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)

@@ -1,0 +1,48 @@
+"""Amazon Rekognition's operations on collections and faces, answered on this machine by real matching.
+
+Three ways in, one service: `Rekognition` as plain Python methods; `client` and `answering` for stock boto3 clients, in-process
+(``facesearch[aws]``); ``facesearch serve`` and `facesearch.rekognition.server` over HTTP (``facesearch[server]``).
+docs/rekognition.md tells what is answered and where it differs from AWS.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facesearch.rekognition.in_process import answering, client
+    from facesearch.rekognition.faults import FAULTS, RekognitionError
+    from facesearch.rekognition.objects import ObjectStore, S3Client, S3Folder
+    from facesearch.rekognition.service import ANSWERED, Rekognition
+
+__all__ = [
+    "ANSWERED",
+    "FAULTS",
+    "ObjectStore",
+    "Rekognition",
+    "RekognitionError",
+    "S3Client",
+    "S3Folder",
+    "answering",
+    "client",
+]
+
+_HOME = {
+    "faults": ("FAULTS", "RekognitionError"),
+    "in_process": ("answering", "client"),
+    "objects": ("ObjectStore", "S3Client", "S3Folder"),
+    "service": ("ANSWERED", "Rekognition"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: pytest loads the plugin that lies here whenever it starts.
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

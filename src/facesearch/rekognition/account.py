@@ -1,0 +1,214 @@
+"""What all operations share: the collections, where pictures come from, and how an account names and times things."""
+
+import io
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from facesearch.analysis import FaceAnalyzer
+from facesearch.attributes import Attribute
+from facesearch.collection import Collection
+from facesearch.errors import CollectionNotFoundError, TokenReusedError
+from facesearch.image import Picture, read_image
+from facesearch.records import UserStatus
+from facesearch.rekognition.faults import (
+    IdempotentParameterMismatchException,
+    InvalidS3ObjectException,
+    ResourceNotFoundException,
+)
+from facesearch.rekognition.objects import ObjectStore
+from facesearch.rekognition.shelf import Shelf
+
+__all__ = ["Account", "Answer", "Request", "Settling"]
+
+T = TypeVar("T")
+Request = dict[str, Any]
+Answer = dict[str, Any]
+
+_DIFFERENT_USER: Final = "ASSOCIATED_TO_A_DIFFERENT_USER"
+
+_log = logging.getLogger("facesearch")
+
+
+class Settling:
+    """Users whose vectors AWS would still be working on.
+
+    Here every change holds at once. Code that waits for a user to become ACTIVE can be tried out nevertheless: with a time
+    above 0, a user reads UPDATING for so long after each change, though it is found as it is.
+
+    Parameters
+    ----------
+    seconds
+        How long, >= 0.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._until: dict[tuple[str, str], float] = {}
+
+    def changed(self, collection_id: str, user_id: str) -> None:
+        """Begin anew."""
+        if self._seconds:
+            now = time.monotonic()
+            with self._lock:
+                self._until = {user: until for user, until in self._until.items() if until > now}
+                self._until[collection_id, user_id] = now + self._seconds
+
+    def status(self, collection_id: str, user_id: str, status: str) -> str:
+        """Give what a user's status reads now."""
+        if not self._seconds:
+            return status
+        with self._lock:
+            until = self._until.get((collection_id, user_id), 0.0)
+        return UserStatus.UPDATING.value if until > time.monotonic() else status
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Account:
+    """What operations work with.
+
+    Attributes
+    ----------
+    shelf
+        The collections.
+    objects
+        Where S3Objects come from; ``None`` for nowhere.
+    analyzer
+        What finds and embeds faces; ``None`` for the process's own.
+    region, account_id
+        Parts of the collections' names in AWS.
+    settling
+        Which users read UPDATING.
+    searched_attributes
+        What SearchUsersByImage tells of faces.
+    """
+
+    shelf: Shelf
+    objects: ObjectStore | None
+    analyzer: FaceAnalyzer | None
+    region: str
+    account_id: str
+    settling: Settling
+    searched_attributes: tuple[Attribute, ...]
+
+    # ---------------------------------------------------------------- collections
+
+    def within(self, collection_id: str, work: Callable[[Collection], T]) -> T:
+        """Do something with a collection.
+
+        Raises
+        ------
+        ResourceNotFoundException
+            If it is not there.
+        """
+        for _ in range(2):
+            try:
+                collection = self.shelf.get(collection_id)
+            except CollectionNotFoundError:
+                break
+            try:
+                return work(collection)
+            except CollectionNotFoundError:  # deleted by another process, which may have made another one since
+                self.shelf.forget(collection)
+        raise ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
+
+    def once(self, operation: str, request: Request, work: Callable[[Collection], Answer]) -> Answer:
+        """Do something with a collection, or give what it gave, if it was done with the same ClientRequestToken.
+
+        What is remembered names nobody, so that a user who is deleted is gone from there too: who else has a face is looked up
+        again.
+
+        Raises
+        ------
+        IdempotentParameterMismatchException
+            If the token came with other parameters.
+        ResourceNotFoundException
+            If the collection is not there.
+        """
+        token = request.get("ClientRequestToken")
+        if token is None:
+            return self.within(request["CollectionId"], work)
+        same = json.dumps(
+            {name: value for name, value in request.items() if name != "ClientRequestToken"}, sort_keys=True
+        )
+
+        def do(collection: Collection) -> Answer:
+            text = collection.once(f"{operation} {token}", same, lambda: json.dumps(_nameless(work(collection))))
+            return _named(json.loads(text), collection)
+
+        try:
+            return self.within(request["CollectionId"], do)
+        except TokenReusedError as error:
+            raise IdempotentParameterMismatchException(
+                f"The ClientRequestToken: {token} you have supplied is already in use."
+            ) from error
+
+    def short_arn(self, collection_id: str) -> str:
+        """Give a collection's name as CreateCollection does, which leaves out ``arn:``."""
+        return f"aws:rekognition:{self.region}:{self.account_id}:collection/{collection_id}"
+
+    def arn(self, collection_id: str) -> str:
+        """Give a collection's name as DescribeCollection does."""
+        return f"arn:{self.short_arn(collection_id)}"
+
+    def collection_of(self, arn: str) -> str:
+        """Give the id of the collection of that name, in either form; it need not be there.
+
+        Raises
+        ------
+        ResourceNotFoundException
+            If it is the name of nothing that can be here.
+        """
+        found = re.fullmatch(r"(?:arn:)?aws:rekognition:([^:]*):([^:]*):collection/(.+)", arn)
+        if not found or found.groups()[:2] != (self.region, self.account_id):
+            raise ResourceNotFoundException(f"The resource: {arn} does not exist")
+        return found[3]
+
+    # ---------------------------------------------------------------- pictures
+
+    def picture(self, image: Mapping[str, Any]) -> Picture:
+        """Give the picture of a request.
+
+        Raises
+        ------
+        RekognitionError, ImageError
+            If it can't be had, or used.
+        """
+        if "Bytes" in image:
+            return read_image(image["Bytes"])
+        where = image["S3Object"]
+        if self.objects is None:
+            raise InvalidS3ObjectException(
+                "Request has invalid S3 object. Nothing was said of where S3 objects come from: see the argument objects"
+            )
+        data = self.objects.read(where["Bucket"], where["Name"], where.get("Version"))
+        return read_image(io.BytesIO(data))  # as a file: more bytes are allowed than within a request
+
+
+def _nameless(answer: Answer) -> Answer:
+    return {
+        name: [_without_user(each) for each in value] if isinstance(value, list) else value
+        for name, value in answer.items()
+    }
+
+
+def _without_user(entry: Answer) -> Answer:
+    return {name: value for name, value in entry.items() if name != "UserId"}
+
+
+def _named(answer: Answer, collection: Collection) -> Answer:
+    for name, value in answer.items():
+        if name.startswith("UnsuccessfulFace"):
+            lost = [each["FaceId"] for each in value if _DIFFERENT_USER in each["Reasons"]]
+            owners = {face.face_id: face.user_id for face in collection.page_of_faces(face_ids=lost)} if lost else {}
+            for each in value:
+                if owner := owners.get(each["FaceId"]):
+                    each["UserId"] = owner
+    return answer

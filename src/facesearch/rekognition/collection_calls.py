@@ -1,0 +1,111 @@
+"""Operations on collections: create, describe, list, delete, tag."""
+
+from typing import Final
+
+from facesearch.errors import CollectionExistsError, CollectionNotFoundError
+from facesearch.rekognition.account import Account, Answer, Request
+from facesearch.rekognition.faults import (
+    ResourceAlreadyExistsException,
+    ResourceNotFoundException,
+)
+from facesearch.rekognition.page_tokens import parse_token, token_of
+
+__all__ = [
+    "create_collection",
+    "delete_collection",
+    "describe_collection",
+    "list_collections",
+    "list_tags_for_resource",
+    "tag_resource",
+    "untag_resource",
+]
+
+PAGE: Final = 1000
+"""Collections on a page where nothing is said; AWS does not publish its own."""
+
+
+def create_collection(account: Account, request: Request) -> Answer:
+    """Answer CreateCollection."""
+    collection_id = request["CollectionId"]
+    try:
+        made = account.shelf.create(collection_id, request.get("Tags") or {})
+    except CollectionExistsError as error:
+        raise ResourceAlreadyExistsException(f"The collection id: {collection_id} already exists.") from error
+    return {
+        "StatusCode": 200,
+        "CollectionArn": account.short_arn(collection_id),
+        "FaceModelVersion": made.face_model.version,
+    }
+
+
+def describe_collection(account: Account, request: Request) -> Answer:
+    """Answer DescribeCollection."""
+    collection_id = request["CollectionId"]
+    try:
+        info = account.shelf.info(collection_id)
+    except CollectionNotFoundError as error:
+        raise ResourceNotFoundException(f"Collection:{collection_id} not found!") from error
+    return {
+        "FaceCount": info.faces,
+        "UserCount": info.users,
+        "FaceModelVersion": info.face_model.version,
+        "CollectionARN": account.arn(collection_id),  # spelled like this here, and CollectionArn above
+        "CreationTimestamp": info.created,
+    }
+
+
+def list_collections(account: Account, request: Request) -> Answer:
+    """Answer ListCollections."""
+    after = parse_token(request.get("NextToken"), "ListCollections")
+    infos = [info for info in account.shelf.infos() if after is None or info.collection_id > after]
+    page = infos[: request.get("MaxResults") or PAGE]
+    answer: Answer = {
+        "CollectionIds": [info.collection_id for info in page],
+        "FaceModelVersions": [info.face_model.version for info in page],
+    }
+    if len(page) < len(infos):
+        answer["NextToken"] = token_of(page[-1].collection_id, "ListCollections")
+    return answer
+
+
+def delete_collection(account: Account, request: Request) -> Answer:
+    """Answer DeleteCollection."""
+    collection_id = request["CollectionId"]
+    try:
+        account.shelf.delete(collection_id)
+    except CollectionNotFoundError as error:
+        raise _not_there(collection_id) from error
+    return {"StatusCode": 200}
+
+
+def tag_resource(account: Account, request: Request) -> Answer:
+    """Answer TagResource."""
+    collection_id, tags = account.collection_of(request["ResourceArn"]), request["Tags"]
+    try:
+        account.shelf.change_tags(collection_id, add=tags, remove=())
+    except CollectionNotFoundError as error:
+        raise _not_there(collection_id) from error
+    return {}
+
+
+def untag_resource(account: Account, request: Request) -> Answer:
+    """Answer UntagResource."""
+    collection_id = account.collection_of(request["ResourceArn"])
+    try:
+        account.shelf.change_tags(collection_id, add={}, remove=request["TagKeys"])
+    except CollectionNotFoundError as error:
+        raise _not_there(collection_id) from error
+    return {}
+
+
+def list_tags_for_resource(account: Account, request: Request) -> Answer:
+    """Answer ListTagsForResource."""
+    collection_id = account.collection_of(request["ResourceArn"])
+    try:
+        return {"Tags": account.shelf.tags(collection_id)}
+    except CollectionNotFoundError as error:
+        raise _not_there(collection_id) from error
+
+
+def _not_there(collection_id: str) -> ResourceNotFoundException:
+    return ResourceNotFoundException(f"The collection id: {collection_id} does not exist")

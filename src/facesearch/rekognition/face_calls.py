@@ -1,0 +1,113 @@
+"""Operations on the faces of a collection: index, list, delete, search."""
+
+from typing import Final
+
+from facesearch.aws import to_aws
+from facesearch.collection import Collection
+from facesearch.errors import FaceNotFoundError
+from facesearch.face_search import search_faces as search_by_face
+from facesearch.face_search import search_faces_by_image as search_by_image
+from facesearch.rekognition.account import Account, Answer, Request
+from facesearch.rekognition.faults import InvalidParameterException, ServiceQuotaExceededException
+from facesearch.rekognition.page_tokens import parse_token, token_of
+
+__all__ = [
+    "delete_faces",
+    "index_faces",
+    "list_faces",
+    "search_faces",
+    "search_faces_by_image",
+]
+
+PAGE: Final = 1000
+"""Faces on a page where nothing is said; AWS does not publish its own."""
+MOST_FACES: Final = 20_000_000
+"""In a collection: AWS's own limit."""
+
+
+def index_faces(account: Account, request: Request) -> Answer:
+    """Answer IndexFaces."""
+    most = request.get("MaxFaces")
+
+    def work(collection: Collection) -> Answer:
+        if collection.face_count >= MOST_FACES:
+            raise ServiceQuotaExceededException(f"The collection has {MOST_FACES:,} faces, which is the maximum")
+        response = collection.index_faces(
+            picture,
+            external_image_id=request.get("ExternalImageId"),
+            max_faces=most,
+            quality_filter=request["QualityFilter"],
+            attributes=request.get("DetectionAttributes") or ("DEFAULT",),
+        )
+        return to_aws(response)
+
+    account.within(request["CollectionId"], lambda _: None)  # before looking at the picture
+    picture = account.picture(request["Image"])
+    return account.within(request["CollectionId"], work)
+
+
+def list_faces(account: Account, request: Request) -> Answer:
+    """Answer ListFaces."""
+    collection_id, user_id = request["CollectionId"], request.get("UserId")
+    face_ids = request.get("FaceIds")
+    listing = ("ListFaces", collection_id, user_id or "", *sorted(face_ids or ()))
+    after = parse_token(request.get("NextToken"), *listing)
+    size = request.get("MaxResults") or PAGE
+
+    def work(collection: Collection) -> Answer:
+        # One more than the page, to see whether there is another.
+        faces = collection.page_of_faces(after=after, limit=size + 1, user_id=user_id, face_ids=face_ids)
+        answer: Answer = {
+            "Faces": [to_aws(face) for face in faces[:size]],
+            "FaceModelVersion": collection.face_model.version,
+        }
+        if len(faces) > size:
+            answer["NextToken"] = token_of(faces[size - 1].face_id, *listing)
+        return answer
+
+    return account.within(collection_id, work)
+
+
+def delete_faces(account: Account, request: Request) -> Answer:
+    """Answer DeleteFaces."""
+    return account.within(
+        request["CollectionId"], lambda collection: to_aws(collection.delete_faces(request["FaceIds"]))
+    )
+
+
+def search_faces(account: Account, request: Request) -> Answer:
+    """Answer SearchFaces."""
+
+    def work(collection: Collection) -> Answer:
+        try:
+            response = search_by_face(
+                collection,
+                request["FaceId"],
+                face_match_threshold=request["FaceMatchThreshold"],
+                max_faces=request.get("MaxFaces"),
+            )
+        except FaceNotFoundError as error:
+            raise InvalidParameterException("faceId was not found in the collection.") from error
+        return to_aws(response)
+
+    return account.within(request["CollectionId"], work)
+
+
+def search_faces_by_image(account: Account, request: Request) -> Answer:
+    """Answer SearchFacesByImage."""
+
+    def work(collection: Collection) -> Answer:
+        response = search_by_image(
+            collection,
+            picture,
+            face_match_threshold=request["FaceMatchThreshold"],
+            max_faces=request.get("MaxFaces"),
+            quality_filter=request["QualityFilter"],
+        )
+        if response.searched_face_bounding_box is None:
+            raise InvalidParameterException("There are no faces in the image. Should be at least 1.")
+        return to_aws(response)
+
+    account.within(request["CollectionId"], lambda _: None)  # before looking at the picture
+    picture = account.picture(request["Image"])
+    return account.within(request["CollectionId"], work)

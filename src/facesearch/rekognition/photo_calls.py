@@ -1,0 +1,36 @@
+"""Operations on photos alone: detect, compare."""
+
+from facesearch.analysis import default_analyzer
+from facesearch.aws import to_aws
+from facesearch.comparing import compare_faces as compare
+from facesearch.rekognition.account import Account, Answer, Request
+from facesearch.rekognition.translation import invalid_parameters
+
+__all__ = ["compare_faces", "detect_faces"]
+
+MOST_FACES = 100
+"""In a photo: AWS's own limit, the largest."""
+
+
+def detect_faces(account: Account, request: Request) -> Answer:
+    """Answer DetectFaces."""
+    analyzer = account.analyzer or default_analyzer()
+    attributes = request.get("Attributes") or ("DEFAULT",)
+    located = analyzer.locate(account.picture(request["Image"]), attributes=attributes)
+    return {"FaceDetails": [to_aws(face.detail) for face in located[:MOST_FACES]]}
+
+
+def compare_faces(account: Account, request: Request) -> Answer:
+    """Answer CompareFaces."""
+    response = compare(
+        account.picture(request["SourceImage"]),
+        account.picture(request["TargetImage"]),
+        similarity_threshold=request["SimilarityThreshold"],
+        quality_filter=request["QualityFilter"],
+        analyzer=account.analyzer,
+    )
+    if response.source_image_face is None:
+        raise invalid_parameters("There are no faces in the source image. Should be at least 1.")
+    if not response.face_matches and not response.unmatched_faces:
+        raise invalid_parameters("There are no faces in the target image. Should be at least 1.")
+    return to_aws(response)

@@ -1,0 +1,213 @@
+"""Who may ask: AWS Signature Version 4, checked against keys of one's own.
+
+Source: "AWS Signature Version 4 for API requests", IAM User Guide
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). The signature itself is botocore's to work out.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from facesearch.errors import InvalidParameterError
+from facesearch.rekognition.faults import (
+    IncompleteSignatureException,
+    InvalidSignatureException,
+    MissingAuthenticationTokenException,
+    UnrecognizedClientException,
+)
+
+__all__ = ["SKEW", "SignedRequest", "check_keys", "check_signature", "read_keys"]
+
+SKEW: Final = timedelta(minutes=5)
+"""How far the clocks of the two sides may be apart, as at Amazon Rekognition."""
+
+_SERVICE: Final = "rekognition"
+_TIME: Final = "%Y%m%dT%H%M%SZ"
+_KEY: Final = r"[A-Za-z0-9_]{1,128}"
+_SHORTEST_SECRET: Final = 16
+_AUTHORIZATION: Final = re.compile(
+    rf"AWS4-HMAC-SHA256 +Credential=(?P<key>{_KEY})/(?P<day>\d{{8}})/(?P<region>[a-z0-9-]{{1,64}})/(?P<service>[a-z0-9-]{{1,64}})"
+    r"/aws4_request, *SignedHeaders=(?P<names>[a-z0-9;_-]{1,4096}), *Signature=(?P<signature>[0-9a-f]{64})"
+)
+
+
+@attrs.frozen(kw_only=True)
+class SignedRequest:
+    """What a signature covers.
+
+    Attributes
+    ----------
+    method, path, query
+        Of the request line, as they came.
+    headers
+        Names, in any case, and values.
+    body
+        The request's body.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes = attrs.field(repr=False)
+
+
+class _AsSigned(SigV4Auth):  # type: ignore[misc]  # botocore has no types
+    """Signs exactly the headers given; botocore on its own leaves some out that other SDKs sign."""
+
+    def headers_to_sign(self, request: Any) -> Any:
+        return request.headers
+
+
+def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: datetime | None = None) -> None:
+    """Let a request pass that one of the keys signed, a short time ago.
+
+    A request that is overheard can be sent again within `SKEW`, as at AWS; only TLS keeps it from being overheard.
+
+    Parameters
+    ----------
+    request
+        The request.
+    keys
+        Access keys and their secrets.
+    now
+        An aware datetime, for tests.
+
+    Raises
+    ------
+    MissingAuthenticationTokenException
+        If it is not signed.
+    IncompleteSignatureException
+        If what stands for a signature is none.
+    UnrecognizedClientException
+        If there is no such key.
+    InvalidSignatureException
+        If the signature is another one, too old, too new, or does not cover what it must.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in request.headers:
+        given.setdefault(name.lower(), []).append(value)
+    if "authorization" not in given:
+        raise MissingAuthenticationTokenException
+    parts = _AUTHORIZATION.fullmatch(", ".join(given["authorization"]).strip())
+    if parts is None:
+        raise IncompleteSignatureException
+    names = parts["names"].split(";")
+    _check_cover(names, given)
+    date = given["x-amz-date"][0]
+    secret = keys.get(parts["key"])
+    # An unknown key costs the same work as a wrong signature: the time does not tell which keys there are.
+    expected = _signature(request, names, date, parts["region"], secret or "unknown")
+    genuine = hmac.compare_digest(expected, parts["signature"])
+    if secret is None:
+        raise UnrecognizedClientException
+    if parts["service"] != _SERVICE:
+        raise InvalidSignatureException(f"Credential should be scoped to correct service: '{_SERVICE}'.")
+    _check_time(date, parts["day"], now or datetime.now(UTC))
+    if not genuine or given.get("x-amz-content-sha256", [_digest(request.body)]) != [_digest(request.body)]:
+        raise InvalidSignatureException
+
+
+def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
+    """Give a copy of access keys and their secrets, if they can be used.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there is none, one is not 1 to 128 letters, digits and ``_``, or a secret is shorter than 16 characters. The message
+        never has a secret.
+    """
+    if not keys:
+        raise InvalidParameterError("keys: expected at least one access key and its secret, got none")
+    for key, secret in keys.items():
+        if not re.fullmatch(_KEY, key):
+            raise InvalidParameterError.of("keys", key, "an access key of 1 to 128 letters, digits and _")
+        if len(secret) < _SHORTEST_SECRET or not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise InvalidParameterError(
+                f"keys: expected a secret of at least {_SHORTEST_SECRET} visible ASCII characters for {key}, got another one"
+            )
+    return dict(keys)
+
+
+def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
+    """Read access keys and their secrets: a line for each, the two with a blank between; ``#`` begins a comment.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the file is something else, has a key twice, or none. The message never has a secret.
+    OSError
+        If it can't be read.
+    """
+    keys: dict[str, str] = {}
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InvalidParameterError(f"key file {os.fspath(file)!r}: expected UTF-8 text, got something else") from None
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) != 2 or words[0] in keys:  # noqa: PLR2004  # a key and its secret
+            raise InvalidParameterError(
+                f"key file {os.fspath(file)!r}, line {number}: expected an access key, new in the file, a blank and its secret"
+            )
+        keys[words[0]] = words[1]
+    return check_keys(keys)
+
+
+def _check_cover(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> None:
+    """See that the signature covers where the request goes, when it was made, and all that AWS's own headers say."""
+    amazons = [name for name in given if name.startswith("x-amz-")]
+    uncovered = sorted({"host", "x-amz-date", *amazons} - set(names))
+    if uncovered:
+        raise InvalidSignatureException(f"'{uncovered[0]}' must be a SignedHeader in the AWS Authorization header")
+    if len(set(names)) != len(names) or any(name not in given for name in names) or len(given["x-amz-date"]) > 1:
+        raise InvalidSignatureException
+
+
+def _check_time(date: str, day: str, now: datetime) -> None:
+    try:
+        made = datetime.strptime(date, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidSignatureException("X-Amz-Date must be in ISO-8601 'basic format'") from None
+    if not date.startswith(day):
+        raise InvalidSignatureException(
+            f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{day}' != "
+            f"'{date[:8]}', from '{date}'."
+        )
+    minutes = SKEW // timedelta(minutes=1)
+    if made < now - SKEW:
+        raise InvalidSignatureException(
+            f"Signature expired: {date} is now earlier than {now - SKEW:{_TIME}} ({now:{_TIME}} - {minutes} min.)"
+        )
+    if made > now + SKEW:
+        raise InvalidSignatureException(
+            f"Signature not yet current: {date} is still later than {now + SKEW:{_TIME}} ({now:{_TIME}} + {minutes} min.)"
+        )
+
+
+def _signature(request: SignedRequest, names: Sequence[str], date: str, region: str, secret: str) -> str:
+    query = f"?{request.query}" if request.query else ""
+    again = AWSRequest(method=request.method, url=f"http://signed{request.path}{query}", data=request.body)
+    for name, value in request.headers:
+        if name.lower() in names:
+            again.headers[name.lower()] = value
+    again.context["timestamp"] = date
+    signer = _AsSigned(Credentials("any", secret), _SERVICE, region)
+    signature: str = signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again)
+    return signature
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

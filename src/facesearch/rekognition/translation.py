@@ -1,0 +1,66 @@
+"""What this library's errors are called by AWS."""
+
+from facesearch.errors import (
+    CollectionExistsError,
+    CollectionNotFoundError,
+    FaceModelMismatchError,
+    FacesearchError,
+    ImageError,
+    ImageTooLargeError,
+    ImageTooSmallError,
+    InvalidImageFormatError,
+    InvalidParameterError,
+    QuotaExceededError,
+    StorageBusyError,
+    UserAlreadyExistsError,
+    UserNotFoundError,
+)
+from facesearch.rekognition.faults import (
+    ConflictException,
+    ImageTooLargeException,
+    InternalServerError,
+    InvalidImageFormatException,
+    InvalidParameterException,
+    RekognitionError,
+    ResourceAlreadyExistsException,
+    ResourceNotFoundException,
+    ServiceQuotaExceededException,
+    ThrottlingException,
+)
+
+__all__ = ["invalid_parameters", "translated"]
+
+# The first that fits counts. A text of AWS's own comes first where there is one, since callers compare it; what was wrong follows.
+_FAULTS: tuple[tuple[type[FacesearchError], type[RekognitionError], str], ...] = (
+    (ImageTooLargeError, ImageTooLargeException, "Image size is too large. "),
+    (ImageTooSmallError, InvalidParameterException, "Request has invalid parameters. "),
+    (InvalidImageFormatError, InvalidImageFormatException, "Request has invalid image format. "),
+    (ImageError, InvalidParameterException, "Request has invalid parameters. "),
+    (CollectionNotFoundError, ResourceNotFoundException, ""),
+    (CollectionExistsError, ResourceAlreadyExistsException, ""),
+    (UserNotFoundError, ResourceNotFoundException, ""),
+    (UserAlreadyExistsError, ConflictException, ""),
+    (QuotaExceededError, ServiceQuotaExceededException, ""),
+    (FaceModelMismatchError, InvalidParameterException, "Request has invalid parameters. "),
+    (InvalidParameterError, InvalidParameterException, "Request has invalid parameters. "),
+    # Others write for too long: boto3 tries again by itself.
+    (StorageBusyError, ThrottlingException, "Service Unavailable. "),
+)
+
+
+def translated(error: FacesearchError) -> RekognitionError:
+    """Give the error that AWS would send; one that is AWS's already stays as it is.
+
+    What nobody who calls could mend, as a full disk, is InternalServerError, whose text tells nothing of this machine.
+    """
+    if isinstance(error, RekognitionError):
+        return error
+    for kind, fault, text in _FAULTS:
+        if isinstance(error, kind):
+            return fault(f"{text}{error}")
+    return InternalServerError("Internal server error")
+
+
+def invalid_parameters(why: str) -> InvalidParameterException:
+    """Give AWS's answer to requests that make no sense, and say why."""
+    return InvalidParameterException(f"Request has invalid parameters. {why}")

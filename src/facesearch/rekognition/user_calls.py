@@ -1,0 +1,175 @@
+"""Operations on the users of a collection: create, delete, list, associate, search."""
+
+from typing import Any, Final
+
+from facesearch.aws import to_aws
+from facesearch.collection import Collection
+from facesearch.errors import FaceNotFoundError, InvalidParameterError, UserAlreadyExistsError, UserNotFoundError
+from facesearch.face_search import search_users as search_by_id
+from facesearch.rekognition.account import Account, Answer, Request
+from facesearch.rekognition.faults import (
+    ConflictException,
+    InvalidPaginationTokenException,
+    InvalidParameterException,
+    ResourceNotFoundException,
+)
+from facesearch.rekognition.page_tokens import parse_token, token_of
+from facesearch.rekognition.translation import invalid_parameters
+from facesearch.search import search_users_by_image as search_by_image
+
+__all__ = [
+    "associate_faces",
+    "create_user",
+    "delete_user",
+    "disassociate_faces",
+    "list_users",
+    "search_users",
+    "search_users_by_image",
+]
+
+PAGE: Final = 500
+"""Users on a page where nothing is said, which is the most that may be asked for; AWS does not publish its own."""
+
+
+def create_user(account: Account, request: Request) -> Answer:
+    """Answer CreateUser."""
+    user_id = request["UserId"]
+
+    def work(collection: Collection) -> Answer:
+        try:
+            collection.create_user(user_id)
+        except UserAlreadyExistsError as error:
+            raise ConflictException(f"The user id: {user_id} already exists.") from error
+        return {}
+
+    return account.once("CreateUser", request, work)
+
+
+def delete_user(account: Account, request: Request) -> Answer:
+    """Answer DeleteUser; the faces stay, as AWS's do."""
+    user_id = request["UserId"]
+
+    def work(collection: Collection) -> Answer:
+        try:
+            collection.delete_user(user_id)
+        except UserNotFoundError as error:
+            raise _nobody(user_id) from error
+        return {}
+
+    return account.once("DeleteUser", request, work)
+
+
+def list_users(account: Account, request: Request) -> Answer:
+    """Answer ListUsers."""
+    collection_id = request["CollectionId"]
+    listing = ("ListUsers", collection_id)
+    after = parse_token(request.get("NextToken"), *listing)
+
+    def work(collection: Collection) -> Answer:
+        try:
+            users, following = collection.page_of_users(after=after, limit=request.get("MaxResults") or PAGE)
+        except InvalidParameterError as error:  # a token of before the collection was deleted and made again
+            raise InvalidPaginationTokenException("Invalid Pagination Token") from error
+        answer: Answer = {"Users": [_with_status(account, collection, to_aws(user)) for user in users]}
+        if following is not None:
+            answer["NextToken"] = token_of(following, *listing)
+        return answer
+
+    return account.within(collection_id, work)
+
+
+def associate_faces(account: Account, request: Request) -> Answer:
+    """Answer AssociateFaces."""
+    user_id = request["UserId"]
+
+    def work(collection: Collection) -> Answer:
+        try:
+            response = collection.associate_faces(
+                user_id, request["FaceIds"], user_match_threshold=request["UserMatchThreshold"]
+            )
+        except UserNotFoundError as error:
+            raise _nobody(user_id) from error
+        if response.associated_faces:
+            account.settling.changed(collection.collection_id, user_id)
+        return _with_own_status(account, collection, user_id, to_aws(response))
+
+    return account.once("AssociateFaces", request, work)
+
+
+def disassociate_faces(account: Account, request: Request) -> Answer:
+    """Answer DisassociateFaces."""
+    user_id = request["UserId"]
+
+    def work(collection: Collection) -> Answer:
+        try:
+            response = collection.disassociate_faces(user_id, request["FaceIds"])
+        except UserNotFoundError as error:
+            raise _nobody(user_id) from error
+        if response.disassociated_faces:
+            account.settling.changed(collection.collection_id, user_id)
+        return _with_own_status(account, collection, user_id, to_aws(response))
+
+    return account.once("DisassociateFaces", request, work)
+
+
+def search_users(account: Account, request: Request) -> Answer:
+    """Answer SearchUsers."""
+    user_id, face_id = request.get("UserId"), request.get("FaceId")
+    if (user_id is None) == (face_id is None):
+        raise invalid_parameters("Expected either UserId or FaceId")
+
+    def work(collection: Collection) -> Answer:
+        try:
+            response = search_by_id(
+                collection,
+                user_id=user_id,
+                face_id=face_id,
+                user_match_threshold=request["UserMatchThreshold"],
+                max_users=request.get("MaxUsers"),
+            )
+        except FaceNotFoundError as error:
+            raise InvalidParameterException("faceId was not found in the collection.") from error
+        except UserNotFoundError as error:
+            raise _nobody(str(user_id)) from error
+        return _with_statuses(account, collection, to_aws(response))
+
+    return account.within(request["CollectionId"], work)
+
+
+def search_users_by_image(account: Account, request: Request) -> Answer:
+    """Answer SearchUsersByImage."""
+
+    def work(collection: Collection) -> Answer:
+        response = search_by_image(
+            collection,
+            picture,
+            user_match_threshold=request["UserMatchThreshold"],
+            max_users=request.get("MaxUsers"),
+            quality_filter=request["QualityFilter"],
+            attributes=account.searched_attributes,
+        )
+        return _with_statuses(account, collection, to_aws(response))
+
+    account.within(request["CollectionId"], lambda _: None)  # before looking at the picture
+    picture = account.picture(request["Image"])
+    return account.within(request["CollectionId"], work)
+
+
+def _nobody(user_id: str) -> ResourceNotFoundException:
+    return ResourceNotFoundException(f"The user id: {user_id} does not exist")
+
+
+def _with_status(account: Account, collection: Collection, user: dict[str, Any]) -> dict[str, Any]:
+    status = account.settling.status(collection.collection_id, user["UserId"], user["UserStatus"])
+    return {**user, "UserStatus": status}
+
+
+def _with_own_status(account: Account, collection: Collection, user_id: str, answer: Answer) -> Answer:
+    status = account.settling.status(collection.collection_id, user_id, answer["UserStatus"])
+    return {**answer, "UserStatus": status}
+
+
+def _with_statuses(account: Account, collection: Collection, answer: Answer) -> Answer:
+    for match in answer["UserMatches"]:
+        match["User"] = _with_status(account, collection, match["User"])
+    return answer
