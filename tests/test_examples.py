@@ -140,3 +140,11 @@ def test_property_testing_holds(tmp_path: Path) -> None:
     done = run("property_testing.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("holds: ") == (EXAMPLES / "property_testing.py").read_text().count("\ndef test_")
+
+
+def test_code_for_boto3_runs_in_three_ways(tmp_path: Path) -> None:
+    done = run("from_boto3.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("['eileen', 'grace'] were expected") == 3
+    assert done.stdout.endswith("three times the same\n")

@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from facesearch.errors import InvalidParameterError, MissingExtraError
-from facesearch.rekognition.in_process import answering, client
 from facesearch.rekognition.faults import RekognitionError, ResourceNotFoundException, ThrottlingException
+from facesearch.rekognition.in_process import answering, client
 
 HERE = sys.modules["facesearch.rekognition.in_process"]
 
