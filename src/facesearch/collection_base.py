@@ -1,0 +1,157 @@
+"""What all parts of a collection share: its settings, its store, and the checks of arguments and quotas.
+
+`facesearch.collection.Collection` is made of the parts, a module each; they see nothing of one another.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from facesearch._fields import check_text
+from facesearch.admission import MAX_FACES_PER_USER
+from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.embedding import DLIB_RESNET_MIRRORED
+from facesearch.errors import (
+    CalibrationError,
+    FaceModelMismatchError,
+    InvalidParameterError,
+    QuotaExceededError,
+    UserNotFoundError,
+)
+from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
+from facesearch.scoring import Calibration
+from facesearch.scoring import calibration as calibration_of
+from facesearch.storage import MemoryStore, Store
+
+__all__ = ["MAX_FACES_PER_DELETION", "CollectionBase", "check_face_id", "check_face_ids", "check_sequence", "user_of"]
+
+MAX_FACES_PER_DELETION: Final = 4096
+"""As in Amazon Rekognition's model: shape FaceIdList."""
+
+
+class CollectionBase:
+    """A collection in memory that can't do anything yet; see `facesearch.collection.Collection` for the parameters."""
+
+    def __init__(
+        self,
+        collection_id: str,
+        *,
+        face_model: FaceModel | None = None,
+        analyzer: FaceAnalyzer | None = None,
+        calibration: Calibration | None = None,
+        thumbnails: bool = False,
+    ) -> None:
+        self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        if face_model is None:
+            face_model = analyzer.face_model if analyzer else DLIB_RESNET_MIRRORED
+        self._face_model = face_model
+        self._analyzer = analyzer
+        if analyzer:
+            self._check_model(analyzer.face_model)
+        self._calibration = calibration or (analyzer and analyzer.calibration) or calibration_of(face_model)
+        if self._calibration.face_model.digest != face_model.digest:
+            theirs = self._calibration.face_model
+            raise CalibrationError(
+                f"calibration: expected that of {face_model.name} ({face_model.digest[:12]}), "
+                f"got that of {theirs.name} ({theirs.digest[:12]})"
+            )
+        if not isinstance(thumbnails, bool):
+            raise InvalidParameterError.of("thumbnails", thumbnails, "True or False")
+        self._thumbnails = thumbnails
+        self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
+        self._clock = time.time
+
+    @property
+    def collection_id(self) -> str:
+        """The collection's id."""
+        return self._id
+
+    @property
+    def face_model(self) -> FaceModel:
+        """What makes the vectors in it; pinned for life."""
+        return self._face_model
+
+    @property
+    def calibration(self) -> Calibration:
+        """What percentages mean in it."""
+        return self._calibration
+
+    @property
+    def analyzer(self) -> FaceAnalyzer:
+        """What finds and embeds faces for it.
+
+        Raises
+        ------
+        FaceModelMismatchError
+            If none was given and the process's default makes vectors of another model.
+        """
+        analyzer = self._analyzer or default_analyzer()
+        self._check_model(analyzer.face_model)
+        return analyzer
+
+    # ---------------------------------------------------------------- checks; what is asked of the store, within a block of it
+
+    def _check_model(self, face_model: FaceModel | None) -> None:
+        if face_model is not None and face_model != self._face_model:
+            ours, theirs = self._face_model, face_model
+            raise FaceModelMismatchError(
+                f"face_model: collection {self._id!r} holds vectors of {ours.name} {ours.version} "
+                f"({ours.digest[:12]}), got {theirs.name} {theirs.version} ({theirs.digest[:12]})"
+            )
+
+    def _check_quota(self, user_id: str, faces: int) -> None:
+        if faces > MAX_FACES_PER_USER:
+            raise QuotaExceededError(
+                f"face_ids: user {user_id!r} would have {faces} faces, at most {MAX_FACES_PER_USER}"
+            )
+
+    def _check_user(self, user_id: str) -> None:
+        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        if not self._store.has_user(user_id):
+            raise UserNotFoundError(f"user_id: no user {user_id!r} in collection {self._id!r}")
+
+    def _user(self, user_id: str) -> User:
+        return user_of(user_id, len(self._store.faces_of(user_id)))
+
+
+def user_of(user_id: str, faces: int) -> User:
+    """Give the user that has so many faces."""
+    return User(user_id=user_id, user_status=UserStatus.ACTIVE if faces else UserStatus.CREATED)
+
+
+def check_sequence(argument: str, value: Any, expected: str) -> None:
+    """Refuse what is no sequence, what is empty, and texts and bytes, which are sequences too.
+
+    Raises
+    ------
+    InvalidParameterError
+        That names the argument and what was expected.
+    """
+    if isinstance(value, str | bytes | bytearray | memoryview) or not isinstance(value, Sequence) or not value:
+        raise InvalidParameterError.of(argument, value, expected)
+
+
+def check_face_id(argument: str, face_id: Any) -> str:
+    """Give the id if it is one.
+
+    Raises
+    ------
+    InvalidParameterError
+        That names the argument.
+    """
+    return check_text(argument, face_id, UUID_PATTERN, 36)
+
+
+def check_face_ids(face_ids: Any, most: int) -> tuple[str, ...]:
+    """Give the ids without repetition, in their order.
+
+    Raises
+    ------
+    InvalidParameterError
+        If they are not a sequence of 1 to *most* ids.
+    """
+    expected = f"a sequence of 1 to {most} face ids"
+    check_sequence("face_ids", face_ids, expected)
+    if len(face_ids) > most:
+        raise InvalidParameterError.of("face_ids", face_ids, expected)
+    return tuple(dict.fromkeys(check_face_id("face_ids", face_id) for face_id in face_ids))

@@ -1,0 +1,347 @@
+"""What changes in a collection without a photo: its users, whose its faces are, vectors that are added."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch._fields import check_float, check_text
+from facesearch.admission import content_id
+from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_ids, check_sequence, user_of
+from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
+from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation
+from facesearch.ranking import check_embedding
+from facesearch.records import (
+    USER_ID_PATTERN,
+    AssociatedFace,
+    AssociateFacesResponse,
+    DeleteFacesResponse,
+    DisassociatedFace,
+    DisassociateFacesResponse,
+    Face,
+    FaceModel,
+    User,
+)
+from facesearch.stages import FloatArray
+from facesearch.storage import StoredFace
+
+__all__ = ["MAX_FACES_PER_REQUEST", "TOKEN_SECONDS", "CollectionChanges"]
+
+MAX_FACES_PER_REQUEST: Final = 100
+"""As in Amazon Rekognition's model: shape UserFaceIdList."""
+
+TOKEN_SECONDS: Final = 24 * 3600
+"""How long an answer is remembered; see `Collection.once`."""
+
+
+class CollectionChanges(CollectionBase):
+    """What is changed in a collection by hand."""
+
+    # ---------------------------------------------------------------- users
+
+    def create_user(self, user_id: str) -> User:
+        """Add a user without faces.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the id is not 1-128 characters of ``[a-zA-Z0-9_.-:]``.
+        UserAlreadyExistsError
+            If there is such a user.
+        """
+        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        with self._store.writing():
+            if self._store.has_user(user_id):
+                raise UserAlreadyExistsError(f"user_id: collection {self._id!r} has a user {user_id!r} already")
+            self._store.create_users([user_id])
+        return user_of(user_id, 0)
+
+    def delete_user(self, user_id: str, *, faces: bool = False) -> None:
+        """Remove a user.
+
+        Parameters
+        ----------
+        user_id
+            Whom.
+        faces
+            Remove the user's faces too, so that nothing of the person is left. As in AWS they stay otherwise, as
+            nobody's.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        """
+        with self._store.writing():
+            self._check_user(user_id)
+            face_ids = self._store.faces_of(user_id)
+            self._store.delete_user(user_id)
+            if faces:
+                self._store.remove_faces(face_ids)
+
+    # ---------------------------------------------------------------- faces from vectors
+
+    def add_embedding(self, user_id: str, vector: npt.ArrayLike, *, face_model: FaceModel | None = None) -> str:
+        """Add one face to a user without any picture; the user is created if need be.
+
+        Parameters
+        ----------
+        user_id
+            1-128 characters of ``[a-zA-Z0-9_.-:]``.
+        vector
+            (dimension,) finite real numbers, not all zero.
+        face_model
+            What made it, if you keep track: another model than the collection's is refused.
+
+        Returns
+        -------
+        str
+            The id of the new face.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError, QuotaExceededError
+            Nothing was changed.
+        """
+        row = check_embedding(vector, self._face_model.dimension)
+        return self.add_embeddings([user_id], row[np.newaxis], face_model=face_model)[0]
+
+    def add_embeddings(
+        self, user_ids: Sequence[str], matrix: npt.ArrayLike, *, face_model: FaceModel | None = None
+    ) -> tuple[str, ...]:
+        """Add one face to each of several users, all or none; users are created if need be.
+
+        Parameters
+        ----------
+        user_ids
+            N ids; one may come several times.
+        matrix
+            (N, dimension) finite real numbers, no row all zero.
+        face_model
+            What made them, if you keep track.
+
+        Returns
+        -------
+        tuple of str
+            The ids of the N new faces.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError, QuotaExceededError
+            Nothing was changed.
+        """
+        check_sequence("user_ids", user_ids, "a sequence of one or more user ids")
+        for user_id in user_ids:
+            check_text("user_ids", user_id, USER_ID_PATTERN, 128)
+        self._check_model(face_model)
+        try:
+            rows = np.asarray(matrix)
+        except ValueError:  # rows of different lengths
+            rows = np.empty(0)
+        if rows.shape[:1] != (len(user_ids),):
+            raise InvalidEmbeddingError(
+                f"matrix: expected shape ({len(user_ids)}, {self._face_model.dimension}), one row a user id, "
+                f"got shape {rows.shape}"
+            )
+        vectors = [check_embedding(row, self._face_model.dimension, f"matrix[{i}]") for i, row in enumerate(rows)]
+        with self._store.writing():
+            for user_id, more in Counter(user_ids).items():
+                self._check_quota(user_id, len(self._store.faces_of(user_id)) + more)
+            face_ids = self._free_ids(user_ids, vectors)
+            self._store.create_users(user_ids)
+            version = self._face_model.version
+            self._store.put_faces(
+                StoredFace(Face(face_id=face_id, index_faces_model_version=version, user_id=user_id), vector)
+                for face_id, user_id, vector in zip(face_ids, user_ids, vectors, strict=True)
+            )
+            self._store.refresh(dict.fromkeys(user_ids))
+        return face_ids
+
+    # ---------------------------------------------------------------- whose a face is
+
+    def associate_faces(
+        self, user_id: str, face_ids: Sequence[str], *, user_match_threshold: float = 75
+    ) -> AssociateFacesResponse:
+        """Make indexed faces a user's.
+
+        Parameters
+        ----------
+        user_id
+            Whose.
+        face_ids
+            1-100 ids; those that are the user's already are passed over in silence.
+        user_match_threshold
+            Where the user has faces already: the similarity that a face must have to the user, percent.
+
+        Returns
+        -------
+        AssociateFacesResponse
+            Faces that are unknown, another user's or not similar enough are listed with the reason, not raised.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        QuotaExceededError
+            If the user would have more than 100 faces; nothing was changed.
+        InvalidParameterError
+            If another argument is wrong.
+        """
+        check_float("user_match_threshold", user_match_threshold, 0, 100)
+        wanted = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
+        with self._store.writing():
+            self._check_user(user_id)
+            had = self._store.faces_of(user_id)
+            taken, refused = part_for_association(
+                self._store, user_id, wanted, threshold=user_match_threshold, calibration=self._calibration
+            )
+            self._check_quota(user_id, len(had) + len(taken))
+            self._store.assign(taken, user_id)
+            self._store.refresh([user_id])
+            return AssociateFacesResponse(
+                associated_faces=tuple(AssociatedFace(face_id=face_id) for face_id in taken),
+                unsuccessful_face_associations=tuple(refused),
+                user_status=self._user(user_id).user_status,
+            )
+
+    def disassociate_faces(self, user_id: str, face_ids: Sequence[str]) -> DisassociateFacesResponse:
+        """Take faces from a user; they stay in the collection as nobody's.
+
+        Parameters
+        ----------
+        user_id
+            Whose.
+        face_ids
+            1-100 ids; those that are nobody's are passed over in silence.
+
+        Returns
+        -------
+        DisassociateFacesResponse
+            Faces that are unknown or another user's are listed with the reason, not raised.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        InvalidParameterError
+            If another argument is wrong.
+        """
+        wanted = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
+        with self._store.writing():
+            self._check_user(user_id)
+            gone, refused = part_for_disassociation(self._store, user_id, wanted)
+            self._store.assign(gone, None)
+            self._store.refresh([user_id])
+            return DisassociateFacesResponse(
+                disassociated_faces=tuple(DisassociatedFace(face_id=face_id) for face_id in gone),
+                unsuccessful_face_disassociations=tuple(refused),
+                user_status=self._user(user_id).user_status,
+            )
+
+    def delete_faces(self, face_ids: Sequence[str]) -> DeleteFacesResponse:
+        """Remove faces.
+
+        Parameters
+        ----------
+        face_ids
+            1-4096 ids.
+
+        Returns
+        -------
+        DeleteFacesResponse
+            Faces that are unknown or a user's are listed with the reason, not raised: disassociate them first, or
+            remove the user with ``delete_user(..., faces=True)``.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the list is no such list.
+        """
+        wanted = check_face_ids(face_ids, MAX_FACES_PER_DELETION)
+        with self._store.writing():
+            gone, refused = part_for_deletion(self._store, wanted)
+            self._store.remove_faces(gone)
+        return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
+
+    # ---------------------------------------------------------------- requests that happen once
+
+    def once(self, token: str, request: str, answer: Callable[[], str]) -> str:
+        """Do something, or if it was done before, give what it gave then.
+
+        Parameters
+        ----------
+        token
+            1-255 characters that whoever asks makes up anew for each request, and gives again to repeat one.
+        request
+            What is asked for, in full.
+        answer
+            Does it, with any methods that change this collection, and gives a text. The text must name nobody: it outlives the
+            deletion of whom it is about. While it runs others wait, so photos should be looked at before.
+
+        Returns
+        -------
+        str
+            The text. It is remembered for 24 hours, with salted hashes of token and request.
+
+        Raises
+        ------
+        TokenReusedError
+            If the token was given with another request.
+        InvalidParameterError
+            If an argument is wrong.
+        Exception
+            What *answer* raises. Then nothing is remembered, and of a collection in a file nothing was changed; in memory,
+            what *answer* changed before stays.
+
+        Examples
+        --------
+        >>> staff = Collection("staff")
+        >>> def create() -> str:
+        ...     staff.create_user("ada")
+        ...     return "created"
+        >>> [staff.once("7c1f", "create ada", create) for _ in range(2)]
+        ['created', 'created']
+        >>> len(staff)
+        1
+        """
+        check_text("token", token, "(?s:.+)", 255)
+        if not isinstance(request, str):
+            raise InvalidParameterError.of("request", request, "a text")
+        with self._store.writing():
+            now = self._clock()
+            self._store.forget_answers(now - TOKEN_SECONDS)
+            kept = self._store.answer_to(token, request)
+            if kept is None:
+                text = answer()
+                if not isinstance(text, str):
+                    raise InvalidParameterError.of("answer", text, "a function that gives a text")
+                self._store.remember_answer(token, request, text, now)
+                return text
+        text, same = kept
+        if not same:
+            raise TokenReusedError(f"token: {token!r} was given before with another request")
+        return text
+
+    # ---------------------------------------------------------------- within a block of the store
+
+    def _free_ids(self, user_ids: Sequence[str], vectors: Sequence[FloatArray]) -> tuple[str, ...]:
+        """Give ids for new faces that come as vectors.
+
+        The same vector added again is one more face: the first free number of its content makes the id.
+        """
+        given: dict[str, int] = {}  # id -> row
+        waiting, copies = dict(enumerate(zip(user_ids, vectors, strict=True))), 0
+        while waiting:
+            wanted = {
+                row: content_id("vector", user_id, vector.tobytes().hex(), copies)
+                for row, (user_id, vector) in waiting.items()
+            }
+            known = self._store.known(wanted.values())
+            for row, face_id in wanted.items():
+                if face_id not in known and face_id not in given:
+                    given[face_id] = row
+                    del waiting[row]
+            copies += 1
+        return tuple(sorted(given, key=given.__getitem__))

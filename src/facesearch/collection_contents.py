@@ -1,0 +1,250 @@
+"""What is in a collection: its users, faces, vectors and thumbnails."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+import numpy as np
+
+from facesearch._fields import check_int, check_text
+from facesearch.analysis import AnalyzedFace
+from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
+from facesearch.errors import FaceNotFoundError
+from facesearch.preview import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures
+from facesearch.preview import thumbnail as make_thumbnail
+from facesearch.records import Face, User
+from facesearch.results import UserMatch
+from facesearch.stages import FloatArray
+
+__all__ = ["CollectionContents"]
+
+_ROWS_SHOWN = 20
+# What SQLite's numbers hold, with room for one more.
+_DIGITS: Final = 18
+_MOST: Final = 10**_DIGITS
+
+
+class CollectionContents(CollectionBase):
+    """What a collection tells of what is in it."""
+
+    def users(self) -> tuple[User, ...]:
+        """Give all users, by id."""
+        with self._store.reading():
+            return tuple(user_of(*each) for each in self._store.users())
+
+    def faces(self, user_id: str | None = None) -> tuple[Face, ...]:
+        """Give all faces, or those of one user, by face id.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        """
+        with self._store.reading():
+            if user_id is not None:
+                self._check_user(user_id)
+            return tuple(self._store.faces(user_id))
+
+    def page_of_users(self, *, after: str | None = None, limit: int = 500) -> tuple[tuple[User, ...], str | None]:
+        """Give some users in the order in which they were created, for collections too large to be read at once.
+
+        Parameters
+        ----------
+        after
+            Where the page before ended; ``None`` for the first page.
+        limit
+            At most so many, >= 1.
+
+        Returns
+        -------
+        tuple of User, and str or None
+            The users, and where the page ended, to be given as *after*: digits that mean nothing to others. ``None`` if there are no
+            more. Users that come or go meanwhile make no other one come twice or be missed.
+
+        Raises
+        ------
+        InvalidParameterError
+            If *after* is not what a page gave, or *limit* is wrong.
+
+        Examples
+        --------
+        >>> staff = Collection("staff")
+        >>> _ = [staff.create_user(user_id) for user_id in ("bob", "ada", "eve")]
+        >>> users, end = staff.page_of_users(limit=2)
+        >>> [user.user_id for user in users]
+        ['bob', 'ada']
+        >>> users, end = staff.page_of_users(after=end)
+        >>> [user.user_id for user in users], end
+        (['eve'], None)
+        """
+        check_int("limit", limit, 1, _MOST)
+        number = 0 if after is None else int(check_text("after", after, "[0-9]+", _DIGITS))
+        with self._store.reading():
+            # One more than the page, to see whether there is another.
+            rows = self._store.page_of_users(number, limit + 1)
+        users = tuple(user_of(user_id, faces) for _, user_id, faces in rows[:limit])
+        return users, str(rows[limit - 1][0]) if len(rows) > limit else None
+
+    def page_of_faces(
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 1000,
+        user_id: str | None = None,
+        face_ids: Sequence[str] | None = None,
+    ) -> tuple[Face, ...]:
+        """Give some faces by face id, for collections too large to be read at once.
+
+        Parameters
+        ----------
+        after
+            Only faces whose ids are greater: the last of the page before. ``None`` for the first page.
+        limit
+            At most so many, >= 1. There are no more where a page has fewer.
+        user_id
+            Only this user's faces.
+        face_ids
+            Only faces among these, 1-4096 ids; those that are not there are passed over.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        InvalidParameterError
+            If another argument is wrong.
+        """
+        check_int("limit", limit, 1, _MOST)
+        start = "" if after is None else check_face_id("after", after)
+        wanted = None if face_ids is None else check_face_ids(face_ids, MAX_FACES_PER_DELETION)
+        with self._store.reading():
+            if user_id is not None:
+                self._check_user(user_id)
+            if wanted is None:
+                return tuple(self._store.page_of_faces(start, limit, user_id))
+            named = self._store.faces_named(face_id for face_id in wanted if face_id > start)
+        ordered = (named[face_id] for face_id in sorted(named))
+        return tuple(face for face in ordered if user_id is None or face.user_id == user_id)[:limit]
+
+    def face_embedding(self, face_id: str) -> FloatArray:
+        """Give a face's vector: (dimension,) float32, read-only.
+
+        Raises
+        ------
+        FaceNotFoundError
+            If there is no such face.
+        """
+        with self._store.reading():
+            self._check_face(face_id)
+            return self._store.embedding(face_id)
+
+    def thumbnail(self, face_id: str) -> bytes | None:
+        """Give the small picture of a face, a JPEG file of 112 x 112 pixels, upright.
+
+        ``None`` where none is kept: the collection was made without ``thumbnails=True``, or the face came as a vector.
+
+        Raises
+        ------
+        FaceNotFoundError
+            If there is no such face.
+
+        Examples
+        --------
+        >>> from skimage.data import astronaut
+        >>> staff = Collection("staff", thumbnails=True)
+        >>> face = staff.enroll("eileen", [astronaut()]).photos[0].face
+        >>> staff.thumbnail(face.face_id)[:3].hex()
+        'ffd8ff'
+        """
+        with self._store.reading():
+            self._check_face(face_id)
+            return self._store.thumbnail(face_id)
+
+    def pictures(self, probe: AnalyzedFace, matches: Sequence[UserMatch]) -> Pictures | None:
+        """Give what there is to show of a search: the searched face, and thumbnails of the best matches.
+
+        Parameters
+        ----------
+        probe
+            The searched face.
+        matches
+            Who was found, best first: the first 5 are shown, each with the up to 3 faces nearest to the probe.
+
+        Returns
+        -------
+        Pictures or None
+            ``None`` where the collection keeps no thumbnails. Users that were deleted meanwhile are left out.
+        """
+        if not self._thumbnails:
+            return None
+        with self._store.reading():
+            users = tuple(
+                UserPictures(user_id=user_id, thumbnails=self._nearest_thumbnails(probe.embedding, user_id))
+                for match in matches[:SHOWN_USERS]
+                if self._store.has_user(user_id := match.user.user_id)
+            )
+        return Pictures(searched=make_thumbnail(probe.chip), users=users)
+
+    def user_embedding(self, user_id: str) -> FloatArray | None:
+        """Give a user's vector, made of its faces: (dimension,) float32, or ``None`` for a user without faces.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        """
+        with self._store.reading():
+            self._check_user(user_id)
+            return self._store.user_vector(user_id)
+
+    def __len__(self) -> int:
+        """How many users there are."""
+        with self._store.reading():
+            return self._store.count().users
+
+    @property
+    def face_count(self) -> int:
+        """How many faces there are, users' and nobody's."""
+        with self._store.reading():
+            return self._store.count().faces
+
+    def __contains__(self, user_id: object) -> bool:
+        with self._store.reading():
+            return isinstance(user_id, str) and self._store.has_user(user_id)
+
+    def __repr__(self) -> str:
+        return f"<Collection {self._id!r}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        with self._store.reading():
+            users = self._store.users()
+        rows = "".join(
+            f"<tr><td>{escape(user_id)}</td><td>{faces}</td><td>{user_of(user_id, faces).user_status.value}</td></tr>"
+            for user_id, faces in users[:_ROWS_SHOWN]
+        )
+        more = f"<p>and {len(users) - _ROWS_SHOWN} more</p>" if len(users) > _ROWS_SHOWN else ""
+        return (
+            f"<div><p><b>{escape(self._id)}</b>: {escape(self._summary())}</p>"
+            f"<table><thead><tr><th>user</th><th>faces</th><th>status</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"{more}</div>"
+        )
+
+    def _summary(self) -> str:
+        with self._store.reading():
+            count, loose = self._store.count(), self._store.count_loose()
+        nobodys = f" ({loose} nobody's)" if loose else ""
+        model = self._face_model
+        return f"{count.users} users, {count.faces} faces{nobodys}, face model {model.name} {model.version}"
+
+    # ---------------------------------------------------------------- within a block of the store
+
+    def _check_face(self, face_id: str) -> None:
+        if self._store.face(check_face_id("face_id", face_id)) is None:
+            raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
+
+    def _nearest_thumbnails(self, probe: FloatArray, user_id: str) -> tuple[bytes, ...]:
+        def distance(face_id: str) -> tuple[float, str]:
+            return float(np.linalg.norm(self._store.embedding(face_id) - probe)), face_id
+
+        ordered = sorted(self._store.faces_of(user_id), key=distance)
+        kept = (self._store.thumbnail(face_id) for face_id in ordered)
+        return tuple([small for small in kept if small is not None][:SHOWN_FACES])

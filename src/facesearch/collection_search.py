@@ -1,0 +1,373 @@
+"""The search in a collection: for users and faces that are near to vectors, and for what looks wrong."""
+
+import math
+from collections.abc import Collection as AnyCollection
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch._fields import check_float, check_int
+from facesearch.audit_report import AuditReport
+from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
+from facesearch.collection_base import CollectionBase, check_face_id
+from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
+from facesearch.ranking import check_embedding
+from facesearch.records import Face, FaceModel, UserStatus
+from facesearch.results import MatchedUser, UserMatch
+from facesearch.stages import FloatArray
+
+__all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_search_options"]
+
+# Amazon Rekognition's limits, from its model.
+MAX_USERS: Final = 500  # shape MaxUserResults
+MAX_FACES: Final = 4096  # shape MaxFaces
+
+
+class CollectionSearch(CollectionBase):
+    """What is looked for in a collection."""
+
+    def search_embedding(
+        self,
+        probe: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[UserMatch, ...]:
+        """Find the users nearest to a vector.
+
+        Parameters
+        ----------
+        probe
+            (dimension,) finite real numbers, not all zero.
+        user_match_threshold
+            Only users of at least this similarity, percent; 0 is everybody.
+        max_users
+            At most so many, 1-500; by default 500.
+        face_model
+            What made the probe, if you keep track: another model than the collection's is refused.
+
+        Returns
+        -------
+        tuple of UserMatch
+            Nearest first; equally near ones by user id. Empty when nobody is similar enough.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError
+            If an argument is wrong.
+        """
+        return self.rank(probe, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model)[
+            0
+        ]
+
+    def search_embeddings(
+        self,
+        probes: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[tuple[UserMatch, ...], ...]:
+        """Find the users nearest to each of several vectors, in less time than one after the other.
+
+        Parameters and errors are those of `search_embedding`, but for *probes*: (P, dimension), P >= 0.
+
+        Returns
+        -------
+        tuple of tuple of UserMatch
+            P of them, each just what `search_embedding` gives.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob"], np.eye(2, 128))
+        >>> [matches[0].user.user_id for matches in staff.search_embeddings(np.eye(2, 128)[::-1])]
+        ['bob', 'ada']
+        """
+        ranked = self.rank_many(
+            probes, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model
+        )
+        return tuple(matches for matches, _ in ranked)
+
+    def rank(
+        self,
+        probe: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[tuple[UserMatch, ...], UserMatch | None]:
+        """Find the users nearest to a vector, and who comes next.
+
+        Parameters and errors are those of `search_embedding`.
+
+        Returns
+        -------
+        tuple of UserMatch, and UserMatch or None
+            What `search_embedding` gives, and the nearest user that is not among them: below the threshold, or beyond
+            *max_users*. ``None`` where there is no other user.
+        """
+        check_search_options(user_match_threshold, max_users)
+        self._check_model(face_model)
+        vector = check_embedding(probe, self._face_model.dimension, "probe")
+        return self._rank(vector[np.newaxis], user_match_threshold, max_users)[0]
+
+    def rank_many(
+        self,
+        probes: npt.ArrayLike,
+        *,
+        user_match_threshold: float = 80,
+        max_users: int | None = None,
+        face_model: FaceModel | None = None,
+    ) -> tuple[tuple[tuple[UserMatch, ...], UserMatch | None], ...]:
+        """Find the users nearest to each of several vectors, and who comes next to each.
+
+        Parameters and errors are those of `search_embeddings`.
+
+        Returns
+        -------
+        tuple of (tuple of UserMatch, and UserMatch or None)
+            P of them, each just what `rank` gives.
+        """
+        check_search_options(user_match_threshold, max_users)
+        return self._rank(self._probes(probes, face_model), user_match_threshold, max_users)
+
+    def rank_like_user(
+        self, user_id: str, *, user_match_threshold: float = 80, max_users: int | None = None
+    ) -> tuple[UserMatch, ...]:
+        """Find the users nearest to a user, who is not among them.
+
+        Parameters
+        ----------
+        user_id
+            Whom they shall be like.
+        user_match_threshold, max_users
+            See `search_embedding`.
+
+        Returns
+        -------
+        tuple of UserMatch
+            Nearest first; equally near ones by user id. Empty for a user without faces. Similarity is that of `audit`.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        InvalidParameterError
+            If another argument is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob", "countess"], np.eye(3, 128)[[0, 1, 0]])
+        >>> [match.user.user_id for match in staff.rank_like_user("ada")]
+        ['countess']
+        """
+        check_search_options(user_match_threshold, max_users)
+        with self._store.reading():
+            self._check_user(user_id)
+            anchor = self._store.anchor(user_id)
+        if anchor is None:
+            return ()
+        most = max_users or MAX_USERS
+        ((found, _),) = self._store.nearest(
+            anchor.vector[np.newaxis], max_distance=self._reach(user_match_threshold), limit=most + 1
+        )
+        # The others' offsets are in these distances; the user's own only makes all of them greater.
+        matches = (
+            self._match(math.sqrt(distance**2 + anchor.offset), other) for distance, other in found if other != user_id
+        )
+        return tuple(match for match in matches if match.similarity >= user_match_threshold)[:most]
+
+    def rank_faces(
+        self,
+        probes: npt.ArrayLike,
+        *,
+        face_match_threshold: float = 80,
+        max_faces: int | None = None,
+        face_model: FaceModel | None = None,
+        exclude: AnyCollection[str] = (),
+    ) -> tuple[tuple[tuple[float, Face], ...], ...]:
+        """Find the faces nearest to each of several vectors, whosever they are.
+
+        Parameters
+        ----------
+        probes
+            (P, dimension) finite real numbers, no row all zero; P >= 0.
+        face_match_threshold
+            Only faces of at least this similarity, percent; 0 is all faces.
+        max_faces
+            At most so many for each, 1-4096; by default 4096.
+        face_model
+            What made the probes, if you keep track: another model than the collection's is refused.
+        exclude
+            Ids of faces that are not wanted, such as the one that is searched with.
+
+        Returns
+        -------
+        tuple of tuple of (float, Face)
+            P of them: similarity in percent, and the face. Nearest first; equally near ones by face id. Faces that are deleted
+            while it works are left out.
+
+        Raises
+        ------
+        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError
+            If an argument is wrong.
+
+        Notes
+        -----
+        The first search reads all faces' vectors into memory, where they stay.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob"], np.eye(2, 128))
+        >>> ((best,), _) = staff.rank_faces(np.eye(2, 128))
+        >>> best[0], best[1].user_id
+        (100.0, 'ada')
+        """
+        check_float("face_match_threshold", face_match_threshold, 0, 100)
+        if max_faces is not None:
+            check_int("max_faces", max_faces, 1, MAX_FACES)
+        if isinstance(exclude, str) or not isinstance(exclude, AnyCollection):
+            raise InvalidParameterError.of("exclude", exclude, "a collection of face ids")
+        unwanted = {check_face_id("exclude", face_id) for face_id in exclude}
+        most = max_faces or MAX_FACES
+        ranked = self._store.nearest_faces(
+            self._probes(probes, face_model), max_distance=self._reach(face_match_threshold), limit=most + len(unwanted)
+        )
+        similarity = self._calibration.similarity
+        answers = [
+            [
+                (percent, face_id)
+                for distance, face_id in found
+                if face_id not in unwanted and (percent := similarity(distance)) >= face_match_threshold
+            ][:most]
+            for found, _ in ranked
+        ]
+        with self._store.reading():
+            faces = self._store.faces_named({face_id for answer in answers for _, face_id in answer})
+        return tuple(
+            tuple((percent, faces[face_id]) for percent, face_id in answer if face_id in faces) for answer in answers
+        )
+
+    def audit(
+        self,
+        *,
+        threshold: float = SAME_PERSON_SIMILARITY,
+        own_threshold: float = OWN_SIMILARITY,
+        limit: int = 1000,
+    ) -> AuditReport:
+        """Look for mistakes: one person under two ids, faces that are not their user's, users that don't hang together.
+
+        Parameters
+        ----------
+        threshold
+            Percent, 0-100: users whose vectors are at least as similar as that are taken for one person. Of strangers it is
+            one pair in a hundred thousand by default, which in 10,000 users are 500 pairs: look at the most similar first.
+        own_threshold
+            Percent, 0-100: a face below that is far from its user's other faces, and a user whose median face is below it is
+            loose.
+        limit
+            Tell at most so many of each kind, the worst, >= 1.
+
+        Returns
+        -------
+        AuditReport
+            Print it for a table. Nothing is changed; what to do about it is yours to decide.
+
+        Raises
+        ------
+        InvalidParameterError
+            If an argument is wrong.
+
+        Notes
+        -----
+        `facesearch.auditing.audit` has the rules. 20,000 users take seconds; the collection can be used meanwhile.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embeddings(["ada", "bob", "countess"], np.eye(3, 128)[[0, 1, 0]])
+        >>> print(staff.audit())  # doctest: +ELLIPSIS
+        3 users, 3 faces: 1 pairs of users that look like one person, ...
+        <BLANKLINE>
+        one person?
+        100.00  ada  countess
+        """
+        with self._store.reading():
+            user_ids, vectors = self._store.user_vectors()
+            faces = [
+                (each.face.face_id, user_id, each.embedding)
+                for each in self._store.stored_faces()
+                if (user_id := each.face.user_id)
+            ]
+        return audit(
+            user_ids,
+            vectors,
+            [face_id for face_id, _, _ in faces],
+            [user_id for _, user_id, _ in faces],
+            self._matrix(vector for _, _, vector in faces),
+            calibration=self._calibration,
+            threshold=threshold,
+            own_threshold=own_threshold,
+            limit=limit,
+        )
+
+    # ---------------------------------------------------------------- helpers
+
+    def _probes(self, probes: npt.ArrayLike, face_model: FaceModel | None) -> FloatArray:
+        self._check_model(face_model)
+        try:
+            rows = np.asarray(probes)
+        except ValueError:  # rows of different lengths
+            rows = np.empty(())
+        dimension = self._face_model.dimension
+        if rows.ndim == 0 or (len(rows) and rows.ndim == 1):
+            raise InvalidEmbeddingError(f"probes: expected shape (P, {dimension}), got shape {rows.shape}")
+        return self._matrix(check_embedding(row, dimension, f"probes[{i}]") for i, row in enumerate(rows))
+
+    def _reach(self, threshold: float) -> float:
+        # Cuts are made on the similarity itself, which near 100 is the same float for many distances; this distance only
+        # bounds the work, so it is that of a hair less.
+        return self._calibration.distance_at(max(0, threshold - 1e-9))
+
+    def _rank(
+        self, probes: FloatArray, threshold: float, max_users: int | None
+    ) -> tuple[tuple[tuple[UserMatch, ...], UserMatch | None], ...]:
+        reach = self._reach(threshold)
+        answers = []
+        for found, beyond in self._store.nearest(probes, max_distance=reach, limit=max_users or MAX_USERS):
+            ranked = [self._match(*each) for each in (found if beyond is None else [*found, beyond])]
+            taken = sum(match.similarity >= threshold for match in ranked[: len(found)])
+            answers.append((tuple(ranked[:taken]), ranked[taken] if taken < len(ranked) else None))
+        return tuple(answers)
+
+    def _match(self, distance: float, user_id: str) -> UserMatch:
+        return UserMatch(
+            similarity=self._calibration.similarity(distance),
+            user=MatchedUser(user_id=user_id, user_status=UserStatus.ACTIVE),
+        )
+
+    def _matrix(self, vectors: Iterable[FloatArray]) -> FloatArray:
+        return np.array([*vectors], np.float32).reshape(-1, self._face_model.dimension)
+
+
+def check_search_options(user_match_threshold: float, max_users: int | None) -> None:
+    """Refuse a threshold outside 0-100 and a number of users outside 1-500.
+
+    Raises
+    ------
+    InvalidParameterError
+        That names the argument.
+    """
+    check_float("user_match_threshold", user_match_threshold, 0, 100)
+    if max_users is not None:
+        check_int("max_users", max_users, 1, MAX_USERS)
