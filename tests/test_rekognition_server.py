@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import json
 import logging
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -574,16 +576,47 @@ def test_the_command_serves_a_file_until_it_is_told_to_end(tmp_path: Path) -> No
         (("--host", "0.0.0.0"), "allow_remote"),  # noqa: S104  # to be refused
         (("--port", "70000"), "70000"),
         (("--objects", "nowhere"), "nowhere"),
+        (("--s3-endpoint", "nowhere"), "nowhere"),
+        (("--s3-endpoint", "http://127.0.0.1:9000", "--objects", "."), "both"),
         (("--throttle-every", "0"), "throttle-every"),
         (("--eventual", "-1"), "eventual"),
     ],
 )
-def test_the_command_refuses_what_is_wrong(tmp_path: Path, arguments: tuple[str, str], said: str) -> None:
+def test_the_command_refuses_what_is_wrong(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     done = CliRunner().invoke(commands, ["serve", "--db", str(tmp_path / "people.db"), *arguments])
 
     assert done.exit_code == Exit.USAGE
     assert said in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a process with grace")
+def test_the_command_asks_an_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    tmp_path.joinpath("photos").mkdir()
+    tmp_path.joinpath("photos", "a.jpg").write_bytes(b"no photo")
+    files = functools.partial(QuietFiles, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as s3:
+        threading.Thread(target=s3.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{s3.server_address[1]}"
+        with command("--db", tmp_path / "people.db", "--s3-endpoint", endpoint) as (_, first):
+            rekognition = connected(int(first.split(";")[0].rsplit(":", 1)[1]))
+            picture = {"S3Object": {"Bucket": "photos", "Name": "a.jpg"}}
+            with pytest.raises(rekognition.exceptions.InvalidImageFormatException):  # it was read, then
+                rekognition.detect_faces(Image=picture)
+            picture["S3Object"]["Name"] = "b.jpg"
+            with pytest.raises(rekognition.exceptions.InvalidS3ObjectException):
+                rekognition.detect_faces(Image=picture)
+            rekognition.close()
+        s3.shutdown()
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Files over HTTP, which is how S3 gives an object."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def test_the_command_needs_the_key_file_it_is_given(tmp_path: Path) -> None:

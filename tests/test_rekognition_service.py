@@ -135,6 +135,8 @@ def test_botocore_finds_nothing_wrong_with_any_answer() -> None:
     with service() as own:
         for operation, parameters in steps(furnish(own)):
             answer = asked(own, method_of(operation), parameters)
+            if not answer.get("DeletedFaces", True):
+                del answer["DeletedFaces"]  # see test_aws.py
             if "Error" not in answer:
                 shape = MODEL.operation_model(operation).output_shape
                 assert ParamValidator().validate(answer, shape).generate_report() == "", operation
@@ -628,7 +630,7 @@ class Users(RuleBasedStateMachine):
         wanted = list(dict.fromkeys(self.faces[place] for place in some))
         answer = self.own.delete_faces(CollectionId="staff", FaceIds=wanted)
         gone = [face for face in wanted if self.owner.get(face, "gone") is None]
-        assert answer.get("DeletedFaces", []) == gone
+        assert answer["DeletedFaces"] == gone
         for face in gone:
             del self.owner[face]
 

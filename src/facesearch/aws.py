@@ -17,7 +17,7 @@ from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from facesearch.errors import InvalidParameterError, WireError, shown
-from facesearch.records import DeleteFacesResponse, Enrollment, IndexFacesResponse
+from facesearch.records import Enrollment, IndexFacesResponse
 from facesearch.results import SearchUsersByImageResponse
 
 __all__ = ["from_aws", "to_aws", "wire_name"]
@@ -28,8 +28,6 @@ T = TypeVar("T")
 LOCAL_ONLY = {
     (SearchUsersByImageResponse, name) for name in ("preview", "next_user", "pictures", "calibration", "evidence")
 } | {(IndexFacesResponse, "evidence"), (Enrollment, "evidence")}
-# Lists that are left out when empty: AWS's model wants at least one id in this one. All other lists stay.
-ABSENT_WHEN_EMPTY = {(DeleteFacesResponse, "deleted_faces")}
 
 
 def to_aws(value: Any) -> dict[str, Any]:
@@ -148,7 +146,7 @@ def _unstructure_class(kind: type[Any], converter: Converter) -> Callable[[Any],
         field.name: override(
             rename=wire_name(field.name),
             omit=True if (kind, field.name) in LOCAL_ONLY else None,
-            omit_if_default=field.default is None or (kind, field.name) in ABSENT_WHEN_EMPTY,
+            omit_if_default=field.default is None,
         )
         for field in attrs.fields(kind)
     }

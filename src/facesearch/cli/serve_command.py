@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import db
 from facesearch.cli.output import note, say, show_json
 from facesearch.cli.verbs import Verb
+
+if TYPE_CHECKING:
+    from facesearch.rekognition.objects import S3Client
 
 __all__ = ["serve"]
 
@@ -24,6 +28,7 @@ __all__ = ["serve"]
     examples=(
         "facesearch serve --db people.db",
         "facesearch serve --db people.db --objects BUCKETS --port 8090",
+        "facesearch serve --db people.db --s3-endpoint http://127.0.0.1:9000   # MinIO, moto",
         "facesearch serve --db people.db --host 0.0.0.0 --key-file keys.txt",
         "facesearch serve --db test.db --throttle-every 10 --eventual 2   # to try out retries and waiting",
     ),
@@ -38,6 +43,11 @@ __all__ = ["serve"]
     "--objects",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where S3Objects are: a folder whose sub-folders are buckets.",
+)
+@click.option(
+    "--s3-endpoint",
+    metavar="URL",
+    help="Where S3Objects are instead: an S3, asked with the keys that boto3 finds.",
 )
 @click.option(
     "--key-file",
@@ -62,6 +72,7 @@ def serve(
     host: str,
     port: int,
     objects: Path | None,
+    s3_endpoint: str | None,
     key_file: Path | None,
     allow_remote: bool,
     throttle_every: int | None,
@@ -85,13 +96,29 @@ def serve(
             say(f"listening on {url}; Ctrl-C ends it")
             say(f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
 
+    if objects is not None and s3_endpoint is not None:
+        raise click.UsageError("--objects and --s3-endpoint can't be given both.")
     if objects is not None and not objects.is_dir():
         raise fs.InvalidParameterError.of("--objects", str(objects), "a folder that is there")
     keys = None if key_file is None else read_keys(key_file)
-    with Rekognition(db, objects=objects, throttle_every=throttle_every, eventual=eventual) as service, _logged():
+    source = objects if s3_endpoint is None else _s3(s3_endpoint)
+    with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service, _logged():
         serve_until_told(service, host, port, keys=keys, allow_remote=allow_remote, ready=ready)
     note("ended")
     return Exit.DONE
+
+
+def _s3(endpoint: str) -> "S3Client":
+    from facesearch.rekognition.objects import S3Client
+
+    try:
+        import boto3
+    except ImportError as error:
+        raise fs.MissingExtraError.of("--s3-endpoint", "boto3", "aws") from error
+    try:
+        return S3Client(boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1"))
+    except ValueError as error:
+        raise fs.InvalidParameterError.of("--s3-endpoint", endpoint, "a URL such as http://127.0.0.1:9000") from error
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facesearch.rekognition.in_process import answering, client
     from facesearch.rekognition.faults import FAULTS, RekognitionError
+    from facesearch.rekognition.in_process import answering, client
     from facesearch.rekognition.objects import ObjectStore, S3Client, S3Folder
     from facesearch.rekognition.service import ANSWERED, Rekognition
 

@@ -25,7 +25,8 @@ def token_of(position: str, *listing: str) -> str:
     'ada'
     """
     plain = position.encode()
-    return base64.urlsafe_b64encode(_check(plain, listing) + plain).decode()
+    # Not the alphabet for URLs: the aws command takes a token that starts with "-" for an option.
+    return base64.b64encode(_check(plain, listing) + plain).decode()
 
 
 def parse_token(token: str | None, *listing: str) -> str | None:
@@ -39,7 +40,7 @@ def parse_token(token: str | None, *listing: str) -> str | None:
     if token is None:
         return None
     try:
-        data = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        data = base64.b64decode(token.encode(), validate=True)
         check, plain = data[:_CHECK_BYTES], data[_CHECK_BYTES:]
         if check == _check(plain, listing):
             return plain.decode()
