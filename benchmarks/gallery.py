@@ -1,5 +1,5 @@
-# ruff: noqa: SLF001  # the bare product and the 8-bit pass work on the index's own rows, for there is no room for them twice
-"""Searching among 10,000 to 10,000,000 users: time, memory, growth, and whether a first pass in 8 bits pays.
+# ruff: noqa: SLF001  # the bare product works on the index's own rows, for there is no room for them twice
+"""Searching among 10,000 to 10,000,000 users: time, memory, growth, and what the first pass in 8 bits gains.
 
 Protocol
 --------
@@ -9,9 +9,9 @@ Protocol
 - Each size runs in a process of its own. Memory is what the process holds more after loading than before, and at its most.
 - A search is compared with the bare product ``matrix @ probe`` (``matrix @ probes.T``) in float32 by numpy, taken in turns with it.
   Both use all cores. Up to 1,000,000 users the bare matrix is one array, beyond that the index's blocks.
-- Times are the least of REPEATS runs; those of adding and removing a user are medians.
-- The 8-bit pass is the prototype below: vectors less a centre in 8 bits, products by ONNX Runtime's MatMulInteger, bounds from the
-  length of what rounding took away, and the same exact second look. Its answers are checked to be the same.
+- Times are the least of REPEATS runs, of FEWER_REPEATS beyond 1,000,000 users; those of adding and removing a user are medians.
+- Where the index keeps its vectors in 8 bits, too, the same searches are timed in 8 bits and in float32, taken in turns, whatever
+  the index would choose for so many probes. The answers are checked to be the same.
 - ``--open`` makes a file of so many users and opens it in a new process.
 """
 
@@ -28,22 +28,20 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime
 from _machine import memory_mb, print_machine
-from onnx import TensorProto, helper
 
 import facesearch as fs
-from facesearch.networks import open_session
-from facesearch.row_keys import NumberRows, Rows
+from facesearch import vector_index
+from facesearch.row_keys import NumberRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex
 
 DIMENSION = 128
-SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+SIZES = (10_000, 100_000, 1_000_000, 2_000_000, 10_000_000)
 ONE_ARRAY = 1_000_000
 BATCHES = (1, 16, 64)
 REPEATS = 15
+FEWER_REPEATS = 5
 ROWS_AT_ONCE = 10_000
 ANOTHER_PHOTO = 0.35
 
@@ -102,7 +100,7 @@ def measure(users: int) -> None:
     )
     growth(index, crowd)
     searches(index, crowd)
-    if users >= ONE_ARRAY:
+    if index._center is not None:
         eight_bit(index, crowd)
 
 
@@ -140,7 +138,7 @@ def searches(index: VectorIndex[int], crowd: Crowd) -> None:
             partial(index.nearest, probes, max_distance=reach, limit=limit, names=names)
             for reach, limit in ((reach, 500), (math.inf, 500), (math.inf, 1))
         ]
-        least, *ours = least_ms([bare, *calls], REPEATS if len(index) <= ONE_ARRAY else 5)
+        least, *ours = least_ms([bare, *calls], REPEATS if len(index) <= ONE_ARRAY else FEWER_REPEATS)
         row = "".join(f"{taken:9.2f}" for taken in ours) + "    " + "".join(f"{taken / least:7.2f}" for taken in ours)
         print(f"  {f'{count} at once':<12}{least:8.2f}{row}")
 
@@ -151,126 +149,24 @@ def probes_of(index: VectorIndex[int], crowd: Crowd, count: int) -> FloatArray:
     return crowd.again(np.array([user for user in users if user is not None]))
 
 
-# ---------------------------------------------------------------- a first pass in 8 bits
-
-
-class EightBit:
-    """The prototype: the index's rows once more, in 8 bits, each block transposed as the quickest product wants it."""
-
-    def __init__(self, index: VectorIndex[int]) -> None:
-        self.index = index
-        left = len(index)
-        self.blocks: list[tuple[npt.NDArray[np.int8], FloatArray, npt.NDArray[np.int32], float, float]] = []
-        for block in index._blocks:
-            vectors, left = block.matrix[: min(left, len(block.matrix))], left - len(block.matrix)
-            if not self.blocks:
-                self.center = vectors.mean(axis=0)
-                self.step = np.float32(np.abs(vectors - self.center).max() / 120)
-            moved = vectors - self.center
-            codes = np.clip(np.rint(moved / self.step), -127, 127).astype(np.int8)
-            lost = moved - codes * self.step
-            norms, errors = (np.einsum("ij,ij->i", each, each) for each in (moved, lost))
-            turned = np.ascontiguousarray(codes.T)
-            # Probes are put into 0 to 255, with 128 for zero: what that adds is taken away again.
-            excess = 128 * turned.sum(axis=0, dtype=np.int32)
-            bounds = float(np.sqrt(errors.max())), float(np.sqrt(norms.max()))
-            self.blocks.append((turned, norms / 2, excess, *bounds))
-        product = helper.make_node("MatMulInteger", ["probes", "codes"], ["products"])
-        inputs = [
-            helper.make_tensor_value_info("probes", TensorProto.UINT8, ["P", DIMENSION]),
-            helper.make_tensor_value_info("codes", TensorProto.INT8, [DIMENSION, "N"]),
-        ]
-        outputs = [helper.make_tensor_value_info("products", TensorProto.INT32, ["P", "N"])]
-        graph = helper.make_graph([product], "products", inputs, outputs)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-        self.session = open_session(model)
-        self.values = [onnxruntime.OrtValue.ortvalue_from_numpy(turned) for turned, *_ in self.blocks]
-        self.candidates = 0
-
-    def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """Do what the index's own method does."""
-        moved = probes - self.center
-        steps = np.abs(moved).max(axis=1, keepdims=True) / np.float32(127)
-        codes = np.rint(moved / steps + 128).astype(np.uint8)
-        lost = np.linalg.norm(moved - (codes.astype(np.float32) - 128) * steps, axis=1)
-        lengths = np.linalg.norm(moved, axis=1)
-        sieves = [Sieve((float(length) ** 2 - max_distance**2) / 2, limit + 1) for length in lengths]
-        first, value = 0, onnxruntime.OrtValue.ortvalue_from_numpy(codes)
-        for (_, halves, excess, error, length), block in zip(self.blocks, self.values, strict=True):
-            binding = self.session.io_binding()
-            binding.bind_ortvalue_input("probes", value)
-            binding.bind_ortvalue_input("codes", block)
-            binding.bind_output("products")
-            self.session.run_with_iobinding(binding)
-            products = binding.get_outputs()[0].numpy()
-            for number, sieve in enumerate(sieves):
-                scores = (products[number] - excess) * (steps[number] * self.step)
-                scores -= halves
-                # float32's own error is a thousandth of what 8 bits lose.
-                sieve.see(first, scores, 1.01 * float(lengths[number] * error + lost[number] * length))
-            first += len(halves)
-        rows = [sieve.rows() for sieve in sieves]
-        self.candidates = sum(map(len, rows)) // len(rows)
-        return [
-            self.index._ranked(probe, mine, max_distance, limit, names)
-            for probe, mine in zip(probes, rows, strict=True)
-        ]
-
-
-class Sieve:
-    """What `facesearch.shortlist.Shortlist` does, of one probe and with one bound for a block."""
-
-    def __init__(self, reach: float, wanted: int) -> None:
-        self.reach, self.wanted, self.cut = reach, wanted, -math.inf
-        self.uppers, self.lowers, self.numbers = np.empty(0), np.empty(0), np.empty(0, np.int64)
-
-    def see(self, first: int, scores: FloatArray, slack: float) -> None:
-        """Look at the next rows."""
-        hits = np.flatnonzero(scores >= np.float32(self.cut - slack))
-        if not len(hits):
-            return
-        upper = scores[hits].astype(np.float64) + slack
-        self.uppers = np.concatenate([self.uppers, upper])
-        self.lowers = np.concatenate([self.lowers, upper - 2 * slack])
-        self.numbers = np.concatenate([self.numbers, hits + first])
-        beyond = self.uppers < self.reach
-        if beyond.any():
-            self.cut = max(self.cut, self.lowers[beyond].max())
-        self._keep()
-        if len(self.lowers) >= self.wanted:
-            place = len(self.lowers) - self.wanted
-            self.cut = max(self.cut, np.partition(self.lowers, place)[place])
-            self._keep()
-
-    def _keep(self) -> None:
-        kept = self.uppers >= self.cut
-        self.uppers, self.lowers, self.numbers = self.uppers[kept], self.lowers[kept], self.numbers[kept]
-
-    def rows(self) -> Rows:
-        """Give what is left."""
-        return self.numbers
-
-
 def eight_bit(index: VectorIndex[int], crowd: Crowd) -> None:
-    """Compare with a first pass in 8 bits."""
-    before, start = memory_mb(), time.perf_counter()
-    quick = EightBit(index)
-    size = len(index) * DIMENSION * 4 / 2**20
-    more = (memory_mb() - before) / size
-    print(f"  in 8 bits first: made in {time.perf_counter() - start:.1f} s, memory {more:.2f}x more")
-    print(f"  {'ms':<12}{'at 80':>9}{'at 0':>9}    and times faster, second looks a probe")
+    """Compare the first pass in 8 bits with that in float32."""
+    print(f"  {'in 8 bits, ms':<15}{'at 80':>9}{'at 0':>9}{'nearest':>9}    and times faster than in float32")
     for count in BATCHES:
         probes = probes_of(index, crowd, count)
-        row, seen = [], []
-        for reach in (fs.calibration().distance_at(80), math.inf):
-            ours = partial(index.nearest, probes, max_distance=reach, limit=500, names=names)
-            theirs = partial(quick.nearest, probes, max_distance=reach, limit=500)
-            if ours() != theirs():
-                raise SystemExit("the 8-bit pass gave another answer: no figure would mean anything")
-            row.append(least_ms([ours, theirs], REPEATS if len(index) <= ONE_ARRAY else 5))
-            seen.append(quick.candidates)
-        figures = "".join(f"{taken:9.2f}" for _, taken in row) + "    "
-        print(f"  {f'{count} at once':<12}{figures}" + "".join(f"{a / b:6.2f}" for a, b in row) + f"   {seen}")
+
+        def search(few: int, reach: float, limit: int, probes: FloatArray = probes) -> list[Ranked]:
+            vector_index._FEW_PROBES = few
+            return index.nearest(probes, max_distance=reach, limit=limit, names=names)
+
+        taken = []
+        for reach, limit in ((fs.calibration().distance_at(80), 500), (math.inf, 500), (math.inf, 1)):
+            calls = [partial(search, few, reach, limit) for few in (count, 0)]
+            if calls[0]() != calls[1]():
+                raise SystemExit("8 bits gave another answer: no figure would mean anything")
+            taken.append(least_ms(calls, FEWER_REPEATS))
+        row = "".join(f"{coded:9.2f}" for coded, _ in taken) + "    " + "".join(f"{b / a:6.2f}" for a, b in taken)
+        print(f"  {f'{count} at once':<15}{row}")
 
 
 # ---------------------------------------------------------------- a file

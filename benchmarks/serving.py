@@ -135,8 +135,9 @@ def main() -> None:
         path = Path(folder) / "people.db"
         make_file(path, jpeg)
         command = [sys.executable, "-m", "facesearch", "serve", "--db", str(path), "--port", "0"]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, **pipes, text=True) as server:  # noqa: S603  # this very library
+        with subprocess.Popen(  # noqa: S603  # this very library
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as server:
             address = re.findall(r"http://[\d.]+:\d+", server.stdout.readline() if server.stdout else "")[0]
             try:
                 overhead(address, path, jpeg)

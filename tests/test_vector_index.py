@@ -1,6 +1,7 @@
 """Exact nearest neighbours: float64 brute force is the oracle, whatever was put, removed, and how large blocks are."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from facesearch import shortlist, vector_index
+from facesearch.quantized import Codes, CodeScores, center_of
 from facesearch.row_keys import NameRows, NumberRows
 from facesearch.stages import FloatArray
 from facesearch.testing.strategies import embeddings
@@ -64,20 +66,22 @@ def brute_force(gallery: dict[int, tuple[FloatArray, float]], probe: FloatArray,
 
 
 @contextmanager
-def every_path(*, threads: bool = True) -> Iterator[None]:
-    """Let few rows do what else only many do: sift after two rows, and use all cores or not."""
+def every_path(*, threads: bool = True, coded: bool = False) -> Iterator[None]:
+    """Let few rows do what else only many do: sift after two rows, use all cores or not, and be kept in 8 bits, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shortlist, "_FIRST_LOOK", 2)
         patch.setattr(shortlist, "_SCORES_AT_ONCE", 12)
         patch.setattr(shortlist, "_MANY_SCORES", 0 if threads else math.inf)
+        patch.setattr(vector_index, "_MANY_ROWS", 1 if coded else math.inf)
         yield
 
 
-@given(galleries, probes, reaches, limits, st.integers(1, 9))
+@given(galleries, probes, st.tuples(reaches, limits), st.integers(1, 9), st.booleans())
 def test_nearest_is_brute_force(
-    gallery: dict[int, tuple[FloatArray, float]], asked: FloatArray, reach: float, limit: int, block: int
+    gallery: dict[int, tuple[FloatArray, float]], asked: FloatArray, within: tuple[float, int], block: int, coded: bool
 ) -> None:
-    with every_path(threads=block % 2 == 0):
+    reach, limit = within
+    with every_path(threads=block % 2 == 0, coded=coded):
         found = index_of(gallery, block).nearest(asked, max_distance=reach, limit=limit, names=names)
 
     assert found == [brute_force(gallery, probe, reach, limit) for probe in asked]
@@ -87,15 +91,16 @@ def test_nearest_is_brute_force(
     st.lists(alike | embeddings(DIMENSION), min_size=2, max_size=40),
     alike | embeddings(DIMENSION),
     st.integers(1, 3),
-    st.integers(-3, 3),
-    st.sampled_from([0, -22]),
+    st.tuples(st.integers(-3, 3), st.sampled_from([0, -22])),
+    st.booleans(),
 )
 def test_rows_that_float32_cannot_tell_apart_are_told_apart(
-    people: list[FloatArray], probe: FloatArray, limit: int, longer: int, power: int
+    people: list[FloatArray], probe: FloatArray, limit: int, scale: tuple[int, int], coded: bool
 ) -> None:
+    longer, power = scale
     gallery = {number: (vector * np.float32(10.0**power), 0.0) for number, vector in enumerate(people)}
     asked = probe[np.newaxis] * np.float32(10.0 ** (power + longer))
-    with every_path(threads=longer % 2 == 0):
+    with every_path(threads=longer % 2 == 0, coded=coded):
         found = index_of(gallery).nearest(asked, max_distance=math.inf, limit=limit, names=names)
 
     assert found == [brute_force(gallery, asked[0], math.inf, limit)]
@@ -111,14 +116,14 @@ def test_where_float32_underflows_nobody_is_missed() -> None:
         assert found == [brute_force(gallery, matrix[0], math.inf, 1)]
 
 
-@given(galleries.filter(bool), probes, st.data(), limits)
+@given(galleries.filter(bool), probes, st.data(), limits, st.booleans())
 def test_those_exactly_as_far_as_allowed_belong_to_the_answer(
-    gallery: dict[int, tuple[FloatArray, float]], asked: FloatArray, data: Any, limit: int
+    gallery: dict[int, tuple[FloatArray, float]], asked: FloatArray, data: Any, limit: int, coded: bool
 ) -> None:
     everything, _ = brute_force(gallery, asked[0], math.inf, len(gallery))
     reach = data.draw(st.sampled_from([distance for distance, _ in everything]))
 
-    with every_path():
+    with every_path(coded=coded):
         ((found, beyond),) = index_of(gallery, 4).nearest(asked[:1], max_distance=reach, limit=limit, names=names)
     assert (found, beyond) == brute_force(gallery, asked[0], reach, limit)
     assert len(found) == limit or (reach, found[-1][1]) in everything
@@ -148,9 +153,18 @@ def test_less_asked_for_is_a_prefix(
 
 
 class _BlockOfZeros(vector_index._Block):
-    def __init__(self, dimension: int, rows: int) -> None:
-        super().__init__(dimension, rows)
+    def __init__(self, dimension: int, rows: int, center: FloatArray | None) -> None:
+        super().__init__(dimension, rows, center)
         self.matrix[:] = 0
+
+
+class _CodesOfZeros(Codes):
+    def __init__(self, rows: int, center: FloatArray) -> None:
+        super().__init__(rows, center)
+        self.matrix[:] = 0
+        for column in (self.steps, self.weights, self.doubts):
+            column[:] = np.finfo(np.float32).max  # what lies there must do no harm
+        self.excess[:] = np.iinfo(np.int32).max
 
 
 class AnyHistory(RuleBasedStateMachine):
@@ -161,10 +175,12 @@ class AnyHistory(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         # Rows that were never written hold zeros, so that what lies there can be told.
         self.patch.setattr(vector_index, "_Block", _BlockOfZeros)
-        self.start(4, named=False)
+        self.patch.setattr(vector_index, "Codes", _CodesOfZeros)
+        self.start(4, named=False, many=math.inf)
 
-    @initialize(block=st.integers(1, 9), named=st.booleans())
-    def start(self, block: int, named: bool) -> None:
+    @initialize(block=st.integers(1, 9), named=st.booleans(), many=st.sampled_from([1, 2, 6, 15, math.inf]))
+    def start(self, block: int, named: bool, many: float) -> None:
+        self.patch.setattr(vector_index, "_MANY_ROWS", many)
         self.index: VectorIndex[Any] = VectorIndex(DIMENSION, NameRows() if named else NumberRows(), block_rows=block)
         self.key: Any = str if named else int
         self.gallery: dict[int, tuple[FloatArray, float]] = {}
@@ -214,6 +230,22 @@ class AnyHistory(RuleBasedStateMachine):
             used = min(free, self.index._block_rows)
             free -= used
             assert not block.matrix[used:].any()
+            if block.codes:
+                assert not block.codes.matrix[used:].any()
+
+    @invariant()
+    def codes_are_there_in_time_and_in_step(self) -> None:
+        many, left = vector_index._MANY_ROWS, len(self.index)
+        assert (self.index._center is not None) >= (left >= many)
+        assert (self.index._center is not None) <= (left > many // 2)
+        for block in self.index._blocks:
+            assert (block.codes is None) == (self.index._center is None)
+            if block.codes:
+                used = min(left, self.index._block_rows)
+                fresh = block.encoded(block.codes.center, used)
+                for mine, theirs in zip(fresh.columns, block.codes.columns, strict=True):
+                    assert (mine[:used] == theirs[:used]).all()
+            left -= len(block.matrix)
 
     def teardown(self) -> None:
         self.patch.undo()
@@ -221,6 +253,58 @@ class AnyHistory(RuleBasedStateMachine):
 
 AnyHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 test_any_history = AnyHistory.TestCase
+
+
+# From where nothing is left of them in float32 to where it ends, all at once.
+wild = st.integers(0, 2**32 - 1).map(
+    lambda seed: (
+        np.random.default_rng(seed).normal(size=(30, 16))
+        * 10.0 ** np.random.default_rng(seed).integers(-44, 38, (30, 1))
+    ).astype(np.float32)
+)
+tame = st.builds(
+    lambda seed, spread, far: (far + 10.0**spread * np.random.default_rng(seed).normal(size=(30, 16))).astype(
+        np.float32
+    ),
+    st.integers(0, 2**32 - 1),
+    st.integers(-9, 3),
+    st.sampled_from([0.0, 1.0, -1e3]),
+)
+
+
+@given(wild | tame, wild | tame, st.integers(1, 5), st.sampled_from([0.0, 0.02, 1e-40, 1e40, 1e80]))
+def test_the_true_score_lies_between_the_bounds(
+    rows: FloatArray, others: FloatArray, count: int, offset: float
+) -> None:
+    center = center_of(rows)
+    codes = Codes(len(rows), center)
+    codes.put(slice(0, len(rows)), rows, np.full(len(rows), offset))
+    lost = rows[0] - center - codes.matrix[0] * codes.steps[0].astype(np.float64)
+    # Where what is lost counts most, and nothing is missed.
+    along = center + np.clip(128 * np.abs(lost).mean(), 0, 1e37).astype(np.float32) * np.sign(lost).astype(np.float32)
+    moved = rows.astype(np.longdouble) - center
+    for asked in (np.concatenate([others[:count], rows[:count]]), along[np.newaxis]):
+        probes = asked.astype(np.longdouble) - center
+        true = moved @ probes.T - ((moved * moved).sum(axis=1) + offset)[:, np.newaxis] / 2
+        scored = CodeScores(asked, center)
+        scores, doubts = scored.of(*codes.columns)(slice(0, len(rows)))
+        upper = scores.astype(np.longdouble) + scored.slack
+        lower = upper - 2 * scored.slack - scored.spread * doubts.astype(np.longdouble)[:, np.newaxis]
+
+        assert (lower <= true).all()
+        assert (true <= upper).all()
+
+
+def test_products_are_exact_where_processors_clip_them() -> None:
+    signs = np.array([[1.0, -1.0]], np.float32).T
+    rows = np.repeat(signs, 4000, axis=0) * np.ones((1, 128), np.float32)
+    codes = Codes(len(rows), np.zeros(128, np.float32))
+    codes.put(slice(0, len(rows)), rows, np.zeros(len(rows)))
+    for probes in (signs * np.ones((1, 128), np.float32), np.ones((16, 128), np.float32)):
+        scored = CodeScores(probes, np.zeros(128, np.float32))
+        scores, _ = scored.of(*codes.columns)(slice(0, len(rows)))
+
+        assert np.allclose(scores + codes.weights[:, np.newaxis], rows @ probes.T, rtol=1e-6)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(keys, max_size=6)), max_size=30), st.integers(0, 3))
@@ -279,7 +363,9 @@ def test_many_equally_near_ones_come_by_name_whichever_are_cut_off() -> None:
     assert [name for _, name in [*found, beyond]] == sorted(names(range(3000)))[:4]
 
 
-def test_one_giant_does_not_make_all_others_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("coded", [False, True])
+def test_one_giant_does_not_make_all_others_candidates(coded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "_MANY_ROWS", 1 if coded else math.inf)
     index = index_of({number: (np.full(DIMENSION, 1 + number / 1e3, np.float32), 0.0) for number in range(2000)})
     index.put(-1, np.full(DIMENSION, 1e12, np.float32))
     looked: list[int] = []
@@ -293,15 +379,60 @@ def test_one_giant_does_not_make_all_others_candidates(monkeypatch: pytest.Monke
     monkeypatch.setattr(vector_index._Block, "distances", counted)
     index.nearest(ORIGIN, max_distance=math.inf, limit=1, names=names)
 
-    assert sum(looked) < 10
+    assert sum(looked) < (200 if coded else 10)  # 8 bits tell one in 127 apart, along one line
 
 
-def test_a_block_that_grew_leaves_nothing_behind() -> None:
+def test_few_faces_get_a_second_look_after_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "_MANY_ROWS", 1)
+    random = np.random.default_rng(3)
+    index = VectorIndex(128, NumberRows())
+    index.put_many(range(5000), 1 + random.normal(size=(5000, 128)).astype(np.float32), np.zeros(5000))
+    ((_, rows),) = index._near(1 + random.normal(size=(1, 128)).astype(np.float32), math.inf, 1)
+
+    assert len(rows) < 50
+
+
+def test_many_at_once_are_searched_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = index_of({number: (np.full(DIMENSION, number, np.float32), 0.0) for number in range(9)})
+    monkeypatch.setattr(vector_index, "_FEW_PROBES", 2)
+    asked = np.ones((3, DIMENSION), np.float32)
+    expected = index.nearest(asked, max_distance=math.inf, limit=9, names=names)
+    monkeypatch.setattr(vector_index, "_MANY_ROWS", 1)
+    index.put(0, np.zeros(DIMENSION, np.float32))
+    used: list[int] = []
+
+    def counted(probes: FloatArray, center: FloatArray) -> CodeScores:
+        used.append(len(probes))
+        return CodeScores(probes, center)
+
+    monkeypatch.setattr(vector_index, "CodeScores", counted)
+
+    for count in (1, 2, 3):
+        assert index.nearest(asked[:count], max_distance=math.inf, limit=9, names=names) == expected[:count]
+    assert used == [1, 2]
+
+
+@pytest.mark.parametrize("many", [1, math.inf])
+def test_a_block_that_grew_leaves_nothing_behind(many: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "_MANY_ROWS", many)
     index = index_of({0: (np.ones(DIMENSION, np.float32), 0.0)})
-    before = index._blocks[0].matrix
+    before = index._blocks[0]
     index.put_many(range(1, 100), np.ones((99, DIMENSION), np.float32), np.zeros(99))
 
-    assert not before.any()
+    assert not before.matrix.any()
+    assert before.codes is None or not before.codes.matrix.any()
+
+
+def test_codes_that_are_dropped_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "_MANY_ROWS", 4)
+    index = index_of({number: (np.full(DIMENSION, number, np.float32), 0.0) for number in range(4)})
+    codes = index._blocks[0].codes
+    assert codes is not None
+    for number, left in ((0, [codes]), (1, [None])):
+        index.remove(number)
+        assert [block.codes for block in index._blocks] == left
+
+    assert not codes.matrix.any()
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1000, 4097])
@@ -325,7 +456,9 @@ def test_vectors_of_another_shape_change_nothing() -> None:
     assert len(index) == 1
 
 
-def test_threads_may_search_at_once() -> None:
+@pytest.mark.parametrize("many", [1, math.inf])
+def test_threads_may_search_at_once(many: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "_MANY_ROWS", many)
     random = np.random.default_rng(2)
     index = VectorIndex(DIMENSION, NumberRows(), block_rows=1000)
     index.put_many(range(5000), random.normal(size=(5000, DIMENSION)).astype(np.float32), np.zeros(5000))
@@ -336,3 +469,19 @@ def test_threads_may_search_at_once() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(search, asked)) == [search(probe) for probe in asked]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # the point of the test
+def test_a_search_in_8_bits_survives_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "_MANY_ROWS", 1)
+    random = np.random.default_rng(4)
+    index = VectorIndex(DIMENSION, NumberRows())
+    index.put_many(range(5000), random.normal(size=(5000, DIMENSION)).astype(np.float32), np.zeros(5000))
+    expected = index.nearest(ORIGIN, max_distance=math.inf, limit=5, names=names)
+    child = os.fork()
+    if child == 0:
+        index.put(5000, np.ones(DIMENSION, np.float32))
+        os._exit(index.nearest(ORIGIN, max_distance=math.inf, limit=5, names=names) != expected)
+
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,9 +1,12 @@
-"""Which rows can be among the nearest, told from float32 products.
+"""Which rows can be among the nearest, told from products that are not exact.
 
 Of a row *x* with offset *o* and a probe *p* the score is ``x.p - (|x|^2 + o) / 2``, so that the squared distance is
-``|p|^2 - 2 score``: higher is nearer. A float32 product gives it to within a bound that is known for each row, so each row has
+``|p|^2 - 2 score``: higher is nearer. A first pass gives it to within a bound that is known for each row, so each row has
 an upper and a lower score, and a row whose upper score is below the lower ones of enough others can't be in the answer.
 """
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +14,7 @@ import numpy.typing as npt
 from facesearch.row_keys import Rows
 from facesearch.stages import FloatArray
 
-__all__ = ["Shortlist", "weights_of"]
+__all__ = ["FirstPass", "FloatScores", "Shortlist", "weights_of"]
 
 Scores = npt.NDArray[np.float64]
 
@@ -37,45 +40,63 @@ def weights_of(matrix: FloatArray, offsets: Scores) -> FloatArray:
     return weights
 
 
-class Shortlist:
-    """The rows that can be among the nearest to each of some probes, while all rows come by.
+def _rows_at_once(probes: int) -> int:
+    return max(_FIRST_LOOK, _SCORES_AT_ONCE // probes)
+
+
+class FirstPass(Protocol):
+    """Something that scores rows for some probes, and knows how far from the truth it can be.
+
+    A row's upper score is what it gives plus the probe's slack; its lower one is ``2 slack + spread * doubt`` less.
+    """
+
+    @property
+    def norms(self) -> Scores:
+        """Squared length of each probe, from where lengths are measured: (P,)."""
+
+    @property
+    def slack(self) -> Scores:
+        """The probe's part of the bound: (P,), >= 0."""
+
+    @property
+    def spread(self) -> float:
+        """What doubts are multiplied with, >= 0."""
+
+    def of(self, *columns: npt.NDArray[Any]) -> Callable[[slice], tuple[FloatArray, FloatArray]]:
+        """Take a block of rows, of which there are so many columns, and give what scores some of them.
+
+        That gives scores (N, P) and doubts (N,), to be seen before the next.
+        """
+
+
+class FloatScores:
+    """The first pass in float32: see `FirstPass`; its columns are the matrix and `weights_of` it.
 
     Parameters
     ----------
     probes
         (P, D) float32, P >= 1.
     rows
-        How many will come by.
-    max_distance
-        How far the answer reaches: the rows within it are wanted, and the nearest one beyond.
-    wanted
-        But no more than so many of the nearest, >= 1.
+        How many will be scored, some at a time.
     """
 
-    def __init__(self, probes: FloatArray, rows: int, *, max_distance: float, wanted: int) -> None:
+    def __init__(self, probes: FloatArray, rows: int) -> None:
         count, dimension = probes.shape
-        exact = probes.astype(np.float64)
-        norms = (exact * exact).sum(axis=1)
-        self._probes = probes
-        self._wanted = wanted
-        self._threads = rows * count >= _MANY_SCORES
-        self._unit = _unit(dimension)
+        exact, unit = probes.astype(np.float64), _unit(dimension)
+        self.norms = (exact * exact).sum(axis=1)
         # What the probe adds to the bound of each row; float32's underflow is absolute.
-        self._slack = self._unit * norms + (dimension + 4) * float(np.finfo(np.float32).tiny)
-        self._reach = (norms - max_distance * max_distance) / 2
-        self._cuts = np.full(count, -np.inf)  # lower upper scores fall out
-        self._raw_cuts = np.full(count, -np.inf, np.float32)  # the same before the slack is added
-        self._hits: list[
-            tuple[npt.NDArray[np.int16], Rows, FloatArray, FloatArray]
-        ] = []  # probe, row, raw score and weight of each
-        self._hit_count = 0
-        self._enough_hits = self._fewest_hits = count * max(_FIRST_LOOK, 2 * wanted)
-        self._most_rows = max(_FIRST_LOOK, _SCORES_AT_ONCE // count)
-        self._scores = np.empty(min(rows, self._most_rows) * count, np.float32)
-        self.rows_at_once = _FIRST_LOOK
+        self.slack = unit * self.norms + (dimension + 4) * float(np.finfo(np.float32).tiny)
+        self.spread = 2 * unit / (0.5 - unit)
+        self._probes = probes
+        self._threads = rows * count >= _MANY_SCORES
+        self._scores = np.empty(min(rows, _rows_at_once(count)) * count, np.float32)
 
-    def see(self, first: int, matrix: FloatArray, weights: FloatArray) -> None:
-        """Look at the next rows: at most `rows_at_once` of them, numbered from *first* on."""
+    def of(self, *columns: npt.NDArray[Any]) -> Callable[[slice], tuple[FloatArray, FloatArray]]:
+        """See `FirstPass`."""
+        matrix, weights = columns
+        return lambda rows: (self._score(matrix[rows], weights[rows]), weights[rows])
+
+    def _score(self, matrix: FloatArray, weights: FloatArray) -> FloatArray:
         count = len(self._probes)
         scores = self._scores[: len(matrix) * count].reshape(len(matrix), count)
         with np.errstate(over="ignore"):  # lengths of 1e19: what is out of range is far off
@@ -85,11 +106,45 @@ class Shortlist:
                 for number, probe in enumerate(self._probes):
                     np.einsum("ij,j->i", matrix, probe, out=scores[:, number])
             scores -= weights[:, np.newaxis]
-        hits = np.flatnonzero(scores >= self._raw_cuts)
+        return scores
+
+
+class Shortlist:
+    """The rows that can be among the nearest to each of some probes, while all rows come by.
+
+    Parameters
+    ----------
+    scored
+        Where their scores come from.
+    max_distance
+        How far the answer reaches: the rows within it are wanted, and the nearest one beyond.
+    wanted
+        But no more than so many of the nearest, >= 1.
+    """
+
+    def __init__(self, scored: FirstPass, *, max_distance: float, wanted: int) -> None:
+        count = len(scored.norms)
+        self._wanted = wanted
+        self._slack, self._spread = scored.slack, scored.spread
+        self._reach = (scored.norms - max_distance * max_distance) / 2
+        self._cuts = np.full(count, -np.inf)  # lower upper scores fall out
+        self._raw_cuts = np.full(count, -np.inf, np.float32)  # the same before the slack is added
+        self._hits: list[
+            tuple[npt.NDArray[np.int16], Rows, FloatArray, FloatArray]
+        ] = []  # probe, row, raw score and doubt of each
+        self._hit_count = 0
+        self._enough_hits = self._fewest_hits = count * max(_FIRST_LOOK, 2 * wanted)
+        self._most_rows = _rows_at_once(count)
+        self.rows_at_once = _FIRST_LOOK
+
+    def see(self, first: int, scores: FloatArray, doubts: FloatArray) -> None:
+        """Look at the next rows: at most `rows_at_once` of them, numbered from *first* on."""
+        order: Literal["F", "C"] = "F" if scores.flags.f_contiguous else "C"  # as they lie in memory
+        hits = np.flatnonzero((scores >= self._raw_cuts).ravel(order))
         if len(hits):
-            rows, probes = np.divmod(hits, count)
+            rows, probes = np.unravel_index(hits, scores.shape, order)
             # 16 bits, which are sorted in no time.
-            self._hits.append((probes.astype(np.int16), rows + first, scores.ravel()[hits], weights[rows]))
+            self._hits.append((probes.astype(np.int16), rows + first, scores.ravel(order)[hits], doubts[rows]))
             self._hit_count += len(hits)
             if self._hit_count >= self._enough_hits:
                 self.rows()
@@ -97,23 +152,23 @@ class Shortlist:
 
     def rows(self) -> list[Rows]:
         """Give for each probe the rows that can be in the answer, rising; the others are forgotten."""
-        count = len(self._probes)
+        count = len(self._cuts)
         if not self._hits:
             return [np.empty(0, np.int64)] * count
-        probes, rows, scores, weights = (np.concatenate(part) for part in zip(*self._hits, strict=True))
+        probes, rows, scores, doubts = (np.concatenate(part) for part in zip(*self._hits, strict=True))
         order = np.argsort(probes, kind="stable")
         parts = np.split(order, np.searchsorted(probes[order], np.arange(1, count)))
-        left = [part[self._sift(number, scores[part], weights[part])] for number, part in enumerate(parts)]
+        left = [part[self._sift(number, scores[part], doubts[part])] for number, part in enumerate(parts)]
         together = np.concatenate(left)
-        self._hits = [(probes[together], rows[together], scores[together], weights[together])]
+        self._hits = [(probes[together], rows[together], scores[together], doubts[together])]
         self._hit_count = len(together)
         self._enough_hits = max(self._fewest_hits, 2 * len(together))
         return [rows[part] for part in left]
 
-    def _sift(self, number: int, scores: FloatArray, weights: FloatArray) -> Rows:
+    def _sift(self, number: int, scores: FloatArray, doubts: FloatArray) -> Rows:
         """Raise the cut of a probe to what the lower scores ask for, and tell which upper ones are not below it."""
         upper = scores.astype(np.float64) + self._slack[number]
-        lower = upper - 2 * self._slack[number] - 2 * self._unit / (0.5 - self._unit) * weights
+        lower = upper - 2 * self._slack[number] - self._spread * doubts
         cut = self._cuts[number]
         beyond = upper < self._reach[number]
         if beyond.any():

@@ -2,22 +2,25 @@
 
 A search is one matrix product in float32, which is what memory bandwidth allows, and then an exact second look in float64 at
 the few rows that can be in the answer. The second look makes the result independent of the order of the rows, of the BLAS at
-work and of how many probes are searched at once; bounds on float32's error decide who gets it, so no row is ever missed.
+work and of how many probes are searched at once; bounds on float32's error decide who gets it, so no row is ever missed. Among
+millions, the first look is at the same rows in 8 bits, with bounds on what that takes away, and all else is the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.quantized import Codes, CodeScores, center_of
 from facesearch.row_keys import RowKeys, Rows
-from facesearch.shortlist import Shortlist, weights_of
+from facesearch.shortlist import FirstPass, FloatScores, Shortlist, weights_of
 from facesearch.stages import FloatArray
 
 __all__ = ["Ranked", "VectorIndex"]
 
 K = TypeVar("K")
+Distances = npt.NDArray[np.float64]
 Ranked = tuple[list[tuple[float, str]], tuple[float, str] | None]
 
 _FIRST_CAPACITY = 64
@@ -27,6 +30,10 @@ _BLOCK_ROWS = 65_536
 _PROBES_AT_ONCE = 64
 # Rows of the second look at once: what they take in float64 stays in the cache.
 _EXACT_AT_ONCE = 1024
+# Vectors from which on they are kept in 8 bits, too, for 0.28 times their memory, until half as many are left.
+_MANY_ROWS = 2_000_000
+# More at once are quicker in float32, see benchmarks/gallery.py.
+_FEW_PROBES = 16
 
 
 class VectorIndex(Generic[K]):
@@ -65,6 +72,7 @@ class VectorIndex(Generic[K]):
         self._keys = keys
         self._block_rows = block_rows
         self._blocks: list[_Block] = []
+        self._center: FloatArray | None = None  # of the vectors in 8 bits, where there are any
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -98,11 +106,12 @@ class VectorIndex(Generic[K]):
         if matrix.shape != (len(keys), self._dimension) or added.shape != (len(keys),):
             raise ValueError(f"expected {len(keys)} vectors and offsets, got {matrix.shape} and {added.shape}")
         weights = weights_of(matrix, added)
-        self._make_room(len(self) + len(keys))  # first, so that nothing has changed where there is none
+        # First, so that nothing has changed where there is no memory.
+        if self._center is None and len(self) + len(keys) >= _MANY_ROWS:
+            self._encode(matrix)
+        self._make_room(len(self) + len(keys))
         for block, places, which in self._parts(self._keys.claim(keys)):
-            block.matrix[places] = matrix[which]
-            block.weights[places] = weights[which]
-            block.offsets[places] = added[which]
+            block.put(places, matrix[which], weights[which], added[which])
         self._trim()
 
     def remove(self, key: K) -> None:
@@ -114,7 +123,7 @@ class VectorIndex(Generic[K]):
         self._keys.remove(key)
         for mine, theirs in zip(block.columns, tail.columns, strict=True):
             mine[place] = theirs[end]
-        tail.matrix[end] = 0  # a deleted person's vector does not stay behind in memory
+        tail.forget(end)
         self._trim()
 
     def nearest(
@@ -147,14 +156,18 @@ class VectorIndex(Generic[K]):
 
     def _near(self, probes: FloatArray, max_distance: float, limit: int) -> Iterator[tuple[FloatArray, Rows]]:
         """Give each probe, and the rows that can be in its answer."""
+        center = self._center if len(probes) <= _FEW_PROBES else None
+        scored: FirstPass = FloatScores(probes, len(self)) if center is None else CodeScores(probes, center)
         # One more than the limit: the next.
-        shortlist = Shortlist(probes, len(self), max_distance=max_distance, wanted=limit + 1)
-        first = 0
-        while first < len(self):
-            block, place = self._at(first)
-            rows = slice(place, min(place + shortlist.rows_at_once, self._block_rows, place + len(self) - first))
-            shortlist.see(first, block.matrix[rows], block.weights[rows])
-            first += rows.stop - rows.start
+        shortlist = Shortlist(scored, max_distance=max_distance, wanted=limit + 1)
+        for number, block in enumerate(self._blocks):
+            first, place = number * self._block_rows, 0
+            used = min(self._block_rows, len(self) - first)
+            score = scored.of(*block.seen(coded=center is not None))
+            while place < used:
+                rows = slice(place, min(place + shortlist.rows_at_once, used))
+                shortlist.see(first + place, *score(rows))
+                place = rows.stop
         return zip(probes, shortlist.rows(), strict=True)
 
     def _ranked(
@@ -198,38 +211,80 @@ class VectorIndex(Generic[K]):
 
     def _make_room(self, rows: int) -> None:
         if not self._blocks:
-            self._blocks.append(_Block(self._dimension, min(_FIRST_CAPACITY, self._block_rows)))
+            self._blocks.append(_Block(self._dimension, min(_FIRST_CAPACITY, self._block_rows), self._center))
         room = len(self._blocks[0].matrix)
         if room < min(rows, self._block_rows):
             self._blocks[0] = self._blocks[0].grown(min(max(rows, 2 * room), self._block_rows))
         while rows > len(self._blocks) * self._block_rows:
-            self._blocks.append(_Block(self._dimension, self._block_rows))
+            self._blocks.append(_Block(self._dimension, self._block_rows, self._center))
 
     def _trim(self) -> None:
         del self._blocks[max(1, -(-len(self) // self._block_rows)) :]
+        if self._center is not None and len(self) <= _MANY_ROWS // 2:
+            self._center = None
+            for block in self._blocks:
+                block.drop_codes()
+
+    def _encode(self, coming: FloatArray) -> None:
+        """Keep all rows in 8 bits, too, those that are there and those to come."""
+        center = center_of(self._blocks[0].matrix[: len(self)] if len(self) else coming)
+        used = (max(0, len(self) - number * self._block_rows) for number in range(len(self._blocks)))
+        codes = [block.encoded(center, rows) for block, rows in zip(self._blocks, used, strict=True)]
+        for block, its in zip(self._blocks, codes, strict=True):
+            block.codes = its
+        self._center = center
 
 
 class _Block:
     """Some rows, one after the other; the operating system gives memory only to those that were written."""
 
-    def __init__(self, dimension: int, rows: int) -> None:
+    def __init__(self, dimension: int, rows: int, center: FloatArray | None) -> None:
         self.matrix = np.empty((rows, dimension), np.float32)
         self.weights = np.empty(rows, np.float32)
         self.offsets = np.empty(rows)
+        self.codes = None if center is None else Codes(rows, center)
 
     @property
-    def columns(self) -> tuple[npt.NDArray[np.floating], ...]:
-        return self.matrix, self.weights, self.offsets
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        return self.matrix, self.weights, self.offsets, *(self.codes.columns if self.codes else ())
+
+    def put(self, places: "slice | Rows", vectors: FloatArray, weights: FloatArray, offsets: Distances) -> None:
+        self.matrix[places] = vectors
+        self.weights[places] = weights
+        self.offsets[places] = offsets
+        if self.codes:
+            self.codes.put(places, vectors, offsets)
+
+    def forget(self, places: "slice | int") -> None:
+        """Overwrite vectors: a deleted person's does not stay behind in memory."""
+        self.matrix[places] = 0
+        if self.codes:
+            self.codes.matrix[places] = 0
 
     def grown(self, rows: int) -> "_Block":
         """Give a larger one with the same rows, and overwrite this."""
-        larger = _Block(self.matrix.shape[1], rows)
+        larger = _Block(self.matrix.shape[1], rows, self.codes.center if self.codes else None)
         for theirs, mine in zip(larger.columns, self.columns, strict=True):
             theirs[: len(mine)] = mine
-        self.matrix[:] = 0
+        self.forget(slice(None))
         return larger
 
-    def distances(self, probe: FloatArray, places: "slice | Rows") -> npt.NDArray[np.float64]:
+    def encoded(self, center: FloatArray, rows: int) -> Codes:
+        """Give the first rows in 8 bits, with room for all."""
+        codes = Codes(len(self.matrix), center)
+        codes.put(slice(0, min(rows, len(self.matrix))), self.matrix[:rows], self.offsets[:rows])
+        return codes
+
+    def drop_codes(self) -> None:
+        if self.codes:
+            self.codes.matrix[:] = 0
+            self.codes = None
+
+    def seen(self, *, coded: bool) -> tuple[npt.NDArray[Any], ...]:
+        """Give the columns that the first look is at."""
+        return self.codes.columns if coded and self.codes else (self.matrix, self.weights)
+
+    def distances(self, probe: FloatArray, places: "slice | Rows") -> Distances:
         vectors, offsets = self.matrix[places], self.offsets[places]
         result = np.empty(len(vectors))
         for first in range(0, len(vectors), _EXACT_AT_ONCE):
