@@ -547,6 +547,26 @@ def command(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str
             process.kill()
 
 
+def test_answers_are_sent_at_once() -> None:
+    async def waits() -> bool:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            taken = writer.get_extra_info("socket")
+            accepted.set_result(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listener = server._listener(socket.AF_INET, ("127.0.0.1", 0), 5)
+        async with await asyncio.start_server(look, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            answer = await accepted
+            writer.close()
+            await writer.wait_closed()
+        return answer == 0
+
+    assert not asyncio.run(waits())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a process with grace")
 def test_the_command_serves_a_file_until_it_is_told_to_end(tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"

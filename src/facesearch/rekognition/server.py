@@ -191,7 +191,7 @@ def serve(
     )
     server = uvicorn.Server(config)
     try:
-        listener = socket.create_server(address, family=family, backlog=config.backlog)
+        listener = _listener(family, address, config.backlog)
     except OSError as error:
         raise InvalidParameterError(
             f"host, port: expected where this machine can listen, got {host}:{port} ({error.strerror})"
@@ -366,6 +366,16 @@ def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     except OSError as error:
         raise InvalidParameterError.of("host", host, "an address of this machine") from error
     return family, address
+
+
+def _listener(family: socket.AddressFamily, address: Any, backlog: int) -> socket.socket:
+    """Listen, with sockets that know their protocol.
+
+    To those alone asyncio says not to wait with the second part of an answer until the first is acknowledged, which costs
+    each request 40 ms.
+    """
+    plain = socket.create_server(address, family=family, backlog=backlog)
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=plain.detach())
 
 
 @contextlib.contextmanager
