@@ -437,9 +437,10 @@ def test_whoever_stays_is_listed_once(size: int, before: int, gone: set[int], mo
 # ---------------------------------------------------------------- many at once
 
 
-def test_threads_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", WAYS)
+def test_threads_lose_nothing(name: str, tmp_path: Path) -> None:
     colours = [(200, shade, 30) for shade in range(8, 248, 10)]
-    with service(tmp_path / "people.db") as own:
+    with service(tmp_path / "people.db") as account, way(name, account) as own:
         own.create_collection(CollectionId="staff")
 
         def enrol(number: int) -> str:
