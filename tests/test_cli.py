@@ -616,7 +616,7 @@ def completed(*words: str | Path) -> list[str]:
 
 
 def test_commands_options_and_ids_are_completed(db: Path, tmp_path: Path) -> None:
-    assert completed("se") == ["search"]
+    assert completed("se") == ["search", "serve"]
     assert completed("search", "x.jpg", "--thr") == ["--threshold"]
     assert completed("search", "--quality-filter", "M") == ["medium"]
     assert completed("delete-user", "--db", db, "gr") == ["grace"]

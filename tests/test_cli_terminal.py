@@ -205,7 +205,7 @@ def test_bash_takes_the_completion_script() -> None:
     if bash is None:
         pytest.skip("no bash here")
     script = run("completion", "bash").stdout
-    words = "COMP_WORDS=(facesearch se); COMP_CWORD=1; _facesearch_completion facesearch; echo ${COMPREPLY[@]}"
+    words = "COMP_WORDS=(facesearch sea); COMP_CWORD=1; _facesearch_completion facesearch; echo ${COMPREPLY[@]}"
     path = f"{Path(FACESEARCH).parent}{os.pathsep}{os.environ['PATH']}"
     done = run("-c", f"{script}\n{words}\ncomplete -p facesearch", program=(bash,), PATH=path)
 

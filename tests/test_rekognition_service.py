@@ -4,6 +4,7 @@ import inspect
 import json
 import multiprocessing
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -500,6 +501,33 @@ def test_a_collection_that_another_process_made_anew_is_the_new_one(tmp_path: Pa
         assert one.list_users(CollectionId="staff")["Users"] == []
         other.create_user(CollectionId="staff", UserId="zoe")
         assert [user["UserId"] for user in one.list_users(CollectionId="staff")["Users"]] == ["zoe"]
+
+
+def test_a_file_that_was_put_back_from_a_copy_is_opened_anew(tmp_path: Path) -> None:
+    path, copy = tmp_path / "people.db", tmp_path / "copy.db"
+    with service(path) as own:
+        furnish(own)
+    shutil.copy(path, copy)
+    with service(path) as own:
+        own.delete_user(CollectionId="staff", UserId="ada")
+        path.with_name("people.db-wal").unlink()
+        copy.replace(path)
+        assert code(asked(own, "list_users", {"CollectionId": "staff"})) == "InternalServerError"
+        assert [user["UserId"] for user in own.list_users(CollectionId="staff")["Users"]] == ["ada", "bob"]
+
+
+def test_who_waits_too_long_for_other_writers_is_told_to_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service(tmp_path / "people.db") as own:
+        furnish(own)
+
+        def busy(*_: object, **__: object) -> None:
+            raise fs.StorageBusyError("people.db: others wrote to it for longer than the timeout; nothing was changed")
+
+        monkeypatch.setattr(fs.Collection, "create_user", busy)
+        answer = asked(own, "create_user", {"CollectionId": "staff", "UserId": "cid"})
+        assert code(answer) == "ThrottlingException"
 
 
 # ---------------------------------------------------------------- failures that are asked for

@@ -14,7 +14,13 @@ import attrs
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import Attribute
 from facesearch.collection import Collection
-from facesearch.errors import CollectionNotFoundError, TokenReusedError
+from facesearch.errors import (
+    CollectionNotFoundError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+    TokenReusedError,
+)
 from facesearch.image import Picture, read_image
 from facesearch.records import UserStatus
 from facesearch.rekognition.faults import (
@@ -117,7 +123,29 @@ class Account:
                 return work(collection)
             except CollectionNotFoundError:  # deleted by another process, which may have made another one since
                 self.shelf.forget(collection)
+            except (StorageBusyError, StorageFullError):
+                raise
+            except (
+                StorageError
+            ):  # as when the file was put back from a copy: SDKs try again, and then it is opened anew
+                self.shelf.forget(collection)
+                raise
         raise ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
+
+    def with_picture(self, request: Request, work: Callable[[Collection, Picture], T]) -> T:
+        """Do something with a collection and the picture of a request, which is not looked at if the collection is not there.
+
+        Raises
+        ------
+        ResourceNotFoundException
+            If the collection is not there.
+        RekognitionError, ImageError
+            If the picture can't be had, or used.
+        """
+        collection_id = request["CollectionId"]
+        self.within(collection_id, lambda _: None)
+        picture = self.picture(request["Image"])
+        return self.within(collection_id, lambda collection: work(collection, picture))
 
     def once(self, operation: str, request: Request, work: Callable[[Collection], Answer]) -> Answer:
         """Do something with a collection, or give what it gave, if it was done with the same ClientRequestToken.

@@ -7,6 +7,7 @@ from facesearch.collection import Collection
 from facesearch.errors import FaceNotFoundError
 from facesearch.face_search import search_faces as search_by_face
 from facesearch.face_search import search_faces_by_image as search_by_image
+from facesearch.image import Picture
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.faults import InvalidParameterException, ServiceQuotaExceededException
 from facesearch.rekognition.page_tokens import parse_token, token_of
@@ -27,23 +28,20 @@ MOST_FACES: Final = 20_000_000
 
 def index_faces(account: Account, request: Request) -> Answer:
     """Answer IndexFaces."""
-    most = request.get("MaxFaces")
 
-    def work(collection: Collection) -> Answer:
+    def work(collection: Collection, picture: Picture) -> Answer:
         if collection.face_count >= MOST_FACES:
             raise ServiceQuotaExceededException(f"The collection has {MOST_FACES:,} faces, which is the maximum")
         response = collection.index_faces(
             picture,
             external_image_id=request.get("ExternalImageId"),
-            max_faces=most,
+            max_faces=request.get("MaxFaces"),
             quality_filter=request["QualityFilter"],
             attributes=request.get("DetectionAttributes") or ("DEFAULT",),
         )
         return to_aws(response)
 
-    account.within(request["CollectionId"], lambda _: None)  # before looking at the picture
-    picture = account.picture(request["Image"])
-    return account.within(request["CollectionId"], work)
+    return account.with_picture(request, work)
 
 
 def list_faces(account: Account, request: Request) -> Answer:
@@ -96,7 +94,7 @@ def search_faces(account: Account, request: Request) -> Answer:
 def search_faces_by_image(account: Account, request: Request) -> Answer:
     """Answer SearchFacesByImage."""
 
-    def work(collection: Collection) -> Answer:
+    def work(collection: Collection, picture: Picture) -> Answer:
         response = search_by_image(
             collection,
             picture,
@@ -108,6 +106,4 @@ def search_faces_by_image(account: Account, request: Request) -> Answer:
             raise InvalidParameterException("There are no faces in the image. Should be at least 1.")
         return to_aws(response)
 
-    account.within(request["CollectionId"], lambda _: None)  # before looking at the picture
-    picture = account.picture(request["Image"])
-    return account.within(request["CollectionId"], work)
+    return account.with_picture(request, work)

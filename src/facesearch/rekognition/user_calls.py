@@ -6,6 +6,7 @@ from facesearch.aws import to_aws
 from facesearch.collection import Collection
 from facesearch.errors import FaceNotFoundError, InvalidParameterError, UserAlreadyExistsError, UserNotFoundError
 from facesearch.face_search import search_users as search_by_id
+from facesearch.image import Picture
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.faults import (
     ConflictException,
@@ -89,9 +90,7 @@ def associate_faces(account: Account, request: Request) -> Answer:
             )
         except UserNotFoundError as error:
             raise _nobody(user_id) from error
-        if response.associated_faces:
-            account.settling.changed(collection.collection_id, user_id)
-        return _with_own_status(account, collection, user_id, to_aws(response))
+        return _settled(account, collection, user_id, response, changed=bool(response.associated_faces))
 
     return account.once("AssociateFaces", request, work)
 
@@ -105,9 +104,7 @@ def disassociate_faces(account: Account, request: Request) -> Answer:
             response = collection.disassociate_faces(user_id, request["FaceIds"])
         except UserNotFoundError as error:
             raise _nobody(user_id) from error
-        if response.disassociated_faces:
-            account.settling.changed(collection.collection_id, user_id)
-        return _with_own_status(account, collection, user_id, to_aws(response))
+        return _settled(account, collection, user_id, response, changed=bool(response.disassociated_faces))
 
     return account.once("DisassociateFaces", request, work)
 
@@ -139,7 +136,7 @@ def search_users(account: Account, request: Request) -> Answer:
 def search_users_by_image(account: Account, request: Request) -> Answer:
     """Answer SearchUsersByImage."""
 
-    def work(collection: Collection) -> Answer:
+    def work(collection: Collection, picture: Picture) -> Answer:
         response = search_by_image(
             collection,
             picture,
@@ -150,9 +147,7 @@ def search_users_by_image(account: Account, request: Request) -> Answer:
         )
         return _with_statuses(account, collection, to_aws(response))
 
-    account.within(request["CollectionId"], lambda _: None)  # before looking at the picture
-    picture = account.picture(request["Image"])
-    return account.within(request["CollectionId"], work)
+    return account.with_picture(request, work)
 
 
 def _nobody(user_id: str) -> ResourceNotFoundException:
@@ -164,7 +159,11 @@ def _with_status(account: Account, collection: Collection, user: dict[str, Any])
     return {**user, "UserStatus": status}
 
 
-def _with_own_status(account: Account, collection: Collection, user_id: str, answer: Answer) -> Answer:
+def _settled(account: Account, collection: Collection, user_id: str, response: Any, *, changed: bool) -> Answer:
+    """Give the answer to a request that may have changed a user, whose status it tells."""
+    if changed:
+        account.settling.changed(collection.collection_id, user_id)
+    answer = to_aws(response)
     status = account.settling.status(collection.collection_id, user_id, answer["UserStatus"])
     return {**answer, "UserStatus": status}
 
