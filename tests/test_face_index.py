@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import facesearch as fs
 from durable import MEMORY
-from facesearch import live_index
+from facesearch import erasing, live_index
 from facesearch.sqlite_store import SqliteStore
 from facesearch.stages import FloatArray
 from facesearch.testing.strategies import embeddings
@@ -292,6 +292,29 @@ def test_a_file_is_read_once_and_then_only_what_is_new(rows_read: list[int], mon
         staff.delete_faces(face_ids[1:2])
         assert len(found(staff, embedding(8), face_match_threshold=0)) == 6
         assert rows_read == [1]
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_faces_that_another_deletes_are_gone_without_a_look_at_the_others(
+    compacted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "_FEWEST_EMPTIED", 0 if compacted else 10_000)
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder) / "people.db"
+        with fs.Collection.open(path, "staff") as one, fs.Collection.open(path, "staff") as other:
+            one.add_embeddings([f"user{seed}" for seed in range(30)], [embedding(seed) for seed in range(30)])
+            assert len(found(one, embedding(0), face_match_threshold=0)) == 30
+            for seed in range(20):
+                other.delete_user(f"user{seed}", faces=True)
+            other.add_embedding("new", embedding(99))
+            assert isinstance(one._store, SqliteStore)
+            statements: list[str] = []
+            with one._store._sessions.reading() as sql:
+                sql.set_trace_callback(statements.append)
+            names = [face_id for _, face_id in found(one, embedding(0), face_match_threshold=0)]
+            assert names == [face_id for _, face_id in exhaustive(one, embedding(0))]
+            listed = [statement for statement in statements if statement.startswith("SELECT fid FROM faces")]
+    assert len(listed) == compacted  # the list of who is gone went with the rows that were emptied
 
 
 def test_collections_of_one_file_find_their_own_faces(rows_read: list[int]) -> None:

@@ -370,7 +370,7 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
             number = (_number(sessions, sql, collection_id),)
             empty_faces(sql, [fid for (fid,) in sql.execute("SELECT fid FROM faces WHERE collection = ?", number)])
             empty_users(sql, [uid for (uid,) in sql.execute("SELECT uid FROM users WHERE collection = ?", number)])
-            for table in ("photos", "answers", "tags", "faces", "users", "gone"):
+            for table in ("photos", "answers", "tags", "faces", "gone_faces", "users", "gone"):
                 sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
             sql.execute("DELETE FROM collections WHERE id = ?", number)
         clean_up(sessions)

@@ -114,6 +114,11 @@ _FORMAT_2 = (
         PRIMARY KEY (collection, key)
     ) WITHOUT ROWID""",
     "CREATE INDEX users_by_number ON users (collection)",  # SQLite adds the uid to it
+    """CREATE TABLE gone_faces ( -- faces that were removed
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        collection INTEGER NOT NULL REFERENCES collections,
+        fid INTEGER NOT NULL
+    )""",
 )
 
 # Each entry brings a file from the format of its position to the next; an empty one is of format 0. None is ever changed: files

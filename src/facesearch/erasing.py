@@ -81,5 +81,6 @@ def compact(sql: sqlite3.Connection) -> None:
         sql.execute(f"DROP TABLE {table}")
         sql.execute(f"ALTER TABLE new_table RENAME TO {table}")
     sql.execute("DELETE FROM gone")
+    sql.execute("DELETE FROM gone_faces")
     sql.execute("UPDATE collections SET forgotten = change")
     sql.execute("UPDATE file SET emptied = 0")

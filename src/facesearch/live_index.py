@@ -191,13 +191,13 @@ class UserIndex(LiveIndex):
 class FaceIndex(LiveIndex):
     """The vectors of all faces, users' or nobody's.
 
-    A face's vector never changes, and its number is never given again: new faces have higher ones than all before, and if there
-    are still too many of them then, some are gone.
+    A face's vector never changes, and its number is never given again: new faces have higher ones than all before. Those that
+    are gone are listed, until the file is compacted; if there are still too many then, some are not listed any more.
     """
 
     def __init__(self, collection: int, dimension: int) -> None:
         super().__init__(collection, dimension)
-        self._last_face = 0
+        self._last_face = self._last_gone = 0
 
     def is_current(self, state: State) -> bool:
         """See `LiveIndex.is_current`."""
@@ -205,6 +205,10 @@ class FaceIndex(LiveIndex):
 
     def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
         """See `LiveIndex.catch_up`."""
+        gone = "SELECT number, fid FROM gone_faces WHERE number > ? AND collection = ? ORDER BY number"
+        for number, fid in sql.execute(gone, (self._last_gone, self._collection)):
+            self._index.remove(fid)
+            self._last_gone = number
         # By number, which is the order of the file, and no farther back than need be: no index of the collection's faces
         # has that order.
         cursor = sql.execute(
@@ -218,8 +222,8 @@ class FaceIndex(LiveIndex):
         self._last_face = state.last_face
         if len(self._index) != state.faces:
             there = sql.execute("SELECT fid FROM faces WHERE collection = ?", (self._collection,))
-            gone = np.setdiff1d(self._keys.all(), np.fromiter((fid for (fid,) in there), np.int64))
-            for fid in gone.tolist():
+            unlisted = np.setdiff1d(self._keys.all(), np.fromiter((fid for (fid,) in there), np.int64))
+            for fid in unlisted.tolist():
                 self._index.remove(fid)
 
 

@@ -334,6 +334,9 @@ class SqliteStore:
         """See `facesearch.storage.Store.remove_faces`."""
         block, fids = self._changing(), self._fids(face_ids).values()
         block.sql.executemany("DELETE FROM faces WHERE fid = ?", ((fid,) for fid in fids))
+        block.sql.executemany(
+            "INSERT INTO gone_faces (collection, fid) VALUES (?, ?)", ((self._entry.number, fid) for fid in fids)
+        )
         empty_faces(block.sql, fids)
         block.faces -= len(fids)
         block.erased = block.erased or bool(fids)
