@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from facesearch._fields import check_int
+from facesearch._once import Once
 from facesearch.dlib_format import read_network
 from facesearch.networks import embedding_model, open_session
 from facesearch.records import FaceModel
@@ -71,8 +72,7 @@ class OnnxEmbedder:
     def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
         self._mirrored = mirrored
         self._threads = None if threads is None else check_int("threads", threads, 1)
-        self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
-        self._loaded: Any = None
+        self._loaded: Once[Any] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
@@ -115,19 +115,16 @@ class OnnxEmbedder:
         return vectors.reshape(2, -1, self.face_model.dimension).mean(axis=0) if self._mirrored else vectors
 
     def _run(self, chips: PixelArray, outputs: list[str]) -> list[FloatArray]:
-        session = self._session()
+        session = self._loaded(self._load)
         if len(chips) == 0:
             return [np.empty((0, self.face_model.dimension), np.float32)]
         batches = [np.ascontiguousarray(chips[start : start + _BATCH]) for start in range(0, len(chips), _BATCH)]
         parts = [session.run(outputs, {"pixels": batch}) for batch in batches]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def _session(self) -> Any:
-        with self._lock:
-            if self._loaded is None:
-                model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
-                self._loaded = open_session(model, threads=self._threads)
-            return self._loaded
+    def _load(self) -> Any:
+        model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
+        return open_session(model, threads=self._threads)
 
 
 class DlibEmbedder:

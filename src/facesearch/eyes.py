@@ -6,13 +6,13 @@ mean and contrast taken out, as it is and mirrored. It learned from single-eye c
 """
 
 import math
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from facesearch._once import Once
 from facesearch.errors import InvalidParameterError
 from facesearch.networks import open_session
 from facesearch.stages import PixelArray, PointArray
@@ -126,8 +126,7 @@ class EyeState:
 
     def __init__(self, *, threads: int | None = 1, weights: Path | None = None) -> None:
         self._threads, self._weights = threads, weights
-        self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
-        self._loaded: Any = None
+        self._loaded: Once[tuple[Any, dict[str, tuple[float, float]]]] = Once()
 
     def open_probability(self, patches: PixelArray) -> npt.NDArray[np.float64]:
         """Tell how sure it is that each eye is open, looked at alone.
@@ -175,23 +174,20 @@ class EyeState:
         return self._probability(logits.mean(axis=1), "face")
 
     def _logits(self, patches: PixelArray) -> npt.NDArray[np.float64]:
-        session, _ = self._load()
+        session, _ = self._loaded(self._load)
         (logits,) = session.run(["logit"], {"patches": np.ascontiguousarray(patches)})
         return np.asarray(logits, np.float64)
 
     def _probability(self, logits: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.float64]:
-        slope, shift = self._load()[1][kind]
+        slope, shift = self._loaded(self._load)[1][kind]
         return np.asarray((1 + np.tanh((slope * logits + shift) / 2)) / 2)
 
     def _load(self) -> tuple[Any, dict[str, tuple[float, float]]]:
-        with self._lock:
-            if self._loaded is None:
-                path = self._weights or weights_path(EYE_STATE)
-                with np.load(path, allow_pickle=False) as file:
-                    arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
-                calibration = {kind: _pair(arrays.pop(f"calibration.{kind}")) for kind in ("crop", "face")}
-                self._loaded = open_session(eye_state_model(arrays), threads=self._threads), calibration
-            return self._loaded  # type: ignore[no-any-return]  # onnxruntime has no types
+        path = self._weights or weights_path(EYE_STATE)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
+        calibration = {kind: _pair(arrays.pop(f"calibration.{kind}")) for kind in ("crop", "face")}
+        return open_session(eye_state_model(arrays), threads=self._threads), calibration
 
 
 def eye_state_model(arrays: dict[str, npt.NDArray[np.float32]]) -> "onnx.ModelProto":

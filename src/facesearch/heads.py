@@ -4,13 +4,13 @@ Its weights come with the package, as plain arrays, and were trained by ``traini
 on what, how well each answer holds, and where it doesn't.
 """
 
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from facesearch._fields import check_int
+from facesearch._once import Once
 from facesearch.attributes import Answers
 from facesearch.embedding import FaceMaps
 from facesearch.face import EmotionType
@@ -91,8 +91,7 @@ class FaceHeads:
 
     def __init__(self, *, threads: int | None = None) -> None:
         self._threads = None if threads is None else check_int("threads", threads, 1)
-        self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
-        self._loaded: Any = None
+        self._loaded: Once[tuple[Any, FloatArray, FloatArray]] = Once()
 
     def read(self, maps: FaceMaps) -> tuple[Answers, ...]:
         """Read N faces, N >= 1.
@@ -100,19 +99,16 @@ class FaceHeads:
         Each answer depends on its own face only. It is the mean of what is read from all views, so that with two a face and
         its mirror image look the same.
         """
-        session, scale, shift = self._session()
+        session, scale, shift = self._loaded(self._load)
         (rows,) = session.run(["out"], {"maps.fine": maps.fine, "maps.middle": maps.middle, "maps.coarse": maps.coarse})
         faces = rows.reshape(maps.views, -1, rows.shape[1]).mean(axis=0, dtype=np.float64)
         return tuple(_answers(row, scale, shift) for row in faces)
 
-    def _session(self) -> Any:
-        with self._lock:
-            if self._loaded is None:
-                with np.load(weights_path(FACE_HEADS), allow_pickle=False) as file:
-                    weights = {name: file[name].astype(np.float32) for name in file.files}
-                scale, shift = weights.pop("emotions.scale"), weights.pop("emotions.shift")
-                self._loaded = open_session(heads_model(weights), threads=self._threads), scale, shift
-            return self._loaded
+    def _load(self) -> tuple[Any, FloatArray, FloatArray]:
+        with np.load(weights_path(FACE_HEADS), allow_pickle=False) as file:
+            weights = {name: file[name].astype(np.float32) for name in file.files}
+        scale, shift = weights.pop("emotions.scale"), weights.pop("emotions.shift")
+        return open_session(heads_model(weights), threads=self._threads), scale, shift
 
 
 def _answers(row: Any, scale: FloatArray, shift: FloatArray) -> Answers:

@@ -4,11 +4,11 @@ A logistic regression on the means of two of the network's maps. Its 385 weights
 ``training/face_quality.py`` on photographs made worse; docs/quality.md tells how it compares with what others use.
 """
 
-import threading
 from typing import Final
 
 import numpy as np
 
+from facesearch._once import Once
 from facesearch.embedding import FaceMaps
 from facesearch.stages import FloatArray
 from facesearch.weights import FACE_QUALITY, weights_path
@@ -38,8 +38,7 @@ class MatchQuality:
     """Tells how well faces are likely to match."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loaded: tuple[FloatArray, float] | None = None
+        self._loaded: Once[tuple[FloatArray, float]] = Once()
 
     def score(self, maps: FaceMaps) -> tuple[float, ...]:
         """Score N faces.
@@ -55,16 +54,14 @@ class MatchQuality:
             Percent, 0-100: the chance that the face reaches a similarity of 80 to another, ordinary photo of its person.
             A face's score does not depend on the others, and is that of its mirror image where there are two views.
         """
-        weights, bias = self._weights()
+        weights, bias = self._loaded(_load)
         logits = features(maps).astype(np.float64) @ weights + bias
         return tuple((100 / (1 + np.exp(-np.clip(logits, _LEAST, -_LEAST)))).tolist())
 
-    def _weights(self) -> tuple[FloatArray, float]:
-        with self._lock:
-            if self._loaded is None:
-                with np.load(weights_path(FACE_QUALITY), allow_pickle=False) as file:
-                    self._loaded = file["weights"], float(file["bias"])
-            return self._loaded
+
+def _load() -> tuple[FloatArray, float]:
+    with np.load(weights_path(FACE_QUALITY), allow_pickle=False) as file:
+        return file["weights"], float(file["bias"])
 
 
 _LEAST: Final = -50.0  # beyond, percent is 0 or 100 to the last digit

@@ -4,13 +4,13 @@ Made for networks of ArcFace's kind, which see a small crop with eyes, nose and 
 and what the file's owner allows you to do with it is between you and them: docs/own-network.md.
 """
 
-import threading
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from facesearch._fields import check_int
+from facesearch._once import Once
 from facesearch._onnx_file import file_digest, open_file
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.five_points import cut_by_five_points
@@ -58,8 +58,7 @@ class NetworkEmbedder:
         self._threads = None if threads is None else check_int("threads", threads, 1)
         self._sha256 = file_digest(card.path, card.sha256)
         self._face_model = face_model_of(card, self._sha256)
-        self._lock = threading.Lock()  # for loading only: a session may run in many threads at once
-        self._loaded: _Network | None = None
+        self._loaded: Once[_Network] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), self._card, threads=self._threads), ()
@@ -98,7 +97,7 @@ class NetworkEmbedder:
         InvalidParameterError
             The card does not fit the file; the message names the field.
         """
-        self._network()
+        self._loaded(self._load)
 
     def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
         """Cut out what the network takes, by five of the points; see `facesearch.five_points.cut_by_five_points`."""
@@ -118,7 +117,7 @@ class NetworkEmbedder:
         if chips.dtype != np.uint8 or chips.shape[1:] != (height, width, 3):
             expected = f"uint8 of shape (N, {height}, {width}, 3), from cut"
             raise InvalidParameterError.of("chips", (chips.dtype.name, chips.shape), expected)
-        network = self._network()
+        network = self._loaded(self._load)
         vectors = network.run(chips).astype(np.float64)
         if self._card.mirrored:
             vectors = (vectors + network.run(chips[:, :, ::-1])) / 2
@@ -128,12 +127,8 @@ class NetworkEmbedder:
             vectors = vectors / np.where(length > 0, length, 1)
         return vectors.astype(np.float32)
 
-    def _network(self) -> "_Network":
-        with self._lock:
-            if self._loaded is None:
-                session = open_file(self._card.path, self._sha256, threads=self._threads)
-                self._loaded = _Network(self._card, session)
-            return self._loaded
+    def _load(self) -> "_Network":
+        return _Network(self._card, open_file(self._card.path, self._sha256, threads=self._threads))
 
 
 class _Network:
