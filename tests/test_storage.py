@@ -281,7 +281,7 @@ def test_what_is_no_file_of_ours_is_refused_and_left_as_it_was(people: Path, kin
 
 def test_a_newer_format_is_said_to_be_newer(people: Path) -> None:
     broken_files(people)["of a newer format"]()
-    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 2 or older, got 3"):
+    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 3 or older, got 4"):
         fs.Collection.open(people, "staff")
 
 
@@ -445,7 +445,7 @@ def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path
         assert [staff.once("token", "request", lambda: "done") for _ in range(2)] == ["done"] * 2
         catalog.change_tags(path, "staff", add={"a": "b"})
     with closing(sqlite3.connect(path)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (2,)
+        assert sql.execute("PRAGMA user_version").fetchone() == (3,)
     assert catalog.collection_info(path, "staff").created.timestamp() == 1e9
     migrated, made = folder / "people.db", folder / "made.db"
     fs.Collection.open(made, "staff").close()
@@ -454,7 +454,7 @@ def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path
         assert one.execute(schema).fetchall() == other.execute(schema).fetchall()
 
 
-@pytest.mark.parametrize(("format_", "digest"), [(1, "e9f989560ce5"), (2, "d3cfe478409c")])
+@pytest.mark.parametrize(("format_", "digest"), [(1, "e9f989560ce5"), (2, "fb3b48fcdbcc"), (3, "b7328883d3e8")])
 def test_a_format_that_files_have_is_never_changed(format_: int, digest: str) -> None:
     statements = "\n".join(database.MIGRATIONS[format_ - 1])
     assert hashlib.sha256(statements.encode()).hexdigest()[:12] == digest
@@ -707,7 +707,9 @@ def test_of_deleted_faces_and_former_vectors_nothing_is_left(folder: Path) -> No
         assert b"ada" not in raw(folder)
 
 
-def test_of_a_deleted_collection_nothing_is_left(people: Path) -> None:
+@pytest.mark.parametrize("few", [True, False])
+def test_of_a_deleted_collection_nothing_is_left(few: bool, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasing, "_FEWEST_EMPTIED", 10_000 if few else 0)
     with fs.Collection.open(people, "staff") as staff:
         secret = [staff.face_embedding(face.face_id).tobytes() for face in staff.faces()]
     assert all(piece in raw(people.parent) for piece in secret)

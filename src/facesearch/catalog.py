@@ -14,7 +14,7 @@ from attrs import field
 
 from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
 from facesearch.database import create, translated
-from facesearch.erasing import clean_up, empty_faces, empty_users
+from facesearch.erasing import clean_up, compact, empty_faces, empty_users, is_few
 from facesearch.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
@@ -368,11 +368,15 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
     try:
         with sessions.writing() as sql:
             number = (_number(sessions, sql, collection_id),)
-            empty_faces(sql, [fid for (fid,) in sql.execute("SELECT fid FROM faces WHERE collection = ?", number)])
-            empty_users(sql, [uid for (uid,) in sql.execute("SELECT uid FROM users WHERE collection = ?", number)])
+            few = is_few(sql, *number)
+            if few:
+                empty_faces(sql, [fid for (fid,) in sql.execute("SELECT fid FROM faces WHERE collection = ?", number)])
+                empty_users(sql, [uid for (uid,) in sql.execute("SELECT uid FROM users WHERE collection = ?", number)])
             for table in ("photos", "answers", "tags", "faces", "gone_faces", "users", "gone"):
                 sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
             sql.execute("DELETE FROM collections WHERE id = ?", number)
+            if not few:
+                compact(sql)
         clean_up(sessions)
     finally:
         sessions.close()

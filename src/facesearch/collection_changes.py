@@ -77,6 +77,7 @@ class CollectionChanges(CollectionBase):
         with self._store.writing():
             self._check_user(user_id)
             face_ids = self._store.faces_of(user_id)
+            self._forget_old_answers()
             self._store.delete_user(user_id)
             if faces:
                 self._store.remove_faces(face_ids)
@@ -261,6 +262,7 @@ class CollectionChanges(CollectionBase):
         """
         wanted = check_face_ids(face_ids, MAX_FACES_PER_DELETION)
         with self._store.writing():
+            self._forget_old_answers()
             gone, refused = part_for_deletion(self._store, wanted)
             self._store.remove_faces(gone)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
@@ -310,19 +312,21 @@ class CollectionChanges(CollectionBase):
         if not isinstance(request, str):
             raise InvalidParameterError.of("request", request, "a text")
         with self._store.writing():
-            now = self._clock()
-            self._store.forget_answers(now - TOKEN_SECONDS)
+            self._forget_old_answers()
             kept = self._store.answer_to(token, request)
             if kept is None:
                 text = answer()
                 if not isinstance(text, str):
                     raise InvalidParameterError.of("answer", text, "a function that gives a text")
-                self._store.remember_answer(token, request, text, now)
+                self._store.remember_answer(token, request, text, self._clock())
                 return text
         text, same = kept
         if not same:
             raise TokenReusedError(f"token: {token!r} was given before with another request")
         return text
+
+    def _forget_old_answers(self) -> None:
+        self._store.forget_answers(self._clock() - TOKEN_SECONDS)
 
     # ---------------------------------------------------------------- within a block of the store
 

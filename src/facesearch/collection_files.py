@@ -157,15 +157,17 @@ class CollectionFiles(CollectionBase):
         ...         len(staff)
         0
         """
-        draft = cls(
+        made = cls(
             collection_id, face_model=face_model, analyzer=analyzer, calibration=calibration, thumbnails=thumbnails
         )
         sessions = sessions_of(path, timeout)
         try:
-            draft._add_to(sessions, tags=tags, must_be_new=True)
-        finally:
+            entry = made._add_to(sessions, tags=tags, must_be_new=True)
+        except BaseException:
             sessions.close()
-        return cls.open(path, collection_id, create=False, analyzer=analyzer, calibration=calibration, timeout=timeout)
+            raise
+        made._store = SqliteStore(sessions, entry, made.calibration.user_offset)
+        return made
 
     def _add_to(self, sessions: Sessions, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
         return add_entry(

@@ -114,6 +114,9 @@ _FORMAT_2 = (
         PRIMARY KEY (collection, key)
     ) WITHOUT ROWID""",
     "CREATE INDEX users_by_number ON users (collection)",  # SQLite adds the uid to it
+)
+
+_FORMAT_3 = (
     """CREATE TABLE gone_faces ( -- faces that were removed
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         collection INTEGER NOT NULL REFERENCES collections,
@@ -123,7 +126,7 @@ _FORMAT_2 = (
 
 # Each entry brings a file from the format of its position to the next; an empty one is of format 0. None is ever changed: files
 # of its format are out there.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FORMAT_1, _FORMAT_2)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FORMAT_1, _FORMAT_2, _FORMAT_3)
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",  # kept in the file: who reads and who writes don't wait for each other

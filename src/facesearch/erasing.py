@@ -13,7 +13,7 @@ from typing import Final
 from facesearch.errors import StorageError
 from facesearch.sessions import Sessions
 
-__all__ = ["clean_up", "compact", "empty_faces", "empty_users"]
+__all__ = ["clean_up", "compact", "empty_faces", "empty_users", "is_few"]
 
 _FEWEST_EMPTIED: Final = 10_000  # rows: some 6 MB that could be freed
 
@@ -42,6 +42,13 @@ def empty_faces(sql: sqlite3.Connection, fids: Iterable[int]) -> None:
 def _empty(sql: sqlite3.Connection, statement: str, keys: Iterable[int]) -> None:
     emptied = sql.executemany(statement, ((key,) for key in keys)).rowcount
     sql.execute("UPDATE file SET emptied = emptied + ?", (max(0, emptied),))
+
+
+def is_few(sql: sqlite3.Connection, collection: int) -> bool:
+    """Tell whether a collection's rows are better emptied than left out when the tables are written anew."""
+    query = "SELECT coalesce(sum((users + faces) * (id = ?)), 0), coalesce(sum((users + faces) * (id <> ?)), 0) FROM collections"
+    its, others = sql.execute(query, (collection, collection)).fetchone()
+    return int(its) <= max(_FEWEST_EMPTIED, int(others))
 
 
 def clean_up(sessions: Sessions) -> bool:

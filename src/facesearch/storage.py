@@ -331,8 +331,9 @@ class MemoryStore:
         with self._lock:
             if self._face_index is None:
                 self._face_index = VectorIndex(self._dimension, NameRows())
-                for face_id, stored in self._faces.items():
-                    self._face_index.put(face_id, stored.embedding)
+                if self._faces:
+                    vectors = np.stack([stored.embedding for stored in self._faces.values()])
+                    self._face_index.put_many(list(self._faces), vectors, np.zeros(len(vectors)))
             return self._face_index.nearest(probes, max_distance=max_distance, limit=limit, names=list)
 
     def faces(self, user_id: str | None = None) -> list[Face]:

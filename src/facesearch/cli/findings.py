@@ -29,7 +29,12 @@ __all__ = ["Finding", "State", "findings"]
 _PROVIDER: Final = "CPUExecutionProvider"  # what the networks run in
 # Distributions that bring a module of one name: with both installed, whichever came last is half overwritten.
 _RIVALS: Final = (("dlib", "dlib-bin"), ("onnxruntime", "onnxruntime-gpu"))
-_EXTRAS: Final = {"matplotlib": ("plot", "figures of answers"), "tqdm": ("benchmark", "progress bars of the benchmark")}
+_EXTRAS: Final = {
+    "matplotlib": ("plot", "figures of answers"),
+    "tqdm": ("benchmark", "progress bars of the benchmark"),
+    "boto3": ("aws", "boto3 clients answered in-process"),
+    "uvicorn": ("server", "facesearch serve"),
+}
 _TIMEOUT: Final = 10.0  # seconds to wait for others that write
 _SURE: Final = 99.0  # percent that a photo and its mirror image must reach; they reach 99.9
 

@@ -2,12 +2,11 @@
 
 import io
 import json
-import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -37,10 +36,6 @@ T = TypeVar("T")
 Request = dict[str, Any]
 Answer = dict[str, Any]
 
-_DIFFERENT_USER: Final = "ASSOCIATED_TO_A_DIFFERENT_USER"
-
-_log = logging.getLogger("facesearch")
-
 
 class Settling:
     """Users whose vectors AWS would still be working on.
@@ -66,6 +61,12 @@ class Settling:
             with self._lock:
                 self._until = {user: until for user, until in self._until.items() if until > now}
                 self._until[collection_id, user_id] = now + self._seconds
+
+    def forget(self, collection_id: str, user_id: str | None = None) -> None:
+        """Forget a user that is gone, or all of a collection."""
+        with self._lock:
+            for user in [user for user in self._until if user[0] == collection_id and user_id in {None, user[1]}]:
+                del self._until[user]
 
     def status(self, collection_id: str, user_id: str, status: str) -> str:
         """Give what a user's status reads now."""
@@ -114,7 +115,7 @@ class Account:
         ResourceNotFoundException
             If it is not there.
         """
-        for _ in range(2):
+        for last in (False, True):
             try:
                 collection = self.shelf.get(collection_id)
             except CollectionNotFoundError:
@@ -125,11 +126,10 @@ class Account:
                 self.shelf.forget(collection)
             except (StorageBusyError, StorageFullError):
                 raise
-            except (
-                StorageError
-            ):  # as when the file was put back from a copy: SDKs try again, and then it is opened anew
+            except StorageError:  # as when the file was put back from a copy: opened anew, it can be used
                 self.shelf.forget(collection)
-                raise
+                if last:
+                    raise
         raise ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
 
     def with_picture(self, request: Request, work: Callable[[Collection, Picture], T]) -> T:
@@ -150,8 +150,8 @@ class Account:
     def once(self, operation: str, request: Request, work: Callable[[Collection], Answer]) -> Answer:
         """Do something with a collection, or give what it gave, if it was done with the same ClientRequestToken.
 
-        What is remembered names nobody, so that a user who is deleted is gone from there too: who else has a face is looked up
-        again.
+        What is remembered names nobody, so that a user who is deleted is gone from there too: given again, the answer lacks the
+        other users who have faces.
 
         Raises
         ------
@@ -168,8 +168,14 @@ class Account:
         )
 
         def do(collection: Collection) -> Answer:
-            text = collection.once(f"{operation} {token}", same, lambda: json.dumps(_nameless(work(collection))))
-            return _named(json.loads(text), collection)
+            new: list[Answer] = []
+
+            def answer() -> str:
+                new.append(work(collection))
+                return json.dumps(_nameless(new[0]))
+
+            remembered = collection.once(f"{operation} {token}", same, answer)
+            return new[0] if new else dict(json.loads(remembered))
 
         try:
             return self.within(request["CollectionId"], do)
@@ -229,14 +235,3 @@ def _nameless(answer: Answer) -> Answer:
 
 def _without_user(entry: Answer) -> Answer:
     return {name: value for name, value in entry.items() if name != "UserId"}
-
-
-def _named(answer: Answer, collection: Collection) -> Answer:
-    for name, value in answer.items():
-        if name.startswith("UnsuccessfulFace"):
-            lost = [each["FaceId"] for each in value if _DIFFERENT_USER in each["Reasons"]]
-            owners = {face.face_id: face.user_id for face in collection.page_of_faces(face_ids=lost)} if lost else {}
-            for each in value:
-                if owner := owners.get(each["FaceId"]):
-                    each["UserId"] = owner
-    return answer

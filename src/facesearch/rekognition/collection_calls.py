@@ -73,6 +73,7 @@ def delete_collection(account: Account, request: Request) -> Answer:
     collection_id = request["CollectionId"]
     try:
         account.shelf.delete(collection_id)
+        account.settling.forget(collection_id)
     except CollectionNotFoundError as error:
         raise _not_there(collection_id) from error
     return {"StatusCode": 200}

@@ -4,12 +4,16 @@ from typing import Final
 
 from facesearch.aws import to_aws
 from facesearch.collection import Collection
-from facesearch.errors import FaceNotFoundError
+from facesearch.errors import FaceNotFoundError, UserNotFoundError
 from facesearch.face_search import search_faces as search_by_face
 from facesearch.face_search import search_faces_by_image as search_by_image
 from facesearch.image import Picture
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.faults import InvalidParameterException, ServiceQuotaExceededException
+from facesearch.rekognition.faults import (
+    InvalidParameterException,
+    ResourceNotFoundException,
+    ServiceQuotaExceededException,
+)
 from facesearch.rekognition.page_tokens import parse_token, token_of
 
 __all__ = [
@@ -54,7 +58,10 @@ def list_faces(account: Account, request: Request) -> Answer:
 
     def work(collection: Collection) -> Answer:
         # One more than the page, to see whether there is another.
-        faces = collection.page_of_faces(after=after, limit=size + 1, user_id=user_id, face_ids=face_ids)
+        try:
+            faces = collection.page_of_faces(after=after, limit=size + 1, user_id=user_id, face_ids=face_ids)
+        except UserNotFoundError as error:
+            raise ResourceNotFoundException(f"The user id: {user_id} does not exist") from error
         answer: Answer = {
             "Faces": [to_aws(face) for face in faces[:size]],
             "FaceModelVersion": collection.face_model.version,

@@ -7,6 +7,7 @@ is botocore's own, checks of parameters, paginators, exceptions, retries and ``R
 import contextlib
 import io
 import os
+import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ __all__ = ["answering", "client"]
 # What a request that was answered is addressed to from then on. Others may listen too, and botocore asks them all: moto, say,
 # would try to answer what is addressed to AWS. ".invalid" is nobody's, by RFC 2606.
 _ANSWERED: Final = "http://answered.facesearch.invalid/"
-_CLAIM: Final = "facesearch"
+_CLAIM: Final = "X-Facesearch-Claim"
 
 
 def client(
@@ -157,6 +158,7 @@ class _Answerer:
 
     def __init__(self, service: wire.Service) -> None:
         self._service = service
+        self._name = uuid.uuid4().hex
         self._emitters: list[Any] = []
         self._listeners = {
             "choose-signer.rekognition": self._unsigned,
@@ -187,19 +189,22 @@ class _Answerer:
     def _claim(self, *, request: Any, **_: Any) -> None:
         """Write down who answers: botocore asks all listeners, in their order, and takes the first one's answer."""
         if not self._ended:
-            request.context[_CLAIM] = self
+            request.headers[_CLAIM] = self._name
 
     def _answer(self, *, request: Any, **_: Any) -> Any:
-        if request.context.get(_CLAIM) is not self:
+        if _header(request, _CLAIM) != self._name:
             return None
         from botocore.awsrequest import AWSResponse
 
         request.url = _ANSWERED
-        target = request.headers.get("X-Amz-Target")
-        status, headers, body = wire.handle(
-            self._service, target.decode("ascii") if isinstance(target, bytes) else target, bytes(request.body or b"")
-        )
+        target = _header(request, "X-Amz-Target")
+        status, headers, body = wire.handle(self._service, target, bytes(request.body or b""))
         return AWSResponse(request.url, status, headers, _Raw(body))
+
+
+def _header(request: Any, name: str) -> str | None:
+    value = request.headers.get(name)
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 class _Raw(io.BytesIO):

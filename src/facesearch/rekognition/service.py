@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 
 import attrs
 
-from facesearch._fields import check_float, check_int
+from facesearch._fields import check_float, check_int, check_text
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import parse_attributes
-from facesearch.errors import FacesearchError, InvalidParameterError
+from facesearch.errors import FacesearchError, InvalidParameterError, StorageError
 from facesearch.rekognition import collection_calls, face_calls, photo_calls, user_calls
 from facesearch.rekognition.account import Account, Answer, Request, Settling
 from facesearch.rekognition.checking import check
@@ -132,19 +132,25 @@ class Rekognition:
         searched_attributes: Sequence[str] = ("DEFAULT",),
         throttle_every: int | None = None,
     ) -> None:
+        check_text("region", region, "[a-z0-9-]+", 64)
+        check_text("account", account, "[0-9]{12}", 12)
+        given: Any = data  # what callers pass may not be what the annotation asks for
+        if given is not None and (not isinstance(given, str | PathLike) or not str(given)):
+            raise InvalidParameterError.of("data", data, "the path of a file")
         shelf: Shelf = MemoryShelf(analyzer) if data is None else FileShelf(data, analyzer)
         if throttle_every is not None:
             check_int("throttle_every", throttle_every, 1)
         self._throttle_every = throttle_every
         self._account = Account(
             shelf=shelf,
-            objects=S3Folder(objects) if isinstance(objects, str | PathLike) else objects,
+            objects=_store(objects),
             analyzer=analyzer,
             region=region,
             account_id=account,
             settling=Settling(check_float("eventual", eventual, 0, 3600)),
             searched_attributes=tuple(sorted(parse_attributes(searched_attributes), key=lambda each: each.value)),
         )
+        self._closed = False
         self._lock = threading.Lock()
         self._requests = 0
         self._failures: list[_Failure] = []
@@ -169,6 +175,8 @@ class Rekognition:
         RekognitionError
             The errors that AWS would send, each of AWS's name.
         """
+        if self._closed:
+            raise StorageError("this Rekognition was closed")
         try:
             self._fail_if_asked(operation)
             request = check(operation, parameters)
@@ -206,7 +214,8 @@ class Rekognition:
             self._failures.append(_Failure(FAULTS[code], operation, times))
 
     def close(self) -> None:
-        """Let go of the file; in memory, of the collections."""
+        """Let go of the file; in memory, of the collections. Whatever is asked from then on raises `StorageError`."""
+        self._closed = True
         self._account.shelf.close()
 
     def __enter__(self) -> Self:
@@ -466,3 +475,12 @@ class Rekognition:
                 "QualityFilter": QualityFilter,
             },
         )
+
+
+def _store(objects: ObjectStore | str | PathLike[str] | None) -> ObjectStore | None:
+    if not isinstance(objects, str | PathLike):
+        return objects
+    try:
+        return S3Folder(objects)
+    except InvalidParameterError as error:
+        raise InvalidParameterError.of("objects", objects, "a folder that is there, or an ObjectStore") from error

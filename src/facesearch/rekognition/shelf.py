@@ -4,10 +4,11 @@ A shelf knows no rule of AWS's but that ids are not given twice; it raises this 
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from os import PathLike
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -25,6 +26,10 @@ from facesearch.collection import Collection
 from facesearch.errors import CollectionExistsError, CollectionNotFoundError, QuotaExceededError
 
 __all__ = ["FileShelf", "MemoryShelf", "Shelf"]
+
+
+_MOST_OPEN: Final = 64
+"""Collections of a file that are held open at once: each has its users' vectors in memory, and four files."""
 
 
 class Shelf(Protocol):
@@ -166,13 +171,13 @@ class FileShelf:
     def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None) -> None:
         self._path, self._analyzer = path, analyzer
         self._lock = threading.Lock()
-        self._open: dict[str, Collection] = {}
+        self._open: OrderedDict[str, Collection] = OrderedDict()  # the last used last
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
         """See `Shelf.create`."""
         made = Collection.create(self._path, collection_id, analyzer=self._analyzer, tags=tags)
         with self._lock:
-            self._open[collection_id] = made
+            self._keep(made)
         return made
 
     def get(self, collection_id: str) -> Collection:
@@ -181,7 +186,7 @@ class FileShelf:
             found = self._open.get(collection_id)
             if found is None:
                 found = Collection.open(self._path, collection_id, create=False, analyzer=self._analyzer)
-                self._open[collection_id] = found
+            self._keep(found)
             return found
 
     def infos(self) -> tuple[CollectionInfo, ...]:
@@ -222,3 +227,9 @@ class FileShelf:
             for collection in self._open.values():
                 collection.close()
             self._open.clear()
+
+    def _keep(self, collection: Collection) -> None:
+        self._open[collection.collection_id] = collection
+        self._open.move_to_end(collection.collection_id)
+        if len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)  # it closes itself when nobody is at work with it any more

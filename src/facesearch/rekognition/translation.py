@@ -36,29 +36,30 @@ _FAULTS: tuple[tuple[type[FacesearchError], type[RekognitionError], str], ...] =
     (ImageTooSmallError, InvalidParameterException, "Request has invalid parameters. "),
     (InvalidImageFormatError, InvalidImageFormatException, "Request has invalid image format. "),
     (ImageError, InvalidParameterException, "Request has invalid parameters. "),
-    (CollectionNotFoundError, ResourceNotFoundException, ""),
     (CollectionExistsError, ResourceAlreadyExistsException, ""),
     (UserNotFoundError, ResourceNotFoundException, ""),
     (UserAlreadyExistsError, ConflictException, ""),
     (QuotaExceededError, ServiceQuotaExceededException, ""),
     (FaceModelMismatchError, InvalidParameterException, "Request has invalid parameters. "),
     (InvalidParameterError, InvalidParameterException, "Request has invalid parameters. "),
-    # Others write for too long: boto3 tries again by itself.
-    (StorageBusyError, ThrottlingException, "Service Unavailable. "),
 )
 
 
 def translated(error: FacesearchError) -> RekognitionError:
     """Give the error that AWS would send; one that is AWS's already stays as it is.
 
-    What nobody who calls could mend, as a full disk, is InternalServerError, whose text tells nothing of this machine.
+    What nobody who calls could mend, as a full disk, is InternalServerError. Texts tell nothing of this machine.
     """
     if isinstance(error, RekognitionError):
         return error
+    if isinstance(error, StorageBusyError):  # others write for too long: boto3 tries again by itself
+        return ThrottlingException()
+    if isinstance(error, CollectionNotFoundError):
+        return ResourceNotFoundException()
     for kind, fault, text in _FAULTS:
         if isinstance(error, kind):
             return fault(f"{text}{error}")
-    return InternalServerError("Internal server error")
+    return InternalServerError()
 
 
 def invalid_parameters(why: str) -> InvalidParameterException:

@@ -4,7 +4,13 @@ from typing import Any, Final
 
 from facesearch.aws import to_aws
 from facesearch.collection import Collection
-from facesearch.errors import FaceNotFoundError, InvalidParameterError, UserAlreadyExistsError, UserNotFoundError
+from facesearch.errors import (
+    FaceNotFoundError,
+    InvalidParameterError,
+    QuotaExceededError,
+    UserAlreadyExistsError,
+    UserNotFoundError,
+)
 from facesearch.face_search import search_users as search_by_id
 from facesearch.image import Picture
 from facesearch.rekognition.account import Account, Answer, Request
@@ -13,6 +19,7 @@ from facesearch.rekognition.faults import (
     InvalidPaginationTokenException,
     InvalidParameterException,
     ResourceNotFoundException,
+    ServiceQuotaExceededException,
 )
 from facesearch.rekognition.page_tokens import parse_token, token_of
 from facesearch.rekognition.translation import invalid_parameters
@@ -53,6 +60,7 @@ def delete_user(account: Account, request: Request) -> Answer:
     def work(collection: Collection) -> Answer:
         try:
             collection.delete_user(user_id)
+            account.settling.forget(collection.collection_id, user_id)
         except UserNotFoundError as error:
             raise _nobody(user_id) from error
         return {}
@@ -90,6 +98,8 @@ def associate_faces(account: Account, request: Request) -> Answer:
             )
         except UserNotFoundError as error:
             raise _nobody(user_id) from error
+        except QuotaExceededError as error:
+            raise ServiceQuotaExceededException(f"The user id: {user_id} can not have more than 100 faces") from error
         return _settled(account, collection, user_id, response, changed=bool(response.associated_faces))
 
     return account.once("AssociateFaces", request, work)

@@ -68,6 +68,8 @@ def handle(service: Service, target: str | None, body: bytes) -> Response:
         operation = operation_of(target)
         content = body_of(service.call(operation, parameters_of(body)))
     except RekognitionError as fault:
+        if fault.__cause__ is not None and fault.http_status >= 500:  # noqa: PLR2004  # a full disk, a damaged file
+            _logger.exception("request %s failed", fault.request_id)
         return error_response(fault)
     except Exception:  # the last one to catch: a client gets an answer, and never a piece of our insides
         response = error_response(InternalServerError())
