@@ -34,7 +34,9 @@ __all__ = ["Account", "Answer", "Request", "Settling"]
 
 T = TypeVar("T")
 Request = dict[str, Any]
+"""Parameters, checked."""
 Answer = dict[str, Any]
+"""What boto3 gives, without ``ResponseMetadata``."""
 
 
 class Settling:

@@ -19,6 +19,7 @@ from facesearch.rekognition import collection_calls, face_calls, photo_calls, us
 from facesearch.rekognition.account import Account, Answer, Request, Settling
 from facesearch.rekognition.checking import check
 from facesearch.rekognition.faults import FAULTS, RekognitionError, ThrottlingException
+from facesearch.rekognition.methods import Methods
 from facesearch.rekognition.objects import ObjectStore, S3Folder
 from facesearch.rekognition.shelf import FileShelf, MemoryShelf, Shelf
 from facesearch.rekognition.translation import translated
@@ -62,7 +63,7 @@ class _Failure:
     left: int
 
 
-class Rekognition:
+class Rekognition(Methods):
     """An account of Amazon Rekognition on this machine.
 
     Every method takes the keyword arguments of the boto3 client's method of that name, gives the same dict (without
@@ -97,8 +98,10 @@ class Rekognition:
 
     Notes
     -----
-    May be used from several threads. Any of the methods may raise what AWS's operation does; `docs/rekognition.md` lists
-    errors and their causes.
+    May be used from several threads. Parameters, their ranges and defaults are those of the operation in AWS's API reference, of the
+    same name. Any operation may raise ValidationException, InvalidParameterException, ThrottlingException (the file is busy) and
+    InternalServerError; those that take pictures also InvalidImageFormatException, ImageTooLargeException and
+    InvalidS3ObjectException. docs/rekognition.md lists what was chosen where AWS does not say.
 
     Examples
     --------
@@ -235,246 +238,6 @@ class Rekognition:
                     if not failure.left:
                         self._failures.remove(failure)
                     raise failure.fault("This failure was asked for, see Rekognition.fail_next")
-
-    def _given(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
-        """Answer with those parameters that were given."""
-        return self.call(operation, {name: value for name, value in parameters.items() if value is not None})
-
-    # ---------------------------------------------------------------- collections
-    def create_collection(self, *, CollectionId: str, Tags: Mapping[str, str] | None = None) -> Answer:
-        """Make a collection."""
-        return self._given("CreateCollection", {"CollectionId": CollectionId, "Tags": Tags})
-
-    def describe_collection(self, *, CollectionId: str) -> Answer:
-        """Tell how many faces and users a collection has, its face model, and since when it is there."""
-        return self._given("DescribeCollection", {"CollectionId": CollectionId})
-
-    def list_collections(self, *, NextToken: str | None = None, MaxResults: int | None = None) -> Answer:
-        """List the collections, by id."""
-        return self._given("ListCollections", {"NextToken": NextToken, "MaxResults": MaxResults})
-
-    def delete_collection(self, *, CollectionId: str) -> Answer:
-        """Delete a collection, its faces and its users."""
-        return self._given("DeleteCollection", {"CollectionId": CollectionId})
-
-    def tag_resource(self, *, ResourceArn: str, Tags: Mapping[str, str]) -> Answer:
-        """Add tags to a collection."""
-        return self._given("TagResource", {"ResourceArn": ResourceArn, "Tags": Tags})
-
-    def untag_resource(self, *, ResourceArn: str, TagKeys: Sequence[str]) -> Answer:
-        """Remove tags from a collection."""
-        return self._given("UntagResource", {"ResourceArn": ResourceArn, "TagKeys": TagKeys})
-
-    def list_tags_for_resource(self, *, ResourceArn: str) -> Answer:
-        """Tell a collection's tags."""
-        return self._given("ListTagsForResource", {"ResourceArn": ResourceArn})
-
-    # ---------------------------------------------------------------- faces
-
-    def index_faces(
-        self,
-        *,
-        CollectionId: str,
-        Image: Mapping[str, Any],
-        ExternalImageId: str | None = None,
-        DetectionAttributes: Sequence[str] | None = None,
-        MaxFaces: int | None = None,
-        QualityFilter: str | None = None,
-    ) -> Answer:
-        """Find the faces in a photo and add them to a collection."""
-        return self._given(
-            "IndexFaces",
-            {
-                "CollectionId": CollectionId,
-                "Image": Image,
-                "ExternalImageId": ExternalImageId,
-                "DetectionAttributes": DetectionAttributes,
-                "MaxFaces": MaxFaces,
-                "QualityFilter": QualityFilter,
-            },
-        )
-
-    def list_faces(
-        self,
-        *,
-        CollectionId: str,
-        NextToken: str | None = None,
-        MaxResults: int | None = None,
-        UserId: str | None = None,
-        FaceIds: Sequence[str] | None = None,
-    ) -> Answer:
-        """List the faces of a collection, or of one of its users, by face id."""
-        return self._given(
-            "ListFaces",
-            {
-                "CollectionId": CollectionId,
-                "NextToken": NextToken,
-                "MaxResults": MaxResults,
-                "UserId": UserId,
-                "FaceIds": FaceIds,
-            },
-        )
-
-    def delete_faces(self, *, CollectionId: str, FaceIds: Sequence[str]) -> Answer:
-        """Remove faces from a collection; not those of users."""
-        return self._given("DeleteFaces", {"CollectionId": CollectionId, "FaceIds": FaceIds})
-
-    def search_faces(
-        self, *, CollectionId: str, FaceId: str, MaxFaces: int | None = None, FaceMatchThreshold: float | None = None
-    ) -> Answer:
-        """Find the faces that are most similar to a face of the collection."""
-        return self._given(
-            "SearchFaces",
-            {
-                "CollectionId": CollectionId,
-                "FaceId": FaceId,
-                "MaxFaces": MaxFaces,
-                "FaceMatchThreshold": FaceMatchThreshold,
-            },
-        )
-
-    def search_faces_by_image(
-        self,
-        *,
-        CollectionId: str,
-        Image: Mapping[str, Any],
-        MaxFaces: int | None = None,
-        FaceMatchThreshold: float | None = None,
-        QualityFilter: str | None = None,
-    ) -> Answer:
-        """Find the faces that are most similar to the largest face of a photo."""
-        return self._given(
-            "SearchFacesByImage",
-            {
-                "CollectionId": CollectionId,
-                "Image": Image,
-                "MaxFaces": MaxFaces,
-                "FaceMatchThreshold": FaceMatchThreshold,
-                "QualityFilter": QualityFilter,
-            },
-        )
-
-    # ---------------------------------------------------------------- users
-
-    def create_user(self, *, CollectionId: str, UserId: str, ClientRequestToken: str | None = None) -> Answer:
-        """Make a user, without faces."""
-        return self._given(
-            "CreateUser", {"CollectionId": CollectionId, "UserId": UserId, "ClientRequestToken": ClientRequestToken}
-        )
-
-    def delete_user(self, *, CollectionId: str, UserId: str, ClientRequestToken: str | None = None) -> Answer:
-        """Remove a user; the faces stay in the collection."""
-        return self._given(
-            "DeleteUser", {"CollectionId": CollectionId, "UserId": UserId, "ClientRequestToken": ClientRequestToken}
-        )
-
-    def list_users(self, *, CollectionId: str, MaxResults: int | None = None, NextToken: str | None = None) -> Answer:
-        """List the users of a collection."""
-        return self._given(
-            "ListUsers", {"CollectionId": CollectionId, "MaxResults": MaxResults, "NextToken": NextToken}
-        )
-
-    def associate_faces(
-        self,
-        *,
-        CollectionId: str,
-        UserId: str,
-        FaceIds: Sequence[str],
-        UserMatchThreshold: float | None = None,
-        ClientRequestToken: str | None = None,
-    ) -> Answer:
-        """Make faces of a collection a user's."""
-        return self._given(
-            "AssociateFaces",
-            {
-                "CollectionId": CollectionId,
-                "UserId": UserId,
-                "FaceIds": FaceIds,
-                "UserMatchThreshold": UserMatchThreshold,
-                "ClientRequestToken": ClientRequestToken,
-            },
-        )
-
-    def disassociate_faces(
-        self, *, CollectionId: str, UserId: str, FaceIds: Sequence[str], ClientRequestToken: str | None = None
-    ) -> Answer:
-        """Take faces from a user; they stay in the collection."""
-        return self._given(
-            "DisassociateFaces",
-            {
-                "CollectionId": CollectionId,
-                "UserId": UserId,
-                "FaceIds": FaceIds,
-                "ClientRequestToken": ClientRequestToken,
-            },
-        )
-
-    def search_users(
-        self,
-        *,
-        CollectionId: str,
-        UserId: str | None = None,
-        FaceId: str | None = None,
-        UserMatchThreshold: float | None = None,
-        MaxUsers: int | None = None,
-    ) -> Answer:
-        """Find the users that are most similar to a user, or to a face of the collection."""
-        return self._given(
-            "SearchUsers",
-            {
-                "CollectionId": CollectionId,
-                "UserId": UserId,
-                "FaceId": FaceId,
-                "UserMatchThreshold": UserMatchThreshold,
-                "MaxUsers": MaxUsers,
-            },
-        )
-
-    def search_users_by_image(
-        self,
-        *,
-        CollectionId: str,
-        Image: Mapping[str, Any],
-        UserMatchThreshold: float | None = None,
-        MaxUsers: int | None = None,
-        QualityFilter: str | None = None,
-    ) -> Answer:
-        """Tell who the largest face of a photo is."""
-        return self._given(
-            "SearchUsersByImage",
-            {
-                "CollectionId": CollectionId,
-                "Image": Image,
-                "UserMatchThreshold": UserMatchThreshold,
-                "MaxUsers": MaxUsers,
-                "QualityFilter": QualityFilter,
-            },
-        )
-
-    # ---------------------------------------------------------------- photos alone
-
-    def detect_faces(self, *, Image: Mapping[str, Any], Attributes: Sequence[str] | None = None) -> Answer:
-        """Tell what faces a photo shows."""
-        return self._given("DetectFaces", {"Image": Image, "Attributes": Attributes})
-
-    def compare_faces(
-        self,
-        *,
-        SourceImage: Mapping[str, Any],
-        TargetImage: Mapping[str, Any],
-        SimilarityThreshold: float | None = None,
-        QualityFilter: str | None = None,
-    ) -> Answer:
-        """Tell how similar the largest face of one photo is to each face of another."""
-        return self._given(
-            "CompareFaces",
-            {
-                "SourceImage": SourceImage,
-                "TargetImage": TargetImage,
-                "SimilarityThreshold": SimilarityThreshold,
-                "QualityFilter": QualityFilter,
-            },
-        )
 
 
 def _store(objects: ObjectStore | str | PathLike[str] | None) -> ObjectStore | None:
