@@ -465,7 +465,7 @@ def test_a_client_that_went_away_is_a_line_too(service: StandIn, caplog: pytest.
 
 
 def test_requests_are_worked_on_at_the_same_time_and_health_is_told_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_cores", lambda: 2)
+    monkeypatch.setattr(server, "usable_cores", lambda: 2)
     both, done = threading.Barrier(3, timeout=30), threading.Event()
 
     class Meeting(StandIn):

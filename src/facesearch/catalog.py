@@ -5,6 +5,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -195,12 +196,8 @@ def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple
     InvalidParameterError
         If an argument is wrong.
     """
-    sessions = sessions_of(path, timeout)
-    try:
-        with sessions.reading() as sql:
-            rows = sql.execute(_INFO).fetchall()
-    finally:
-        sessions.close()
+    with closing(sessions_of(path, timeout)) as sessions, sessions.reading() as sql:
+        rows = sql.execute(_INFO).fetchall()
     return tuple(sorted(map(_info, rows), key=lambda info: info.collection_id))
 
 
@@ -217,26 +214,18 @@ def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout
     0
     """
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-    sessions = sessions_of(path, timeout)
-    try:
-        with sessions.reading() as sql:
-            rows = sql.execute(f"{_INFO} WHERE collection_id = ?", (collection_id,)).fetchall()
-            if not rows:
-                raise missing(sessions.path, collection_id)
-    finally:
-        sessions.close()
+    with closing(sessions_of(path, timeout)) as sessions, sessions.reading() as sql:
+        rows = sql.execute(f"{_INFO} WHERE collection_id = ?", (collection_id,)).fetchall()
+        if not rows:
+            raise missing(sessions.path, collection_id)
     return _info(rows[0])
 
 
 def collection_tags(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> dict[str, str]:
     """Give the tags of a collection, by key; parameters and errors are those of `delete_collection`."""
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-    sessions = sessions_of(path, timeout)
-    try:
-        with sessions.reading() as sql:
-            return _tags(sql, _number(sessions, sql, collection_id))
-    finally:
-        sessions.close()
+    with closing(sessions_of(path, timeout)) as sessions, sessions.reading() as sql:
+        return _tags(sql, _number(sessions, sql, collection_id))
 
 
 def change_tags(
@@ -290,15 +279,11 @@ def change_tags(
     """
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
     add, remove = check_tags("add", add or {}), [_check_tag("remove", "key", key) for key in remove]
-    sessions = sessions_of(path, timeout)
-    try:
-        with sessions.writing() as sql:
-            number = _number(sessions, sql, collection_id)
-            _put_tags(sql, number, add)
-            sql.executemany("DELETE FROM tags WHERE collection = ? AND key = ?", ((number, key) for key in remove))
-            _check_count(sql, number)
-    finally:
-        sessions.close()
+    with closing(sessions_of(path, timeout)) as sessions, sessions.writing() as sql:
+        number = _number(sessions, sql, collection_id)
+        _put_tags(sql, number, add)
+        sql.executemany("DELETE FROM tags WHERE collection = ? AND key = ?", ((number, key) for key in remove))
+        _check_count(sql, number)
 
 
 def check_tags(argument: str, tags: Any) -> dict[str, str]:
@@ -364,8 +349,7 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
         If an argument is wrong.
     """
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-    sessions = sessions_of(path, timeout)
-    try:
+    with closing(sessions_of(path, timeout)) as sessions:
         with sessions.writing() as sql:
             number = (_number(sessions, sql, collection_id),)
             few = is_few(sql, *number)
@@ -378,8 +362,6 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
             if not few:
                 compact(sql)
         clean_up(sessions)
-    finally:
-        sessions.close()
 
 
 def missing(path: Path, collection_id: str) -> CollectionNotFoundError:

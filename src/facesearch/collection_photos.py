@@ -19,6 +19,7 @@ from facesearch.image import ImageSource, read_image
 from facesearch.looks import KeptFace, look_to_enroll
 from facesearch.photo_plan import plan_photos
 from facesearch.photo_work import LookOptions, PhotoWorkers
+from facesearch.probing import probe
 from facesearch.progress_shown import showing
 from facesearch.records import (
     EXTERNAL_IMAGE_ID_PATTERN,
@@ -29,7 +30,6 @@ from facesearch.records import (
     UnindexedFace,
     UnindexedFaceReason,
 )
-from facesearch.selection import select
 from facesearch.settling import Registrar
 
 __all__ = ["CollectionPhotos"]
@@ -81,11 +81,8 @@ class CollectionPhotos(CollectionBase):
             check_int("max_faces", max_faces, 1)
         quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
         picture, analyzer = read_image(image), self.analyzer
-        bars = analyzer.bars.of(quality)
-        located = analyzer.assess(analyzer.locate(picture, attributes=asked), bars)
-        selection = select([face.measurements for face in located], bars, max_faces=max_faces)
-        accepted = analyzer.embed([located[position] for position in selection.accepted])
-        kept = [KeptFace.of(face, thumbnails=self._thumbnails) for face in accepted]
+        probing = probe(analyzer, picture, quality, attributes=asked, max_faces=max_faces)
+        kept = [KeptFace.of(face, thumbnails=self._thumbnails) for face in probing.probes]
         with self._store.writing():
             records = tuple(
                 FaceRecord(face=self._admission.keep(picture.digest, face, external_image_id), face_detail=face.detail)
@@ -95,14 +92,14 @@ class CollectionPhotos(CollectionBase):
             face_records=records,
             unindexed_faces=tuple(
                 UnindexedFace(
-                    face_detail=located[position].detail,
+                    face_detail=probing.located[position].detail,
                     reasons=tuple(UnindexedFaceReason(reason.value) for reason in reasons),
                 )
-                for position, reasons in selection.refused
+                for position, reasons in probing.selection.refused
             ),
             face_model_version=self._face_model.version,
             evidence=Evidence.of(
-                located,
+                probing.located,
                 (picture.width, picture.height),
                 use=Use.INDEXED,
                 quality_filter=quality,

@@ -44,11 +44,16 @@ def _empty(sql: sqlite3.Connection, statement: str, keys: Iterable[int]) -> None
     sql.execute("UPDATE file SET emptied = emptied + ?", (max(0, emptied),))
 
 
+def _outweighs(emptied: int, kept: int) -> bool:
+    """Tell whether so many rows to free are worth writing the others anew."""
+    return emptied > max(_FEWEST_EMPTIED, kept)
+
+
 def is_few(sql: sqlite3.Connection, collection: int) -> bool:
     """Tell whether a collection's rows are better emptied than left out when the tables are written anew."""
     query = "SELECT coalesce(sum((users + faces) * (id = ?)), 0), coalesce(sum((users + faces) * (id <> ?)), 0) FROM collections"
     its, others = sql.execute(query, (collection, collection)).fetchone()
-    return int(its) <= max(_FEWEST_EMPTIED, int(others))
+    return not _outweighs(its, others)
 
 
 def clean_up(sessions: Sessions) -> bool:
@@ -65,7 +70,7 @@ def clean_up(sessions: Sessions) -> bool:
             emptied, kept = sql.execute(
                 "SELECT emptied, (SELECT coalesce(sum(users + faces), 0) FROM collections) FROM file"
             ).fetchone()
-        if emptied > max(_FEWEST_EMPTIED, kept):
+        if _outweighs(emptied, kept):
             with sessions.writing() as sql:
                 compact(sql)
         done = sessions.checkpoint()

@@ -17,6 +17,7 @@ from facesearch.explanation import Use
 from facesearch.face import FaceDetail
 from facesearch.image import Picture
 from facesearch.preview import thumbnail
+from facesearch.probing import probe
 from facesearch.reasons import EnrollmentReason
 from facesearch.records import FaceModel
 from facesearch.selection import select, several_faces
@@ -102,15 +103,12 @@ def look_to_enroll(
 
 def look_to_index(analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, *, thumbnails: bool) -> Look:
     """Look for all faces of a photo that pass, whoever they are."""
-    bars = analyzer.bars.of(quality_filter)
-    located = analyzer.assess(analyzer.locate(picture), bars)
-    accepted = select([face.measurements for face in located], bars).accepted
-    kept = analyzer.embed([located[position] for position in accepted])
+    probing = probe(analyzer, picture, quality_filter)
     return Look(
         digest=picture.digest,
         face_model=analyzer.face_model,
-        faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in kept),
-        evidence=_evidence(analyzer, picture, quality_filter, located, Use.INDEXED),
+        faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in probing.probes),
+        evidence=_evidence(analyzer, picture, quality_filter, probing.located, Use.INDEXED),
     )
 
 

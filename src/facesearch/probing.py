@@ -1,4 +1,4 @@
-"""From a photo to the faces that are searched with: the one order of steps that searches and comparisons take."""
+"""From a photo to the faces that are searched with or indexed: the one order of steps that all of these take."""
 
 import attrs
 
@@ -36,7 +36,8 @@ def probe(
     quality_filter: QualityFilter,
     *,
     attributes: frozenset[Attribute] = frozenset(),
-    largest_only: bool,
+    largest_only: bool = False,
+    max_faces: int | None = None,
 ) -> Probing:
     """Detect, filter, select and embed.
 
@@ -52,9 +53,11 @@ def probe(
         What to tell of each face beyond DEFAULT.
     largest_only
         Only the largest that passes, or each of the 100 largest.
+    max_faces
+        So many of the largest that pass.
     """
     bars = analyzer.bars.of(quality_filter)
     located = analyzer.assess(analyzer.locate(picture, attributes=attributes), bars)
-    selection = select([face.measurements for face in located], bars, largest_only=largest_only)
+    selection = select([face.measurements for face in located], bars, max_faces=max_faces, largest_only=largest_only)
     probes = analyzer.embed([located[position] for position in selection.accepted])
     return Probing(located=located, selection=selection, probes=probes)

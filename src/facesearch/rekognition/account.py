@@ -29,6 +29,7 @@ from facesearch.rekognition.faults import (
 )
 from facesearch.rekognition.objects import ObjectStore
 from facesearch.rekognition.shelf import Shelf
+from facesearch.rekognition.translation import no_collection
 
 __all__ = ["Account", "Answer", "Request", "Settling"]
 
@@ -132,7 +133,7 @@ class Account:
                 self.shelf.forget(collection)
                 if last:
                     raise
-        raise ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
+        raise no_collection(collection_id)
 
     def with_picture(self, request: Request, work: Callable[[Collection, Picture], T]) -> T:
         """Do something with a collection and the picture of a request, which is not looked at if the collection is not there.

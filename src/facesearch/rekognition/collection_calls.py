@@ -9,6 +9,7 @@ from facesearch.rekognition.faults import (
     ResourceNotFoundException,
 )
 from facesearch.rekognition.page_tokens import parse_token, token_of
+from facesearch.rekognition.translation import no_collection
 
 __all__ = [
     "create_collection",
@@ -75,7 +76,7 @@ def delete_collection(account: Account, request: Request) -> Answer:
         account.shelf.delete(collection_id)
         account.settling.forget(collection_id)
     except CollectionNotFoundError as error:
-        raise _not_there(collection_id) from error
+        raise no_collection(collection_id) from error
     return {"StatusCode": 200}
 
 
@@ -85,7 +86,7 @@ def tag_resource(account: Account, request: Request) -> Answer:
     try:
         account.shelf.change_tags(collection_id, add=tags, remove=())
     except CollectionNotFoundError as error:
-        raise _not_there(collection_id) from error
+        raise no_collection(collection_id) from error
     return {}
 
 
@@ -95,7 +96,7 @@ def untag_resource(account: Account, request: Request) -> Answer:
     try:
         account.shelf.change_tags(collection_id, add={}, remove=request["TagKeys"])
     except CollectionNotFoundError as error:
-        raise _not_there(collection_id) from error
+        raise no_collection(collection_id) from error
     return {}
 
 
@@ -105,8 +106,4 @@ def list_tags_for_resource(account: Account, request: Request) -> Answer:
     try:
         return {"Tags": account.shelf.tags(collection_id)}
     except CollectionNotFoundError as error:
-        raise _not_there(collection_id) from error
-
-
-def _not_there(collection_id: str) -> ResourceNotFoundException:
-    return ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
+        raise no_collection(collection_id) from error

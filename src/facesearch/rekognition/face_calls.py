@@ -11,10 +11,10 @@ from facesearch.image import Picture
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.faults import (
     InvalidParameterException,
-    ResourceNotFoundException,
     ServiceQuotaExceededException,
 )
 from facesearch.rekognition.page_tokens import parse_token, token_of
+from facesearch.rekognition.translation import no_user
 
 __all__ = [
     "delete_faces",
@@ -61,7 +61,7 @@ def list_faces(account: Account, request: Request) -> Answer:
         try:
             faces = collection.page_of_faces(after=after, limit=size + 1, user_id=user_id, face_ids=face_ids)
         except UserNotFoundError as error:
-            raise ResourceNotFoundException(f"The user id: {user_id} does not exist") from error
+            raise no_user(str(user_id)) from error
         answer: Answer = {
             "Faces": [to_aws(face) for face in faces[:size]],
             "FaceModelVersion": collection.face_model.version,

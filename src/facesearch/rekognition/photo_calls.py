@@ -5,11 +5,9 @@ from facesearch.aws import to_aws
 from facesearch.comparing import compare_faces as compare
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.translation import invalid_parameters
+from facesearch.selection import MAX_FACES
 
 __all__ = ["compare_faces", "detect_faces"]
-
-MOST_FACES = 100
-"""In a photo: AWS's own limit, the largest."""
 
 
 def detect_faces(account: Account, request: Request) -> Answer:
@@ -17,7 +15,7 @@ def detect_faces(account: Account, request: Request) -> Answer:
     analyzer = account.analyzer or default_analyzer()
     attributes = request.get("Attributes") or ("DEFAULT",)
     located = analyzer.locate(account.picture(request["Image"]), attributes=attributes)
-    return {"FaceDetails": [to_aws(face.detail) for face in located[:MOST_FACES]]}
+    return {"FaceDetails": [to_aws(face.detail) for face in located[:MAX_FACES]]}
 
 
 def compare_faces(account: Account, request: Request) -> Answer:

@@ -5,7 +5,6 @@ import contextlib
 import ipaddress
 import json
 import logging
-import os
 import signal
 import socket
 import threading
@@ -21,6 +20,7 @@ import attrs
 import facesearch
 from facesearch._fields import check_int
 from facesearch.errors import InvalidParameterError, MissingExtraError
+from facesearch.networks import usable_cores
 from facesearch.rekognition import wire
 from facesearch.rekognition.faults import (
     AccessDeniedException,
@@ -221,7 +221,7 @@ class _Endpoint:
     max_body: int
     names: frozenset[str] | None
     threads: ThreadPoolExecutor = attrs.field(
-        factory=lambda: ThreadPoolExecutor(_cores(), thread_name_prefix="rekognition"), init=False
+        factory=lambda: ThreadPoolExecutor(usable_cores(), thread_name_prefix="rekognition"), init=False
     )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -349,11 +349,6 @@ def _name(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
-
-
-def _cores() -> int:
-    """Give how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:

@@ -28,7 +28,7 @@ from facesearch.rekognition.faults import (
     ThrottlingException,
 )
 
-__all__ = ["invalid_parameters", "translated"]
+__all__ = ["invalid_parameters", "no_collection", "no_user", "translated"]
 
 # The first that fits counts. A text of AWS's own comes first where there is one, since callers compare it; what was wrong follows.
 _FAULTS: tuple[tuple[type[FacesearchError], type[RekognitionError], str], ...] = (
@@ -60,6 +60,16 @@ def translated(error: FacesearchError) -> RekognitionError:
         if isinstance(error, kind):
             return fault(f"{text}{error}")
     return InternalServerError()
+
+
+def no_collection(collection_id: str) -> ResourceNotFoundException:
+    """Give AWS's answer to requests for a collection that is not there."""
+    return ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
+
+
+def no_user(user_id: str) -> ResourceNotFoundException:
+    """Give the answer to requests for a user that is not there."""
+    return ResourceNotFoundException(f"The user id: {user_id} does not exist")
 
 
 def invalid_parameters(why: str) -> InvalidParameterException:

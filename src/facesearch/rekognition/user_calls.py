@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from facesearch.aws import to_aws
-from facesearch.collection import Collection
+from facesearch.collection import MAX_FACES_PER_USER, Collection
 from facesearch.errors import (
     FaceNotFoundError,
     InvalidParameterError,
@@ -18,11 +18,10 @@ from facesearch.rekognition.faults import (
     ConflictException,
     InvalidPaginationTokenException,
     InvalidParameterException,
-    ResourceNotFoundException,
     ServiceQuotaExceededException,
 )
 from facesearch.rekognition.page_tokens import parse_token, token_of
-from facesearch.rekognition.translation import invalid_parameters
+from facesearch.rekognition.translation import invalid_parameters, no_user
 from facesearch.search import search_users_by_image as search_by_image
 
 __all__ = [
@@ -62,7 +61,7 @@ def delete_user(account: Account, request: Request) -> Answer:
             collection.delete_user(user_id)
             account.settling.forget(collection.collection_id, user_id)
         except UserNotFoundError as error:
-            raise _nobody(user_id) from error
+            raise no_user(user_id) from error
         return {}
 
     return account.once("DeleteUser", request, work)
@@ -97,9 +96,11 @@ def associate_faces(account: Account, request: Request) -> Answer:
                 user_id, request["FaceIds"], user_match_threshold=request["UserMatchThreshold"]
             )
         except UserNotFoundError as error:
-            raise _nobody(user_id) from error
+            raise no_user(user_id) from error
         except QuotaExceededError as error:
-            raise ServiceQuotaExceededException(f"The user id: {user_id} can not have more than 100 faces") from error
+            raise ServiceQuotaExceededException(
+                f"The user id: {user_id} can not have more than {MAX_FACES_PER_USER} faces"
+            ) from error
         return _settled(account, collection, user_id, response, changed=bool(response.associated_faces))
 
     return account.once("AssociateFaces", request, work)
@@ -113,7 +114,7 @@ def disassociate_faces(account: Account, request: Request) -> Answer:
         try:
             response = collection.disassociate_faces(user_id, request["FaceIds"])
         except UserNotFoundError as error:
-            raise _nobody(user_id) from error
+            raise no_user(user_id) from error
         return _settled(account, collection, user_id, response, changed=bool(response.disassociated_faces))
 
     return account.once("DisassociateFaces", request, work)
@@ -137,7 +138,7 @@ def search_users(account: Account, request: Request) -> Answer:
         except FaceNotFoundError as error:
             raise InvalidParameterException("faceId was not found in the collection.") from error
         except UserNotFoundError as error:
-            raise _nobody(str(user_id)) from error
+            raise no_user(str(user_id)) from error
         return _with_statuses(account, collection, to_aws(response))
 
     return account.within(request["CollectionId"], work)
@@ -158,10 +159,6 @@ def search_users_by_image(account: Account, request: Request) -> Answer:
         return _with_statuses(account, collection, to_aws(response))
 
     return account.with_picture(request, work)
-
-
-def _nobody(user_id: str) -> ResourceNotFoundException:
-    return ResourceNotFoundException(f"The user id: {user_id} does not exist")
 
 
 def _with_status(account: Account, collection: Collection, user: dict[str, Any]) -> dict[str, Any]:
