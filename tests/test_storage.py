@@ -281,7 +281,7 @@ def test_what_is_no_file_of_ours_is_refused_and_left_as_it_was(people: Path, kin
 
 def test_a_newer_format_is_said_to_be_newer(people: Path) -> None:
     broken_files(people)["of a newer format"]()
-    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 3 or older, got 4"):
+    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 4 or older, got 5"):
         fs.Collection.open(people, "staff")
 
 
@@ -445,7 +445,7 @@ def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path
         assert [staff.once("token", "request", lambda: "done") for _ in range(2)] == ["done"] * 2
         catalog.change_tags(path, "staff", add={"a": "b"})
     with closing(sqlite3.connect(path)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (3,)
+        assert sql.execute("PRAGMA user_version").fetchone() == (4,)
     assert catalog.collection_info(path, "staff").created.timestamp() == 1e9
     migrated, made = folder / "people.db", folder / "made.db"
     fs.Collection.open(made, "staff").close()

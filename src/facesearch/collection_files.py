@@ -8,10 +8,10 @@ from typing import Self
 
 import attrs
 
-from facesearch._fields import check_text
+from facesearch._fields import check_float, check_text
 from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
-from facesearch.collection_base import CollectionBase
+from facesearch.collection_base import TOKEN_SECONDS, CollectionBase
 from facesearch.errors import InvalidParameterError
 from facesearch.export import Export, read_export, write_export
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
@@ -37,6 +37,7 @@ class CollectionFiles(CollectionBase):
         calibration: Calibration | None = None,
         thumbnails: bool | None = None,
         timeout: float = 10.0,
+        read_only: bool | None = False,
     ) -> Self:
         """Open a collection that lasts, in a file that may have several.
 
@@ -56,6 +57,9 @@ class CollectionFiles(CollectionBase):
             As for a collection in memory; by default what the collection was made with, or no.
         timeout
             Seconds, 0-3600, to wait for others that write.
+        read_only
+            True needs no write access and refuses changes: for backups, read-only disks, and files of other users. Nothing is
+            made then, whatever *create*. ``None`` is True where the file or its folder can't be written, and False elsewhere.
 
         Returns
         -------
@@ -69,8 +73,9 @@ class CollectionFiles(CollectionBase):
         FaceModelMismatchError
             If it has another face model.
         StorageError
-            And those under it: if the file is none of ours, truncated, damaged or of a newer format, can't be written, or
-            others write for too long. The file is left as it was.
+            And those under it: if the file is none of ours, truncated, damaged or of a newer format, can't be written
+            (`StorageReadOnlyError`, which changes to a collection that is open read-only raise too), or others write for too
+            long. The file is left as it was.
         CalibrationError, InvalidParameterError
             If an argument is wrong.
 
@@ -79,6 +84,9 @@ class CollectionFiles(CollectionBase):
         What a method has returned is on disk, even if the process is killed a moment later; what it has not is there whole or
         not at all. Any number of threads and processes may read and write one file: each search sees all that was committed
         before. Users' vectors are read into memory by the first search. docs/collections.md has more.
+
+        What an earlier deletion could not erase, because another process was reading, is erased if nobody is in the way now; see
+        `erase_deleted`.
 
         Examples
         --------
@@ -91,12 +99,12 @@ class CollectionFiles(CollectionBase):
         ['ada']
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-        sessions = sessions_of(path, timeout)
+        sessions = sessions_of(path, timeout, read_only=read_only)
         with ExitStack() as undo:
             undo.callback(sessions.close)
             entry = find_entry(sessions, collection_id)
             if entry is None:
-                if not create:
+                if not create or sessions.read_only:
                     raise missing(sessions.path, collection_id)
                 draft = cls(
                     collection_id,
@@ -119,7 +127,9 @@ class CollectionFiles(CollectionBase):
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
-            opened._store = SqliteStore(sessions, entry, opened.calibration.user_offset)
+            store = SqliteStore(sessions, entry, opened.calibration.user_offset)
+            store.tidy(cls._clock() - TOKEN_SECONDS)
+            opened._store = store
             undo.pop_all()
         return opened
 
@@ -187,6 +197,45 @@ class CollectionFiles(CollectionBase):
         """
         self._store.close()
 
+    def erase_deleted(self, timeout: float = 10.0) -> bool:
+        """Erase what is left of deleted people in the file and the log beside it.
+
+        Deleting does that by itself. Only where another process reads at that moment, or the process is killed, something is
+        left for later; it is erased when the file is next opened or changed, or the reader is done. Call this to wait for it.
+
+        Parameters
+        ----------
+        timeout
+            Seconds, 0-3600, to wait for others that read or write.
+
+        Returns
+        -------
+        bool
+            Whether nothing is left. False: others are still at work, the disk is full, or the collection is open read-only. In
+            memory nothing is ever left.
+
+        Raises
+        ------
+        StorageError
+            If it was closed.
+        InvalidParameterError
+            If the argument is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with Collection.open(f"{folder}/people.db", "staff") as staff:
+        ...         _ = staff.add_embedding("ada", np.full(128, 0.1))
+        ...         staff.delete_user("ada", faces=True)
+        ...         staff.erase_deleted()
+        True
+        """
+        wait = check_float("timeout", timeout, 0, 3600)
+        with self._store.reading():  # which a closed one refuses
+            pass
+        return self._store.erase(wait)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write all there is in it to one portable file, an .npz without pickle; see `load`.
 
@@ -208,6 +257,7 @@ class CollectionFiles(CollectionBase):
                 calibration=_own(self._calibration),
                 user_ids=[user_id for user_id, _ in self._store.users()],
                 faces=list(self._store.stored_faces()),
+                secret=self._store.secret(),
             )
         write_export(path, export)
 
@@ -295,6 +345,8 @@ class CollectionFiles(CollectionBase):
             faces = Counter(stored.face.user_id for stored in export.faces if stored.face.user_id)
             for user_id, number in faces.items():
                 self._check_quota(user_id, number)
+            if export.secret is not None:  # so that photos have the ids that they had
+                self._store.set_secret(export.secret)
             self._store.create_users(export.user_ids)
             self._store.put_faces(
                 stored if self._thumbnails else attrs.evolve(stored, thumbnail=None) for stored in export.faces

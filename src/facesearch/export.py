@@ -18,6 +18,7 @@ import numpy as np
 
 from facesearch._fields import check_text
 from facesearch.array_file import Arrays, DamagedError, read_arrays, write_arrays
+from facesearch.content_ids import SECRET_BYTES
 from facesearch.errors import StorageFormatError
 from facesearch.geometry import BoundingBox
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
@@ -59,6 +60,8 @@ class Export:
         Sorted.
     faces
         By face id.
+    secret
+        For the ids of faces and photos, see `facesearch.content_ids`; ``None`` in files of before there were any.
     """
 
     collection_id: str
@@ -67,6 +70,7 @@ class Export:
     calibration: str | None
     user_ids: Sequence[str]
     faces: Iterable[StoredFace]
+    secret: bytes | None = None
 
 
 def write_export(path: str | os.PathLike[str], export: Export) -> None:
@@ -108,6 +112,7 @@ def _arrays(export: Export) -> Arrays:
         "face_model": attrs.asdict(export.face_model),
         "thumbnails": export.thumbnails,
         "calibration": export.calibration,
+        "secret": None if export.secret is None else export.secret.hex(),
     }
     columns: dict[str, list[Any]] = {name: [] for name in _ARRAYS}
     for stored in export.faces:
@@ -156,7 +161,16 @@ def _export(arrays: Arrays) -> Export:
         calibration=calibration,
         user_ids=user_ids,
         faces=list(_faces(arrays, user_ids, face_model)),
+        secret=_secret(about.get("secret")),
     )
+
+
+def _secret(digits: Any) -> bytes | None:
+    if digits is None:
+        return None
+    if not isinstance(digits, str) or len(digits) != 2 * SECRET_BYTES:
+        raise DamagedError(f"about: expected a secret of {SECRET_BYTES} bytes")
+    return bytes.fromhex(digits)
 
 
 def _check(arrays: Arrays, dimension: int) -> None:

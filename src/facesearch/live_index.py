@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 
 from facesearch.errors import StorageFormatError
+from facesearch.guarded_sql import COUNT, ID, VALUE, check_rows, fetch, path_of
 from facesearch.row_keys import NumberRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex
@@ -131,8 +132,10 @@ class LiveIndex(ABC):
         self._keys = NumberRows()
         self._index: VectorIndex[int] = VectorIndex(self._dimension, self._keys)
 
-    def _read(self, blobs: Sequence[bytes], table: str, numbers: Sequence[int]) -> FloatArray:
-        return read_vectors(blobs, self._dimension, lambda place: f"{table} {numbers[place]}")
+    def _read(
+        self, sql: sqlite3.Connection, blobs: Sequence[bytes], table: str, numbers: Sequence[int]
+    ) -> FloatArray:
+        return read_vectors(blobs, self._dimension, lambda place: f"{path_of(sql)}: {table} {numbers[place]}")
 
 
 class UserIndex(LiveIndex):
@@ -166,23 +169,24 @@ class UserIndex(LiveIndex):
             self._begin()
             self._change = 0
         since = (self._collection, self._change)
-        for (uid,) in sql.execute("SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
+        for (uid,) in fetch(sql, (ID,), "SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
             self._index.remove(uid)
         cursor = sql.execute(
             "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?", since
         )
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            self._take(rows)
+            check_rows(sql, (ID, COUNT, VALUE), rows)
+            self._take(sql, rows)
         self._change = state.change
 
-    def _take(self, rows: list[tuple[int, int, bytes]]) -> None:
+    def _take(self, sql: sqlite3.Connection, rows: list[tuple[int, int, bytes]]) -> None:
         full = [row for row in rows if row[1]]
         if len(full) < len(rows):
             for uid, faces, _ in rows:
                 if not faces:
                     self._index.remove(uid)
         uids, counts, blobs = zip(*full, strict=True) if full else ((), (), ())
-        vectors = self._read(blobs, "user_data", uids)
+        vectors = self._read(sql, blobs, "user_data", uids)
         for count in set(counts) - self._offsets.keys():
             self._offsets[count] = self._offset(count)
         self._index.put_many(uids, vectors, [self._offsets[count] for count in counts])
@@ -206,7 +210,7 @@ class FaceIndex(LiveIndex):
     def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
         """See `LiveIndex.catch_up`."""
         gone = "SELECT number, fid FROM gone_faces WHERE number > ? AND collection = ? ORDER BY number"
-        for number, fid in sql.execute(gone, (self._last_gone, self._collection)):
+        for number, fid in fetch(sql, (ID, ID), gone, (self._last_gone, self._collection)):
             self._index.remove(fid)
             self._last_gone = number
         # By number, which is the order of the file, and no farther back than need be: no index of the collection's faces
@@ -217,11 +221,12 @@ class FaceIndex(LiveIndex):
             (self._last_face, self._collection),
         )
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            check_rows(sql, (ID, VALUE), rows)
             fids, blobs = zip(*rows, strict=True)
-            self._index.put_many(fids, self._read(blobs, "face_data", fids), np.zeros(len(fids)))
+            self._index.put_many(fids, self._read(sql, blobs, "face_data", fids), np.zeros(len(fids)))
         self._last_face = state.last_face
         if len(self._index) != state.faces:
-            there = sql.execute("SELECT fid FROM faces WHERE collection = ?", (self._collection,))
+            there = fetch(sql, (ID,), "SELECT fid FROM faces WHERE collection = ?", (self._collection,))
             unlisted = np.setdiff1d(self._keys.all(), np.fromiter((fid for (fid,) in there), np.int64))
             for fid in unlisted.tolist():
                 self._index.remove(fid)

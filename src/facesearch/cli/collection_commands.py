@@ -95,7 +95,7 @@ def export(*, file: Path, db: Path, collection_id: str, as_json: bool) -> Exit:
 
     It has the faces' vectors, and so lets whoever has it recognise these people: keep it as safe as the collection.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         collection.save(file)
         users = len(collection)
     if as_json:

@@ -10,6 +10,7 @@ import click
 import facesearch as fs
 from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_user
+from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, yes
@@ -42,7 +43,7 @@ def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
 
     --json prints the answer as Amazon Rekognition's ListUsers words it.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         listed = collection.users()
         count = Counter(face.user_id for face in collection.faces())
     if as_json:
@@ -70,7 +71,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
 
     --json prints the answer as Amazon Rekognition's ListFaces words it.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         listed, version = collection.faces(user_id), collection.face_model.version
     if as_json:
         show_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
@@ -140,6 +141,7 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
         return Exit.NOTHING
     with fs.Collection.open(db, collection_id, create=False) as collection:
         collection.delete_user(user_id, faces=with_faces)
+        wait_for_erasing(collection)
     _done(f"deleted {what}", {}, as_json=as_json)
     return Exit.DONE
 
@@ -194,6 +196,7 @@ def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, colle
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.disassociate_faces(user_id, face_ids)
+        wait_for_erasing(collection)
     refused = response.unsuccessful_face_disassociations
     return _changed("disassociated", len(response.disassociated_faces), refused, fs.to_aws(response), as_json=as_json)
 
@@ -215,6 +218,7 @@ def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_js
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.delete_faces(face_ids)
+        wait_for_erasing(collection)
     refused = response.unsuccessful_face_deletions
     return _changed("deleted", len(response.deleted_faces), refused, fs.to_aws(response), as_json=as_json)
 
@@ -256,7 +260,7 @@ def audit(
     """
     asked = {"threshold": threshold, "own_threshold": own_threshold, "limit": limit}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         report = collection.audit(**given)
     if as_json:
         show_json(plain(report))

@@ -66,7 +66,7 @@ def search(
         "quality_filter": quality_filter,
         "attributes": attributes,
     }
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         picture = fs.read_image(photo_from(photo))
         found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
         # Where no face passes the filter there is no answer for any; this one at least lists the faces and the reasons.

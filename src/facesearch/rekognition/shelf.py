@@ -185,7 +185,9 @@ class FileShelf:
         with self._lock:
             found = self._open.get(collection_id)
             if found is None:
-                found = Collection.open(self._path, collection_id, create=False, analyzer=self._analyzer)
+                found = Collection.open(
+                    self._path, collection_id, create=False, analyzer=self._analyzer, read_only=None
+                )
             self._keep(found)
             return found
 
