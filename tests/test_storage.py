@@ -28,8 +28,8 @@ from durable import MEMORY, bytes_of, contents, raw, unprivileged
 from facesearch import catalog, database, erasing
 from facesearch.analysis import FaceAnalyzer
 from facesearch.sqlite_store import SqliteStore
-from facesearch.stages import FloatArray
 from facesearch.testing.fakes import FAKE_MODEL, fake_calibration, paint
+from older_files import file_of_format_1
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 ONES = np.ones(128)
@@ -397,33 +397,6 @@ def test_an_older_file_is_brought_to_this_format(people: Path, monkeypatch: pyte
     monkeypatch.undo()
     with pytest.raises(fs.StorageFormatError, match="newer"):
         fs.Collection.open(people, "staff")
-
-
-def file_of_format_1(path: Path) -> tuple[str, FloatArray]:
-    """One written by hand, with ada, who has a face, and bob, who has none; gives the face's id and vector."""
-    vector, face_id, salt = vectors(1)[0], "0123456789abcdef" * 2, b"0123456789abcdef"
-    model = fs.Collection("x").face_model
-    hashes = [
-        int.from_bytes(hashlib.blake2b(name, key=salt, digest_size=8).digest(), "little", signed=True)
-        for name in (b"ada", b"bob")
-    ]
-    with closing(sqlite3.connect(path)) as sql:
-        for statement in database.MIGRATIONS[0]:
-            sql.execute(statement)
-        sql.execute("UPDATE file SET salt = ?", (salt,))
-        row = (7, "staff", 1e9, model.name, model.version, model.digest, model.dimension, None, 0, 2, 1, 2, 0)
-        sql.execute(f"INSERT INTO collections VALUES ({','.join('?' * len(row))})", row)  # noqa: S608  # question marks
-        sql.executemany("INSERT INTO users VALUES (?, 7, ?, ?, ?)", [(3, hashes[0], 1, 1), (4, hashes[1], 0, 2)])
-        sql.executemany(
-            "INSERT INTO user_data VALUES (?, ?, ?)", [(3, vector.tobytes(), "ada"), (4, bytes(vector.nbytes), "bob")]
-        )
-        sql.execute("INSERT INTO faces VALUES (5, 7, ?, 3)", (bytes.fromhex(face_id),))
-        sql.execute("INSERT INTO face_data (fid, vector, confidence) VALUES (5, ?, 99.5)", (vector.tobytes(),))
-        sql.commit()
-        sql.execute("PRAGMA journal_mode = WAL")
-        sql.execute(f"PRAGMA application_id = {0x66616365}")
-        sql.execute("PRAGMA user_version = 1")
-    return "01234567-89ab-cdef-0123-456789abcdef", vector
 
 
 def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path) -> None:

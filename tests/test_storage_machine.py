@@ -57,9 +57,10 @@ class DurableMachine(RuleBasedStateMachine):
         self.turn = 0
 
     def opened(self) -> fs.Collection:
-        path = self.folder / "people.db"
-        opened = fs.Collection.open(path, "machine", analyzer=self.analyzer, thumbnails=True)
-        opened._clock = lambda: self.now
+        timed = type("Collection", (fs.Collection,), {"_clock": staticmethod(lambda: self.now)})
+        opened: fs.Collection = timed.open(
+            self.folder / "people.db", "machine", analyzer=self.analyzer, thumbnails=True
+        )
         return opened
 
     def teardown(self) -> None:

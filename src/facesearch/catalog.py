@@ -48,7 +48,9 @@ __all__ = [
     "collection_tags",
     "collections",
     "delete_collection",
+    "erase_deleted",
     "find_entry",
+    "is_erased",
     "missing",
     "sessions_of",
 ]
@@ -412,6 +414,55 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
         if not few:
             compact(sql)
         mark_deletion(sql)
+
+
+def erase_deleted(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:
+    """Erase what is left of deleted people in a file and the log beside it; see `facesearch.Collection.erase_deleted`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    timeout
+        Seconds, 0-3600, to wait for others that read or write.
+
+    Returns
+    -------
+    bool
+        Whether nothing is left.
+
+    Raises
+    ------
+    CollectionNotFoundError
+        If there is no such file.
+    StorageError
+        And those under it, if it can't be used.
+    InvalidParameterError
+        If an argument is wrong.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import facesearch as fs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fs.Collection.open(f"{folder}/people.db", "staff").close()
+    ...     fs.delete_collection(f"{folder}/people.db", "staff")
+    ...     erase_deleted(f"{folder}/people.db")
+    True
+    """
+    with closing(sessions_of(path, timeout, read_only=None)) as sessions:
+        with sessions.reading():  # raises what erasing passes over
+            pass
+        return erase(sessions, timeout)
+
+
+def is_erased(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:
+    """Tell whether nothing of what was deleted is left in a file; changes nothing.
+
+    Parameters and errors are those of `erase_deleted`.
+    """
+    with closing(sessions_of(path, timeout, read_only=True)) as sessions, sessions.reading() as sql:
+        return not is_pending(sql)
 
 
 def missing(path: Path, collection_id: str) -> CollectionNotFoundError:

@@ -127,9 +127,7 @@ class CollectionFiles(CollectionBase):
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
-            store = SqliteStore(sessions, entry, opened.calibration.user_offset)
-            store.tidy(cls._clock() - TOKEN_SECONDS)
-            opened._store = store
+            opened._keep_in(sessions, entry)
             undo.pop_all()
         return opened
 
@@ -176,8 +174,13 @@ class CollectionFiles(CollectionBase):
         except BaseException:
             sessions.close()
             raise
-        made._store = SqliteStore(sessions, entry, made.calibration.user_offset)
+        made._keep_in(sessions, entry)
         return made
+
+    def _keep_in(self, sessions: Sessions, entry: Entry) -> None:
+        store = SqliteStore(sessions, entry, self.calibration.user_offset)
+        store.tidy(self._clock() - TOKEN_SECONDS)
+        self._store = store
 
     def _add_to(self, sessions: Sessions, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
         return add_entry(

@@ -40,6 +40,7 @@ __all__ = [
     "file_state",
     "ids_beginning",
     "is_writable",
+    "open_as_it_is",
     "sync",
     "transaction",
     "translated",
@@ -275,9 +276,9 @@ def connect(path: Path, timeout: float) -> GuardedConnection:
         _check_readable(path)
         if not is_writable(path):
             raise StorageReadOnlyError(
-                f"{path}: can't be written, as the file or its folder does not allow it; to only read it, open it with read_only=True"
+                f"{path}: can't be written; its file and folder must be writable. To read it, open it with read_only=True"
             )
-        _open_checked(path, timeout).connection.close()  # before anything could write to it
+        open_as_it_is(path, timeout).connection.close()  # before anything could write to it
         connection = open_guarded(path, "mode=rw", timeout)
         try:
             # Once more: opening for writing completes what a journal beside the file says, which the check did not see.
@@ -327,8 +328,7 @@ def connect_read_only(path: Path, timeout: float) -> ReadOnly:
     under its locks.
     """
     with translated(path):
-        _check_readable(path)
-        opened = _open_checked(path, timeout)
+        opened = open_as_it_is(path, timeout)
         try:
             if _value(opened.connection, "PRAGMA user_version") == len(MIGRATIONS):
                 opened.connection.execute("PRAGMA query_only = ON")
@@ -425,10 +425,11 @@ def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -
     word = "id NOT GLOB '-*' AND id NOT GLOB '*[^a-zA-Z0-9_.:-]*'"
     beginning = f"SELECT id FROM ({query}) WHERE substr(id, 1, ?) = ? AND {word} ORDER BY id LIMIT 200"  # noqa: S608  # the query above
     pattern = COLLECTION_ID if collection_id is None else USER_ID
-    with translated(path):
-        _check_readable(path)
-        with contextlib.closing(_open_checked(path, 0, seconds=_COMPLETION_SECONDS).connection) as connection:
-            found = connection.execute(beginning, values).fetchall()
+    with (
+        translated(path),
+        contextlib.closing(open_as_it_is(path, 0, seconds=_COMPLETION_SECONDS).connection) as connection,
+    ):
+        found = connection.execute(beginning, values).fetchall()
     return [name for (name,) in found if isinstance(name, str) and pattern.fullmatch(name)]
 
 
@@ -470,12 +471,26 @@ def _check_readable(path: Path) -> None:
         raise StorageReadOnlyError(f"{path}: can't even be read by this user")
 
 
-def _open_checked(path: Path, timeout: float, *, seconds: float | None = None) -> ReadOnly:
-    """Open a file for reading, and refuse what is none of ours.
+def open_as_it_is(path: Path, timeout: float, *, seconds: float | None = None) -> ReadOnly:
+    """Open a file for reading, of whichever format it is, and refuse what is none of ours.
 
-    Read by SQLite itself: any other reader that opens and closes the file would take away the locks that this process has
-    on it.
+    Parameters
+    ----------
+    path
+        Absolute.
+    timeout
+        Seconds to wait for other writers.
+    seconds
+        After how many to give up reading; ``None`` for never.
+
+    Raises
+    ------
+    CollectionNotFoundError, StorageFormatError, StorageReadOnlyError, StorageError
+        As from `connect_read_only`; and SQLite's own errors, see `translated`.
     """
+    _check_readable(path)
+    # Read by SQLite itself: any other reader that opens and closes the file would take away the locks that this process has
+    # on it.
     log = path.with_name(path.name + "-wal")
     for alone in (False, True) if log.exists() else (True,):
         state = file_state(path)
@@ -504,8 +519,7 @@ def _open_checked(path: Path, timeout: float, *, seconds: float | None = None) -
 def _check_contents(connection: GuardedConnection, path: Path, *, whole: bool = False) -> None:
     """Refuse a database that is none of ours; *whole* where all of it must be in the file."""
     application, version, pages, page = (
-        _value(connection, f"PRAGMA {name}")
-        for name in ("application_id", "user_version", "page_count", "page_size")
+        _value(connection, f"PRAGMA {name}") for name in ("application_id", "user_version", "page_count", "page_size")
     )
     if application != APPLICATION_ID:
         raise StorageFormatError(f"{path}: an SQLite file, but not of collections")

@@ -66,7 +66,11 @@ class Kind:
     def matching(cls, pattern: str, longest: int) -> "Kind":
         """Accept texts of 1 to *longest* characters that match a pattern as a whole."""
         match = re.compile(pattern).fullmatch
-        return cls(f"a text that matches {pattern}", frozenset({str}), lambda text: 0 < len(text) <= longest and bool(match(text)))
+        return cls(
+            f"a text that matches {pattern}",
+            frozenset({str}),
+            lambda text: 0 < len(text) <= longest and bool(match(text)),
+        )
 
     @property
     def or_null(self) -> "Kind":
@@ -186,7 +190,9 @@ def fetch(
     return rows
 
 
-def fetch_one(sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any] = ()) -> tuple[Any, ...]:
+def fetch_one(
+    sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any] = ()
+) -> tuple[Any, ...]:
     """Return the only row of a query.
 
     Raises
@@ -216,7 +222,9 @@ def check_rows(sql: sqlite3.Connection, kinds: Sequence[Kind], rows: Sequence[tu
         else:
             continue
         # Not the value, which may be personal.
-        raise StorageFormatError(f"{path_of(sql)}: damaged, expected {kind.expected}, got another {type(wrong).__name__}")
+        raise StorageFormatError(
+            f"{path_of(sql)}: damaged, expected {kind.expected}, got another {type(wrong).__name__}"
+        )
 
 
 def path_of(sql: sqlite3.Connection) -> str | os.PathLike[str]:

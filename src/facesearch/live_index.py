@@ -132,9 +132,7 @@ class LiveIndex(ABC):
         self._keys = NumberRows()
         self._index: VectorIndex[int] = VectorIndex(self._dimension, self._keys)
 
-    def _read(
-        self, sql: sqlite3.Connection, blobs: Sequence[bytes], table: str, numbers: Sequence[int]
-    ) -> FloatArray:
+    def _read(self, sql: sqlite3.Connection, blobs: Sequence[bytes], table: str, numbers: Sequence[int]) -> FloatArray:
         return read_vectors(blobs, self._dimension, lambda place: f"{path_of(sql)}: {table} {numbers[place]}")
 
 

@@ -55,7 +55,7 @@ def check_schema(connection: sqlite3.Connection, path: Path, migrations: Migrati
 
 
 @functools.lru_cache(maxsize=16)
-def _schema(migrations: Migrations) -> dict[tuple[str, str], tuple[str, str | None]]:
+def _schema(migrations: Migrations) -> dict[tuple[str, str], tuple[str, object]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as sql:
         for step in migrations:
             for statement in step:

@@ -234,7 +234,9 @@ class SqliteStore:
         """See `facesearch.storage.Store.faces_of`."""
         query = "SELECT face_id FROM faces WHERE uid = ?"
         return frozenset(
-            _uuid(face_id) for uid in self._uids([user_id]).values() for (face_id,) in self._rows((UUID_BYTES,), query, uid)
+            _uuid(face_id)
+            for uid in self._uids([user_id]).values()
+            for (face_id,) in self._rows((UUID_BYTES,), query, uid)
         )
 
     def user_vector(self, user_id: str) -> FloatArray | None:
@@ -359,7 +361,8 @@ class SqliteStore:
         """See `facesearch.storage.Store.embedding`."""
         (fid,) = self._fids([face_id]).values()
         vector: FloatArray = self._vectors(
-            self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)], "face_data"
+            self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)],
+            "face_data",
         )[0]
         return vector
 

@@ -7,6 +7,7 @@ import click
 import facesearch as fs
 from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_collection
+from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, db, yes
@@ -74,6 +75,7 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
     if not yes and not confirmed(f"Delete {what}?"):
         return Exit.NOTHING
     fs.delete_collection(db, collection_id)
+    wait_for_erasing(db)
     if as_json:
         show_json({"StatusCode": 200})
     else:

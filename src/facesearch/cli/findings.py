@@ -20,7 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
-from facesearch.database import connect, translated
+from facesearch.catalog import is_erased
+from facesearch.database import open_as_it_is, translated
 from facesearch.networks import usable_cores
 from facesearch.weights import weights_path
 
@@ -214,7 +215,7 @@ def _version(name: str) -> str | None:
 
 def _database(path: Path) -> Iterator[Finding]:
     """Check a file of collections: SQLite's own check of every page, then all users' vectors."""
-    with translated(path), contextlib.closing(connect(path.absolute(), _TIMEOUT)) as connection:
+    with translated(path), contextlib.closing(open_as_it_is(path.absolute(), _TIMEOUT).connection) as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
     size, free = path.stat().st_size, shutil.disk_usage(path.absolute().parent).free
     if faults:
@@ -225,8 +226,13 @@ def _database(path: Path) -> Iterator[Finding]:
     if free < size:
         text = f"{free / 1e6:,.1f} MB are free beside it"
         yield Finding(about=str(path), state=State.NOTE, text=text, advice="make room: a full disk stops all writing")
+    if not is_erased(path):
+        text = "something of what was deleted is still in the file, as another process was reading, or it was killed"
+        yield Finding(
+            about=str(path), state=State.NOTE, text=text, advice="it is erased when the file is next opened for writing"
+        )
     for info in fs.collections(path):
-        with fs.Collection.open(path, info.collection_id, create=False) as collection:
+        with fs.Collection.open(path, info.collection_id, create=False, read_only=True) as collection:
             collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks all vectors of users
         counts = (
             f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"

@@ -141,7 +141,7 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
         return Exit.NOTHING
     with fs.Collection.open(db, collection_id, create=False) as collection:
         collection.delete_user(user_id, faces=with_faces)
-        wait_for_erasing(collection)
+    wait_for_erasing(db)
     _done(f"deleted {what}", {}, as_json=as_json)
     return Exit.DONE
 
@@ -196,7 +196,7 @@ def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, colle
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.disassociate_faces(user_id, face_ids)
-        wait_for_erasing(collection)
+    wait_for_erasing(db)
     refused = response.unsuccessful_face_disassociations
     return _changed("disassociated", len(response.disassociated_faces), refused, fs.to_aws(response), as_json=as_json)
 
@@ -218,7 +218,7 @@ def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_js
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.delete_faces(face_ids)
-        wait_for_erasing(collection)
+    wait_for_erasing(db)
     refused = response.unsuccessful_face_deletions
     return _changed("deleted", len(response.deleted_faces), refused, fs.to_aws(response), as_json=as_json)
 

@@ -252,9 +252,7 @@ def _named(remembered: str, face_ids: Sequence[str]) -> Answer:
     try:
         return _each_entry(
             json.loads(remembered),
-            lambda entry: {
-                name: face_ids[value] if name == "FaceId" else value for name, value in entry.items()
-            },
+            lambda entry: {name: face_ids[value] if name == "FaceId" else value for name, value in entry.items()},
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise StorageFormatError("a remembered answer is damaged") from error
