@@ -11,7 +11,7 @@ import facesearch as fs
 from facesearch import database
 from facesearch.stages import FloatArray
 
-__all__ = ["file_of_format_1"]
+__all__ = ["file_of_format_1", "file_of_format_3"]
 
 
 def file_of_format_1(path: Path) -> tuple[str, FloatArray]:
@@ -43,3 +43,15 @@ def file_of_format_1(path: Path) -> tuple[str, FloatArray]:
         sql.execute(f"PRAGMA application_id = {0x66616365}")
         sql.execute("PRAGMA user_version = 1")
     return "01234567-89ab-cdef-0123-456789abcdef", vector
+
+
+def file_of_format_3(path: Path, *, answer: str) -> None:
+    """One as of format 1, brought to format 3, with a remembered answer."""
+    file_of_format_1(path)
+    with closing(sqlite3.connect(path)) as sql:
+        for step in database.MIGRATIONS[1:3]:
+            for statement in step:
+                sql.execute(statement)
+        sql.execute("INSERT INTO answers VALUES (7, X'01', X'02', ?, 1e18)", (answer,))
+        sql.execute("PRAGMA user_version = 3")
+        sql.commit()
