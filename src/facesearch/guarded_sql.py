@@ -5,6 +5,7 @@ endless, so each statement gets a budget of work that grows with the file. And a
 the schema says, so each value is checked where it is read.
 """
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -37,7 +38,7 @@ _OPCODES: Final = 100_000  # of SQLite's virtual machine between two checks of t
 # A row takes 10 to 30 opcodes to read and 20 to 600 bytes to store: 10 a byte are many times what a scan of a whole file needs.
 _OPCODES_PER_BYTE: Final = 10
 _OPCODES_PER_CHANGE: Final = 10_000
-_LEAST_OPCODES: Final = 50_000_000  # about a second
+_LEAST_OPCODES: Final = 10_000_000  # less than a second, and rows that fit in memory
 _LONGEST_VALUE: Final = 64 << 20  # bytes; a thumbnail has 10,000, the answer to a request with 100 faces 20,000
 _LARGEST_ID: Final = 1 << 62  # half of SQLite's range, so that the next number is still a whole one
 _LARGEST_COUNT: Final = 1 << 40
@@ -120,11 +121,11 @@ class GuardedConnection(sqlite3.Connection):
         return super().executemany(*arguments)
 
     def measure(self) -> None:
-        """Fit the budget to the size of the file."""
-        try:
-            size = self.path.stat().st_size
-        except OSError:  # taken away while it is open
-            size = 0
+        """Fit the budget to the size of the file and the log beside it."""
+        size = 0
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            with contextlib.suppress(OSError):  # no log, or taken away while it is open
+                size += path.stat().st_size
         self._allowed = _LEAST_OPCODES + size * _OPCODES_PER_BYTE
 
     def guard(self) -> None:

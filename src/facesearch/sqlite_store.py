@@ -40,6 +40,8 @@ _FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = ? AND given < ?
 
 _FACES: Final = """SELECT fid, face_id, user_id, image_id, external_image_id, confidence, box_left, box_top, box_width, box_height
     FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""
+_STRAYS: Final = """SELECT count(*) FROM faces LEFT JOIN users USING (uid)
+    WHERE faces.collection = ? AND uid IS NOT NULL AND users.collection IS NOT faces.collection"""
 _USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
 _FACE_KINDS: Final = (ID, UUID_BYTES, _USER_ID.or_null, *(VALUE,) * 7)  # the others are checked by `Face`
 _JPEG: Final = BLOB.or_null
@@ -340,6 +342,11 @@ class SqliteStore:
             "LEFT", "LEFT JOIN thumbnails USING (fid) LEFT", 1
         )
         with self._sessions.reading() as sql:
+            ((strays,),) = fetch(sql, (COUNT,), _STRAYS, (self._entry.number,))
+            if strays:
+                raise StorageFormatError(
+                    f"{self._sessions.path}: damaged, {strays} faces are of users that are not there"
+                )
             cursor = sql.execute(f"{query} WHERE faces.collection = ? ORDER BY face_id", (self._entry.number,))
             while rows := cursor.fetchmany(_AT_ONCE):
                 check_rows(sql, (VALUE, _JPEG, *_FACE_KINDS), rows)
