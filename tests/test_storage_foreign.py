@@ -306,7 +306,7 @@ def test_whatever_bytes_a_file_has_only_our_errors_come_out(bytes_: list[tuple[i
 # -------------------------------------------------------------------- what would never end
 
 
-@pytest.mark.parametrize("table", ["users_by_name", "faces", "tags", "gone_faces", "collections"])
+@pytest.mark.parametrize("table", ["faces", "tags", "gone_faces", "collections"])
 def test_pages_that_lead_to_the_same_pages_again_and_again_do_not_hang(people: Path, table: str) -> None:
     with closing(sqlite3.connect(people, isolation_level=None)) as sql:
         sql.execute("PRAGMA journal_mode = DELETE")

@@ -172,7 +172,7 @@ class StorageFullError(StorageError):
 
 
 class StorageReadOnlyError(StorageError, PermissionError):
-    """A file or its folder can't be written, which even reading needs here."""
+    """A collection was opened read-only, or a file or its folder can't be written; nothing was changed."""
 
 
 class WireError(FacesearchError, ValueError):

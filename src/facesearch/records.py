@@ -112,7 +112,7 @@ class Face:
     Attributes
     ----------
     face_id, image_id
-        UUIDs that follow from the content: the same photo gives the same ids again.
+        UUIDs that follow from the content and a secret of the collection: the same photo gives the same ids in it again.
     bounding_box, confidence
         Where it was in its photo, and how sure it is a face; absent for a face added as an embedding.
     external_image_id
