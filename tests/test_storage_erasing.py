@@ -133,12 +133,13 @@ def test_whatever_is_done_next_with_the_file_erases(path: Path, change: str, mon
             patched.setattr(erasing, "_RETRY_SECONDS", (1000.0,))
             fs.delete_collection(path, "staff")
             assert left(path) == ["name", "vector"]
-        {
+        changes: dict[str, Callable[[], object]] = {
             "collections": lambda: fs.collections(path),
             "tags": lambda: catalog.change_tags(path, "guests", add={"a": "b"}),
             "another collection": lambda: fs.Collection.create(path, "more").close(),
             "users": lambda: guests.create_user("zoe"),
-        }[change]()
+        }
+        changes[change]()
         assert left(path) == []
         assert catalog.is_erased(path)
 

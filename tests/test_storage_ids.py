@@ -178,7 +178,7 @@ def test_a_remembered_answer_names_no_face_and_is_nevertheless_given_again(folde
 
 def test_answers_past_their_day_are_gone_when_the_file_is_opened(folder: Path) -> None:
     now = 1e9
-    timed = type("Collection", (fs.Collection,), {"_clock": staticmethod(lambda: now)})
+    timed: type[fs.Collection] = type("Collection", (fs.Collection,), {"_clock": staticmethod(lambda: now)})
     with timed.open(folder / "people.db", "staff") as staff:
         staff.once("token", "request", lambda: "the-answer-to-it")
     assert b"the-answer-to-it" in raw(folder)

@@ -57,11 +57,8 @@ class DurableMachine(RuleBasedStateMachine):
         self.turn = 0
 
     def opened(self) -> fs.Collection:
-        timed = type("Collection", (fs.Collection,), {"_clock": staticmethod(lambda: self.now)})
-        opened: fs.Collection = timed.open(
-            self.folder / "people.db", "machine", analyzer=self.analyzer, thumbnails=True
-        )
-        return opened
+        timed: type[fs.Collection] = type("Collection", (fs.Collection,), {"_clock": staticmethod(lambda: self.now)})
+        return timed.open(self.folder / "people.db", "machine", analyzer=self.analyzer, thumbnails=True)
 
     def teardown(self) -> None:
         for handle in self.handles:

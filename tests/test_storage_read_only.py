@@ -124,11 +124,12 @@ def test_what_can_only_be_read_is_read_and_stays_as_it_was(folder: Path, way: st
             with fs.Collection.open(path, "staff", read_only=read_only) as staff:
                 assert contents(staff) == expected
                 staff.save(folder / f"{read_only}.npz") if way != "another user's" else None
-                for change in (
+                changes: list[Callable[[], object]] = [
                     lambda: staff.create_user("zoe"),
                     lambda: staff.delete_user("ada", faces=True),
                     lambda: staff.add_embedding("zoe", ONES),
-                ):
+                ]
+                for change in changes:
                     with pytest.raises(fs.StorageReadOnlyError, match=r"people\.db: is open read-only, as the file or"):
                         change()
                 assert contents(staff) == expected
@@ -139,10 +140,11 @@ def test_what_can_only_be_read_is_read_and_stays_as_it_was(folder: Path, way: st
         assert [info.users for info in fs.collections(path)] == [3]
         assert catalog.collection_info(path, "staff").faces == 3
         assert catalog.collection_tags(path, "staff") == {}
-        for refused in (
+        writing: list[Callable[[], object]] = [
             lambda: fs.delete_collection(path, "staff"),
             lambda: catalog.change_tags(path, "staff", add={"a": "b"}),
-        ):
+        ]
+        for refused in writing:
             with pytest.raises(fs.StorageReadOnlyError):
                 refused()
         assert bytes_of(locked.inside) == before
@@ -172,11 +174,12 @@ def test_the_service_answers_what_reads_and_denies_what_writes(folder: Path, way
         assert service.list_collections()["CollectionIds"] == ["staff"]
         assert [user["UserId"] for user in service.list_users(CollectionId="staff")["Users"]] == ["ada", "bob", "eve"]
         assert len(service.search_users(CollectionId="staff", UserId="ada", UserMatchThreshold=0)["UserMatches"]) == 1
-        for write in (
+        writing: list[Callable[[], object]] = [
             lambda: service.create_user(CollectionId="staff", UserId="zoe", ClientRequestToken="token"),
             lambda: service.create_collection(CollectionId="more"),
             lambda: service.delete_collection(CollectionId="staff"),
-        ):
+        ]
+        for write in writing:
             with pytest.raises(service.exceptions.AccessDeniedException, match="The collections are read-only"):
                 write()
 
