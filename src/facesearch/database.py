@@ -27,7 +27,7 @@ from facesearch.errors import (
     StorageFullError,
     StorageReadOnlyError,
 )
-from facesearch.guarded_sql import GuardedConnection, open_guarded
+from facesearch.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
 from facesearch.schema import check_schema
 
 __all__ = [
@@ -429,7 +429,7 @@ def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -
         translated(path),
         contextlib.closing(open_as_it_is(path, 0, seconds=_COMPLETION_SECONDS).connection) as connection,
     ):
-        found = connection.execute(beginning, values).fetchall()
+        found = fetch(connection, (VALUE,), beginning, values)
     return [name for (name,) in found if isinstance(name, str) and pattern.fullmatch(name)]
 
 

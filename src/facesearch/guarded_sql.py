@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +27,9 @@ __all__ = [
     "VALUE",
     "GuardedConnection",
     "Kind",
-    "check_rows",
     "fetch",
     "fetch_one",
+    "fetch_parts",
     "open_guarded",
     "path_of",
 ]
@@ -113,12 +113,14 @@ class GuardedConnection(sqlite3.Connection):
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
         """Begin a statement, with a new budget."""
         self._opcodes, self._changes = 0, self.total_changes
-        return super().execute(*arguments)
+        with _decoding(self):
+            return super().execute(*arguments)
 
     def executemany(self, *arguments: Any) -> sqlite3.Cursor:
         """Begin a statement, with a new budget."""
         self._opcodes, self._changes = 0, self.total_changes
-        return super().executemany(*arguments)
+        with _decoding(self):
+            return super().executemany(*arguments)
 
     def measure(self) -> None:
         """Fit the budget to the size of the file and the log beside it."""
@@ -185,10 +187,45 @@ def open_guarded(path: Path, mode: str, timeout: float, *, seconds: float | None
 def fetch(
     sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any] = ()
 ) -> list[tuple[Any, ...]]:
-    """Return all rows of a query, checked by `check_rows`."""
-    rows: list[tuple[Any, ...]] = sql.execute(query, tuple(values)).fetchall()
-    check_rows(sql, kinds, rows)
-    return rows
+    """Return all rows of a query.
+
+    Parameters
+    ----------
+    sql
+        The connection.
+    kinds
+        What may stand in each column.
+    query, values
+        As for `sqlite3.Connection.execute`.
+
+    Raises
+    ------
+    StorageFormatError
+        If a value is not of its column's kind; the message names the file.
+    """
+    return [row for rows in fetch_parts(sql, kinds, query, values) for row in rows]
+
+
+def fetch_parts(
+    sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any] = (), *, size: int = 8192
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of a query, *size* at a time; parameters and errors are those of `fetch`."""
+    cursor = sql.execute(query, tuple(values))
+    while True:
+        with _decoding(sql):
+            rows: list[tuple[Any, ...]] = cursor.fetchmany(size)
+        if not rows:
+            return
+        _check(sql, kinds, rows)
+        yield rows
+
+
+@contextlib.contextmanager
+def _decoding(sql: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the file
+        raise StorageFormatError(f"{path_of(sql)}: damaged, a text in it is not UTF-8") from error
 
 
 def fetch_one(
@@ -207,14 +244,7 @@ def fetch_one(
     return rows[0]
 
 
-def check_rows(sql: sqlite3.Connection, kinds: Sequence[Kind], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Check the values of rows, column by column.
-
-    Raises
-    ------
-    StorageFormatError
-        If a value is not of its column's kind; the message names the file.
-    """
+def _check(sql: sqlite3.Connection, kinds: Sequence[Kind], rows: Sequence[tuple[Any, ...]]) -> None:
     for kind, column in zip(kinds, zip(*rows, strict=True), strict=False):
         if not kind.types.issuperset(map(type, column)):
             wrong = next(value for value in column if type(value) not in kind.types)

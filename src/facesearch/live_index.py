@@ -11,13 +11,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
 
 from facesearch.errors import StorageFormatError
-from facesearch.guarded_sql import COUNT, ID, VALUE, check_rows, fetch, path_of
+from facesearch.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
 from facesearch.row_keys import NumberRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex
@@ -169,15 +169,12 @@ class UserIndex(LiveIndex):
         since = (self._collection, self._change)
         for (uid,) in fetch(sql, (ID,), "SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
             self._index.remove(uid)
-        cursor = sql.execute(
-            "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?", since
-        )
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            check_rows(sql, (ID, COUNT, VALUE), rows)
+        query = "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?"
+        for rows in fetch_parts(sql, (ID, COUNT, VALUE), query, since, size=_ROWS_AT_ONCE):
             self._take(sql, rows)
         self._change = state.change
 
-    def _take(self, sql: sqlite3.Connection, rows: list[tuple[int, int, bytes]]) -> None:
+    def _take(self, sql: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
         full = [row for row in rows if row[1]]
         if len(full) < len(rows):
             for uid, faces, _ in rows:
@@ -213,13 +210,10 @@ class FaceIndex(LiveIndex):
             self._last_gone = number
         # By number, which is the order of the file, and no farther back than need be: no index of the collection's faces
         # has that order.
-        cursor = sql.execute(
-            """SELECT fid, vector FROM faces CROSS JOIN face_data USING (fid)
-            WHERE fid > ? AND +collection = ? ORDER BY fid""",
-            (self._last_face, self._collection),
-        )
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            check_rows(sql, (ID, VALUE), rows)
+        query = """SELECT fid, vector FROM faces CROSS JOIN face_data USING (fid)
+            WHERE fid > ? AND +collection = ? ORDER BY fid"""
+        since = self._last_face, self._collection
+        for rows in fetch_parts(sql, (ID, VALUE), query, since, size=_ROWS_AT_ONCE):
             fids, blobs = zip(*rows, strict=True)
             self._index.put_many(fids, self._read(sql, blobs, "face_data", fids), np.zeros(len(fids)))
         self._last_face = state.last_face

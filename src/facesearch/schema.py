@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from facesearch.errors import StorageFormatError, shown
+from facesearch.guarded_sql import VALUE, fetch
 
 __all__ = ["check_schema"]
 
@@ -40,15 +41,15 @@ def check_schema(connection: sqlite3.Connection, path: Path, migrations: Migrati
     # Longer statements are cut, and so differ from ours.
     query = "SELECT type, name, tbl_name, substr(sql, 1, ?) FROM sqlite_schema LIMIT ?"
     found = {}
-    for kind, name, table, sql in connection.execute(query, (_LONGEST, _MOST_OBJECTS)):
+    for kind, name, table, sql in fetch(connection, (VALUE,) * 4, query, (_LONGEST, _MOST_OBJECTS)):
         found[kind, name] = table, _plain(name, sql)
     expected = _schema(migrations)
     if found == expected:
         return
     where = f"{path}: an SQLite file, but not of collections"
-    for key in found.keys() - expected.keys():
+    for key in sorted(found.keys() - expected.keys(), key=repr):
         raise StorageFormatError(f"{where}: it has {_named(key)}, which no facesearch makes")
-    for key in expected.keys() - found.keys():
+    for key in sorted(expected.keys() - found.keys()):
         raise StorageFormatError(f"{where}: it lacks {_named(key)}")
     different = next(key for key in expected if found[key] != expected[key])
     raise StorageFormatError(f"{where}: its {_named(different)} is another one than facesearch makes")

@@ -19,7 +19,7 @@ from facesearch.content_ids import SECRET_BYTES
 from facesearch.erasing import ERASING_WAIT, Eraser, empty_faces, empty_users, erase, is_pending, mark_deletion
 from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageError, StorageFormatError
 from facesearch.geometry import BoundingBox
-from facesearch.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, check_rows, fetch
+from facesearch.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
 from facesearch.ranking import robust_mean
 from facesearch.records import USER_ID_PATTERN, Face
@@ -347,9 +347,9 @@ class SqliteStore:
                 raise StorageFormatError(
                     f"{self._sessions.path}: damaged, {strays} faces are of users that are not there"
                 )
-            cursor = sql.execute(f"{query} WHERE faces.collection = ? ORDER BY face_id", (self._entry.number,))
-            while rows := cursor.fetchmany(_AT_ONCE):
-                check_rows(sql, (VALUE, _JPEG, *_FACE_KINDS), rows)
+            everything = f"{query} WHERE faces.collection = ? ORDER BY face_id"
+            kinds = (VALUE, _JPEG, *_FACE_KINDS)
+            for rows in fetch_parts(sql, kinds, everything, (self._entry.number,), size=_AT_ONCE):
                 vectors = self._vectors([(row[0], row[2]) for row in rows], "face_data")
                 for (_, jpeg, *columns), vector in zip(rows, vectors, strict=True):
                     yield StoredFace(self._face(*columns), vector, jpeg)
