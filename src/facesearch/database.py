@@ -488,12 +488,22 @@ def open_as_it_is(path: Path, timeout: float, *, seconds: float | None = None) -
     CollectionNotFoundError, StorageFormatError, StorageReadOnlyError, StorageError
         As from `connect_read_only`; and SQLite's own errors, see `translated`.
     """
-    _check_readable(path)
+    while True:
+        _check_readable(path)
+        state = file_state(path)
+        try:
+            return _open_in_some_way(path, timeout, state, seconds)
+        except (StorageFormatError, sqlite3.DatabaseError):
+            # What is read without locks while somebody writes may look damaged.
+            if state == file_state(path):
+                raise
+
+
+def _open_in_some_way(path: Path, timeout: float, state: tuple[object, ...], seconds: float | None) -> ReadOnly:
     # Read by SQLite itself: any other reader that opens and closes the file would take away the locks that this process has
     # on it.
     log = path.with_name(path.name + "-wal")
     for alone in (False, True) if log.exists() else (True,):
-        state = file_state(path)
         connection = open_guarded(path, "mode=ro&immutable=1" if alone else "mode=ro", timeout, seconds=seconds)
         try:
             _check_contents(connection, path, whole=alone)

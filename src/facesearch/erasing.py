@@ -11,6 +11,7 @@ process that opens or changes the file, or that has been in the way, tries again
 
 import itertools
 import logging
+import os
 import sqlite3
 import threading
 import weakref
@@ -140,14 +141,18 @@ class Eraser:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def erase(self, wait: float) -> bool:
         """Erase now, and go on trying if that can't be done; returns whether nothing is left."""
+        self._renew()
         done = erase(self._sessions, wait)
-        # After a fork, the parent's thread is not alive here.
-        if not done and not self._sessions.read_only and not (self._thread and self._thread.is_alive()):
+        if not done and not self._sessions.read_only and not self.is_at_work:
             arguments = weakref.ref(self._sessions), self._stopped
             self._thread = threading.Thread(target=_go_on, args=arguments, name="facesearch-eraser", daemon=True)
             self._thread.start()
@@ -156,11 +161,18 @@ class Eraser:
     @property
     def is_at_work(self) -> bool:
         """Whether something is still to be erased, as far as this process knows."""
+        self._renew()
         return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
         """End the thread."""
+        self._renew()
         self._stopped.set()
+
+    def _renew(self) -> None:
+        # After a fork the thread is not there, and what it held is held for ever.
+        if self._pid != os.getpid():
+            self._begin()
 
 
 def _go_on(reference: "weakref.ref[Sessions]", stopped: threading.Event) -> None:

@@ -40,8 +40,6 @@ _FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = ? AND given < ?
 
 _FACES: Final = """SELECT fid, face_id, user_id, image_id, external_image_id, confidence, box_left, box_top, box_width, box_height
     FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""
-_STRAYS: Final = """SELECT count(*) FROM faces LEFT JOIN users USING (uid)
-    WHERE faces.collection = ? AND uid IS NOT NULL AND users.collection IS NOT faces.collection"""
 _USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
 _FACE_KINDS: Final = (ID, UUID_BYTES, _USER_ID.or_null, *(VALUE,) * 7)  # the others are checked by `Face`
 _JPEG: Final = BLOB.or_null
@@ -87,13 +85,17 @@ class SqliteStore:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """See `facesearch.storage.Store.reading`."""
+        with self._in_the_way(), self._sessions.reading() as sql:
+            self._state(sql)
+            yield
+
+    @contextlib.contextmanager
+    def _in_the_way(self) -> Iterator[None]:
+        """Erase, after reading for long, what was deleted meanwhile: whoever deleted it did not wait longer than that."""
         start, alone = time.monotonic(), not self._sessions.is_mine()
         try:
-            with self._sessions.reading() as sql:
-                self._state(sql)
-                yield
+            yield
         finally:
-            # Whoever deletes waits so long. If this block was in the way, it is up to this process now.
             if alone and time.monotonic() - start > ERASING_WAIT:
                 self._eraser.erase(0)
 
@@ -298,7 +300,7 @@ class SqliteStore:
                 raise StorageFormatError(f"{self._sessions.path}: damaged, its tables contradict each other")
             before, index = state, index_now()
             if not index.is_current(state):
-                with index.changing(), self._sessions.committed() as sql:
+                with self._in_the_way(), index.changing(), self._sessions.committed() as sql:
                     index.catch_up(sql, self._state(sql))
             # Where somebody was deleted meanwhile, others move up.
             with contextlib.suppress(_NameGoneError):
@@ -342,17 +344,18 @@ class SqliteStore:
             "LEFT", "LEFT JOIN thumbnails USING (fid) LEFT", 1
         )
         with self._sessions.reading() as sql:
-            ((strays,),) = fetch(sql, (COUNT,), _STRAYS, (self._entry.number,))
-            if strays:
-                raise StorageFormatError(
-                    f"{self._sessions.path}: damaged, {strays} faces are of users that are not there"
-                )
+            known: set[str | None] = {None, *(user_id for user_id, _ in self.users())}
             everything = f"{query} WHERE faces.collection = ? ORDER BY face_id"
             kinds = (VALUE, _JPEG, *_FACE_KINDS)
             for rows in fetch_parts(sql, kinds, everything, (self._entry.number,), size=_AT_ONCE):
                 vectors = self._vectors([(row[0], row[2]) for row in rows], "face_data")
                 for (_, jpeg, *columns), vector in zip(rows, vectors, strict=True):
-                    yield StoredFace(self._face(*columns), vector, jpeg)
+                    face = self._face(*columns)
+                    if face.user_id not in known:
+                        raise StorageFormatError(
+                            f"{self._sessions.path}: damaged, a face is of a user that is not there"
+                        )
+                    yield StoredFace(face, vector, jpeg)
 
     def face(self, face_id: str) -> Face | None:
         """See `facesearch.storage.Store.face`."""
