@@ -769,6 +769,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(
     expected = fs.Collection("staff", analyzer=fake)
     whole = quiet(expected, team)
     db = tmp_path / "people.db"
+    fs.Collection.open(db, "staff", analyzer=fake).close()  # made here, so that ids are those of this process
     before = 0
     for photos in (1, 5, 9):
         settled, errors = killed_after(photos, number, db, team)
