@@ -110,7 +110,7 @@ class Entry:
     face_model: FaceModel
     thumbnails: bool
     calibration: str | None
-    salt: bytes
+    salt: bytes = field(repr=False)
 
 
 def sessions_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False) -> Sessions:

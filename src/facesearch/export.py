@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 import numpy as np
+from attrs import field
 
 from facesearch._fields import check_text
 from facesearch.array_file import Arrays, DamagedError, read_arrays, write_arrays
@@ -70,7 +71,7 @@ class Export:
     calibration: str | None
     user_ids: Sequence[str]
     faces: Iterable[StoredFace]
-    secret: bytes | None = None
+    secret: bytes | None = field(default=None, repr=False)
 
 
 def write_export(path: str | os.PathLike[str], export: Export) -> None:
