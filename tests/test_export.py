@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch import array_file
 from facesearch.analysis import FaceAnalyzer
 from facesearch.stages import FloatArray
 from facesearch.testing.fakes import paint
@@ -122,12 +121,13 @@ def test_only_an_empty_collection_is_filled(staff: fs.Collection, folder: Path) 
 def test_a_file_that_cannot_be_written_is_left_as_it_was(staff: fs.Collection, folder: Path) -> None:
     path = folder / "staff.npz"
     path.write_bytes(b"before")
-    for where in (folder / "missing" / "staff.npz", folder):
-        with pytest.raises(fs.StorageError):
-            staff.save(where)
+    with pytest.raises(fs.StorageError, match=r"missing/staff\.npz: No such file or directory$"):
+        staff.save(folder / "missing" / "staff.npz")
+    with pytest.raises(fs.OutputRefusedError, match="expected a file to write, got a folder"):
+        staff.save(folder)
     folder.chmod(0o555)
     with unprivileged(), pytest.raises(fs.StorageReadOnlyError):
-        staff.save(path)
+        staff.save(path, overwrite=True)
     folder.chmod(0o755)
     assert bytes_of(folder) == {"staff.npz": b"before"}
 
@@ -141,9 +141,9 @@ def test_what_is_interrupted_leaves_nothing(
     def fail(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(array_file, "sync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(KeyboardInterrupt):
-        staff.save(path)
+        staff.save(path, overwrite=True)
     assert bytes_of(folder) == {"staff.npz": b"before"}
 
 

@@ -4,7 +4,8 @@
 
     FacesearchError
     ├── InvalidParameterError (ValueError)       an argument is out of range, of the wrong type, badly spelt
-    │   └── InvalidEmbeddingError                a vector of the wrong length, not finite, or all zeros
+    │   ├── InvalidEmbeddingError                a vector of the wrong length, not finite, or all zeros
+    │   └── OutputRefusedError (FileExistsError) a file to be written is one that must not be lost
     ├── ImageError (ValueError)                  the picture can't be used
     │   ├── InvalidImageFormatError              not a JPEG or PNG, truncated, wrong dtype or shape
     │   ├── ImageTooLargeError                   too many bytes, or a side over 10,000 px
@@ -51,6 +52,7 @@ __all__ = [
     "InvalidImageFormatError",
     "InvalidParameterError",
     "MissingExtraError",
+    "OutputRefusedError",
     "QuotaExceededError",
     "StorageBusyError",
     "StorageError",
@@ -80,6 +82,10 @@ class InvalidParameterError(FacesearchError, ValueError):
 
 class InvalidEmbeddingError(InvalidParameterError):
     """A vector can't be an embedding: wrong length, not finite, or all zeros."""
+
+
+class OutputRefusedError(InvalidParameterError, FileExistsError):
+    """A file to be written is a database in use, an input, or a file of another kind; nothing was touched."""
 
 
 class ImageError(FacesearchError, ValueError):

@@ -17,13 +17,14 @@ import attrs
 import numpy as np
 
 from facesearch._fields import check_text
-from facesearch.array_file import Arrays, DamagedError, read_arrays, write_arrays
+from facesearch._output import OutputKind, check_output
+from facesearch.array_file import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
 from facesearch.errors import StorageFormatError
 from facesearch.geometry import BoundingBox
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
 from facesearch.storage import StoredFace
 
-__all__ = ["Export", "read_export", "write_export"]
+__all__ = ["Export", "check_export", "read_export", "write_export"]
 
 _FORMAT: Final = 1
 
@@ -69,15 +70,37 @@ class Export:
     faces: Iterable[StoredFace]
 
 
-def write_export(path: str | os.PathLike[str], export: Export) -> None:
-    """Write a file, whole or not at all; one that is there is replaced.
+# Of every format, past and to come: other arrays may join these.
+_SURE: Final = ("about", "user_ids", "face_ids", "owners", "vectors")
+_KIND: Final = OutputKind(
+    name="an export of facesearch",
+    recognises=lambda file: has_arrays(file, _SURE),
+    starts=lambda file: starts_with_array(file, _SURE[0]),
+)
+
+
+def check_export(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Check that `write_export` may write a file, and touch nothing.
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no export, or an open database.
+    """
+    check_output(path, _KIND, overwrite=overwrite)
+
+
+def write_export(path: str | os.PathLike[str], export: Export, *, overwrite: bool = False) -> None:
+    """Write a file, whole or not at all; an earlier export is replaced, and with *overwrite* any file.
+
+    Raises
+    ------
+    OutputRefusedError
+        As from `check_export`.
     StorageError
         And those under it, if it can't be written; a file that was there is as it was.
     """
-    write_arrays(Path(path).absolute(), _arrays(export))
+    write_arrays(Path(path).absolute(), _arrays(export), _KIND, overwrite=overwrite)
 
 
 def read_export(path: str | os.PathLike[str]) -> Export:

@@ -12,6 +12,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import is_a, maybe, tuple_of
+from facesearch._output import absolute
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.records import USER_ID_PATTERN
 
@@ -48,7 +49,7 @@ class PhotoPlan:
     Attributes
     ----------
     path
-        The folder, or the CSV file.
+        The folder, or the CSV file; absolute, as the photos are.
     people
         By user id.
     skipped
@@ -90,7 +91,7 @@ def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
     """
     if not isinstance(path, str | os.PathLike):
         raise InvalidParameterError.of("path", path, "the path of a folder or of a CSV file")
-    root = Path(os.fsdecode(path))
+    root = absolute(os.fsdecode(path))  # photos are opened later, and shown relative to it
     try:
         if os.fspath(path) and root.is_dir():
             return _folder(root)
