@@ -45,6 +45,7 @@ __all__ = [
     "database_opened",
     "remove_unfinished",
     "signature",
+    "unfinished_files",
     "write_file",
     "write_new",
 ]
@@ -467,33 +468,49 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_unfinished(target: Path, kind: OutputKind | None = None) -> list[Path]:
-    """Remove the unfinished files of a target that no living process writes.
-
-    Parameters
-    ----------
-    target
-        Absolute, without links.
-    kind
-        Remove unfinished files of this kind of other targets in the folder too: an export of yesterday, say, whose name has a date.
+    """Remove what `unfinished_files` lists; parameters are its own.
 
     Returns
     -------
     list of Path
         What was removed, sorted.
     """
-    removed: list[Path] = []
+    removed = []
+    for path in _left(target, kind):
+        with contextlib.suppress(OSError):  # gone already, or another user's
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def unfinished_files(target: Path, kind: OutputKind | None = None) -> list[Path]:
+    """List the unfinished files of a target that no living process writes.
+
+    Parameters
+    ----------
+    target
+        Absolute, without links.
+    kind
+        Include unfinished files of this kind of other targets in the folder: an export of yesterday, say, whose name has a date.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
+    """
+    return list(_left(target, kind))
+
+
+def _left(target: Path, kind: OutputKind | None) -> Iterator[Path]:
+    """Yield what killed processes left; nobody begins to write a file as long as it is the one that was yielded."""
     found = (_UNFINISHED.fullmatch(name) for name in _names(target.parent))
     for main, stem in sorted({(each[1], each[2]) for each in found if each}):
         its_own = stem == _stem(target)
-        if not its_own and kind is None:
-            continue
-        path = target.with_name(main)
-        with _if_left(path, None if its_own else kind) as is_left:
-            for each in (path, *(_beside(path, ending) for ending in COMPANIONS)) if is_left else ():
-                with contextlib.suppress(OSError):  # gone already, or another user's
-                    each.unlink()
-                    removed.append(each)
-    return removed
+        if its_own or kind is not None:
+            path = target.with_name(main)
+            with _if_left(path, None if its_own else kind) as is_left:
+                if is_left:
+                    yield from filter(os.path.lexists, (path, *(_beside(path, ending) for ending in COMPANIONS)))
 
 
 _UNFINISHED: Final = re.compile(rf"(\.(.+)\.[0-9a-f]{{8}}\.new)({'|'.join(COMPANIONS)})?", re.DOTALL)

@@ -24,7 +24,7 @@ from facesearch.geometry import BoundingBox
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
 from facesearch.storage import StoredFace
 
-__all__ = ["Export", "check_export", "read_export", "write_export"]
+__all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
 _FORMAT: Final = 1
 
@@ -72,11 +72,12 @@ class Export:
 
 # Of every format, past and to come: other arrays may join these.
 _SURE: Final = ("about", "user_ids", "face_ids", "owners", "vectors")
-_KIND: Final = OutputKind(
+EXPORT_FILE: Final = OutputKind(
     name="an export of facesearch",
     recognises=lambda file: has_arrays(file, _SURE),
     starts=lambda file: starts_with_array(file, _SURE[0]),
 )
+"""What `write_export` writes."""
 
 
 def check_export(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -87,7 +88,7 @@ def check_export(path: str | os.PathLike[str], *, overwrite: bool = False) -> No
     OutputRefusedError
         If a file is there that is no export, or an open database.
     """
-    check_output(path, _KIND, overwrite=overwrite)
+    check_output(path, EXPORT_FILE, overwrite=overwrite)
 
 
 def write_export(path: str | os.PathLike[str], export: Export, *, overwrite: bool = False) -> None:
@@ -100,7 +101,7 @@ def write_export(path: str | os.PathLike[str], export: Export, *, overwrite: boo
     StorageError
         And those under it, if it can't be written; a file that was there is as it was.
     """
-    write_arrays(Path(path).absolute(), _arrays(export), _KIND, overwrite=overwrite)
+    write_arrays(Path(path).absolute(), _arrays(export), EXPORT_FILE, overwrite=overwrite)
 
 
 def read_export(path: str | os.PathLike[str]) -> Export:
