@@ -688,7 +688,7 @@ def test_doctor_sees_a_damaged_file(own: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_doctor_tells_of_what_lets_others_see_people(own: Path) -> None:
-    from facesearch._output import unfinished_files
+    from facesearch._unfinished import unfinished_files
 
     left = [own.with_name(f".{own.name}.01234567.new"), own.with_name(".staff.npz.01234567.new")]
     left[0].write_bytes(b"anything")
@@ -751,11 +751,12 @@ def test_a_photo_on_standard_input_is_not_replaced(photos: Path, db: Path, tmp_p
 
 def test_a_file_of_another_kind_is_replaced_with_force_alone(photos: Path, own: Path, tmp_path: Path) -> None:
     other = photos / "grace.jpg"
-    for name, command in {
+    lines: dict[str, list[str | Path]] = {
         "marked.jpg": ["search", photos / "eileen.jpg", "--db", own, "--save"],
         "marked.png": ["detect", photos / "eileen.jpg", "--save"],
         "people.npz": ["export", "--db", own],
-    }.items():
+    }
+    for name, command in lines.items():
         target = tmp_path / name
         target.write_bytes(other.read_bytes())
         refused = run(*command, target)

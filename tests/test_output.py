@@ -20,15 +20,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from skimage.data import astronaut
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch._output import OutputKind, Protected, remove_unfinished, signature, write_file
+from facesearch._output import OutputKind, signature, write_file
+from facesearch._protected import Protected
+from facesearch._unfinished import remove_unfinished
 from facesearch.benchmark.cache import load_vectors, save_vectors
 from facesearch.benchmark.plots import plot_roc
 from facesearch.benchmark.roc import roc
 from facesearch.cli.drawing import save_marked
+from samples import astronaut
 
 ONES = np.ones(128)
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has neither modes nor links for everybody")
@@ -501,6 +503,19 @@ def test_what_a_killed_save_left_is_removed_by_a_save_of_another_name_in_the_fol
     exported(tmp_path / "staff-2024-05-02.npz")
 
     assert sorted(bytes_of(tmp_path)) == sorted(["staff-2024-05-02.npz", *foreign])
+
+
+@each_kind
+def test_unfinished_files_of_others_are_in_nobodys_way(tmp_path: Path, name: str, write: Any) -> None:
+    others = {
+        f".other.0123456{number}.new": content
+        for number, content in enumerate((b"", b"{", b"PK\x03\x04", b"\x93NUMPY"))
+    }
+    for other, content in others.items():
+        (tmp_path / other).write_bytes(content)
+    write(tmp_path / name)
+
+    assert bytes_of(tmp_path).keys() == {name, *others}
 
 
 def test_what_a_living_process_is_writing_stays(tmp_path: Path) -> None:

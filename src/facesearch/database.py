@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from facesearch._output import remove_unfinished, write_new
+from facesearch._output import write_new
+from facesearch._unfinished import remove_unfinished
 from facesearch.errors import (
     CollectionNotFoundError,
     FacesearchError,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from facesearch._output import database_closed, database_opened
+from facesearch._protected import database_closed, database_opened
 from facesearch.database import connect, transaction, translated
 from facesearch.errors import StorageBusyError, StorageError
 

@@ -3,7 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from facesearch._output import Protected, check_output
+from facesearch._output import check_output
+from facesearch._protected import Protected
 from facesearch.benchmark.calibrating import calibrate_people
 from facesearch.benchmark.command import Command, add_cutting, add_force, add_seed, analyzer_of, cutting_of
 from facesearch.benchmark.machine import describe_machine

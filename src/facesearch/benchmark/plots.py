@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._fields import check_float
-from facesearch._output import OutputKind, Protected, check_output, signature, write_file
+from facesearch._output import OutputKind, check_output, signature, write_file
+from facesearch._protected import Protected
 from facesearch.benchmark.discard import ErrorVersusDiscard
 from facesearch.benchmark.reliability import StatedRate
 from facesearch.benchmark.roc import Roc, check_scores

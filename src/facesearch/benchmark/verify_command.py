@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from facesearch._output import Protected
+from facesearch._protected import Protected
 from facesearch.benchmark.command import Command, add_cutting, add_force, analyzer_of, cutting_of, share
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.pairs import read_pairs

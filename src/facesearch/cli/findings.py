@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
-from facesearch._output import unfinished_files
+from facesearch._unfinished import unfinished_files
 from facesearch.database import connect, translated
 from facesearch.export import EXPORT_FILE
 from facesearch.networks import usable_cores
@@ -244,6 +244,6 @@ def _exposed(path: Path) -> Iterator[Finding]:
     if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
         text = f"other users can read it (mode {mode & 0o777:04o})"
         yield Finding(about=str(path), state=State.NOTE, text=text, advice="if they shall not: chmod 600, of the file")
-    for each in unfinished_files(Path(os.path.realpath(path)), EXPORT_FILE):
+    for each in unfinished_files(Path(os.path.realpath(path)), EXPORT_FILE.starts):
         advice = "remove it: people may be in it, and no living process writes it"
         yield Finding(about=str(each), state=State.NOTE, text="left by a process that was killed", advice=advice)
