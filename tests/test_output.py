@@ -644,6 +644,25 @@ def test_a_folder_of_photos_stays_where_it_was_while_it_is_indexed(
     assert str(report)
 
 
+def test_photos_that_are_analyzed_one_by_one_stay_where_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: fs.FaceAnalyzer
+) -> None:
+    from facesearch.testing.fakes import paint
+
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(paint((100, 120), {(20, 20, 80, 80): (200, 30, 30)})).save("photo.png")
+    names: list[Any] = ["photo.png", Path("photo.png"), tmp_path / "photo.png", *["photo.png"] * 20]
+    answers = fake.analyze_many(iter(names), workers=1)
+    with elsewhere(tmp_path / "other"):
+        assert [len(faces) for faces in answers] == [1] * len(names)
+    for wrong in ("", "nowhere.png", "http://localhost/photo.png", "/9j/" * 3000, "\0"):
+        with pytest.raises(fs.ImageError) as many:
+            list(fake.analyze_many([wrong]))
+        with pytest.raises(fs.ImageError) as one:
+            fake.analyze(wrong)
+        assert str(many.value) == str(one.value)
+
+
 def test_weights_are_found_in_one_place_whatever_the_path_of_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     from facesearch.weights import FACE_HEADS, weights_path
 

@@ -19,7 +19,7 @@ from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.face import FaceDetail
-from facesearch.image import ImageSource, read_image
+from facesearch.image import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
 from facesearch.pose import solve_pose
@@ -242,7 +242,8 @@ class FaceAnalyzer:
         Parameters
         ----------
         images
-            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out.
+            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out. Relative paths are
+            relative to the current folder of this call, whatever it is when they are opened.
         attributes
             AWS's names, see `Attribute`.
         workers
@@ -269,7 +270,7 @@ class FaceAnalyzer:
         """
         asked = parse_attributes(attributes)
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
-        return in_order(partial(self.analyze, attributes=asked), images, count)
+        return in_order(partial(self.analyze, attributes=asked), bound(images), count)
 
     def _default_detector(self) -> Detector:
         return DlibMmodDetector() if self.engine is Engine.DLIB else MmodDetector(threads=self.threads)

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
@@ -27,7 +28,7 @@ from facesearch.errors import (
     shown,
 )
 
-__all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_SIDE", "MIN_SIDE", "ImageSource", "Picture", "read_image"]
+__all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_SIDE", "MIN_SIDE", "ImageSource", "Picture", "bound", "read_image"]
 
 MAX_BYTES: Final = 5_242_880
 """Most bytes of a picture given as bytes; the ImageBlob limit of botocore's Rekognition model."""
@@ -150,6 +151,21 @@ def read_image(source: ImageSource) -> Picture:
         raise InvalidParameterError.of("image", source, _ACCEPTED)
     pixels = _sealed(_rgb(decoded(data, name)))
     return Picture(pixels=pixels, encoded_digest=hashlib.sha256(data).hexdigest())
+
+
+def bound(sources: Iterable[ImageSource]) -> Iterator[ImageSource]:
+    """Bind relative paths to the current folder of this call; whatever leads to no file stays as it is, for its error."""
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:  # it was removed, so that nothing is relative to it
+        return iter(sources)
+    return (_bound(source, folder) for source in sources)
+
+
+def _bound(source: ImageSource, folder: Path) -> ImageSource:
+    if isinstance(source, str | os.PathLike) and os.fspath(source) and os.path.exists(folder / source):  # noqa: PTH110  # false for texts that no path can be
+        return folder / source
+    return source
 
 
 def _from_path(path: str) -> bytes:
