@@ -49,7 +49,7 @@ def _run(arguments: Namespace) -> Report:
     verify(np.zeros(len(pairs)), pairs.same, pairs.fold)
     if arguments.plots:
         check_plots()
-        protected = Protected(inputs=[*pairs.photos, pairs.source])
+        protected = Protected(inputs=[*pairs.photos, pairs.source, *filter(None, [arguments.cache])])
         for name in _PLOTS:
             check_plot(Path(arguments.plots) / name, protected, overwrite=arguments.force)
     embedded = embed_photos(pairs.photos, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
