@@ -783,6 +783,17 @@ def test_the_demo_and_the_benchmark_look_before_the_work(photos: Path, tmp_path:
         main(["calibrate", str(photos / "people"), "--save", str(photo), "--force"])
     assert photo.read_bytes() == before
 
+    people = photos / "people"
+    rows = [
+        f"{people}/eileen/1.jpg,{people}/{b}/2.jpg,{b == 'eileen':d},{n}" for b in ("eileen", "grace") for n in (0, 1)
+    ]
+    (tmp_path / "pairs.csv").write_text("\n".join(["a,b,same,fold", *rows]))
+    (tmp_path / "det.png").write_bytes(before)
+    files = bytes_of(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["verify", str(tmp_path / "pairs.csv"), "--plots", str(tmp_path), "--cache", str(tmp_path / "cache.npz")])
+    assert bytes_of(tmp_path) == files  # not even the vectors were made
+
 
 # ---------------------------------------------------------------- tables
 

@@ -555,6 +555,27 @@ def test_whoever_is_killed_making_a_database_leaves_nothing_for_good(tmp_path: P
     assert [each.name for each in tmp_path.iterdir()] == ["people.db"]
 
 
+@POSIX
+def test_looking_at_a_database_in_use_takes_no_lock_away(people: fs.Collection, tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "people.db"
+    os.link(path, tmp_path / "alias.db")
+    os.link(path, tmp_path / ".people.db.01234567.new")
+    with path.open("r+b") as file:
+        fcntl.lockf(
+            file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1 << 40
+        )  # as SQLite locks: closing any descriptor of the file ends it
+        for name in ("people.db", "alias.db", "people.db-wal", "alias.db-wal"):
+            with pytest.raises(fs.OutputRefusedError):
+                people.save(tmp_path / name, overwrite=True)
+        exported(tmp_path / "staff.npz")
+        assert remove_unfinished(path) == [tmp_path / ".people.db.01234567.new"]
+        code = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1 << 40)"
+        tried = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)  # noqa: S603  # our own
+    assert "BlockingIOError" in tried.stderr
+
+
 def test_an_unfinished_file_is_removed_only_where_it_is_one(tmp_path: Path) -> None:
     target = tmp_path / "people.db"
     (tmp_path / ".people.db.01234567.new").mkdir()

@@ -223,9 +223,8 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     """
     with translated(path):
         _check_file(path, timeout)
-        if (
-            path.stat().st_nlink > 1
-        ):  # perhaps a process was killed between giving it its name and taking the first one away
+        if path.stat().st_nlink > 1:
+            # Perhaps a process was killed between giving it this name and taking the first one away.
             remove_unfinished(Path(os.path.realpath(path)))
         connection = _open(path, "mode=rw", timeout)
         try:
