@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFile, ImageOps
 
 from facesearch import image as module
-from facesearch._decoding import MAX_SCANS, MAX_SEGMENTS
+from facesearch._decoding import AWS_FORMATS, FORMATS, MAX_SCANS, MAX_SEGMENTS
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -404,6 +404,7 @@ def test_the_clear_grey_of_a_four_level_png_is_found() -> None:
 @quick
 @given(hnp.arrays(np.uint16, (80, 81), elements=st.integers(0, 65535)))
 def test_sixteen_bits_are_scaled_to_eight_not_clipped(deep: npt.NDArray[np.uint16]) -> None:
+    deep[0, 0] = 256  # so that no picture is of 8-bit values
     right = np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     grey = Image.fromarray(deep)
     colour = np.repeat(deep[:, :, None], 3, axis=2).astype(">u2")
@@ -467,7 +468,7 @@ def test_pil_images_of_unknown_scale_are_refused_by_mode(mode: str) -> None:
 
 @pytest.mark.parametrize("value", [-1, 65536])
 def test_wide_integers_beyond_sixteen_bits_are_refused(value: int) -> None:
-    with pytest.raises(InvalidImageFormatError, match="mode 'I' to hold 0 to 65535, got"):
+    with pytest.raises(InvalidImageFormatError, match="expected grey samples of 0 to 255 or 0 to 65535, got .* scale them"):
         read_image(Image.new("I", (90, 90), value))
 
 
@@ -618,32 +619,67 @@ def test_files_over_15_mib_are_refused_without_being_read(tmp_path: Path) -> Non
     ("data", "seen"),
     [
         (b"", "0 bytes"),
-        (encoded(scene(), "GIF"), "a GIF"),
-        (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP picture"),
-        (encoded(scene(), "BMP"), "a BMP picture"),
-        (encoded(scene(), "TIFF"), "a TIFF picture"),
-        (b"MM\0*\0\0\0\x08", "a TIFF picture"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture"),
-        (b"\0\0\0\x18ftypavif\0\0\0\0", "an AVIF picture"),
+        (encoded(scene(), "BMP"), "a BMP picture; convert it: python -c"),
+        (b"II+\0\x08\0\0\0", "a BigTIFF picture; convert it"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0", "a HEIF picture of another kind than HEIC and AVIF"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
         (b"\xff\x0a\0\0", "a JPEG XL picture"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
         (b"%PDF-1.7", "a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript file"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"SQLite format 3\0", "an SQLite database"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing"),
         (b"<?xml version='1.0'?>\n<!-- made by hand -->\n<svg>", "an SVG drawing"),
         (b"<!DOCTYPE html><html>", "an HTML page"),
         (base64.b64encode(JPEG_FILE), "base64 text; decode it first"),
         (base64.b64encode(PNG_FILE), "base64 text; decode it first"),
         (b"data:image/png;base64,iVBORw0KGgo", "a data: URL; decode what follows its comma"),
-        (b"hello", r"5 bytes that begin with b'hello'"),
-        (b"\xff\xd8", r"2 bytes that begin with b'\\xff\\xd8'"),
+        (b"hello", "5 bytes of no known format"),
+        (b"\xff\xd8", "2 bytes of no known format"),
     ],
 )
-def test_bytes_that_are_no_jpeg_or_png_are_named(data: bytes, seen: str, tmp_path: Path) -> None:
+def test_bytes_that_are_no_picture_are_named_by_their_format(data: bytes, seen: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(data)
     for source in (data, io.BytesIO(data), path):
-        with pytest.raises(InvalidImageFormatError, match=rf"^image.*: expected a JPEG or PNG, got {seen}"):
+        with pytest.raises(InvalidImageFormatError, match=rf"^image.*: expected a JPEG, PNG, .*AVIF, got {seen}"):
             read_image(source)
+
+
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (encoded(scene(), "GIF"), "a GIF; convert it"),
+        (encoded(scene(), "WEBP"), "a WebP picture; convert it"),
+        (encoded(scene(), "TIFF"), "a TIFF picture; convert it"),
+        (encoded(scene(), "AVIF"), "an AVIF picture; convert it"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture; convert it"),
+    ],
+)
+def test_formats_that_were_not_asked_for_are_refused_and_named(data: bytes, seen: str) -> None:
+    with pytest.raises(InvalidImageFormatError, match=f"^image: expected a JPEG or PNG, got {seen}"):
+        read_image(data, formats=AWS_FORMATS)
+
+
+@quick
+@given(st.sampled_from([b"", b"DB_PASSWORD=", b"{", b"-----BEGIN ", *MAGICS, b"GIF89a", b"RIFF\0\0\0\0WEBP", b"MM\0*", b"%!PS"]))
+def test_no_error_quotes_the_content_of_what_was_given_as_a_picture(start: bytes) -> None:
+    secret = b"hunter2secret"
+    data = start + secret * 20
+    texts: list[str] = [secret.decode(), secret.hex()]
+    sources: list[Any] = [data, bytearray(data), io.BytesIO(data), {"Bytes": data}, [data], (data,)]
+    for source in sources:
+        with pytest.raises((ImageError, InvalidParameterError)) as caught:
+            read_image(source)
+        assert not any(text in str(caught.value) for text in texts), caught.value
+
+
+def test_a_text_of_base64_in_place_of_a_path_is_not_quoted() -> None:
+    text = base64.b64encode(JPEG_FILE).decode()
+    with pytest.raises(InvalidImageFormatError) as caught:
+        read_image(text)
+    assert text[4:20] not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -766,10 +802,12 @@ def test_anything_else_is_an_invalid_parameter_that_names_image(value: Any) -> N
     ("array", "hint"),
     [
         (np.zeros((90, 90, 3), np.float32), r"float32 of shape \(90, 90, 3\); a float picture.*\.round\(\)\.astype"),
-        (np.zeros((90, 90), np.uint16), "uint16 of shape .*image >> 8"),
-        (np.zeros((90, 90), np.uint32), r"uint32 of shape \(90, 90\)$"),
+        (np.full((90, 90), 256, np.uint16), "uint16 of shape .*image >> 8"),
+        (np.full((90, 90), 255, np.uint16), r"uint16 of shape .*8-bit values\? image\.astype\('uint8'\)"),
+        (np.full((90, 90), 65536, np.uint32), r"uint32 of shape \(90, 90\)$"),
         (np.zeros((90, 90), bool), "bool of shape .* a mask"),
-        (np.zeros((90, 90, 3), np.int64), r"int64 of shape \(90, 90, 3\)$"),
+        (np.full((90, 90, 3), -1, np.int64), r"int64 of shape \(90, 90, 3\)$"),
+        (np.full((90, 90, 3), 7, np.int64), r"int64 of shape .*8-bit values"),
         (np.zeros((3, 90, 90), np.uint8), r"channels first\? image\.transpose\(1, 2, 0\)"),
         (np.zeros((1, 90, 90, 3), np.uint8), "a batch"),
         (np.zeros((90, 90, 2), np.uint8), r"uint8 of shape \(90, 90, 2\)$"),
