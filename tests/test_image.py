@@ -472,6 +472,12 @@ def test_wide_integers_beyond_sixteen_bits_are_refused(value: int) -> None:
         read_image(Image.new("I", (90, 90), value))
 
 
+def test_a_multi_picture_jpeg_whose_pictures_have_thumbnails_reads_as_its_first_picture() -> None:
+    file = WITH_THUMBNAIL["padding after the thumbnail"]
+    for many in (file + file, file + bytes(99) + PROGRESSIVE_FILE + file):
+        assert np.array_equal(read_image(many).pixels, JPEG_PIXELS)
+
+
 def test_a_multi_picture_jpeg_reads_as_its_first_picture() -> None:
     first, second = Image.fromarray(scene()), Image.new("RGB", (100, 100), "red")
     file = encoded(first, "MPO", save_all=True, append_images=[second])
@@ -497,6 +503,73 @@ def test_a_pil_jpeg_already_turned_upright_is_not_turned_again() -> None:
     assert np.array_equal(read_image(upright).pixels, read_image(turned).pixels)
     ImageOps.exif_transpose(turned, in_place=True)
     assert np.array_equal(read_image(turned).pixels, read_image(upright).pixels)
+
+
+# --- thumbnails in EXIF
+
+
+def exif_with_thumbnail(thumbnail: bytes, after: bytes) -> bytes:
+    """A big-endian EXIF block: two directories, the second with the thumbnail's place, and something after it."""
+    first = struct.pack(">HHHLHHL", 1, 0x0112, 3, 1, 1, 0, 26)
+    second = struct.pack(">HHHLLHHLLL", 2, 0x0201, 4, 1, 56, 0x0202, 4, 1, len(thumbnail), 0)
+    return b"MM\0*" + struct.pack(">L", 8) + first + second + thumbnail + after
+
+
+THUMBNAIL = encoded(Image.new("RGB", (160, 120), "red"), "JPEG", quality=50)
+WITH_THUMBNAIL = {
+    "nothing after the thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, b"")),
+    "padding after the thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, bytes(40))),
+    "maker notes after the thumbnail": with_exif(PROGRESSIVE_FILE, exif_with_thumbnail(THUMBNAIL, b"Nikon\0\xff\x10" * 9)),
+    "a second thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, bytes(8) + THUMBNAIL)),
+}
+
+
+@pytest.mark.parametrize("file", WITH_THUMBNAIL.values(), ids=WITH_THUMBNAIL)
+def test_a_jpeg_with_a_thumbnail_in_its_exif_reads_as_its_photo(file: bytes) -> None:
+    assert np.array_equal(read_image(file).pixels, np.asarray(opened(file)))
+    assert read_image(file).width == 120
+
+
+@pytest.mark.parametrize("file", WITH_THUMBNAIL.values(), ids=WITH_THUMBNAIL)
+def test_a_jpeg_whose_exif_has_any_other_length_is_never_read_as_its_thumbnail(file: bytes) -> None:
+    for length in range(2, int.from_bytes(file[4:6], "big")):
+        picture = survives(file[:4] + struct.pack(">H", length) + file[6:])
+        assert picture is None or picture.width == 120, length
+
+
+@settings(quick, max_examples=400)
+@given(st.sampled_from(list(WITH_THUMBNAIL.values())), st.data())
+def test_a_jpeg_damaged_before_its_first_scan_is_never_read_as_its_thumbnail(file: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(file)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(2, file.rindex(b"\xff\xc4")))] = data.draw(
+            st.sampled_from([0, 1, 0xD8, 0xE1, 0xFF])
+        )
+    picture = survives(bytes(damaged))
+    assert picture is None or (picture.width, picture.height) != (160, 120)
+
+
+def test_a_spilled_thumbnail_is_reported_as_damage() -> None:
+    file = WITH_THUMBNAIL["padding after the thumbnail"]
+    short = file[:4] + struct.pack(">H", 40) + file[6:]
+    with pytest.raises(InvalidImageFormatError, match=r"expected an intact JPEG, .* \(a second picture, such as a thumbnail"):
+        read_image(short)
+
+
+@quick
+@given(st.data())
+def test_fill_bytes_before_any_marker_change_nothing(data: st.DataObject) -> None:
+    parts, at = [JPEG_FILE[:2]], 2
+    while JPEG_FILE[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(JPEG_FILE[at + 2 : at + 4], "big")
+        parts.append(b"\xff" * data.draw(st.integers(0, 5)) + JPEG_FILE[at:end])
+        at = end
+    assert np.array_equal(read_image(b"".join(parts) + JPEG_FILE[at:]).pixels, JPEG_PIXELS)
+
+
+def test_bytes_between_segments_that_belong_to_none_are_passed_over_where_there_is_one_picture_only() -> None:
+    at = JPEG_FILE.index(b"\xff\xdb")
+    assert np.array_equal(read_image(JPEG_FILE[:at] + bytes(3) + JPEG_FILE[at:]).pixels, JPEG_PIXELS)
 
 
 # --- limits

@@ -207,7 +207,8 @@ class _Bytes:
 def _without_content(value: Any, most: int, depth: int = 3) -> Any:
     """Put a `_Bytes` in place of all bytes in a value, also within plain lists, tuples and dicts; of these the first *most* items."""
     if isinstance(value, bytes | bytearray | memoryview):
-        return _Bytes(memoryview(value).nbytes) if value else value
+        count = memoryview(value).nbytes
+        return _Bytes(count) if count else value
     if not depth:
         return value
     if type(value) is dict:

@@ -354,10 +354,14 @@ def _from_deep(deep: npt.NDArray[Any], clear: Any) -> npt.NDArray[np.uint8]:
             f"image: expected grey samples of 0 to {_BYTE_WHITE} or 0 to {DEEP_WHITE}, got {low} to {high};"
             " scale them to 0 to 255 first: ((a - a.min()) * 255.0 / (a.max() - a.min())).astype('uint8')"
         )
-    grey = (deep if high <= _BYTE_WHITE else deep >> 8).astype(np.uint8)
-    if isinstance(clear, int):
-        grey[deep == clear] = 255
-    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    pixels = np.empty((*deep.shape, 3), np.uint8)
+    for top in range(0, len(deep), _STRIP):
+        rows = deep[top : top + _STRIP]
+        grey = (rows if high <= _BYTE_WHITE else rows >> 8).astype(np.uint8)
+        if isinstance(clear, int):
+            grey[rows == clear] = 255
+        pixels[top : top + _STRIP] = grey[:, :, np.newaxis]
+    return pixels
 
 
 def _from_array(array: npt.NDArray[Any], admit: _Admit) -> npt.NDArray[np.uint8]:

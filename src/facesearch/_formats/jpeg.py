@@ -28,7 +28,7 @@ _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a lengt
 _METADATA: Final = frozenset(range(0xE0, 0xFF)) - {0xE0, 0xEE}  # APP0 and APP14 stay: they tell the colour space
 _MARKER: Final = re.compile(rb"\xff([^\x00\xff])")  # skips junk and fill bytes, as libjpeg does
 _AT_MARKER: Final = re.compile(rb"\xff+[^\x00\xff]")  # a marker at this place, after fill bytes at most
-_FRAME: Final = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]\x00[\x0b\x0e\x11\x14]\x08")  # of 1 to 4 components
+_START_OR_FRAME: Final = re.compile(rb"\xff\xd8(?=\xff)|\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]\x00[\x0b\x0e\x11\x14]\x08")  # of 1 to 4 components
 
 
 @attrs.frozen
@@ -116,8 +116,10 @@ def _end_of_scans(data: bytes, at: int) -> int:
 def _check_is_outermost(data: bytes, end: int, *, has_junk: bool) -> None:
     """Refuse a picture that lies within another one, which goes on after its end.
 
-    A whole second picture, as cameras append for other views, has a start marker before its frame header.
+    Whole pictures, as cameras append for other views, have a start marker for each frame header.
     """
-    frame = _FRAME.search(data, end)
-    if frame and (has_junk or data.find(b"\xff\xd8\xff", end, frame.start()) < 0):
-        raise DamagedPictureError("a segment is shorter than its content, so a thumbnail stands in place of the photo")
+    starts = 0
+    for found in _START_OR_FRAME.finditer(data, end):
+        starts += 1 if found[0] == b"\xff\xd8" else -1
+        if starts < 0 or (has_junk and found[0] != b"\xff\xd8"):
+            raise DamagedPictureError("a segment is shorter than its content, so a thumbnail stands in place of the photo")

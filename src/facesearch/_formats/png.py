@@ -34,10 +34,11 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
     if image.mode in {"RGB", "RGBA"} and rawmode.endswith(";16B") and are_low_bytes(image):
         if rawmode not in _LOW_BYTES:
             raise UnsupportedPictureError(low_bytes_error("PNG"))
-        low = Image.frombytes(header.mode, header.size, packed, "zip", (_LOW_BYTES[rawmode], interlace))
-        if image.mode == "RGBA" and image.getextrema()[3] != (0, 0):  # only the colours are 8-bit values
-            low.putalpha(image.getchannel("A"))
-        image = low
+        alpha = image.getchannel("A") if image.mode == "RGBA" else None
+        del image  # it takes as much memory as the next one
+        image = Image.frombytes(header.mode, header.size, packed, "zip", (_LOW_BYTES[rawmode], interlace))
+        if alpha is not None and alpha.getextrema() != (0, 0):  # only the colours are 8-bit values
+            image.putalpha(alpha)
     if header.mode == "P":
         image.putpalette(head[b"PLTE"][8:-4])
     if (clear := header.info.get("transparency")) is not None:
