@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -350,12 +351,12 @@ def test_a_csv_file_tells_whose_photos_are(staff: fs.Collection, team: Path, tmp
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"photo;user_id\n", "line 1: expected a CSV file with the columns photo and user_id, got "),
+        (b"photo;user_id\n", "line 1: expected a CSV file with the columns photo and user_id, got 1 others"),
         (b"", "line 1: expected a CSV file"),
         (b"photo,user_id,photo\n", "line 1: expected a CSV file"),
         (b"photo,user_id\n1.png,ada\n2.png\n", "line 3: expected 2 values"),
         (b"photo,user_id\n1.png,ada,x\n", "line 2: expected 2 values"),
-        (b"photo,user_id\n\n1.png,a b\n", "line 3: expected a user id, .* got 'a b'"),
+        (b"photo,user_id\n\n1.png,a b\n", "line 3: expected a user id, .* got one of 3 characters"),
         (b"photo,user_id\n1.png,\n", "line 2: expected a user id"),
         (b"photo,user_id\n,ada\n", "line 2: expected the path of a photo"),
         (b'photo,user_id\n1.png,ada\n"2.png,ada\n', "after line 2: expected a CSV file"),
@@ -370,6 +371,17 @@ def test_a_csv_file_that_is_none_is_refused_with_the_line(
 
     with pytest.raises(fs.InvalidParameterError, match=message):
         quiet(staff, file)
+
+
+@pytest.mark.parametrize(
+    "text", [b"DB_PASSWORD=hunter2\n", b"photo,user_id\n1.png,hunter2 \xe9\n", b"photo,user_id\n1.png,hunter2!\n", b"\x93hunter2"]
+)
+def test_a_file_that_is_no_such_csv_file_is_not_quoted(staff: fs.Collection, tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "list.csv"
+    file.write_bytes(text)
+    with pytest.raises(fs.InvalidParameterError) as caught:
+        quiet(staff, file)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_photo_that_is_not_there_costs_one_line(staff: fs.Collection, team: Path) -> None:

@@ -417,6 +417,51 @@ def test_sixteen_bits_are_scaled_to_eight_not_clipped(deep: npt.NDArray[np.uint1
         assert np.array_equal(read_image(source).pixels, right)
 
 
+EIGHT_BITS = st.tuples(SIDES, SIDES).flatmap(lambda side: hnp.arrays(np.uint8, side))
+DEEP_MODES = ["I", "I;16", "I;16L", "I;16B", "I;16N"]
+
+
+def of_mode(mode: str, values: npt.NDArray[Any]) -> Image.Image:
+    kind = {"I": "<i4", "I;16B": ">u2"}.get(mode, "<u2")
+    return Image.frombytes(mode, values.shape[::-1], values.astype(kind).tobytes())
+
+
+@quick
+@given(EIGHT_BITS, st.sampled_from(DEEP_MODES), st.booleans())
+def test_eight_bit_values_in_a_wider_container_are_taken_as_they_are(grey: Pixels, mode: str, as_file: bool) -> None:
+    picture = of_mode(mode, grey)
+    source: ImageSource = encoded(picture if mode == "I;16" else of_mode("I;16", grey)) if as_file else picture
+    assert np.array_equal(read_image(source).pixels, np.repeat(grey[:, :, None], 3, axis=2))
+
+
+@quick
+@given(EIGHT_BITS, st.integers(0, 255), st.sampled_from(DEEP_MODES))
+def test_sixteen_bit_values_keep_their_high_byte_in_any_mode(high: Pixels, low: int, mode: str) -> None:
+    deep = high.astype(np.uint16) << 8 | low
+    deep[0, 0] = 0xFF00 | low
+    assert np.array_equal(read_image(of_mode(mode, deep)).pixels[:, :, 0], (deep >> 8).astype(np.uint8))
+
+
+@pytest.mark.parametrize("alpha", [None, 255, 65535])
+@pytest.mark.parametrize("factor", [1, 256, 257])
+def test_sixteen_bit_colour_pngs_are_scaled_by_what_their_values_say(factor: int, alpha: int | None) -> None:
+    right = noise(90, 100, 3)
+    samples = right.astype(np.uint16) * factor
+    if alpha is not None:
+        if alpha == 255 and factor > 1:
+            pytest.skip("alpha is scaled as the colours are")
+        samples = np.concatenate([samples, np.full((90, 100, 1), alpha, np.uint16)], axis=2)
+    file = png(samples.astype(">u2"), 16, 2 if alpha is None else 6, side=(100, 90))
+    assert np.array_equal(read_image(file).pixels, right)
+
+
+def test_sixteen_bit_grey_with_alpha_of_eight_bit_values_is_refused_with_a_hint() -> None:
+    samples = np.full((90, 90, 2), 200, ">u2")
+    with pytest.raises(InvalidImageFormatError, match="16-bit samples that are all below 256: write them as uint8"):
+        read_image(png(samples, 16, 4))
+    assert (read_image(png((samples.astype(">u2") << 8) | 0xFF, 16, 4)).pixels >= 200).all()
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 def test_the_clear_colour_of_an_rgb_png_turns_white(depth: int) -> None:
     colour = np.array([10, 20, 30])
@@ -462,7 +507,7 @@ def test_pil_images_of_other_colour_spaces_become_rgb(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["F", "LAB", "La"])
 def test_pil_images_of_unknown_scale_are_refused_by_mode(mode: str) -> None:
-    with pytest.raises(InvalidImageFormatError, match=f"^image: expected a PIL image of mode .* got '{mode}'"):
+    with pytest.raises(InvalidImageFormatError, match=f"^image: expected a PIL image of mode .* got '{mode}'; convert it: "):
         read_image(Image.new(mode, (90, 90)))
 
 

@@ -20,6 +20,7 @@ from facesearch._fields import check_text
 from facesearch.array_file import Arrays, DamagedError, read_arrays, write_arrays
 from facesearch.errors import StorageFormatError
 from facesearch.geometry import BoundingBox
+from facesearch.kept_pictures import is_thumbnail
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
 from facesearch.storage import StoredFace
 
@@ -96,8 +97,13 @@ def read_export(path: str | os.PathLike[str]) -> Export:
     arrays = read_arrays(where, _ARRAYS)
     try:
         return _export(arrays)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except DamagedError as error:
         raise StorageFormatError(f"{where}: no export, or damaged ({error})") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        # Of a value that is refused the error quotes the content, which may be anybody's: only which one it was is told.
+        name, expected, _ = str(error).partition(": expected ")
+        part = f"{name}: another value than expected" if expected and name.isidentifier() else "values out of range"
+        raise StorageFormatError(f"{where}: no export, or damaged ({part})") from None
 
 
 def _arrays(export: Export) -> Arrays:
@@ -141,7 +147,7 @@ def _export(arrays: Arrays) -> Export:
         raise DamagedError(f"about: {len(arrays['about'])} bytes")
     about = json.loads(arrays["about"].tobytes())
     if about["format"] != _FORMAT:
-        raise DamagedError(f"of format {about['format']!r}, expected {_FORMAT}")
+        raise DamagedError(f"of another format, expected {_FORMAT}")
     face_model = FaceModel(**about["face_model"])
     _check(arrays, face_model.dimension)
     collection_id, thumbnails, calibration = about["collection_id"], about["thumbnails"], about["calibration"]
@@ -186,6 +192,8 @@ def _faces(arrays: Arrays, user_ids: Sequence[str], face_model: FaceModel) -> It
     start = 0
     for place, row in enumerate(zip(*(arrays[name].tolist() for name in names), strict=True)):
         face_id, owner, box, confidence, image_id, external_image_id, end = row
+        if start < end and not is_thumbnail(pictures[start:end]):
+            raise DamagedError("thumbnails: expected JPEG files of 112 x 112 pixels, got another")
         face = Face(
             face_id=face_id.decode(),
             bounding_box=None if all(map(math.isnan, box)) else BoundingBox(**dict(zip(_BOX, box, strict=True))),
