@@ -138,7 +138,12 @@ def test_a_stage_of_ones_own_takes_the_place_of_ours() -> None:
 
 
 CROWD = paint(
-    (11 * 60, 11 * 60), {(60 * x + 4, 60 * y + 4, 60 * x + 34 + (x + y) % 20, 60 * y + 44): COLOURS[0] for x in range(11) for y in range(11)}
+    (11 * 60, 11 * 60),
+    {
+        (60 * x + 4, 60 * y + 4, 60 * x + 34 + (x + y) % 20, 60 * y + 44): COLOURS[0]
+        for x in range(11)
+        for y in range(11)
+    },
 )
 
 
@@ -162,5 +167,5 @@ def test_located_faces_come_in_the_order_by_which_faces_are_selected() -> None:
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "all", True])
 def test_max_faces_is_a_whole_number_or_none(most: Any) -> None:
-    with pytest.raises(fs.InvalidParameterError, match="^max_faces: expected a whole number >= 1, got "):
+    with pytest.raises(fs.InvalidParameterError, match=r"^max_faces: expected a whole number >= 1, got "):
         fs.detect_faces(CROWD, max_faces=most, analyzer=fake_analyzer())

@@ -231,7 +231,7 @@ def vector_of(colour: tuple[int, int, int]) -> Any:
 
 
 def test_only_photos_are_looked_at_and_others_are_counted(staff: fs.Collection, tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "p", {"ada": {"1.PNG": portrait(RED), "notes.txt": b"", "2.heic": b"", "3.HEIC": b""}})
+    root = folder_of(tmp_path / "p", {"ada": {"1.PNG": portrait(RED), "notes.txt": b"", "2.bmp": b"", "3.BMP": b""}})
     for hidden in (".DS_Store", "._1.png", ".trash/1.png"):
         write(root / "ada" / hidden, b"not for us")
     write(root / ".git" / "1.png", portrait(BLUE))
@@ -243,7 +243,7 @@ def test_only_photos_are_looked_at_and_others_are_counted(staff: fs.Collection, 
     (root / "ada" / "gone.png").symlink_to(root / "nowhere.png")
     report = quiet(staff, root)
 
-    assert report.skipped == ((".heic", 2), (".txt", 1))
+    assert report.skipped == ((".bmp", 2), (".txt", 1))
     assert (report.photos, report.accepted) == (3, 1)
     assert [photo.path.name for photo in report.broken] == ["gone.png", "self.png"]
     assert report.broken[0].detail == "expected a file, there is none"
@@ -374,7 +374,13 @@ def test_a_csv_file_that_is_none_is_refused_with_the_line(
 
 
 @pytest.mark.parametrize(
-    "text", [b"DB_PASSWORD=hunter2\n", b"photo,user_id\n1.png,hunter2 \xe9\n", b"photo,user_id\n1.png,hunter2!\n", b"\x93hunter2"]
+    "text",
+    [
+        b"DB_PASSWORD=hunter2\n",
+        b"photo,user_id\n1.png,hunter2 \xe9\n",
+        b"photo,user_id\n1.png,hunter2!\n",
+        b"\x93hunter2",
+    ],
 )
 def test_a_file_that_is_no_such_csv_file_is_not_quoted(staff: fs.Collection, tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "list.csv"

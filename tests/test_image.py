@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFile, ImageOps
 
 from facesearch import image as module
-from facesearch._decoding import AWS_FORMATS, FORMATS, MAX_SCANS, MAX_SEGMENTS
+from facesearch._decoding import AWS_FORMATS, MAX_SCANS, MAX_SEGMENTS
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -442,14 +442,13 @@ def test_sixteen_bit_values_keep_their_high_byte_in_any_mode(high: Pixels, low: 
     assert np.array_equal(read_image(of_mode(mode, deep)).pixels[:, :, 0], (deep >> 8).astype(np.uint8))
 
 
-@pytest.mark.parametrize("alpha", [None, 255, 65535])
-@pytest.mark.parametrize("factor", [1, 256, 257])
+@pytest.mark.parametrize(
+    ("factor", "alpha"), [(1, None), (1, 255), (1, 65535), (256, None), (256, 65535), (257, 65535)]
+)
 def test_sixteen_bit_colour_pngs_are_scaled_by_what_their_values_say(factor: int, alpha: int | None) -> None:
     right = noise(90, 100, 3)
     samples = right.astype(np.uint16) * factor
     if alpha is not None:
-        if alpha == 255 and factor > 1:
-            pytest.skip("alpha is scaled as the colours are")
         samples = np.concatenate([samples, np.full((90, 100, 1), alpha, np.uint16)], axis=2)
     file = png(samples.astype(">u2"), 16, 2 if alpha is None else 6, side=(100, 90))
     assert np.array_equal(read_image(file).pixels, right)
@@ -507,13 +506,17 @@ def test_pil_images_of_other_colour_spaces_become_rgb(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["F", "LAB", "La"])
 def test_pil_images_of_unknown_scale_are_refused_by_mode(mode: str) -> None:
-    with pytest.raises(InvalidImageFormatError, match=f"^image: expected a PIL image of mode .* got '{mode}'; convert it: "):
+    with pytest.raises(
+        InvalidImageFormatError, match=f"^image: expected a PIL image of mode .* got '{mode}'; convert it: "
+    ):
         read_image(Image.new(mode, (90, 90)))
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
 def test_wide_integers_beyond_sixteen_bits_are_refused(value: int) -> None:
-    with pytest.raises(InvalidImageFormatError, match="expected grey samples of 0 to 255 or 0 to 65535, got .* scale them"):
+    with pytest.raises(
+        InvalidImageFormatError, match=r"expected grey samples of 0 to 255 or 0 to 65535, got .* scale them"
+    ):
         read_image(Image.new("I", (90, 90), value))
 
 
@@ -564,7 +567,9 @@ THUMBNAIL = encoded(Image.new("RGB", (160, 120), "red"), "JPEG", quality=50)
 WITH_THUMBNAIL = {
     "nothing after the thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, b"")),
     "padding after the thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, bytes(40))),
-    "maker notes after the thumbnail": with_exif(PROGRESSIVE_FILE, exif_with_thumbnail(THUMBNAIL, b"Nikon\0\xff\x10" * 9)),
+    "maker notes after the thumbnail": with_exif(
+        PROGRESSIVE_FILE, exif_with_thumbnail(THUMBNAIL, b"Nikon\0\xff\x10" * 9)
+    ),
     "a second thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, bytes(8) + THUMBNAIL)),
 }
 
@@ -597,7 +602,9 @@ def test_a_jpeg_damaged_before_its_first_scan_is_never_read_as_its_thumbnail(fil
 def test_a_spilled_thumbnail_is_reported_as_damage() -> None:
     file = WITH_THUMBNAIL["padding after the thumbnail"]
     short = file[:4] + struct.pack(">H", 40) + file[6:]
-    with pytest.raises(InvalidImageFormatError, match=r"expected an intact JPEG, .* \(a second picture, such as a thumbnail"):
+    with pytest.raises(
+        InvalidImageFormatError, match=r"expected an intact JPEG, .* \(a second picture, such as a thumbnail"
+    ):
         read_image(short)
 
 
@@ -781,7 +788,11 @@ def test_formats_that_were_not_asked_for_are_refused_and_named(data: bytes, seen
 
 
 @quick
-@given(st.sampled_from([b"", b"DB_PASSWORD=", b"{", b"-----BEGIN ", *MAGICS, b"GIF89a", b"RIFF\0\0\0\0WEBP", b"MM\0*", b"%!PS"]))
+@given(
+    st.sampled_from(
+        [b"", b"DB_PASSWORD=", b"{", b"-----BEGIN ", *MAGICS, b"GIF89a", b"RIFF\0\0\0\0WEBP", b"MM\0*", b"%!PS"]
+    )
+)
 def test_no_error_quotes_the_content_of_what_was_given_as_a_picture(start: bytes) -> None:
     secret = b"hunter2secret"
     data = start + secret * 20

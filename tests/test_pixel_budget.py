@@ -75,7 +75,9 @@ def encoded(kind: str) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("source", [encoded("PNG"), encoded("JPEG"), np.zeros((90, 100), np.uint8)], ids=["png", "jpeg", "array"])
+@pytest.mark.parametrize(
+    "source", [encoded("PNG"), encoded("JPEG"), np.zeros((90, 100), np.uint8)], ids=["png", "jpeg", "array"]
+)
 def test_reading_takes_a_share_and_gives_it_back_whether_it_succeeds_or_not(
     source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +85,12 @@ def test_reading_takes_a_share_and_gives_it_back_whether_it_succeeds_or_not(
     monkeypatch.setattr(module, "DECODING", budget)
     taken: list[int] = []
     seal = module._sealed
-    monkeypatch.setattr(module, "_sealed", lambda pixels: (taken.append(budget.taken), seal(pixels))[1])
+
+    def watched(pixels: Any) -> Any:
+        taken.append(budget.taken)
+        return seal(pixels)
+
+    monkeypatch.setattr(module, "_sealed", watched)
     read_image(source)
     assert taken == [9000]
     assert budget.taken == 0

@@ -34,6 +34,7 @@ answers, never errors.
 """
 
 from itertools import islice
+from json import JSONDecodeError
 from typing import Any
 
 __all__ = [
@@ -192,6 +193,21 @@ def shown(value: Any, limit: int = 80) -> str:
     """
     text = repr(_without_content(value, limit))
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def without_value(error: Exception) -> str:
+    """Return the message of an error about a value that was read from a file, without the value.
+
+    Examples
+    --------
+    >>> without_value(InvalidParameterError.of("dimension", "hunter2", "a whole number >= 1"))
+    'dimension: expected a whole number >= 1'
+    """
+    if isinstance(error, InvalidParameterError | CalibrationError):
+        return str(error).partition(", got ")[0]
+    if isinstance(error, JSONDecodeError):
+        return f"no JSON after character {error.pos:,}"
+    return "a member is missing, unknown or of another type"
 
 
 class _Bytes:

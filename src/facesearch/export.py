@@ -18,7 +18,7 @@ import numpy as np
 
 from facesearch._fields import check_text
 from facesearch.array_file import Arrays, DamagedError, read_arrays, write_arrays
-from facesearch.errors import StorageFormatError
+from facesearch.errors import StorageFormatError, without_value
 from facesearch.geometry import BoundingBox
 from facesearch.kept_pictures import is_thumbnail
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
@@ -100,10 +100,9 @@ def read_export(path: str | os.PathLike[str]) -> Export:
     except DamagedError as error:
         raise StorageFormatError(f"{where}: no export, or damaged ({error})") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        # Of a value that is refused the error quotes the content, which may be anybody's: only which one it was is told.
-        name, expected, _ = str(error).partition(": expected ")
-        part = f"{name}: another value than expected" if expected and name.isidentifier() else "values out of range"
-        raise StorageFormatError(f"{where}: no export, or damaged ({part})") from None
+        raise StorageFormatError(
+            f"{where}: no export, or damaged ({without_value(error)})"
+        ) from None  # the cause quotes it
 
 
 def _arrays(export: Export) -> Arrays:

@@ -198,8 +198,9 @@ _Admit: TypeAlias = Callable[[int, int, str], None]
 def _checked_formats(formats: Collection[str]) -> Collection[str]:
     if formats is FORMATS:
         return formats
-    right = isinstance(formats, Collection) and not isinstance(formats, str | bytes) and len(formats) > 0
-    if not right or any(kind not in FORMATS for kind in formats):
+    given: Any = formats
+    is_list = isinstance(given, Collection) and not isinstance(given, str | bytes) and len(given) > 0
+    if not is_list or any(kind not in FORMATS for kind in given):
         raise InvalidParameterError.of("formats", formats, f"one or more of {', '.join(FORMATS)} in a list")
     return formats
 
@@ -228,7 +229,9 @@ def _from_path(path: str) -> bytes:
     except (OSError, ValueError) as error:
         start = path[:16].encode("utf-8", "replace")
         if kind := next((kind for pattern, kind in TEXTS.items() if re.match(pattern, start)), None):
-            raise InvalidImageFormatError(f"image: expected a path, got {kind}") from None  # the text is a picture's content
+            raise InvalidImageFormatError(
+                f"image: expected a path, got {kind}"
+            ) from None  # the text is a picture's content
         if isinstance(error, PermissionError):
             raise ImageError(f"{name}: expected a readable file, got {error}") from error
         hint = "; nothing is downloaded here: pass its bytes" if "://" in path else ""
@@ -314,9 +317,7 @@ def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _strips(
-    image: Image.Image, pixels: npt.NDArray[np.uint8]
-) -> Iterator[tuple[npt.NDArray[np.uint8], Image.Image]]:
+def _strips(image: Image.Image, pixels: npt.NDArray[np.uint8]) -> Iterator[tuple[npt.NDArray[np.uint8], Image.Image]]:
     """Yield the rows of an array, some at a time, with the part of an image that belongs there, which may be too long.
 
     The whole image at once would be held two or three times on its way, and takes 3 times as long.

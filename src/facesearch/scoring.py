@@ -20,7 +20,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
-from facesearch.errors import CalibrationError, InvalidParameterError
+from facesearch.errors import CalibrationError, InvalidParameterError, without_value
 from facesearch.records import FaceModel
 
 __all__ = ["SIMILARITY_AT_FMR", "Calibration", "CalibrationRow", "calibration", "distance_at", "similarity"]
@@ -231,7 +231,9 @@ def _parse(content: str, path: str) -> Calibration:
         rows = tuple(CalibrationRow(**row) for row in fields.pop("rows"))
         return Calibration(face_model=model, rows=rows, **fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CalibrationError(f"{path}: no calibration ({error})") from error
+        raise CalibrationError(
+            f"{path}: no calibration ({without_value(error)})"
+        ) from None  # the cause quotes the file
 
 
 @attrs.frozen

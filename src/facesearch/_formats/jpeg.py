@@ -123,4 +123,6 @@ def _check_is_outermost(data: bytes, end: int, *, has_junk: bool) -> None:
     for found in _START_OR_FRAME.finditer(data, end):
         starts += 1 if found[0] == b"\xff\xd8" else -1
         if starts < 0 or (has_junk and found[0] != b"\xff\xd8"):
-            raise DamagedPictureError("a segment is shorter than its content, so a thumbnail stands in place of the photo")
+            raise DamagedPictureError(
+                "a segment is shorter than its content, so a thumbnail stands in place of the photo"
+            )

@@ -29,7 +29,9 @@ _SIGNATURES: Final = {
 _AVIF: Final = {b"avif", b"avis"}
 _HEIC: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEIF: Final = {b"mif1", b"msf1", b"miaf"}
-_CONVERT: Final = "; convert it: python -c \"from PIL import Image; Image.open('photo').convert('RGB').save('photo.png')\""
+_CONVERT: Final = (
+    "; convert it: python -c \"from PIL import Image; Image.open('photo').convert('RGB').save('photo.png')\""
+)
 _OTHERS: Final = {  # what people send instead: pattern of the first bytes -> its name, and what helps
     rb"BM": f"a BMP picture{_CONVERT}",
     rb"II\+\0|MM\0\+": f"a BigTIFF picture{_CONVERT}",
@@ -56,7 +58,7 @@ def format_of(data: bytes) -> str | None:
         if re.match(pattern, data[:16], re.DOTALL):
             return kind
     brands = brands_of(data)
-    if brands & _AVIF and not data[8:12] in _HEIC:
+    if brands & _AVIF and data[8:12] not in _HEIC:
         return "AVIF"
     return "HEIC" if brands & _HEIC else None
 

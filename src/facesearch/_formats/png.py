@@ -20,7 +20,10 @@ from facesearch._formats.raster import (
 __all__ = ["decode"]
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_LOW_BYTES: Final = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # raw mode -> the one that reads the low byte instead
+_LOW_BYTES: Final = {
+    "RGB;16B": "RGB;16L",
+    "RGBA;16B": "RGBA;16L",
+}  # raw mode -> the one that reads the low byte instead
 
 
 def decode(data: bytes, admit: Admit) -> Image.Image:
@@ -28,7 +31,7 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
     head, packed = _chunks(data)
     header = PngImageFile(io.BytesIO(_SIGNATURE + b"".join(head.values()) + b"\0\0\0\0IDAT"))
     admit(*header.size)
-    rawmode, interlace = header.tile[0][3], int("interlace" in header.info)
+    rawmode, interlace = str(header.tile[0][3]), int("interlace" in header.info)
     # a stream that ends well but too soon passes: its missing rows come out black, or of the palette's first colour
     image = Image.frombytes(header.mode, header.size, packed, "zip", (rawmode, interlace))
     if image.mode in {"RGB", "RGBA"} and rawmode.endswith(";16B") and are_low_bytes(image):

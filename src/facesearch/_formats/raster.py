@@ -58,7 +58,7 @@ def are_low_bytes(image: Image.Image) -> bool:
 
     The samples then are 8-bit values in 16 bits, or the picture is black.
     """
-    return all(high == 0 for _, high in image.getextrema()[:3])
+    return all(image.getchannel(band).getextrema() == (0, 0) for band in "RGB")
 
 
 def low_bytes_error(kind: str) -> str:

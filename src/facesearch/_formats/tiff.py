@@ -36,13 +36,22 @@ _KEPT: Final = (
 _TYPES: Final = {1: "B", 3: "H", 4: "L", 7: "B"}  # BYTE, SHORT, LONG, UNDEFINED
 _MOST_VALUES: Final = 400_000  # of a tag; a strip for each row of 10,000 in 5 planes, with room for tiles of 16 x 16
 _PLAIN, _JPEG = 1, 7
-_COMPRESSIONS: Final = {_PLAIN, 5, _JPEG, 8, 32_773, 32_946}  # none, LZW, JPEG, Deflate, PackBits, Deflate's older number
+_COMPRESSIONS: Final = {
+    _PLAIN,
+    5,
+    _JPEG,
+    8,
+    32_773,
+    32_946,
+}  # none, LZW, JPEG, Deflate, PackBits, Deflate's older number
 _DEPTHS: Final = {1, 2, 4, 8, 16, 32}
 _MOST_SAMPLES: Final = 5  # CMYK and alpha
 _SEPARATE: Final = 2  # planar configuration: each sample in a plane of its own
 _DEEP: Final = 16  # bits
 _LARGE_TILE: Final = 1024  # pixels a side that any picture's tiles may have
-_MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B", "I", "F"})
+_MODES: Final = frozenset(
+    {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B", "I", "F"}
+)
 _CONVERT: Final = "convert it to an RGB picture of 8 bits a sample"
 
 Tags = Mapping[int, tuple[int, ...]]

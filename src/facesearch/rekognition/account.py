@@ -226,7 +226,9 @@ class Account:
                 "Request has invalid S3 object. Nothing was said of where S3 objects come from: see the argument objects"
             )
         data = self.objects.read(where["Bucket"], where["Name"], where.get("Version"))
-        return read_image(io.BytesIO(data), formats=AWS_FORMATS)  # as a file: more bytes are allowed than within a request
+        return read_image(
+            io.BytesIO(data), formats=AWS_FORMATS
+        )  # as a file: more bytes are allowed than within a request
 
 
 def _nameless(answer: Answer) -> Answer:
