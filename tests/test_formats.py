@@ -384,6 +384,12 @@ def test_a_heic_without_its_reader_says_what_to_install(monkeypatch: pytest.Monk
         read_image(FILES["heic"])
 
 
+@EVERY_FILE
+def test_pillows_own_limit_of_pixels_makes_no_warning(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT - 1)
+    assert read_image(FILES[name]).width == WIDTH
+
+
 def test_reading_registers_no_plugin_with_pillow() -> None:
     before = list(Image.ID), dict(Image.OPEN), dict(Image.EXTENSION)
     for data in FILES.values():

@@ -11,7 +11,7 @@ __all__ = ["DECODING", "PIXELS_AT_ONCE", "PixelBudget", "Room"]
 
 PIXELS_AT_ONCE: Final = 100_000_000
 """Pixels under decoding at the same time in a process: one picture of the largest size, or eight photos of a phone. Decoding takes up to 7
-bytes a pixel, 10 for a progressive JPEG (`benchmarks/pictures.py`)."""
+bytes a pixel, 10 for a progressive JPEG, 16 for WebP (`benchmarks/pictures.py`)."""
 
 
 class PixelBudget:

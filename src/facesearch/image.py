@@ -142,7 +142,7 @@ def read_image(
         File formats that are taken, of `FORMATS`. HEIC needs ``pip install "facesearch[heic]"``; Amazon Rekognition takes
         `AWS_FORMATS` only.
     max_pixels : int
-        Most pixels of a picture, >= 1: width times height. Decoding takes up to 10 bytes of memory for each, and 3 are kept.
+        Most pixels of a picture, >= 1: width times height. Decoding takes 4 to 16 bytes of memory for each, and 3 are kept.
 
     Returns
     -------

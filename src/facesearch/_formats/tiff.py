@@ -80,6 +80,7 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
     image = TiffImageFile(io.BytesIO(_written(data, order, tags, layout)))
     if image.mode not in _MODES or image.size != (width, height):
         raise UnsupportedPictureError(f"expected a TIFF in grey, RGB, CMYK or with a palette, got another: {_CONVERT}")
+    image.im = Image.new(image.mode, image.size).im  # Pillow would warn of a large picture by its own, global limit
     image.load()
     if image.mode in {"RGB", "RGBA"} and _one(tags, _BITS, 1) == _DEEP and are_low_bytes(image):
         raise UnsupportedPictureError(low_bytes_error("TIFF"))
