@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from _machine import memory_mb, print_machine
 from PIL import Image
 
 from facesearch.image import MAX_SIDE, read_image
 
-KINDS = {
+KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "png-1": ("PNG", "1", {}),
     "png-L": ("PNG", "L", {}),
     "png-P": ("PNG", "P", {}),
@@ -43,7 +44,7 @@ def main() -> None:
             file = Path(folder, "picture")
             Image.new(mode, (MAX_SIDE, MAX_SIDE)).save(file, kind, **options)
             print(f"{name:<18} {file.stat().st_size:>10,}", end=" ", flush=True)
-            subprocess.run([sys.executable, __file__, str(file)], check=True)
+            subprocess.run([sys.executable, __file__, str(file)], check=True)  # noqa: S603  # this script
 
 
 def read(file: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -228,6 +229,21 @@ def vector_of(colour: tuple[int, int, int]) -> Any:
 
 
 # -------------------------------------------------------------------- which photos
+
+
+def test_photos_of_every_format_are_enrolled(staff: fs.Collection, tmp_path: Path) -> None:
+    folder = tmp_path / "p" / "ada"
+    folder.mkdir(parents=True)
+    options: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "avif": {"quality": 100}, "jpg": {"quality": 95}}
+    for number, ending in enumerate(["png", "jpg", "WEBP", "tif", "tiff", "gif", "avif"]):
+        photo = Image.fromarray(paint((100, 120), {(10 + 5 * number, 20, 70 + 5 * number, 80): RED}))
+        photo.save(folder / f"{number}.{ending}", **options.get(ending.lower(), {}))
+    pillow_heif.from_pillow(Image.fromarray(paint((100, 120), {(50, 20, 110, 80): RED}))).save(
+        folder / "7.heic", quality=100
+    )
+    report = quiet(staff, tmp_path / "p")
+    assert (report.photos, len(report.broken), report.skipped) == (8, 0, ())
+    assert report.accepted + len(report.refused) == 8
 
 
 def test_only_photos_are_looked_at_and_others_are_counted(staff: fs.Collection, tmp_path: Path) -> None:
