@@ -96,11 +96,11 @@ def _read_tags(data: bytes, order: str) -> Tags:
         (count,) = struct.unpack_from(f"{order}H", data, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, values = struct.unpack_from(f"{order}HHL", data, entry)
-            if tag not in wanted or kind not in _TYPES or not 0 < values <= _MOST_VALUES:
+            if tag in tags or tag not in wanted or kind not in _TYPES or not 0 < values <= _MOST_VALUES:
                 continue
             form = f"{order}{values}{_TYPES[kind]}"
             where = entry + 8 if struct.calcsize(form) <= 4 else struct.unpack_from(f"{order}L", data, entry + 8)[0]  # noqa: PLR2004 - bytes of an entry's value
-            tags.setdefault(tag, struct.unpack_from(form, data, where))
+            tags[tag] = struct.unpack_from(form, data, where)
     except struct.error:
         raise DamagedPictureError("its directory breaks off") from None
     return tags
