@@ -231,6 +231,18 @@ def vector_of(colour: tuple[int, int, int]) -> Any:
 # -------------------------------------------------------------------- which photos
 
 
+def test_the_content_of_a_file_that_is_no_photo_is_neither_told_nor_stored(fake: FaceAnalyzer, tmp_path: Path) -> None:
+    root = folder_of(
+        tmp_path / "p",
+        {"ada": {"1.png": portrait(RED), "2.jpg": b"DB_PASSWORD=hunter2", "3.png": b"\x89PNG\r\n\x1a\nhunter2hunter2"}},
+    )
+    with fs.Collection.open(tmp_path / "people.db", "staff", analyzer=fake) as staff:
+        report = quiet(staff, root)
+        assert len(report.broken) == 2
+        assert "hunter2" not in f"{report} {report.broken}"
+        assert not any(b"hunter2" in file.read_bytes() for file in tmp_path.glob("people.db*"))
+
+
 def test_photos_of_every_format_are_enrolled(staff: fs.Collection, tmp_path: Path) -> None:
     folder = tmp_path / "p" / "ada"
     folder.mkdir(parents=True)
