@@ -200,7 +200,9 @@ def test_an_error_is_one_line_and_with_debug_a_traceback(photos: Path) -> None:
     done = run("detect", photos / "text.jpg")
     assert done.exit_code == Exit.PHOTO
     assert done.stdout == ""
-    assert re.fullmatch(r"Error: image '.*text.jpg': expected a JPEG or PNG, got .*\n", done.stderr)
+    assert re.fullmatch(
+        r"Error: image '.*text.jpg': expected a JPEG, PNG, .*, got 5 bytes of no known format\n", done.stderr
+    )
 
     debugged = run("detect", photos / "text.jpg", "--debug")
     assert debugged.exit_code == Exit.PHOTO

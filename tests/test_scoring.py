@@ -3,6 +3,7 @@
 import json
 import math
 import tempfile
+import traceback
 from itertools import pairwise
 from pathlib import Path
 
@@ -186,3 +187,20 @@ def test_rows_that_do_not_fall_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(fs.CalibrationError, match="similarities falling"):
         fs.Calibration.load(path, face_model=DLIB_RESNET_MIRRORED)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "DB_PASSWORD=hunter2",
+        '{"format": 1, "face_model": {"hunter2": 1}, "rows": []}',
+        '{"format": 1, "face_model": {"name": 7, "version": "hunter2", "digest": "hunter2", "dimension": 1}, "rows": []}',
+        '["hunter2"]',
+    ],
+)
+def test_a_file_that_is_no_calibration_is_not_quoted(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(content)
+    with pytest.raises(fs.CalibrationError, match=r"table\.json: no calibration") as caught:
+        fs.Calibration.load(path, face_model=fs.calibration().face_model)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))

@@ -129,8 +129,11 @@ def read_arrays(path: Path, kinds: Kinds) -> Arrays:
                     return _read(archive, kinds, file.seek(0, os.SEEK_END))
         except FileNotFoundError:
             raise CollectionNotFoundError(f"{path}: no such file") from None
-        except (zipfile.BadZipFile, ValueError, struct.error, EOFError, RuntimeError) as error:
+        except DamagedError as error:
             raise StorageFormatError(f"{path}: no export, or damaged ({error})") from error
+        except (zipfile.BadZipFile, ValueError, struct.error, EOFError, RuntimeError):
+            # The cause quotes names from the file.
+            raise StorageFormatError(f"{path}: no export, or damaged (not a plain .npz file)") from None
 
 
 def _check_directory(file: IO[bytes]) -> None:

@@ -23,6 +23,7 @@ from facesearch.errors import (
     InvalidParameterError,
     QuotaExceededError,
     StorageFormatError,
+    without_value,
 )
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.sessions import Sessions
@@ -414,7 +415,7 @@ def _entry(salt: bytes, fixed: list[Any]) -> Entry:
         name, version, digest, dimension = model
         face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
     except InvalidParameterError as error:
-        raise StorageFormatError(f"collection {collection_id!r}: damaged face model ({error})") from error
+        raise StorageFormatError(f"collection {collection_id!r}: damaged face model ({without_value(error)})") from None
     return Entry(
         number=number,
         collection_id=collection_id,

@@ -21,7 +21,7 @@ from attrs import field
 
 from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch._output import OutputKind, write_file
-from facesearch.errors import CalibrationError, InvalidParameterError
+from facesearch.errors import CalibrationError, InvalidParameterError, without_value
 from facesearch.records import FaceModel
 
 __all__ = [
@@ -266,7 +266,9 @@ def _parse(content: str, path: str) -> Calibration:
         rows = tuple(CalibrationRow(**row) for row in fields.pop("rows"))
         return Calibration(face_model=model, rows=rows, **fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CalibrationError(f"{path}: no calibration ({error})") from error
+        raise CalibrationError(
+            f"{path}: no calibration ({without_value(error)})"
+        ) from None  # the cause quotes the file
 
 
 @attrs.frozen

@@ -35,7 +35,7 @@ __all__ = ["compare", "detect"]
 @force
 @as_json
 def detect(*, photo: str, attributes: Sequence[str], save_to: Path | None, force: bool, as_json: bool) -> Exit:
-    """Tell what faces PHOTO shows, largest first; PHOTO is a JPEG or PNG file, or - for standard input.
+    """Tell what faces PHOTO shows, largest first, 100 at most; PHOTO is a picture file, or - for standard input.
 
     Yaw, pitch and roll are in degrees, with Amazon Rekognition's signs; brightness and sharpness are 0-100. --json prints the
     answer as its DetectFaces words it.

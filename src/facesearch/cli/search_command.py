@@ -57,7 +57,7 @@ def search(
     force: bool,
     as_json: bool,
 ) -> Exit:
-    """Tell who is in PHOTO, a JPEG or PNG file, or - for standard input.
+    """Tell who is in PHOTO, a picture file, or - for standard input.
 
     The largest face is searched among the users of the collection, and --json prints the answer as Amazon Rekognition's
     SearchUsersByImage words it; with --all-faces a list of such answers, one for each face. A similarity is a measured
