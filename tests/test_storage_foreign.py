@@ -1,9 +1,11 @@
 """A file of collections from a stranger is only data: what is not ours is refused, what is wrong is named, and all ends."""
 
 import contextlib
+import io
 import shutil
 import sqlite3
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, bytes_of
@@ -58,7 +61,9 @@ def fill(path: Path) -> None:
         with store.writing():
             store.remember_photo("ab" * 32, '{"reasons":["NO_FACE"]}', "ada", "bob")
             sql = store._block.sql
-            sql.execute("INSERT INTO thumbnails SELECT fid, zeroblob(20) FROM faces WHERE uid IS NOT NULL")
+            jpeg = io.BytesIO()
+            Image.new("RGB", (112, 112)).save(jpeg, "JPEG")
+            sql.execute("INSERT INTO thumbnails SELECT fid, ? FROM faces WHERE uid IS NOT NULL", (jpeg.getvalue(),))
     fs.Collection.open(path, "guests").close()
 
 
@@ -167,6 +172,17 @@ def test_a_schema_that_is_not_ours_is_refused_before_anything_else(people: Path,
     assert bytes_of(people.parent) == before
 
 
+def test_no_text_of_sqlite_reaches_an_error_as_it_may_quote_the_file(people: Path) -> None:
+    edit = "UPDATE sqlite_schema SET sql = 'CREATE TABLE SECRET (SECRET SECRET(,', name = 'SECRET' WHERE name = 'tags'"
+    with closing(sqlite3.connect(people, isolation_level=None)) as sql:
+        sql.execute("PRAGMA writable_schema = ON")
+        sql.execute(edit)
+    for operation in operations(people):
+        with pytest.raises(fs.StorageFormatError) as caught:
+            operation()
+        assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_journal_beside_the_file_can_not_bring_a_trigger_in(people: Path) -> None:
     with closing(sqlite3.connect(people, isolation_level=None)) as sql:
         sql.execute("PRAGMA journal_mode = DELETE")
@@ -247,7 +263,7 @@ def test_whatever_values_a_file_has_only_our_errors_come_out(changes: list[Any])
                     sql.execute(f"UPDATE {table} SET {column} = ?{where}", (value,))  # noqa: S608  # names of ours
         for error in exercise(path):
             if isinstance(error, fs.StorageError):
-                assert "people.db" in str(error)
+                assert "people.db" in str(error) or "is no JPEG of" in str(error)
                 assert not isinstance(error, fs.StorageBusyError)
 
 
@@ -300,7 +316,7 @@ def test_whatever_bytes_a_file_has_only_our_errors_come_out(bytes_: list[tuple[i
         path.write_bytes(content)
         for error in exercise(path):
             if isinstance(error, fs.StorageError):
-                assert "people.db" in str(error)
+                assert "people.db" in str(error) or "is no JPEG of" in str(error)
 
 
 # -------------------------------------------------------------------- what would never end

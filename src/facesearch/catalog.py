@@ -14,6 +14,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
+from facesearch._output import absolute
 from facesearch.content_ids import new_secret
 from facesearch.database import create, translated
 from facesearch.erasing import (
@@ -32,6 +33,7 @@ from facesearch.errors import (
     InvalidParameterError,
     QuotaExceededError,
     StorageFormatError,
+    without_value,
 )
 from facesearch.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
@@ -47,6 +49,7 @@ __all__ = [
     "collection_info",
     "collection_tags",
     "collections",
+    "database_path",
     "delete_collection",
     "erase_deleted",
     "find_entry",
@@ -113,6 +116,22 @@ class Entry:
     salt: bytes = field(repr=False)
 
 
+def database_path(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a file of collections, which a later `os.chdir` does not change.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is no path.
+    """
+    given: Any = path  # what callers pass may not be what the annotation asks for
+    name = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    # ":memory:" is what SQLite calls no file at all.
+    if not isinstance(name, str) or name in {"", ":memory:"} or "\0" in name:
+        raise InvalidParameterError.of("path", path, "the path of a file")
+    return absolute(name)
+
+
 def sessions_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False) -> Sessions:
     """Give connections to a file, which are opened when needed.
 
@@ -130,15 +149,10 @@ def sessions_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
     InvalidParameterError
         If an argument is wrong.
     """
-    given: Any = path  # what callers pass may not be what the annotation asks for
-    name = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    # ":memory:" is what SQLite calls no file at all.
-    if not isinstance(name, str) or name in {"", ":memory:"} or "\0" in name:
-        raise InvalidParameterError.of("path", path, "the path of a file")
-    given = read_only
+    given: Any = read_only
     if given is not None and not isinstance(given, bool):
         raise InvalidParameterError.of("read_only", read_only, "True, False, or None for where nothing can be written")
-    return Sessions(Path(name).absolute(), check_float("timeout", timeout, 0, _LONGEST_WAIT), read_only=read_only)
+    return Sessions(database_path(path), check_float("timeout", timeout, 0, _LONGEST_WAIT), read_only=read_only)
 
 
 @contextmanager
@@ -510,7 +524,9 @@ def _entry(sql: sqlite3.Connection, salt: bytes, fixed: list[Any]) -> Entry:
         name, version, digest, dimension = model
         face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
     except InvalidParameterError as error:
-        raise StorageFormatError(f"{path_of(sql)}: {collection_id}: damaged face model ({error})") from error
+        raise StorageFormatError(
+            f"{path_of(sql)}: {collection_id}: damaged face model ({without_value(error)})"
+        ) from None
     return Entry(
         number=number,
         collection_id=collection_id,

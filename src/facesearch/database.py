@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Final
 
 import attrs
 
+from facesearch._output import write_new
+from facesearch._unfinished import remove_unfinished
 from facesearch.errors import (
     CollectionNotFoundError,
     FacesearchError,
@@ -41,12 +42,15 @@ __all__ = [
     "ids_beginning",
     "is_writable",
     "open_as_it_is",
-    "sync",
     "transaction",
     "translated",
 ]
 
 APPLICATION_ID: Final = 0x66616365  # "face", at byte 68 of the file
+
+# What software must know to write the file, and to read it: https://www.sqlite.org/fileformat.html, 1.3.3.
+_FILE_VERSIONS: Final = slice(18, 20)
+_WAL_VERSIONS: Final = b"\2\2"
 
 _FORMAT_1 = (
     # One row. The salt makes the hashes of user ids other ones in every file; so many rows were emptied since `compact`.
@@ -194,7 +198,7 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _ours(path, error) from error
+        raise _ours(path, error) from None  # SQLite's text may quote what is in the file
     except FacesearchError:
         raise
     except OSError as error:
@@ -215,12 +219,12 @@ def _ours(path: Path, error: sqlite3.Error) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bytes have details
     if "Could not decode to UTF-8" in str(error):  # raised by Python, without a code
         code = sqlite3.SQLITE_CORRUPT
-    kind, text = _KIND_OF_CODE.get(code, (StorageError, "{error}"))
-    return kind(f"{path}: {text.format(error=error)}")
+    kind, text = _KIND_OF_CODE.get(code, (StorageError, "{name}"))
+    return kind(f"{path}: {text.format(name=getattr(error, 'sqlite_errorname', type(error).__name__))}")
 
 
-_DAMAGED = StorageFormatError, "no collections, or damaged ({error})"
-_CONTRADICTION = StorageFormatError, "damaged, its tables contradict each other ({error})"
+_DAMAGED = StorageFormatError, "no collections, or damaged ({name})"
+_CONTRADICTION = StorageFormatError, "damaged, its tables contradict each other ({name})"
 _BUSY = StorageBusyError, "others wrote to it for longer than the timeout; nothing was changed"
 _ENDLESS = StorageFormatError, "damaged, or too slow to read: it takes more work than a file of its size can need"
 _KIND_OF_CODE: Final[dict[int, tuple[type[StorageError], str]]] = {
@@ -279,6 +283,9 @@ def connect(path: Path, timeout: float) -> GuardedConnection:
                 f"{path}: can't be written; its file and folder must be writable. To read it, open it with read_only=True"
             )
         open_as_it_is(path, timeout).connection.close()  # before anything could write to it
+        if path.stat().st_nlink > 1:
+            # Perhaps a process was killed between giving it this name and taking the first one away.
+            remove_unfinished(Path(os.path.realpath(path)))
         connection = open_guarded(path, "mode=rw", timeout)
         try:
             # Once more: opening for writing completes what a journal beside the file says, which the check did not see.
@@ -361,29 +368,20 @@ def file_state(path: Path) -> tuple[object, ...]:
 def create(path: Path) -> None:
     """Make a file without collections, whole or not at all; if another process is first, its file stays.
 
+    Only its owner may read and write it. SQLite gives the files that it keeps beside it the same mode.
+
     Raises
     ------
     StorageReadOnlyError, StorageFullError, StorageError
         If it can't be made; nothing is left.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    with translated(path):
-        try:
-            with contextlib.closing(open_guarded(new, "mode=rwc", 0)) as connection:
-                for setting in _SETTINGS:
-                    connection.execute(setting)
-                _migrate(connection, new)
-            sync(new)
-            _publish(new, path)
-            sync(path.parent)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-                raise
-            os.close(os.open(new, os.O_CREAT | os.O_RDWR))  # tells why not
-            raise
-        finally:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                new.with_name(new.name + suffix).unlink(missing_ok=True)
+    with translated(path), contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        _migrate(connection, path)
+        content = bytearray(connection.serialize())
+        content[_FILE_VERSIONS] = _WAL_VERSIONS  # as journal_mode = WAL has it, which a database in memory can't be
+        write_new(path, bytes(content))
 
 
 # AWS's patterns, as in facesearch.records, which loads too much for a shell's completion. A test compares them.
@@ -431,27 +429,6 @@ def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -
     ):
         found = fetch(connection, (VALUE,), beginning, values)
     return [name for (name,) in found if isinstance(name, str) and pattern.fullmatch(name)]
-
-
-def _publish(new: Path, path: Path) -> None:
-    try:
-        os.link(new, path)  # never replaces a file that is there
-    except FileExistsError:
-        return
-    except OSError:  # this file system has no second names
-        if not path.exists():
-            new.rename(path)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    if os.name == "nt" and path.is_dir():  # Windows can't, and need not
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _value(connection: sqlite3.Connection, query: str) -> int:

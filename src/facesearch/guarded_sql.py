@@ -224,8 +224,8 @@ def fetch_parts(
 def _decoding(sql: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
-    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the file
-        raise StorageFormatError(f"{path_of(sql)}: damaged, a text in it is not UTF-8") from error
+    except UnicodeDecodeError:  # of SQLite's own message, which quotes the file
+        raise StorageFormatError(f"{path_of(sql)}: damaged, a text in it is not UTF-8") from None
 
 
 def fetch_one(

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+from facesearch._protected import database_closed, database_opened
 from facesearch.database import connect, connect_read_only, file_state, is_writable, transaction, translated
 from facesearch.errors import StorageBusyError, StorageError, StorageReadOnlyError
 from facesearch.guarded_sql import GuardedConnection
@@ -70,6 +71,7 @@ class Sessions:
         self._file: tuple[int, int] | None = None  # that it has been connected to
         self._close = weakref.finalize(self, _close, self._read, self._write)
         _ALL.add(self)
+        database_opened(self)
 
     @property
     def read_only(self) -> bool:
@@ -200,6 +202,7 @@ class Sessions:
         with self._write.lock, self._read.lock:
             self._closed = True
             self._close()
+            database_closed(self)
 
     @contextlib.contextmanager
     def _within(self, lane: _Lane, begin: str) -> Iterator[sqlite3.Connection]:

@@ -17,7 +17,13 @@ import attrs
 from facesearch.catalog import Entry
 from facesearch.content_ids import SECRET_BYTES
 from facesearch.erasing import ERASING_WAIT, Eraser, empty_faces, empty_users, erase, is_pending, mark_deletion
-from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageError, StorageFormatError
+from facesearch.errors import (
+    CollectionNotFoundError,
+    InvalidParameterError,
+    StorageError,
+    StorageFormatError,
+    without_value,
+)
 from facesearch.geometry import BoundingBox
 from facesearch.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
@@ -567,8 +573,10 @@ class SqliteStore:
                 index_faces_model_version=self._entry.face_model.version,
                 user_id=user_id,
             )
-        except (InvalidParameterError, AttributeError) as error:  # the latter where an image id is no bytes
-            raise StorageFormatError(f"{self._sessions.path}: face_data {fid}: damaged ({error})") from error
+        except (InvalidParameterError, AttributeError) as error:
+            raise StorageFormatError(
+                f"{self._sessions.path}: face_data {fid}: damaged ({without_value(error)})"
+            ) from None
 
 
 _BOX: Final = ("left", "top", "width", "height")
