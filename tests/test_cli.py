@@ -705,13 +705,6 @@ def test_a_table_fits_its_terminal(rows: list[tuple[str, str]], columns: int) ->
         assert line.endswith(status)
 
 
-@given(st.text())
-def test_what_is_shown_never_commands_the_terminal(text: str) -> None:
-    assert output.printable(text).isprintable()
-    if text.isprintable():
-        assert output.printable(text) == text
-
-
 # ---------------------------------------------------------------- what is written about it
 
 

@@ -10,6 +10,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._printable import printable
 
 __all__ = ["BrokenPhoto", "FolderProgress", "FolderReport", "RefusedPhoto"]
 
@@ -137,7 +138,7 @@ class FolderReport:
         if self.nobodys:
             lines.append(f"the faces of {_counted(self.nobodys, 'photo')} are nobody's: no folder or list says whose")
         if self.skipped:
-            kinds = ", ".join(f"{count:,} {suffix or 'without ending'}" for suffix, count in self.skipped)
+            kinds = ", ".join(f"{count:,} {printable(suffix) or 'without ending'}" for suffix, count in self.skipped)
             files = _counted(sum(count for _, count in self.skipped), "other file")
             lines.append(f"{files} skipped: {kinds}")
         return [*lines, *self.notes]
@@ -149,7 +150,7 @@ class FolderReport:
 
     def _shown(self, path: Path) -> str:
         root = self.path if self.path.is_dir() else self.path.parent
-        return _text(path.relative_to(root) if path.is_relative_to(root) else path)
+        return printable(_text(path.relative_to(root) if path.is_relative_to(root) else path))
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,7 @@ from facesearch.cli.completing import complete_collection
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, db, yes
-from facesearch.cli.output import counted, printable, say, show_json, table
+from facesearch.cli.output import counted, printable, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 
 __all__ = ["collections", "delete_collection", "export", "import_"]
@@ -52,7 +52,7 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             ]
             for each in found
         ]
-        say(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
     return Exit.DONE
 
 
@@ -101,7 +101,7 @@ def export(*, file: Path, db: Path, collection_id: str, as_json: bool) -> Exit:
     if as_json:
         show_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
     else:
-        say(f"wrote {counted(users, 'user')} of {collection_id} to {printable(str(file))}")
+        say(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
     return Exit.DONE
 
 

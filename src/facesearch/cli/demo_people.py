@@ -20,7 +20,8 @@ def run_on_people(folder: Path, tell: Callable[[str], None]) -> list[str]:
     list of str
         Who was found in no more than half of the photos.
     """
-    tell(f"\nThe same on {folder}: {_ENROLLED} photos of each person enrolled, the others searched")
+    tell("")
+    tell(f"The same on {folder}: {_ENROLLED} photos of each person enrolled, the others searched")
     photos = {person.name: sorted(person.glob("*.jpg")) for person in sorted(folder.iterdir()) if person.is_dir()}
     staff = fs.Collection("people")
     for name, paths in photos.items():

@@ -14,7 +14,7 @@ from facesearch.cli.completing import complete_user
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, photo_from, quality_filter
-from facesearch.cli.output import counted, plain, printable, say, show_json, table
+from facesearch.cli.output import counted, plain, printable, say, show, show_json, table
 from facesearch.cli.progress import photo_bar
 from facesearch.cli.verbs import Stopped, Verb
 
@@ -116,7 +116,7 @@ def _named(photos: Sequence[str]) -> list[str]:
         if path.is_dir():
             inside = sorted(path for path in path.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
             if not inside:
-                raise click.UsageError(f"There is no photo in the folder {printable(photo)}.")
+                raise click.UsageError(f"There is no photo in the folder {photo}.")
             found += map(str, inside)
             continue
         if photo != "-" and not path.exists():
@@ -144,7 +144,7 @@ def _index_folder(
     if as_json:
         show_json(report.to_dict())
     else:
-        say(str(report))
+        show(str(report))
     return Exit.DONE if report.accepted else Exit.NOTHING
 
 
@@ -186,6 +186,6 @@ def _enroll(
         figures = "; ".join(text for _, text in face.figures() if text)
         reasons = ", ".join(reason.value for reason in each.reasons)
         rows.append([photo, reasons or "accepted", figures])
-    say(table(["photo", "", ""], rows))
+    show(table(["photo", "", ""], rows))
     say(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
     return Exit.DONE if report.accepted else Exit.NOTHING

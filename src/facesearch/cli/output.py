@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
-__all__ = ["counted", "note", "plain", "printable", "say", "show_json", "table"]
+from facesearch._printable import printable, printable_lines
+
+__all__ = ["counted", "note", "note_block", "plain", "printable", "say", "show", "show_json", "table"]
 
 _GAP = "  "
 _NARROWEST = 8  # columns that a shortened cell keeps
@@ -20,13 +22,23 @@ _ELLIPSIS = "..."
 
 
 def say(text: str = "") -> None:
-    """Write to standard output."""
-    click.echo(text)
+    """Write one line to standard output; names in it may hold anything."""
+    click.echo(printable(text))
 
 
-def note(text: str) -> None:
-    """Write to standard error: what is said beside the answer."""
-    click.echo(text, err=True)
+def show(block: str) -> None:
+    """Write several lines to standard output; names in them were made `printable` by whoever put them into lines."""
+    click.echo(printable_lines(block))
+
+
+def note(text: str = "") -> None:
+    """Write one line to standard error: what is said beside the answer; names in it may hold anything."""
+    click.echo(printable(text), err=True)
+
+
+def note_block(block: str) -> None:
+    """Write several lines to standard error, as `show` does to standard output."""
+    click.echo(printable_lines(block), err=True)
 
 
 def show_json(data: Any) -> None:
@@ -52,11 +64,6 @@ def plain(value: Any) -> Any:
 def counted(number: int, noun: str) -> str:
     """Give ``1 user``, ``2 users``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Give a name as it may be shown: control characters, which can command a terminal, are written out."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), gives: int = 0) -> str:
@@ -85,7 +92,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     ada           3
     countess     12
     """
-    cells = [list(headers), *([printable(cell) for cell in row] for row in rows)]
+    cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     most = _terminal_width()
     if most is not None:

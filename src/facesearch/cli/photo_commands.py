@@ -8,7 +8,7 @@ import click
 import facesearch as fs
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json, attributes, photo_from, save, threshold
-from facesearch.cli.output import note, printable, say, show_json, table
+from facesearch.cli.output import note, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import box_in_pixels, face_table, looks
 
@@ -45,7 +45,7 @@ def detect(*, photo: str, attributes: Sequence[str], save_to: Path | None, as_js
     elif not faces:
         say("no face was found")
     else:
-        say(face_table(faces, picture.width, picture.height))
+        show(face_table(faces, picture.width, picture.height))
         for number, face in enumerate(faces, start=1):
             for line in looks(face):
                 say(f"face {number}: {line}")
@@ -87,11 +87,11 @@ def compare(*, source: str, target: str, threshold: float, as_json: bool) -> Exi
     seen = (response.source_image_face, response.face_matches or response.unmatched_faces)
     for name, faces in zip((source, target), seen, strict=True):
         if not faces:
-            note(f"no face was found in {printable(name)}")
+            note(f"no face was found in {name}")
     if as_json:
         show_json(fs.to_aws(response))
     elif response.face_matches:
-        say(_similarities(response.face_matches, threshold, target, pictures[1]))
+        show(_similarities(response.face_matches, threshold, target, pictures[1]))
     matched = any(match.similarity >= threshold for match in response.face_matches)
     return Exit.DONE if matched else Exit.NOTHING
 
@@ -107,7 +107,7 @@ def _similarities(
         ]
         for match in matches
     ]
-    return table(["similarity", f"face of {printable(target)}", ""], rows, right=[0], gives=1)
+    return table(["similarity", f"face of {target}", ""], rows, right=[0], gives=1)
 
 
 def _save(picture: "fs.Picture", faces: "Sequence[fs.FaceDetail]", path: Path) -> None:
@@ -115,4 +115,4 @@ def _save(picture: "fs.Picture", faces: "Sequence[fs.FaceDetail]", path: Path) -
     from facesearch.marks import FaceClass, SeenFace
 
     save_marked(picture, [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces], path)
-    note(f"wrote {printable(str(path))}")
+    note(f"wrote {path}")

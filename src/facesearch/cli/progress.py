@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facesearch._printable import printable, raw_stream
+
 if TYPE_CHECKING:
     import facesearch as fs
 
@@ -30,13 +32,13 @@ def photo_bar(total: int) -> "Iterator[Callable[[fs.FolderProgress], None]]":
         click.progressbar(
             length=total,
             label=_LABEL,
-            file=sys.stderr,
+            file=raw_stream(sys.stderr),
             hidden=not sys.stderr.isatty(),
             width=width,
             show_pos=True,
             show_percent=False,
             show_eta=False,  # ours does not count photos that were known
-            item_show_func=lambda now: None if now is None else _told(now)[: max(room, 0)],
+            item_show_func=lambda now: None if now is None else printable(_told(now))[: max(room, 0)],
         ) as bar
     ):
 

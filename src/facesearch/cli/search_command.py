@@ -10,7 +10,7 @@ import click
 import facesearch as fs
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json, attributes, database, photo_from, quality_filter, save, threshold
-from facesearch.cli.output import counted, note, printable, say, show_json, table
+from facesearch.cli.output import counted, note, note_block, show, show_json, table
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import looks
 
@@ -74,9 +74,9 @@ def search(
     if as_json:
         show_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
     else:
-        say("\n".join(_lines(shown, threshold, quality_filter)))
+        show("\n".join(_lines(shown, threshold, quality_filter)))
     if why:
-        (note if as_json else say)(f"\n{_explained(shown)}")
+        (note_block if as_json else show)(f"\n{_explained(shown)}")
     if save_to:
         _save(picture, shown, save_to)
     return Exit.DONE if any(response.user_matches for response in shown) else Exit.NOTHING
@@ -87,7 +87,7 @@ def _save(picture: "fs.Picture", responses: "Sequence[fs.SearchUsersByImageRespo
     from facesearch.results import seen_faces
 
     save_marked(picture, seen_faces(*responses), path)
-    note(f"wrote {printable(str(path))}")
+    note(f"wrote {path}")
 
 
 def _lines(
