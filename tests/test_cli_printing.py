@@ -133,7 +133,7 @@ def lines_with(verb: Verb, name: str, db: Path) -> Iterator[list[str]]:
         return words
 
     for each in verb.params:
-        if isinstance(each, click.Argument) or not each.is_flag:
+        if not (isinstance(each, click.Option) and each.is_flag):
             yield line(each, name)
             yield line(each, f"--{name}")
             yield line(each, f"{name}.jpg")
@@ -171,7 +171,7 @@ def test_files_that_are_there_are_named_safely(name: str, place: Path, tmp_path:
         pytest.skip("this file system has no such names")
     told = tmp_path / f"{name}.csv"
     told.write_text("photo,user_id\nx.jpg,a b\n")
-    for words in (
+    commands: tuple[list[str | Path], ...] = (
         ["index", tmp_path / "people", "--db", copy],
         ["index", folder, "--db", copy],
         ["index", told, "--db", copy],
@@ -187,7 +187,8 @@ def test_files_that_are_there_are_named_safely(name: str, place: Path, tmp_path:
         ["import", folder / f"{name}.jpg", "--db", tmp_path / f"{name}3.db"],
         ["serve", "--db", copy, "--objects", folder / f"1.{name}"],
         ["serve", "--db", copy, "--key-file", folder / f"1.{name}", "--port", "0"],
-    ):
+    )
+    for words in commands:
         for extra in ([], ["--json"], ["--debug"]):
             if extra == ["--json"] and words[0] == "serve":
                 continue

@@ -61,7 +61,7 @@ def printing_safely() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     guards = [None if stream is None else cast("TextIO", _Guard(stream)) for stream in before]
     # Either is None where there is no console: pythonw on Windows.
-    sys.stdout, sys.stderr = guards  # type: ignore[assignment]
+    sys.stdout, sys.stderr = guards
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from facesearch._printable import printable
 __all__ = ["BrokenPhoto", "FolderProgress", "FolderReport", "RefusedPhoto"]
 
 _ROWS_SHOWN = 20
+_RENAMED = "folders whose names are no user ids, and the ids that their people have"
 _LEFT = ' style="text-align:left;vertical-align:top"'  # a notebook sets tables to the right
 
 
@@ -89,6 +90,9 @@ class FolderReport:
         Endings of the files that are no photos by their name, and how many there are of each, the most frequent first.
     notes
         What else was left out, and why.
+    renamed
+        Folders whose name is no user id, and the ids that were made of them: (name, user id), by user id. See
+        `facesearch.photo_plan.user_id_of`.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -101,11 +105,16 @@ class FolderReport:
     broken: tuple[BrokenPhoto, ...] = field(default=(), validator=tuple_of(BrokenPhoto))
     skipped: tuple[tuple[str, int], ...] = field(default=(), validator=tuple_of(tuple))
     notes: tuple[str, ...] = field(default=(), validator=tuple_of(str))
+    renamed: tuple[tuple[str, str], ...] = field(default=(), validator=tuple_of(tuple))
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as plain dicts, lists, strings and numbers, which ``json.dumps`` takes as they are."""
         plain = attrs.asdict(self, value_serializer=_plain)
-        return plain | {"skipped": dict(self.skipped), "notes": list(self.notes)}
+        return plain | {
+            "skipped": dict(self.skipped),
+            "notes": list(self.notes),
+            "renamed": {_shown_name(name): user_id for name, user_id in self.renamed},
+        }
 
     def __str__(self) -> str:
         lines = [self._headline(), *self._asides()]
@@ -144,9 +153,11 @@ class FolderReport:
         return [*lines, *self.notes]
 
     def _tables(self) -> Sequence[tuple[str, Sequence[tuple[str, str, str]]]]:
+        renamed = [(printable(_shown_name(name)), user_id, "") for name, user_id in self.renamed]
         refused = [(self._shown(photo.path), ", ".join(photo.reasons), photo.detail) for photo in self.refused]
         broken = [(self._shown(photo.path), photo.detail, "") for photo in self.broken]
-        return [(title, rows) for title, rows in (("refused", refused), ("broken", broken)) if rows]
+        tables = ((_RENAMED, renamed), ("refused", refused), ("broken", broken))
+        return [(title, rows) for title, rows in tables if rows]
 
     def _shown(self, path: Path) -> str:
         root = self.path if self.path.is_dir() else self.path.parent
@@ -213,4 +224,8 @@ def _plain(_: object, __: object, value: Any) -> Any:
 
 def _text(path: Path) -> str:
     """Write a path down, also one that is no valid text."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return _shown_name(str(path))
+
+
+def _shown_name(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
