@@ -692,9 +692,9 @@ CELL = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size
 @given(st.lists(st.tuples(CELL, CELL.filter(lambda cell: len(cell) < 20)), max_size=8), st.integers(40, 120))
 def test_a_table_fits_its_terminal(rows: list[tuple[str, str]], columns: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "_terminal_width", lambda: columns)
+        patch.setattr(output, "terminal_width", lambda: columns)
         narrow = output.table(["user", "status"], rows).split("\n")
-        patch.setattr(output, "_terminal_width", lambda: None)
+        patch.setattr(output, "terminal_width", lambda: None)
         whole = output.table(["user", "status"], rows).split("\n")
 
     assert len(narrow) == len(whole) == len(rows) + 1

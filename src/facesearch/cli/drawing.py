@@ -12,12 +12,12 @@ from facesearch.image import Picture
 from facesearch.labels import Label, lay_out, letter_size
 from facesearch.marks import FaceClass, Mark, Rectangle, SeenFace, marks_of
 
-__all__ = ["save_marked"]
+__all__ = ["QUALITY", "drawn", "save_marked"]
 
 Point = tuple[float, float]
 _SHOWN = 800  # pixels of a screen: labels are made to be read where the whole photo is shown in that width
 _HALO, _HALO_OPACITY = 1.9, 204
-_QUALITY = 92  # of the JPEG file
+QUALITY = 92  # of the JPEG file
 
 
 def save_marked(picture: Picture, faces: Sequence[SeenFace], path: Path) -> None:
@@ -37,6 +37,11 @@ def save_marked(picture: Picture, faces: Sequence[SeenFace], path: Path) -> None
     OSError
         If the file can't be written.
     """
+    drawn(picture, faces).save(path, quality=QUALITY)
+
+
+def drawn(picture: Picture, faces: Sequence[SeenFace]) -> Image.Image:
+    """Return a copy of a photo with faces drawn on it; see `save_marked`."""
     image = Image.fromarray(picture.pixels)
     marks = marks_of(faces, image.width, image.height)
     letter = letter_size(marks, _SHOWN / max(image.width, image.height, _SHOWN))
@@ -48,7 +53,7 @@ def save_marked(picture: Picture, faces: Sequence[SeenFace], path: Path) -> None
     for label in lay_out(marks, image.width, image.height, letter):
         _label(pen, label, letter, font)
     image.paste(layer, mask=layer)
-    image.save(path, quality=_QUALITY)
+    return image
 
 
 def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:

@@ -13,13 +13,17 @@ __all__ = [
     "ATTRIBUTES",
     "COLLECTION",
     "FILTERS",
+    "as_csv",
     "as_json",
     "attributes",
+    "check_picture",
     "database",
     "photo_from",
     "quality_filter",
     "save",
+    "save_many",
     "threshold",
+    "workers",
     "yes",
 ]
 
@@ -130,9 +134,31 @@ def save(command: Wrapped) -> Wrapped:
         "--save",
         "save_to",
         type=click.Path(dir_okay=False, path_type=Path),
-        callback=_check_picture,
+        callback=lambda _, __, path: check_picture(path),
         help="Write the photo with its faces marked to this JPEG or PNG file.",
     )(command)
+
+
+def save_many(command: Wrapped) -> Wrapped:
+    """Add ``--save`` to a command that takes many photos; it calls `check_picture` where it got one."""
+    return click.option(
+        "--save",
+        "save_to",
+        type=click.Path(path_type=Path),
+        help="Write the photo with its faces marked to this JPEG or PNG file; of many photos, each to a new file in this folder.",
+    )(command)
+
+
+def workers(command: Wrapped) -> Wrapped:
+    """Add ``--workers``."""
+    return click.option(
+        "--workers", type=click.IntRange(1), metavar="N", help="Photos to look at at once.  [default: cores]"
+    )(command)
+
+
+def as_csv(command: Wrapped) -> Wrapped:
+    """Add ``--csv``."""
+    return click.option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")(command)
 
 
 def yes(command: Wrapped) -> Wrapped:
@@ -145,7 +171,7 @@ def photo_from(argument: str) -> str | BinaryIO:
     return sys.stdin.buffer if argument == "-" else argument
 
 
-def _check_picture(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+def check_picture(path: Path | None) -> Path | None:
     """Refuse, before the work, a file that can't be written after it."""
     if path is None:
         return None

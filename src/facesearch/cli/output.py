@@ -14,7 +14,20 @@ import click
 
 from facesearch._printable import printable, printable_lines
 
-__all__ = ["counted", "note", "note_block", "plain", "printable", "say", "show", "show_json", "table"]
+__all__ = [
+    "counted",
+    "note",
+    "note_block",
+    "plain",
+    "printable",
+    "say",
+    "shortened",
+    "show",
+    "show_json",
+    "show_json_line",
+    "table",
+    "terminal_width",
+]
 
 _GAP = "  "
 _NARROWEST = 8  # columns that a shortened cell keeps
@@ -44,6 +57,11 @@ def note_block(block: str) -> None:
 def show_json(data: Any) -> None:
     """Write JSON, which is then all that there is on standard output."""
     click.echo(json.dumps(data, indent=2, allow_nan=False))
+
+
+def show_json_line(data: Any) -> None:
+    """Write JSON as one line, at once: one of many."""
+    click.echo(json.dumps(data, allow_nan=False))
 
 
 def plain(value: Any) -> Any:
@@ -94,12 +112,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     """
     cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    most = _terminal_width()
+    most = terminal_width()
     if most is not None:
         others = sum(widths) - widths[gives] + len(_GAP) * (len(widths) - 1)
         widths[gives] = min(widths[gives], max(most - others, _NARROWEST))
         for row in cells:
-            row[gives] = _shortened(row[gives], widths[gives])
+            row[gives] = shortened(row[gives], widths[gives])
     to_right = set(right)
     return "\n".join(
         _GAP.join(
@@ -110,11 +128,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     )
 
 
-def _terminal_width() -> int | None:
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that standard output is, ``None`` where it is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     """Cut a text in its middle: long ids tend to differ at both ends."""
     if len(text) <= width:
         return text

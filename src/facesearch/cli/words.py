@@ -8,7 +8,7 @@ from facesearch.cli.output import table
 if TYPE_CHECKING:
     import facesearch as fs
 
-__all__ = ["box_in_pixels", "face_table", "looks"]
+__all__ = ["box_in_pixels", "explained", "face_table", "looks"]
 
 _YES_OR_NO: Final = (
     "smile",
@@ -63,6 +63,15 @@ def box_in_pixels(face: "fs.FaceDetail", width: int, height: int) -> str:
         return "-"
     left, top, right, bottom = (round(edge) for edge in face.bounding_box.to_pixels(width, height))
     return f"{right - left} x {bottom - top} at {left}, {top}"
+
+
+def explained(responses: "Sequence[fs.SearchUsersByImageResponse]") -> "fs.Explanation":
+    """Put the explanations of one photo together: each lists its own searched face and all that were refused."""
+    import attrs
+
+    first, *others = [response.explain() for response in responses]
+    faces = {face.rank: face for explanation in (first, *others) for face in explanation.faces}
+    return attrs.evolve(first, faces=tuple(face for _, face in sorted(faces.items(), key=lambda item: item[0] or 0)))
 
 
 def _row(number: int, face: "fs.FaceDetail", width: int, height: int) -> list[str]:
