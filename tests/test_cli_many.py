@@ -92,7 +92,7 @@ def test_the_answers_of_json_lines_are_those_of_one_photo_each(place: Path) -> N
     for line in lines:
         alone = run(place, "search", line["photo"], "--json")
         assert line == {"photo": line["photo"], "answer": json.loads(alone.stdout)}
-        assert fs.from_aws(line["answer"], fs.SearchUsersByImageResponse)
+        assert fs.to_aws(fs.from_aws(line["answer"], fs.SearchUsersByImageResponse)) == line["answer"]
     every = json_lines(run(place, "search", "album", "--json", "--all-faces"))
     assert [len(line["answers"]) for line in every] == [2, 1, 1, 0]
 
@@ -300,9 +300,11 @@ def test_ctrl_c_keeps_what_was_printed_and_says_how_far_it_came(place: Path) -> 
         encoding="utf-8",
     )
     assert process.stdout is not None
+    assert process.stderr is not None
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    rest, said = process.communicate(timeout=300)
+    rest, said = process.stdout.read(), process.stderr.read()  # communicate() would lose what readline read ahead
+    process.wait(timeout=300)
     lines = [json.loads(line) for line in (first + rest).splitlines()]
     told = re.fullmatch(r"\nInterrupted: (\d+) of 300 photos done\.\n", said)
 
