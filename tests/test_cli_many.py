@@ -293,18 +293,17 @@ def test_ctrl_c_keeps_what_was_printed_and_says_how_far_it_came(place: Path) -> 
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # ignored in a shell's background
         "from facesearch.cli import main; main()"
     )
-    process = subprocess.Popen(  # noqa: S603  # our own program
+    with subprocess.Popen(  # noqa: S603  # our own program
         [sys.executable, "-c", code, "search", *many, "--db", f"{place}/people.db", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    first = process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    rest, said = process.stdout.read(), process.stderr.read()  # communicate() would lose what readline read ahead
-    process.wait(timeout=300)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, said = process.stdout.read(), process.stderr.read()  # communicate() would lose what readline read ahead
     lines = [json.loads(line) for line in (first + rest).splitlines()]
     told = re.fullmatch(r"\nInterrupted: (\d+) of 300 photos done\.\n", said)
 
