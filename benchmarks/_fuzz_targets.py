@@ -1,0 +1,562 @@
+"""What `fuzz.py` feeds: each target makes a case from a seed, and says whether it was answered or refused.
+
+Whatever else a case does is a finding: an exception that is none of ours, an answer with status 500, a warning, a crash, a hang.
+"""
+
+import base64
+import contextlib
+import http.client
+import io
+import json
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from _mutations import INTERESTING, mutated, mutated_bytes, mutated_http, mutated_json
+from PIL import Image, features
+
+import facesearch as fs
+from facesearch.rekognition import Rekognition, RekognitionError
+from facesearch.rekognition.operations import OPERATIONS, Shape
+from facesearch.testing.fakes import fake_analyzer, paint
+
+__all__ = ["TARGETS", "FoundError"]
+
+Case = Callable[[Random], str]
+ANSWERED, REFUSED = "answered", "refused"
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+
+
+class FoundError(Exception):
+    """An answer that must not be, such as status 500."""
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def sample_files() -> dict[str, bytes]:
+    """Return the same photo of two painted faces in every format and mode that is read, and in some that are not."""
+    photo = Image.fromarray(paint((120, 220), {(10, 10, 90, 90): RED, (120, 10, 180, 70): BLUE}))
+    exif = Image.Exif()
+    exif[274] = 6
+    kinds: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
+        "jpeg": (photo, "JPEG", {"exif": exif}),
+        "jpeg progressive": (photo, "JPEG", {"progressive": True}),
+        "jpeg grey": (photo.convert("L"), "JPEG", {}),
+        "jpeg cmyk": (photo.convert("CMYK"), "JPEG", {"icc_profile": bytes(300)}),
+        "jpeg two": (photo, "MPO", {"save_all": True, "append_images": [photo]}),
+        "png": (photo, "PNG", {}),
+        "png palette": (photo.convert("P"), "PNG", {"transparency": 0}),
+        "png alpha": (photo.convert("RGBA"), "PNG", {"exif": exif}),
+        "png 16": (Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257), "PNG", {}),
+        "apng": (photo, "PNG", {"save_all": True, "append_images": [photo.rotate(5)]}),
+        "gif": (photo.convert("P"), "GIF", {"save_all": True, "append_images": [photo.rotate(5)]}),
+        "tiff": (photo, "TIFF", {"compression": "tiff_lzw"}),
+        "tiff jpeg": (photo, "TIFF", {"compression": "jpeg"}),
+        "webp": (photo, "WEBP", {}),
+        "webp lossless": (photo.convert("RGBA"), "WEBP", {"lossless": True}),
+        "bmp": (photo, "BMP", {}),
+        "eps": (photo, "EPS", {}),
+        "icns": (photo.resize((128, 128)), "ICNS", {}),
+        "jpeg 2000": (photo, "JPEG2000", {}),
+    }
+    if features.check("avif"):
+        kinds["avif"] = (photo, "AVIF", {})
+    files = {}
+    for name, (image, kind, options) in kinds.items():
+        file = io.BytesIO()
+        with contextlib.suppress(OSError, KeyError):  # this Pillow can't write it
+            image.save(file, kind, **options)
+            files[name] = file.getvalue()
+    return files
+
+
+def pictures(folder: Path) -> Case:
+    """Read mutated pictures as bytes, file or path, and search what still is a picture."""
+    files = [*sample_files().values()]
+    staff = fs.Collection("staff", analyzer=fake_analyzer())
+    staff.add_embedding("ada", np.ones(128))
+
+    def case(draw: Random) -> str:
+        data = mutated(draw.choice(files), draw, files)
+        way, path = draw.randrange(3), folder / "picture.jpg"
+        if way == 2:
+            path.write_bytes(data)
+        try:
+            picture = fs.read_image((data, io.BytesIO(data), path)[way])
+            if picture.width * picture.height < 2_000_000:
+                fs.search_users_by_image(staff, picture)
+        except fs.FacesearchError:
+            return REFUSED
+        return ANSWERED
+
+    return case
+
+
+# ---------------------------------------------------------------- requests
+
+_TEXTS = (
+    "",
+    "a",
+    "é",
+    "\ud800",
+    "\x00",
+    "a" * 300,
+    "../../etc/passwd",
+    "' OR 1=1",
+    "${jndi:x}",
+    "%s%n",
+    "\u202e",
+    "1" * 4000,
+)
+
+
+def hostile(shape: Shape, draw: Random) -> Any:  # noqa: PLR0911  # one for each kind of shape
+    """Return a value for a member: mostly of its type, at or beyond its bounds."""
+    if draw.random() < 0.15:
+        return draw.choice(
+            (None, True, -1, 1.5, float("nan"), float("inf"), 10**30, "text", b"bytes", [], {}, [[]], {"a": 1})
+        )
+    match shape.kind:
+        case "string":
+            return draw.choice(shape.choices or _TEXTS)
+        case "integer":
+            return draw.choice((*INTERESTING, -1, shape.low or 0, shape.high or 10, (shape.high or 10) + 1))
+        case "float":
+            return draw.choice((0.0, 50, 80.0, 100, -0.1, 100.1, 1e308, 5e-324))
+        case "blob":
+            return draw.randbytes(draw.choice((0, 1, 100)))
+        case "list":
+            assert shape.item is not None  # noqa: S101  # for mypy: a list's shape has one
+            return [hostile(shape.item, draw) for _ in range(draw.choice((0, 1, 2, 120)))]
+        case "map":
+            return {draw.choice(_TEXTS): draw.choice(_TEXTS) for _ in range(draw.choice((0, 1, 3)))}
+        case _:
+            return {name: hostile(member.shape, draw) for name, member in shape.members.items() if draw.random() < 0.6}
+
+
+class Story:
+    """A few requests about the same things, so that some of them are there."""
+
+    def __init__(self, draw: Random, files: list[bytes]) -> None:
+        self._draw, self._files = draw, files
+        self.collection = f"c{draw.getrandbits(48)}"
+        self._known: dict[str, list[Any]] = {
+            "CollectionId": [self.collection],
+            "UserId": ["ada", "bob"],
+            "FaceId": ["00000000-0000-0000-0000-000000000000"],
+            "NextToken": [""],
+            "ResourceArn": [f"arn:aws:rekognition:us-east-1:123456789012:collection/{self.collection}"],
+            "ClientRequestToken": ["token"],
+        }
+
+    def request(self, number: int) -> tuple[str, dict[str, Any]]:
+        """Return a request; the first one makes the collection."""
+        if number == 0:
+            return "CreateCollection", {"CollectionId": self.collection}
+        operation = self._draw.choice(("IndexFaces", "CreateUser", "SearchUsersByImage", *OPERATIONS))
+        members = OPERATIONS[operation]
+        return operation, {
+            name: self._value(name, member.shape)
+            for name, member in members.items()
+            if self._draw.random() < (0.97 if member.required else 0.3)
+        }
+
+    def learn(self, answer: Any) -> None:
+        """Remember ids and tokens of an answer."""
+        if isinstance(answer, Mapping):
+            for name, value in answer.items():
+                if name in {"FaceId", "UserId", "NextToken"} and isinstance(value, str):
+                    self._known[name].append(value)
+                self.learn(value)
+        elif isinstance(answer, list):
+            for value in answer:
+                self.learn(value)
+
+    def _value(self, name: str, shape: Shape) -> Any:
+        if self._draw.random() < 0.15:
+            return hostile(shape, self._draw)
+        if name in {"Image", "SourceImage", "TargetImage"}:
+            data = self._draw.choice(self._files)
+            return {"Bytes": mutated(data, self._draw) if self._draw.random() < 0.2 else data}
+        if name == "FaceIds":
+            return [self._draw.choice(self._known["FaceId"]) for _ in range(self._draw.choice((1, 2, 5)))]
+        known = self._known.get(name)
+        return self._draw.choice(known) if known else hostile(shape, self._draw)
+
+
+def stories(ask: Callable[[str, dict[str, Any], Random], Any]) -> Case:
+    """Return cases of 8 requests each; *ask* returns the answer, or ``None`` where the request was refused."""
+    files = [data for name, data in sample_files().items() if name.startswith(("jpeg", "png"))]
+
+    def case(draw: Random) -> str:
+        story, answered = Story(draw, files), 0
+        for number in range(8):
+            answer = ask(*story.request(number), draw)
+            answered += answer is not None
+            story.learn(answer)
+        ask("DeleteCollection", {"CollectionId": story.collection}, draw)
+        return ANSWERED if answered > 1 else REFUSED
+
+    return case
+
+
+def _answer(call: Callable[[], Any], errors: tuple[type[Exception], ...]) -> Any:
+    try:
+        return call()
+    except errors as error:
+        code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+        if code in {"InternalServerError", "InternalFailure"}:
+            raise FoundError(f"500: {error}") from error
+        return None
+
+
+def plain_requests(folder: Path) -> Case:
+    """Ask `Rekognition.call`, of an account in a file."""
+    service = Rekognition(folder / "people.db", analyzer=fake_analyzer())
+    return stories(lambda name, request, _: _answer(lambda: service.call(name, request), (RekognitionError,)))
+
+
+def boto3_requests(folder: Path) -> Case:
+    """Ask a stock boto3 client that is answered in-process, of an account in memory."""
+    import boto3.session  # noqa: F401  # says so at once where it is missing
+    from botocore import xform_name
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from facesearch.rekognition import client
+
+    asker = client(service=Rekognition(analyzer=fake_analyzer()))
+    refused = (ClientError, BotoCoreError)
+
+    def ask(name: str, request: dict[str, Any], _: Random) -> Any:
+        return _answer(lambda: getattr(asker, xform_name(name))(**request), refused)
+
+    del folder
+    return stories(ask)
+
+
+def served(folder: Path) -> str:
+    """Serve an account in a thread of this process, which ends with it; return its address."""
+    from facesearch.rekognition.server import serve
+
+    service, there = Rekognition(folder / "people.db", analyzer=fake_analyzer()), threading.Event()
+    address: list[str] = []
+
+    def ready(url: str) -> None:
+        address.append(url)
+        there.set()
+
+    threading.Thread(target=serve, args=(service,), kwargs={"port": 0, "ready": ready}, daemon=True).start()
+    if not there.wait(60):
+        raise FoundError("the server did not start")
+    return urlsplit(address[0]).netloc
+
+
+def http_requests(folder: Path) -> Case:
+    """Ask the server, with JSON as it should be and with JSON that is not."""
+    connection = http.client.HTTPConnection(served(folder), timeout=60)
+
+    def ask(name: str, request: dict[str, Any], draw: Random) -> Any:
+        text = json.dumps(request, default=lambda data: base64.b64encode(data).decode())
+        body = mutated_json(text, draw) if draw.random() < 0.3 else text.encode()
+        target = name if draw.random() < 0.97 else draw.choice(("Nothing", "", "a.b.c", "\xff"))
+        headers = {"X-Amz-Target": f"RekognitionService.{target}", "Content-Type": "application/x-amz-json-1.1"}
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        content = response.read()
+        if response.status >= 500:
+            raise FoundError(f"{response.status}: {content[:200]!r} to {name} {body[:200]!r}")
+        try:
+            answer = json.loads(content or b"{}")  # AWS sends nothing where an operation has no answer
+        except ValueError as error:
+            raise FoundError(f"{response.status}, no JSON: {content[:200]!r} to {name} {body[:200]!r}") from error
+        if (response.status == 200) == ("__type" in answer):
+            raise FoundError(f"status {response.status} with {content[:200]!r}")
+        return answer if response.status == 200 else None
+
+    return stories(ask)
+
+
+def raw_http(folder: Path) -> Case:
+    """Send the server bytes that are nearly HTTP; it must go on answering others."""
+    netloc = served(folder)
+    host, port = netloc.rsplit(":", 1)
+    body = b'{"MaxResults": 1}'
+    request = (
+        b"POST / HTTP/1.1\r\nHost: " + netloc.encode() + b"\r\nX-Amz-Target: RekognitionService.ListCollections\r\n"
+        b"Content-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    ) + body
+
+    def case(draw: Random) -> str:
+        sent = b"".join(mutated_http(request, draw) for _ in range(draw.choice((1, 1, 1, 3))))
+        came = b""
+        with (
+            contextlib.suppress(ConnectionError, TimeoutError),
+            socket.create_connection((host, int(port)), 0.1) as end,
+        ):
+            with contextlib.suppress(TimeoutError):
+                end.sendall(sent)
+                came += end.recv(65536)
+            end.settimeout(20)
+            end.shutdown(socket.SHUT_WR)  # no more comes: what is waiting for it ends
+            while len(came) < 1_000_000 and (part := end.recv(65536)):
+                came += part
+        if b"HTTP/1.1 500" in came:
+            raise FoundError(f"500: {came[:300]!r} to {sent[:300]!r}")
+        connection = http.client.HTTPConnection(netloc, timeout=20)
+        connection.request("GET", "/health")
+        status = connection.getresponse().status
+        connection.close()
+        if status != 200:
+            raise FoundError(f"/health: {status} after {sent[:300]!r}")
+        return ANSWERED if b" 200 " in came[:20] else REFUSED
+
+    return case
+
+
+# ---------------------------------------------------------------- files
+
+
+def _people(collection: fs.Collection) -> None:
+    collection.enroll("ada", [paint((100, 120), {(20, 20, 80, 80): RED})])
+    collection.index_faces(paint((100, 120), {(20, 20, 70, 70): BLUE}), external_image_id="a:1")
+    collection.add_embeddings(["bob", "bob", "cy"], np.eye(3, 128) + 0.1)
+    collection.create_user("eve")
+
+
+def _use(collection: fs.Collection) -> None:
+    for user in collection.users():
+        collection.user_embedding(user.user_id)
+    for face in collection.faces():
+        collection.thumbnail(face.face_id)
+    collection.search_embedding(np.ones(128), user_match_threshold=0)
+    str(collection.audit())
+
+
+def exports(folder: Path) -> Case:
+    """Read mutated exports into a collection, and use what was read."""
+    path, analyzer = folder / "export.npz", fake_analyzer()
+    staff = fs.Collection("staff", analyzer=analyzer, thumbnails=True)
+    _people(staff)
+    staff.save(path)
+    good = path.read_bytes()
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+
+    def case(draw: Random) -> str:
+        path.unlink()
+        if draw.random() < 0.5:
+            path.write_bytes(mutated(good, draw))
+        else:
+            with np.errstate(all="ignore"):  # a mutation may well overflow
+                changed = _changed_arrays(dict(arrays), draw)
+            np.savez(path, **changed)
+        try:
+            collection = fs.Collection("copy", analyzer=analyzer, thumbnails=True)
+            collection.restore(path)
+            _use(collection)
+        except fs.FacesearchError:
+            return REFUSED
+        return ANSWERED
+
+    return case
+
+
+def _changed_arrays(arrays: dict[str, Any], draw: Random) -> dict[str, Any]:
+    for _ in range(draw.choice((1, 1, 2, 3))):
+        name = draw.choice([*arrays])
+        array = arrays[name]
+        match draw.randrange(6):
+            case 0:
+                if len(arrays) > 1:
+                    del arrays[name]
+            case 1:
+                arrays[name] = array.reshape(-1)[: draw.randrange(array.size + 1)]
+            case 2:
+                arrays[name] = np.concatenate([array, array])
+            case 3:
+                arrays[name] = (
+                    array.astype(draw.choice(("f8", "f2", "i4", "S5", "c16")), casting="unsafe")
+                    if array.dtype.kind in "iuf"
+                    else array
+                )
+            case 4 if name == "about":
+                changed = mutated_json(array.tobytes().decode(errors="replace"), draw)
+                arrays[name] = np.frombuffer(changed, np.uint8)
+            case _:
+                changed = mutated_bytes(array.tobytes(), draw).ljust(array.nbytes, b"\0")[: array.nbytes]
+                arrays[name] = np.frombuffer(changed, array.dtype).reshape(array.shape)
+    return arrays
+
+
+_VALUES = (
+    "NULL",
+    "-1",
+    "9223372036854775807",
+    "1e308",
+    "'text'",
+    "X'00FF'",
+    "zeroblob(2000000)",
+    "'" + "é" * 300 + "'",
+)
+
+
+_STATEMENTS = (
+    "UPDATE OR IGNORE 'TABLE_' SET \"COLUMN_\" = VALUE_",
+    "UPDATE OR IGNORE 'TABLE_' SET \"COLUMN_\" = VALUE_ WHERE rowid % 2",
+    'UPDATE OR IGNORE \'TABLE_\' SET "COLUMN_" = substr("COLUMN_", 2)',
+    "DELETE FROM 'TABLE_' WHERE rowid % 2",
+    "DROP TABLE 'TABLE_'",
+    "ALTER TABLE 'TABLE_' DROP COLUMN \"COLUMN_\"",
+    "ALTER TABLE 'TABLE_' ADD COLUMN extra",
+    "CREATE TRIGGER 'kept TABLE_' AFTER DELETE ON 'TABLE_' BEGIN SELECT RAISE(FAIL, 'no'); END",
+    "CREATE TRIGGER 'lost TABLE_' BEFORE INSERT ON 'TABLE_' BEGIN SELECT RAISE(IGNORE); END",
+    """ALTER TABLE 'TABLE_' RENAME TO hidden; CREATE VIEW 'TABLE_' AS
+    WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT * FROM n""",
+    "PRAGMA user_version = NUMBER_",
+    "PRAGMA application_id = NUMBER_",
+    "PRAGMA journal_mode = DELETE",
+)
+
+
+def databases(folder: Path) -> Case:
+    """Open mutated files of collections, and use, change and delete what is in them."""
+    base, path, analyzer = folder / "base.db", folder / "people.db", fake_analyzer()
+    for name in ("one", "two"):
+        with fs.Collection.open(base, name, analyzer=analyzer, thumbnails=True) as collection:
+            _people(collection)
+    good = base.read_bytes()
+
+    def case(draw: Random) -> str:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        if draw.random() < 0.4:
+            path.write_bytes(mutated(good, draw))
+            if draw.random() < 0.1:
+                Path(f"{path}-wal").write_bytes(mutated_bytes(good[:9000], draw))
+        else:
+            path.write_bytes(good)
+            _change_tables(path, draw)
+        try:
+            for info in fs.collections(path):
+                with fs.Collection.open(path, info.collection_id, analyzer=analyzer) as collection:
+                    _use(collection)
+                    collection.add_embedding("new", np.ones(128))
+                    collection.delete_user("ada", faces=True)
+                    collection.save(folder / f"saved{draw.getrandbits(60)}.npz")
+            fs.delete_collection(path, "two")
+        except fs.FacesearchError:
+            return REFUSED
+        finally:
+            for saved in folder.glob("saved*.npz"):
+                saved.unlink()
+        return ANSWERED
+
+    return case
+
+
+def _change_tables(path: Path, draw: Random) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for _ in range(draw.choice((1, 1, 2, 4))):
+            table = draw.choice(tables)
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")] or ["rowid"]
+            words = {
+                "TABLE_": table,
+                "COLUMN_": draw.choice(columns),
+                "VALUE_": draw.choice(_VALUES),
+                "NUMBER_": str(draw.choice(INTERESTING) % 2**31),
+            }
+            statement = draw.choice(_STATEMENTS)
+            for word, meant in words.items():
+                statement = statement.replace(word, meant)
+            with contextlib.suppress(sqlite3.Error):
+                connection.executescript(statement)
+
+
+def networks(folder: Path) -> Case:
+    """Load mutated ONNX files as networks of one's own, and embed with what still is one."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    from facesearch.onnx_embedding import NetworkCard, NetworkEmbedder
+
+    weights = np.random.default_rng(7).normal(size=(3 * 256, 128)).astype(np.float32)
+    nodes = [
+        helper.make_node("AveragePool", ["crops"], ["pooled"], kernel_shape=[7, 7], strides=[7, 7]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["vector"]),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("crops", ("N", 3, 112, 112)), ("vector", ("N", 128)))
+    ]
+    graph = helper.make_graph(nodes, "network", values[:1], values[1:], [numpy_helper.from_array(weights, "weights")])
+    good = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    head = len(good) - weights.nbytes
+    chips = np.zeros((2, 112, 112, 3), np.uint8)
+
+    def case(draw: Random) -> str:
+        path = folder / "network.onnx"
+        if draw.random() < 0.5:
+            path.write_bytes(_changed_network(good, draw))
+        else:  # the weights are most of the bytes, and the least interesting ones
+            front, back = (good[:head], good[head:]) if draw.random() < 0.8 else (good, b"")
+            path.write_bytes(mutated(front, draw) + back)
+        try:
+            card = NetworkCard(path=path, name="n", version="1.0", mean=127.5, scale=1, channels="RGB", dimension=128)
+            NetworkEmbedder(card, threads=1).embed(chips)
+        except fs.FacesearchError:
+            return REFUSED
+        return ANSWERED
+
+    return case
+
+
+def _changed_network(good: bytes, draw: Random) -> bytes:
+    import onnx
+
+    model = onnx.load_from_string(good)
+    parts = model.graph
+    node = draw.choice(parts.node)
+    match draw.randrange(7):
+        case 0:
+            node.op_type = draw.choice(
+                ("Conv", "Gemm", "Reshape", "Loop", "If", "Scan", "Identity", "Nothing", "", "Expand")
+            )
+        case 1:
+            node.input[0] = draw.choice(("crops", "weights", "vector", "", "nothing"))
+        case 2:
+            for attribute in node.attribute:
+                attribute.ints[:] = [draw.choice((*INTERESTING, -1)) for _ in attribute.ints]
+        case 3:
+            parts.initializer[0].dims[:] = [draw.choice(INTERESTING) for _ in range(draw.choice((0, 1, 2, 3)))]
+        case 4:
+            parts.initializer[0].data_type = draw.randrange(25)
+        case 5:
+            parts.initializer[0].data_location = 1
+            parts.initializer[0].external_data.add(
+                key="location", value=draw.choice(("/etc/passwd", "../x", "network.onnx", ""))
+            )
+        case _:
+            shape = draw.choice((parts.input[0], parts.output[0])).type.tensor_type.shape.dim
+            shape[draw.randrange(len(shape))].dim_value = draw.choice((*INTERESTING, -1))
+    return bytes(model.SerializeToString())
+
+
+TARGETS: Mapping[str, Callable[[Path], Case]] = {
+    "pictures": pictures,
+    "requests": plain_requests,
+    "boto3": boto3_requests,
+    "http": http_requests,
+    "raw": raw_http,
+    "exports": exports,
+    "databases": databases,
+    "networks": networks,
+}
+"""What can be fed, by name; each is made in an empty folder of its own."""
