@@ -1,4 +1,4 @@
-"""`facesearch search` of many photos and folders: one answer each, in order, whatever the others are like."""
+"""`facesearch search` and `detect` of many photos and folders: one answer each, in order, whatever the others are like."""
 
 import csv
 import io
@@ -177,6 +177,30 @@ def test_workers_change_nothing(place: Path) -> None:
     assert (
         run(place, "search", "album", "--workers", "1").stdout == run(place, "search", "album", "--workers", "5").stdout
     )
+
+
+def test_faces_of_many_photos_are_detected_likewise(place: Path, tmp_path: Path) -> None:
+    done = run(place, "detect", "album", "broken.jpg")
+    assert done.exit_code == Exit.PHOTO
+    rows = done.stdout.splitlines()
+    assert rows[0].split()[:4] == ["photo", "face", "box", "in"]
+    assert [row[: row.index(".") + 4] for row in rows[1:]] == ["album/a group.png", *ALBUM]
+    assert rows[-1].endswith("-  (no face)")
+    lines = json_lines(run(place, "detect", "album", "--json", "--attributes", "SMILE"))
+    for line in lines:
+        alone = run(place, "detect", line["photo"], "--json", "--attributes", "SMILE")
+        assert line == {"photo": line["photo"], "answer": json.loads(alone.stdout)}
+    table = list(csv.DictReader(io.StringIO(run(place, "detect", "album", "broken.jpg", "--csv").stdout)))
+    assert [row["status"] for row in table] == ["found", "found", "found", "found", "no_face", "error"]
+    assert all(0 < float(row["width"]) < 1 for row in table[:4])
+    saved = run(place, "detect", "album", "--save", str(tmp_path / "marked"))
+    assert sorted(path.name for path in (tmp_path / "marked").iterdir()) == [
+        "a group.png",
+        "b.jpg",
+        "deep_b.png",
+        "wall.png",
+    ]
+    assert saved.exit_code == Exit.DONE
 
 
 # ---------------------------------------------------------------- saved photos

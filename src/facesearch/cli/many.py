@@ -13,6 +13,7 @@ import click
 
 from facesearch._parallel import in_order
 from facesearch.cli.exits import Exit
+from facesearch.cli.options import SAVE
 from facesearch.cli.output import counted, note, printable, say, shortened, terminal_width
 from facesearch.cli.verbs import Stopped
 
@@ -186,14 +187,16 @@ class SaveFolder:
     def __init__(self, folder: Path, photos: Sequence[str], roots: Sequence[str]) -> None:
         self._folder = folder
         if folder.exists() and not folder.is_dir():
-            raise click.BadParameter(f"'{folder}' is no folder; of many photos each is a file in one.")
+            raise click.BadParameter(f"'{folder}' is no folder; of many photos each is a file in one.", param_hint=SAVE)
         if not folder.absolute().parent.is_dir():
-            raise click.BadParameter(f"there is no folder '{folder.parent}'.")
+            raise click.BadParameter(f"there is no folder '{folder.parent}'.", param_hint=SAVE)
         self._names = _names(photos, [Path(root) for root in roots if root != "-" and Path(root).is_dir()])
         there = [name for name in self._names if os.path.lexists(folder / name)]
         if there:
             more = f", and {counted(len(there) - 1, 'other file')} too" if there[1:] else ""
-            raise click.BadParameter(f"'{folder / there[0]}' is there already{more}; nothing is overwritten.")
+            raise click.BadParameter(
+                f"'{folder / there[0]}' is there already{more}; nothing is overwritten.", param_hint=SAVE
+            )
         folder.mkdir(exist_ok=True)
 
     def drawn(self, number: int, picture: "fs.Picture", faces: "Sequence[SeenFace]") -> bytes:

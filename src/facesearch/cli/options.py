@@ -13,6 +13,7 @@ __all__ = [
     "ATTRIBUTES",
     "COLLECTION",
     "FILTERS",
+    "SAVE",
     "as_csv",
     "as_json",
     "attributes",
@@ -20,7 +21,6 @@ __all__ = [
     "database",
     "photo_from",
     "quality_filter",
-    "save",
     "save_many",
     "threshold",
     "workers",
@@ -48,6 +48,7 @@ ATTRIBUTES: Final = (
     "SMILE",
     "SUNGLASSES",
 )
+SAVE: Final = "'--save'"  # as click names it in its errors
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
 
 
@@ -128,17 +129,6 @@ def attributes(command: Wrapped) -> Wrapped:
     )(command)
 
 
-def save(command: Wrapped) -> Wrapped:
-    """Add ``--save``."""
-    return click.option(
-        "--save",
-        "save_to",
-        type=click.Path(dir_okay=False, path_type=Path),
-        callback=lambda _, __, path: check_picture(path),
-        help="Write the photo with its faces marked to this JPEG or PNG file.",
-    )(command)
-
-
 def save_many(command: Wrapped) -> Wrapped:
     """Add ``--save`` to a command that takes many photos; it calls `check_picture` where it got one."""
     return click.option(
@@ -176,7 +166,7 @@ def check_picture(path: Path | None) -> Path | None:
     if path is None:
         return None
     if path.suffix.lower() not in _PICTURES:
-        raise click.BadParameter(f"'{path}' ends in none of {', '.join(_PICTURES)}.")
+        raise click.BadParameter(f"'{path}' ends in none of {', '.join(_PICTURES)}.", param_hint=SAVE)
     if not path.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder '{path.parent}'.")
+        raise click.BadParameter(f"there is no folder '{path.parent}'.", param_hint=SAVE)
     return path

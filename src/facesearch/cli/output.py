@@ -3,6 +3,8 @@
 A table is shortened to the width of a terminal, never where its output goes elsewhere: a script sees whole ids.
 """
 
+import csv
+import io
 import json
 import shutil
 import sys
@@ -23,6 +25,7 @@ __all__ = [
     "say",
     "shortened",
     "show",
+    "show_csv_row",
     "show_json",
     "show_json_line",
     "table",
@@ -62,6 +65,13 @@ def show_json(data: Any) -> None:
 def show_json_line(data: Any) -> None:
     """Write JSON as one line, at once: one of many."""
     click.echo(json.dumps(data, allow_nan=False))
+
+
+def show_csv_row(cells: Sequence[str]) -> None:
+    """Write a row as CSV (RFC 4180), at once: one of many."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)  # echo ends the line, as the system does
+    click.echo(printable_lines(line.getvalue()))
 
 
 def plain(value: Any) -> Any:

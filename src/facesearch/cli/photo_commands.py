@@ -7,7 +7,17 @@ import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json, attributes, photo_from, save, threshold
+from facesearch.cli.many import are_many
+from facesearch.cli.options import (
+    as_csv,
+    as_json,
+    attributes,
+    check_picture,
+    photo_from,
+    save_many,
+    threshold,
+    workers,
+)
 from facesearch.cli.output import note, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import box_in_pixels, face_table, looks
@@ -25,19 +35,42 @@ __all__ = ["compare", "detect"]
         "facesearch detect party.jpg --attributes ALL",
         "facesearch detect party.jpg --attributes SMILE,AGE_RANGE --json",
         "facesearch detect party.jpg --save marked.png",
+        "facesearch detect holiday party.jpg --csv > faces.csv",
     ),
-    exits={Exit.DONE: "there is a face", Exit.NOTHING: "there is none"},
+    exits={
+        Exit.DONE: "there is a face, in any of the photos",
+        Exit.NOTHING: "there is none",
+        Exit.PHOTO: "a photo can't be used; of many, all others were looked at",
+    },
 )
-@click.argument("photo", type=click.Path())
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @attributes
-@save
+@save_many
+@workers
 @as_json
-def detect(*, photo: str, attributes: Sequence[str], save_to: Path | None, as_json: bool) -> Exit:
-    """Tell what faces PHOTO shows, largest first; PHOTO is a JPEG or PNG file, or - for standard input.
+@as_csv
+def detect(
+    *,
+    photos: Sequence[str],
+    attributes: Sequence[str],
+    save_to: Path | None,
+    workers: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> Exit:
+    """Tell what faces each PHOTO shows, largest first: a JPEG or PNG file, a folder of them at any depth, or - for standard input.
 
     Yaw, pitch and roll are in degrees, with Amazon Rekognition's signs; brightness and sharpness are 0-100. --json prints the
-    answer as its DetectFaces words it.
+    answer as its DetectFaces words it; of several photos, or of a folder, a line for each.
     """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv can't be given both.")
+    if are_many(photos) or as_csv:
+        from facesearch.cli.detect_many import detect_many
+
+        return detect_many(photos, attributes, save_to=save_to, workers=workers, as_json=as_json, as_csv=as_csv)
+    (photo,) = photos
+    check_picture(save_to)
     picture = fs.read_image(photo_from(photo))
     faces = fs.detect_faces(picture, attributes=attributes)
     if as_json:

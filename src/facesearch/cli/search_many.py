@@ -1,13 +1,10 @@
 """``facesearch search`` of many photos: one row or line for each, as it is done."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
@@ -21,7 +18,7 @@ from facesearch.cli.many import (
     status_of,
     stopped_by_ctrl_c,
 )
-from facesearch.cli.output import note, note_block, printable, say, show, show_json_line
+from facesearch.cli.output import note, note_block, printable, say, show, show_csv_row, show_json_line
 from facesearch.cli.words import explained, looks
 
 __all__ = ["Asked", "search_many"]
@@ -88,7 +85,7 @@ def search_many(collection: fs.Collection, photos: Sequence[str], asked: Asked) 
         return Answer(responses=found if asked.all_faces else shown, shown=shown, marked=marked)
 
     if asked.as_csv:
-        _show_csv(_CSV)
+        show_csv_row(_CSV)
     lines = None if asked.as_json or asked.as_csv else _Table(every, asked)
     results: list[tuple[bool, bool]] = []
     with stopped_by_ctrl_c(results, every):
@@ -119,21 +116,15 @@ def _show_rows(done: Done[Answer]) -> None:
     """Print a row for each match, or one that says why there is none."""
     photo = spreadsheet_cell(done.photo)
     if done.result is None:
-        _show_csv((photo, "", "", "", "error"))
+        show_csv_row((photo, "", "", "", "error"))
         return
     for number, response in enumerate(done.result.shown, start=1):
         if not response.searched_face:
-            _show_csv((photo, "", "", "", "not_searched" if response.unsearched_faces else "no_face"))
+            show_csv_row((photo, "", "", "", "not_searched" if response.unsearched_faces else "no_face"))
         elif not response.user_matches:
-            _show_csv((photo, str(number), "", "", "nobody"))
+            show_csv_row((photo, str(number), "", "", "nobody"))
         for match in response.user_matches:
-            _show_csv((photo, str(number), f"{match.similarity:.2f}", match.user.user_id, "found"))
-
-
-def _show_csv(cells: Sequence[str]) -> None:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)  # the stream ends the line
-    click.echo(line.getvalue())
+            show_csv_row((photo, str(number), f"{match.similarity:.2f}", match.user.user_id, "found"))
 
 
 class _Table:
