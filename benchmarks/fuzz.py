@@ -4,7 +4,8 @@ Protocol
 --------
 - Targets: pictures in every format that is read; random requests to Rekognition in Python, by boto3 in-process and to the server; bytes that
   are nearly HTTP; exports, files of collections and ONNX networks. Faces are painted ones: what finds and embeds them is no target.
-- A case is drawn from the seed, the target and its number alone, so ``--seed S --targets T --first N --cases 1`` does it again.
+- A case is drawn from the seed, the target and its number alone, so ``--seed S --targets T --first N --cases 1`` does it again
+  (but for the random keys that files of collections have, which their mutations may hit).
 - Each target runs in a process of its own, so that a crash is counted and does not end it, and the next case goes on in a new one. A case
   that takes more than ``--hang`` seconds is a hang, and ends the process too.
 - Answered and refused are right. Foreign are exceptions that are none of the library's, warnings of others that come through, answers

@@ -69,7 +69,7 @@ def index(
 
     PHOTOS is a folder with a folder of photos for each person, named after the user; or a CSV file with the columns photo and
     user_id; or a folder of photos, whose faces become nobody's; or, with --user, photos of one person. A user id is 1-128
-    characters of a-z, A-Z, 0-9 and _.-:
+    characters of a-z, A-Z, 0-9 and _.-: and a folder "Ada Lovelace" is the user Ada_Lovelace, as the report then says.
 
     It may be interrupted: what is done is kept, and the same command again goes on from there. One photo without --user is
     indexed as Amazon Rekognition's IndexFaces does, and --json prints its answer.
