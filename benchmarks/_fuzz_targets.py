@@ -30,6 +30,7 @@ __all__ = ["TARGETS", "FoundError"]
 
 Case = Callable[[Random], str]
 ANSWERED, REFUSED = "answered", "refused"
+_SILENCE = 20  # seconds
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
 
@@ -283,6 +284,28 @@ def http_requests(folder: Path) -> Case:
     return stories(ask)
 
 
+def exchanged(address: tuple[str, int], sent: bytes) -> bytes:
+    """Send bytes, and return what comes back until the server closes; it may close in the middle of them.
+
+    Raises
+    ------
+    TimeoutError
+        If it neither answers nor closes, though nothing more is sent.
+    """
+    came = b""
+    with socket.create_connection(address, 0.1) as end:
+        with contextlib.suppress(OSError):
+            end.sendall(sent)
+            came += end.recv(65536)
+        end.settimeout(_SILENCE)
+        with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):  # not connected any more
+                end.shutdown(socket.SHUT_WR)
+            while len(came) < 1_000_000 and (part := end.recv(65536)):
+                came += part
+    return came
+
+
 def raw_http(folder: Path) -> Case:
     """Send the server bytes that are nearly HTTP; it must go on answering others."""
     netloc = served(folder)
@@ -295,18 +318,10 @@ def raw_http(folder: Path) -> Case:
 
     def case(draw: Random) -> str:
         sent = b"".join(mutated_http(request, draw) for _ in range(draw.choice((1, 1, 1, 3))))
-        came = b""
-        with (
-            contextlib.suppress(ConnectionError, TimeoutError),
-            socket.create_connection((host, int(port)), 0.1) as end,
-        ):
-            with contextlib.suppress(TimeoutError):
-                end.sendall(sent)
-                came += end.recv(65536)
-            end.settimeout(20)
-            end.shutdown(socket.SHUT_WR)  # no more comes: what is waiting for it ends
-            while len(came) < 1_000_000 and (part := end.recv(65536)):
-                came += part
+        try:
+            came = exchanged((host, int(port)), sent)
+        except TimeoutError as error:
+            raise FoundError(f"silent for {_SILENCE} s after {sent[:300]!r}") from error
         if b"HTTP/1.1 500" in came:
             raise FoundError(f"500: {came[:300]!r} to {sent[:300]!r}")
         connection = http.client.HTTPConnection(netloc, timeout=20)
