@@ -50,6 +50,8 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
+	$(BIN)/python benchmarks/fuzz.py
+	$(BIN)/python benchmarks/soak.py
 
 clean:  ## remove what these commands made
 	rm -rf .venv out .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -36,7 +38,7 @@ from facesearch.folder_report import FolderProgress, FolderReport
 from facesearch.image import read_image
 from facesearch.looks import look_to_enroll
 from facesearch.photo_outcomes import PhotoOutcome
-from facesearch.photo_plan import plan_photos
+from facesearch.photo_plan import plan_photos, user_id_of
 from facesearch.photo_work import BrokenFile
 from facesearch.stages import Detection, PixelArray
 from facesearch.testing.fakes import FakeDetector, fake_analyzer, paint
@@ -289,8 +291,25 @@ def test_links_to_elsewhere_are_followed_once(tmp_path: Path) -> None:
     ]
 
 
-def test_names_that_are_no_user_ids_are_told_not_guessed(staff: fs.Collection, tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "p", {"Anna Müller": {"1.png": portrait(RED)}, "bob": {"1.png": portrait(BLUE)}})
+def test_a_folder_whose_name_is_no_user_id_gets_the_nearest_one_and_says_so(
+    staff: fs.Collection, tmp_path: Path
+) -> None:
+    root = folder_of(tmp_path / "p", {"Zoë Müller": {"1.png": portrait(RED)}, "bob": {"1.png": portrait(BLUE)}})
+    report = quiet(staff, root)
+
+    assert [user.user_id for user in staff.users()] == ["Zoe_Muller", "bob"]
+    assert report.accepted == 2
+    assert report.renamed == (("Zoë Müller", "Zoe_Muller"),)
+    assert report.notes == ()
+    assert str(report).endswith("\nZoë Müller  Zoe_Muller")
+    assert report.to_dict()["renamed"] == {"Zoë Müller": "Zoe_Muller"}
+    assert "<td" in report._repr_html_()
+    again = quiet(staff, root)
+    assert (again.known, again.renamed) == (2, report.renamed)
+
+
+def test_folders_that_no_id_can_be_made_of_are_told_not_guessed(staff: fs.Collection, tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "p", {"李": {"1.png": portrait(RED)}, "bob": {"1.png": portrait(BLUE)}})
     write(root / "cover.png", portrait(GREEN))
     (root / "empty").mkdir()
     report = quiet(staff, root)
@@ -298,12 +317,72 @@ def test_names_that_are_no_user_ids_are_told_not_guessed(staff: fs.Collection, t
     assert [user.user_id for user in staff.users()] == ["bob"]
     assert len(staff.faces()) == 1
     assert [note.split(":")[0] for note in report.notes] == [
-        "'Anna Müller'",
         "'empty'",
+        "'李'",
         "1 photo beside the people's folders left out",
     ]
-    assert "no user id, 1 photo left out" in report.notes[0]
-    assert report.notes[0] in str(report)
+    assert "no user id, 1 photo left out" in report.notes[1]
+    assert "CSV" in report.notes[1]
+    assert report.notes[1] in str(report)
+
+
+@pytest.mark.parametrize(
+    "names", [("Ada Lovelace", "Ada_Lovelace"), ("Ada  Lovelace", "Ada Lovelace!"), ("José", "Jose")]
+)
+def test_two_folders_of_one_id_are_refused_before_the_work_and_both_are_named(
+    staff: fs.Collection, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    one, other = names
+    root = folder_of(tmp_path / "p", {one: {"1.png": portrait(RED)}, other: {"1.png": portrait(BLUE)}, "bob": {}})
+    with pytest.raises(fs.InvalidParameterError) as caught:
+        quiet(staff, root)
+
+    assert repr(one) in str(caught.value)
+    assert repr(other) in str(caught.value)
+    assert staff.faces() == ()
+    (root / other / "1.png").unlink()  # a folder without photos takes no id
+    assert quiet(staff, root).accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "user_id"),
+    [
+        ("Ada Lovelace", "Ada_Lovelace"),
+        ("Anne-Marie (2)", "Anne-Marie_2"),
+        ("  O'Brien, Pat. ", "O_Brien_Pat."),
+        ("José", "Jose"),
+        ("Jose\u0301", "Jose"),
+        ("Łukasz Żółć", "Lukasz_Zolc"),
+        ("Straße", "Strasse"),
+        ("\u01ff", "o"),
+        ("\uff21\uff44\uff41", "Ada"),
+        ("Ada ❤\ufe0f", "Ada"),
+        ("½", "1_2"),
+        ("a" * 128, "a" * 128),
+        ("_", "_"),
+        ("李", None),
+        ("Ada 李", None),  # "Ada" would be whoever comes first
+        ("Мария", None),
+        ("!!!", None),
+        ("", None),
+        ("a " * 100, None),
+        ("Ada\udce9", None),
+        ("Ada \ue000", None),
+    ],
+)
+def test_the_id_of_a_name(name: str, user_id: str | None) -> None:
+    assert user_id_of(name) == user_id
+
+
+@given(st.text(max_size=140))
+def test_what_is_made_of_a_name_is_an_id_and_stays_one(name: str) -> None:
+    user_id = user_id_of(name)
+    if re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,128}", name):
+        assert user_id == name
+    if user_id is not None:
+        assert re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,128}", user_id)
+        assert user_id_of(user_id) == user_id
+        assert user_id_of(unicodedata.normalize("NFC", name)) == user_id_of(unicodedata.normalize("NFD", name))
 
 
 def test_photos_in_no_persons_folder_become_nobodys_faces(staff: fs.Collection, tmp_path: Path) -> None:

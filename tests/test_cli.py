@@ -806,9 +806,9 @@ CELL = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size
 @given(st.lists(st.tuples(CELL, CELL.filter(lambda cell: len(cell) < 20)), max_size=8), st.integers(40, 120))
 def test_a_table_fits_its_terminal(rows: list[tuple[str, str]], columns: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "_terminal_width", lambda: columns)
+        patch.setattr(output, "terminal_width", lambda: columns)
         narrow = output.table(["user", "status"], rows).split("\n")
-        patch.setattr(output, "_terminal_width", lambda: None)
+        patch.setattr(output, "terminal_width", lambda: None)
         whole = output.table(["user", "status"], rows).split("\n")
 
     assert len(narrow) == len(whole) == len(rows) + 1
@@ -817,13 +817,6 @@ def test_a_table_fits_its_terminal(rows: list[tuple[str, str]], columns: int) ->
     for (user, status), line in zip(rows, whole[1:], strict=True):
         assert line.startswith(user)
         assert line.endswith(status)
-
-
-@given(st.text())
-def test_what_is_shown_never_commands_the_terminal(text: str) -> None:
-    assert output.printable(text).isprintable()
-    if text.isprintable():
-        assert output.printable(text) == text
 
 
 # ---------------------------------------------------------------- what is written about it

@@ -11,7 +11,7 @@ from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, db, force, yes
-from facesearch.cli.output import counted, printable, say, show_json, table
+from facesearch.cli.output import counted, printable, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 
 __all__ = ["collections", "delete_collection", "export", "import_"]
@@ -53,7 +53,7 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             ]
             for each in found
         ]
-        say(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
     return Exit.DONE
 
 
@@ -105,7 +105,7 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
     if as_json:
         show_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
     else:
-        say(f"wrote {counted(users, 'user')} of {collection_id} to {printable(str(file))}")
+        say(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
     return Exit.DONE
 
 

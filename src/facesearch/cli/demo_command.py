@@ -1,6 +1,5 @@
 """``facesearch demo``: who is in this photo? The main job on real photographs, from enrolment to AWS's answer."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,12 +65,14 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
     tell = note if as_json else say
     photos = _photos()
     check_folder(out, photos, overwrite=force)
-    tell("Who is in this photo? Answered on this machine, without any network.\n")
+    tell("Who is in this photo? Answered on this machine, without any network.")
+    tell("")
     collection = fs.Collection("demo", thumbnails=True)  # small pictures are kept, to show who was found
     start = time.perf_counter()
     collection.analyzer.analyze(photos[ASTRONAUT])  # models are loaded on first use, never at import
     tell(f"Models loaded and used once ({_seconds_since(start)})")
-    tell("\nEnrol: photos become faces, faces make users")
+    tell("")
+    tell("Enrol: photos become faces, faces make users")
     for who, photo in photos.items():
         _enrol(collection, who, photo, tell)
     _enrol_strangers(collection, strangers, tell)
@@ -80,16 +81,19 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
     if as_json:
         show_json({who: fs.to_aws(response) for who, (_, response) in responses.items()})
     else:
-        say(f"\nThe whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
-        say(json.dumps(fs.to_aws(responses[ASTRONAUT][1]), indent=2))
+        say()
+        say(f"The whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
+        show_json(fs.to_aws(responses[ASTRONAUT][1]))
     page = write_page(out, collection, {who: response for who, (_, response) in responses.items()}, overwrite=force)
-    tell(f"\nThe same to look at: {page}")
+    tell("")
+    tell(f"The same to look at: {page}")
     _draw(out, responses, tell, overwrite=force)
     if data and (data / "people").is_dir():
         failures += run_on_people(data / "people", tell)
     else:
         missing = f"photographs in {data / 'people'}" if data else "--data"
-        tell(f"\nNo {missing}: the part with photographs of other days is left out.")
+        tell("")
+        tell(f"No {missing}: the part with photographs of other days is left out.")
     for failure in failures:
         note(f"FAILED: {failure}")
     return Exit.NOTHING if failures else Exit.DONE
@@ -140,7 +144,8 @@ def _search(collection: "fs.Collection", photos: "Mapping[str, Image.Image]", te
         probe = photo if who == ASTRONAUT else another_copy(photo)
         start = time.perf_counter()
         response = fs.search_users_by_image(collection, probe, user_match_threshold=THRESHOLD)
-        tell(f"\nSearch a photo of {who}, {probe.width} x {probe.height} pixels ({_seconds_since(start)})")
+        tell("")
+        tell(f"Search a photo of {who}, {probe.width} x {probe.height} pixels ({_seconds_since(start)})")
         responses[who] = probe, response
         if not _tell_answer(collection, probe, who, response, tell):
             failures.append(f"the photo of {who} did not give {who} first")

@@ -3,6 +3,7 @@
 What is drawn where is the same as in a notebook and in `facesearch.plotting`; see `facesearch.marks` and `facesearch.labels`.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from facesearch.image import Picture
 from facesearch.labels import Label, lay_out, letter_size
 from facesearch.marks import FaceClass, Mark, Rectangle, SeenFace, marks_of
 
-__all__ = ["check_marked", "save_marked"]
+__all__ = ["check_marked", "drawn", "marked_file", "save_marked", "write_marked"]
 
 Point = tuple[float, float]
 _SHOWN = 800  # pixels of a screen: labels are made to be read where the whole photo is shown in that width
@@ -57,6 +58,29 @@ def save_marked(
     OSError
         If the file can't be written.
     """
+    write_marked(marked_file(picture, faces, path), path, protected, overwrite=overwrite)
+
+
+def write_marked(content: bytes, path: Path, protected: Protected, *, overwrite: bool = False) -> None:
+    """Write what `marked_file` returned; parameters and errors are those of `save_marked`."""
+    with write_file(path, _KIND, protected=protected, overwrite=overwrite) as file:
+        file.write(content)
+
+
+def marked_file(picture: Picture, faces: Sequence[SeenFace], path: Path) -> bytes:
+    """Return the content of the file that `save_marked` writes."""
+    image, content = drawn(picture, faces), io.BytesIO()
+    if path.suffix.lower() == ".png":
+        about = PngImagePlugin.PngInfo()
+        about.add_text("Software", _SIGN.decode())
+        image.save(content, "PNG", pnginfo=about)
+    else:
+        image.save(content, "JPEG", quality=_QUALITY, comment=_SIGN)
+    return content.getvalue()
+
+
+def drawn(picture: Picture, faces: Sequence[SeenFace]) -> Image.Image:
+    """Return a copy of a photo with faces drawn on it; see `save_marked`."""
     image = Image.fromarray(picture.pixels)
     marks = marks_of(faces, image.width, image.height)
     letter = letter_size(marks, _SHOWN / max(image.width, image.height, _SHOWN))
@@ -68,13 +92,7 @@ def save_marked(
     for label in lay_out(marks, image.width, image.height, letter):
         _label(pen, label, letter, font)
     image.paste(layer, mask=layer)
-    with write_file(path, _KIND, protected=protected, overwrite=overwrite) as file:
-        if path.suffix.lower() == ".png":
-            about = PngImagePlugin.PngInfo()
-            about.add_text("Software", _SIGN.decode())
-            image.save(file, "PNG", pnginfo=about)
-        else:
-            image.save(file, "JPEG", quality=_QUALITY, comment=_SIGN)
+    return image
 
 
 def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:

@@ -14,7 +14,7 @@ from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, yes
-from facesearch.cli.output import counted, plain, say, show_json, table
+from facesearch.cli.output import counted, plain, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 
 __all__ = [
@@ -52,7 +52,7 @@ def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
         say("no users")
     else:
         rows = [[user.user_id, str(count[user.user_id]), user.user_status.value] for user in listed]
-        say(table(["user", "faces", "status"], rows, right=[1]))
+        show(table(["user", "faces", "status"], rows, right=[1]))
     return Exit.DONE
 
 
@@ -87,7 +87,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
             ]
             for face in listed
         ]
-        say(table(["face", "sure", "user", "photo"], rows, right=[1], gives=2))
+        show(table(["face", "sure", "user", "photo"], rows, right=[1], gives=2))
     return Exit.DONE
 
 
@@ -265,7 +265,7 @@ def audit(
     if as_json:
         show_json(plain(report))
     else:
-        say(str(report))
+        show(str(report))
     return Exit.NOTHING if report.same_person or report.misplaced or report.loose else Exit.DONE
 
 
