@@ -123,7 +123,7 @@ def test_a_network_that_reads_no_input_says_so(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- weights quantised in blocks
 
-BLOCKS = {"packed": PACKED, "scales": SCALES, "zeros": ZEROS}
+BLOCKS: dict[str, Any] = {"packed": PACKED, "scales": SCALES, "zeros": ZEROS}
 UNPACK = node("DequantizeLinear", ["packed", "scales", "zeros"], "weights", axis=1, block_size=16)
 QUANTISED = {
     "in blocks": network((UNPACK,), BLOCKS),

@@ -143,7 +143,8 @@ def _dequantised(
         values *= spread(steps)
     except (ValueError, TypeError, KeyError, NotImplementedError):  # not the bytes that type and shape ask for
         return None
-    return values.astype(steps.dtype, copy=False)
+    folded: npt.NDArray[Any] = values.astype(steps.dtype, copy=False)
+    return folded
 
 
 def _fit(

@@ -60,7 +60,7 @@ def _brightness(luma: FloatArray) -> float:
 
 
 def _sharpness(luma: FloatArray) -> float:
-    from scipy.ndimage import gaussian_filter  # scikit-image stands on scipy
+    from scipy.ndimage import gaussian_filter
 
     once = gaussian_filter(luma[_WHOLE_FRAME], _FINE, truncate=3)
     twice = gaussian_filter(once, math.sqrt(_COARSE**2 - _FINE**2), truncate=3)
