@@ -35,10 +35,12 @@ def declared() -> dict[str, set[str]]:
     """Give the distributions declared for the core, under "", and for each extra."""
     extras = metadata.metadata("facesearch").get_all("Provides-Extra") or []
     requirements = [Requirement(each) for each in metadata.requires("facesearch") or []]
-    result: dict[str, set[str]] = {"": {canonicalize_name(each.name) for each in requirements if each.marker is None}}
+    result: dict[str, set[str]] = {
+        "": {str(canonicalize_name(each.name)) for each in requirements if each.marker is None}
+    }
     for extra in extras:
         named = [each for each in requirements if each.marker and each.marker.evaluate({"extra": extra})]
-        result[extra] = {canonicalize_name(each.name) for each in named} - result[""]
+        result[extra] = {str(canonicalize_name(each.name)) for each in named} - result[""]
     return result
 
 

@@ -1,8 +1,9 @@
 """dlib's shape predictors, loaded once and called in our terms; no dlib object goes beyond the stages."""
 
-from functools import cache
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+from facesearch._once import Once
 from facesearch.stages import Detection, PixelArray
 from facesearch.weights import WeightFile, weights_path
 
@@ -21,21 +22,21 @@ def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) ->
     detection
         A face in it.
     """
+    predictor = _PREDICTORS.setdefault(file.name, Once())(partial(_load, file))
     import dlib
 
     # dlib's right and bottom belong to the box.
     left, top = round(detection.left), round(detection.top)
     box = dlib.rectangle(left, top, round(detection.right) - 1, round(detection.bottom) - 1)
-    return _predictor(file)(pixels, box)
+    return predictor(pixels, box)
 
 
-@cache
-def _predictor(file: WeightFile) -> Any:
-    """Load a predictor, once a process.
+# Shared between threads: predicting is a ``const`` method that writes to nothing but its own locals, and a copy for each thread
+# would cost 100 MB.
+_PREDICTORS: Final[dict[str, Once[Any]]] = {}
 
-    It is shared between threads: predicting is a ``const`` method that writes to nothing but its own locals, and a copy
-    for each thread would cost 100 MB.
-    """
+
+def _load(file: WeightFile) -> Any:
     import dlib
 
     return dlib.shape_predictor(str(weights_path(file)))

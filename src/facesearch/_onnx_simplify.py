@@ -133,7 +133,8 @@ def _dequantised(
     which = np.arange(shape[axis]) // block  # of each place along the axis: its block
 
     def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return values.take(which, axis=axis)
+        taken: npt.NDArray[Any] = values.take(which, axis=axis)
+        return taken
 
     try:
         steps = numpy_helper.to_array(scale)

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import attrs
@@ -142,7 +142,8 @@ class DlibEmbedder:
 
     def __init__(self, *, mirrored: bool = True) -> None:
         self._mirrored = mirrored
-        self._lock = threading.Lock()  # the network keeps its activations in itself: one caller at a time
+        # The network keeps its activations in itself: one caller at a time.
+        self._loaded: Once[tuple[threading.Lock, Any]] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), mirrored=self._mirrored), ()
@@ -159,15 +160,15 @@ class DlibEmbedder:
     def embed(self, chips: PixelArray) -> FloatArray:
         """Embed faces; see `facesearch.stages.Embedder.embed`."""
         vectors = np.empty((len(chips), self.face_model.dimension), np.float32)
-        with self._lock:
+        lock, network = self._loaded(self._load)
+        with lock:
             for row, chip in enumerate(chips):
                 views = (chip, chip[:, ::-1]) if self._mirrored else (chip,)
-                found = [self._network.compute_face_descriptor(np.ascontiguousarray(view)) for view in views]
+                found = [network.compute_face_descriptor(np.ascontiguousarray(view)) for view in views]
                 vectors[row] = np.mean(found, axis=0)
         return vectors
 
-    @cached_property
-    def _network(self) -> Any:
+    def _load(self) -> tuple[threading.Lock, Any]:
         import dlib
 
-        return dlib.face_recognition_model_v1(str(weights_path(RESNET)))
+        return threading.Lock(), dlib.face_recognition_model_v1(str(weights_path(RESNET)))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._graph import Graph
+from facesearch._once import LOADING
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.layers import Convolution, Dense, Layer, Network, Plain
 from facesearch.windows import suppress, window_boxes
@@ -193,7 +194,8 @@ def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "on
     InvalidParameterError
         *threads* is less than 1.
     """
-    import onnxruntime
+    with LOADING:
+        import onnxruntime
 
     if threads is None:
         threads = min(usable_cores(), _MOST_THREADS)
@@ -206,7 +208,8 @@ def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "on
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
     options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with LOADING:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _detector(network: Network) -> Network:
