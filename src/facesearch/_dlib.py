@@ -3,11 +3,13 @@
 from functools import partial
 from typing import Any, Final
 
+from facesearch._forks import generation
 from facesearch._once import Once
+from facesearch.errors import WeightsError
 from facesearch.stages import Detection, PixelArray
 from facesearch.weights import WeightFile, weights_path
 
-__all__ = ["predict_shape"]
+__all__ = ["check_pool", "predict_shape"]
 
 
 def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) -> Any:
@@ -29,6 +31,26 @@ def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) ->
     left, top = round(detection.left), round(detection.top)
     box = dlib.rectangle(left, top, round(detection.right) - 1, round(detection.bottom) - 1)
     return predictor(pixels, box)
+
+
+def check_pool() -> None:
+    """Refuse to run one of dlib's networks where it would hang.
+
+    They share one pool of threads, made by the first run in a process. A forked child inherits the pool without its threads.
+
+    Raises
+    ------
+    WeightsError
+        A process that this one was forked from has run one.
+    """
+    if _POOL.setdefault("generation", generation()) != generation():
+        raise WeightsError(
+            "engine='dlib' can't run in a process forked from one that has run it, since dlib's threads are gone: "
+            "fork before the first search, start the process with 'spawn' or 'forkserver', or use engine='onnx'"
+        )
+
+
+_POOL: Final[dict[str, int]] = {}
 
 
 # Shared between threads: predicting is a ``const`` method that writes to nothing but its own locals, and a copy for each thread

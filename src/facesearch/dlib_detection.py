@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from facesearch._dlib import check_pool
 from facesearch._once import LOADING, Once
 from facesearch._scaling import reduced
 from facesearch.stages import Detection, PixelArray
@@ -78,6 +79,7 @@ class DlibMmodDetector:
 
     def _look(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
         lock, network = self._loaded(self._load)
+        check_pool()
         with lock:
             return [(found.rect, found.confidence) for found in network(pixels, _UPSAMPLINGS)]
 

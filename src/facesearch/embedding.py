@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from facesearch._dlib import check_pool
 from facesearch._fields import check_int
 from facesearch._once import Once
 from facesearch.dlib_format import read_network
@@ -161,6 +162,7 @@ class DlibEmbedder:
         """Embed faces; see `facesearch.stages.Embedder.embed`."""
         vectors = np.empty((len(chips), self.face_model.dimension), np.float32)
         lock, network = self._loaded(self._load)
+        check_pool()
         with lock:
             for row, chip in enumerate(chips):
                 views = (chip, chip[:, ::-1]) if self._mirrored else (chip,)

@@ -6,6 +6,7 @@ Source: Amazon Rekognition API reference, ``SearchUsersByImage``.
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.evidence import Evidence, known
@@ -199,3 +200,6 @@ def _searched(face: SearchedFaceDetails, found: tuple[UserMatch, ...]) -> SeenFa
 def _unsearched(face: UnsearchedFace) -> SeenFace:
     reasons = tuple(reason.value for reason in face.reasons)
     return SeenFace(detail=face.face_details, kind=class_of(reasons), reasons=reasons)
+
+
+announce(__name__)

@@ -21,7 +21,7 @@ from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
 from facesearch.database import connect, translated
-from facesearch.networks import usable_cores
+from facesearch.networks import load_onnxruntime, usable_cores
 from facesearch.weights import weights_path
 
 __all__ = ["Finding", "State", "findings"]
@@ -158,9 +158,7 @@ def _weights() -> Iterator[Finding]:
 
 
 def _providers() -> Iterator[Finding]:
-    import onnxruntime
-
-    providers = onnxruntime.get_available_providers()
+    providers = load_onnxruntime().get_available_providers()
     text = f"{_PROVIDER}, of {', '.join(providers)}"
     if _PROVIDER in providers:
         yield _ok("onnxruntime", text)
