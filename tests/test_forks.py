@@ -20,17 +20,18 @@ pytestmark = [
 
 # A process that searches in four threads, in memory and in a file, with both engines' parts. Children get 60 s, then they hang.
 BUSY = """
-import os, signal, sys, threading, time
+import os, signal, sys, threading, time, traceback
 import facesearch as fs
+from facesearch.detection import MmodDetector
 from skimage.data import astronaut
 
 photo = astronaut()[0:250, 120:330].copy()
-analyzer = fs.FaceAnalyzer()
+analyzer = fs.FaceAnalyzer(detector=MmodDetector(min_face=80))
 memory = fs.Collection("memory", analyzer=analyzer)
 file = fs.Collection.open("people.db", "file", analyzer=analyzer)
 
 def search(collection):
-    (match,) = fs.search_users_by_image(collection, photo, attributes=("ALL",)).user_matches
+    (match,) = fs.search_users_by_image(collection, photo).user_matches
     return match.user.user_id
 
 def enroll():
@@ -58,6 +59,8 @@ def fork(call):
         try:
             call()
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     return child

@@ -1,15 +1,20 @@
 """dlib's shape predictors, loaded once and called in our terms; no dlib object goes beyond the stages."""
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from facesearch._forks import generation
 from facesearch._once import Once
 from facesearch.errors import WeightsError
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import WeightFile, weights_path
+from facesearch.weights import WeightFile, read_weights
 
-__all__ = ["check_pool", "predict_shape"]
+__all__ = ["as_path", "check_pool", "predict_shape"]
 
 
 def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) -> Any:
@@ -61,4 +66,25 @@ _PREDICTORS: Final[dict[str, Once[Any]]] = {}
 def _load(file: WeightFile) -> Any:
     import dlib
 
-    return dlib.shape_predictor(str(weights_path(file)))
+    # From bytes, in the format of dlib's files. On an object that was initialised, the method would do nothing.
+    predictor = dlib.shape_predictor.__new__(dlib.shape_predictor)
+    predictor.__setstate__((read_weights(file),))
+    return predictor
+
+
+@contextlib.contextmanager
+def as_path(content: bytes) -> Iterator[str]:
+    """Yield a path under which dlib finds *content*, since its networks can be read from files only.
+
+    On Linux the file has no name that others could open; elsewhere it lies in a folder that only this user may enter.
+    """
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        with open(os.memfd_create("facesearch"), "wb") as file:  # noqa: PTH123  # it has no path
+            file.write(content)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.TemporaryDirectory(prefix="facesearch") as folder:
+            path = Path(folder, "network.dat")
+            path.write_bytes(content)
+            yield str(path)

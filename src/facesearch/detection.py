@@ -17,7 +17,7 @@ from facesearch.errors import WeightsError
 from facesearch.layers import Network, Overlap
 from facesearch.networks import detector_model, open_session, suppress, window_boxes
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import FACE_DETECTOR, weights_path
+from facesearch.weights import FACE_DETECTOR, read_weights
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -223,7 +223,7 @@ _ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, whose right and bottom are pix
 
 @cache
 def _network() -> Network:
-    return read_network(weights_path(FACE_DETECTOR).read_bytes())
+    return read_network(read_weights(FACE_DETECTOR))
 
 
 @cache

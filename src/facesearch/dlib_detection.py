@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from facesearch._dlib import check_pool
+from facesearch._dlib import as_path, check_pool
 from facesearch._once import LOADING, Once
 from facesearch._scaling import reduced
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import FACE_DETECTOR, weights_path
+from facesearch.weights import FACE_DETECTOR, read_weights
 
 __all__ = ["DlibMmodDetector", "HogDetector"]
 
@@ -86,7 +86,8 @@ class DlibMmodDetector:
     def _load(self) -> tuple[threading.Lock, Any]:
         import dlib
 
-        return threading.Lock(), dlib.cnn_face_detection_model_v1(str(weights_path(FACE_DETECTOR)))
+        with as_path(read_weights(FACE_DETECTOR)) as path:
+            return threading.Lock(), dlib.cnn_face_detection_model_v1(path)
 
 
 def _with_second_look(

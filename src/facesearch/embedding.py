@@ -8,14 +8,14 @@ from typing import Any
 import attrs
 import numpy as np
 
-from facesearch._dlib import check_pool
+from facesearch._dlib import as_path, check_pool
 from facesearch._fields import check_int
 from facesearch._once import Once
 from facesearch.dlib_format import read_network
 from facesearch.networks import embedding_model, open_session
 from facesearch.records import FaceModel
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
-from facesearch.weights import RESNET, weights_path
+from facesearch.weights import RESNET, read_weights
 
 __all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
 
@@ -124,7 +124,7 @@ class OnnxEmbedder:
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def _load(self) -> Any:
-        model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
+        model = embedding_model(read_network(read_weights(RESNET)), stages=True)
         return open_session(model, threads=self._threads)
 
 
@@ -173,4 +173,5 @@ class DlibEmbedder:
     def _load(self) -> tuple[threading.Lock, Any]:
         import dlib
 
-        return threading.Lock(), dlib.face_recognition_model_v1(str(weights_path(RESNET)))
+        with as_path(read_weights(RESNET)) as path:
+            return threading.Lock(), dlib.face_recognition_model_v1(path)
