@@ -101,12 +101,15 @@ class Explanation:
         What it asks for; ``None`` asks for nothing.
     faces
         Largest first; of an enrolment the largest of each photo, in the photos' order.
+    calibration
+        The name of the calibration that the answer's percentages are by; ``None`` for one that comes with the library.
     """
 
     use: Use = field(validator=is_a(Use))
     quality_filter: QualityFilter | None = field(default=None, validator=maybe(is_a(QualityFilter)))
     bars: QualityBars | None = field(default=None, validator=maybe(is_a(QualityBars)))
     faces: tuple[FaceExplanation, ...] = field(default=(), validator=tuple_of(FaceExplanation))
+    calibration: str | None = field(default=None, validator=maybe(is_a(str)))
 
     @property
     def used(self) -> int:
@@ -119,6 +122,8 @@ class Explanation:
         Keys are the attributes' names; of ``detail`` only those that are known. Each check also says whether it ``passed``.
         """
         plain: dict[str, Any] = _plain(self)
+        if self.calibration is None:
+            del plain["calibration"]
         for face, told in zip(self.faces, plain["faces"], strict=True):
             told["detail"] = {name: value for name, value in told["detail"].items() if value is not None}
             for check, shown in zip(face.checks, told["checks"], strict=True):
@@ -164,7 +169,8 @@ class Explanation:
         if not self.faces:
             return f"no face was found, {by}"
         plural = "" if len(self.faces) == 1 else "s"
-        return f"{self.used} of {len(self.faces)} {self._counted}{plural} {self.use.value}, {by}"
+        text = f"{self.used} of {len(self.faces)} {self._counted}{plural} {self.use.value}, {by}"
+        return text if self.calibration is None else f"{text}; percentages by another calibration, {self.calibration}"
 
     def _wanted(self) -> str:
         return ", ".join(wanted(self.bars)) if self.bars else ""
