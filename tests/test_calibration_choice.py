@@ -1,5 +1,6 @@
 """A file's own calibration: it never counts unasked where the library has one, and it is named wherever it counts."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,14 @@ def test_import_on_the_command_line_reports_it_and_does_not_keep_it(export: Path
         assert similarity(staff) < 30
 
 
+def test_import_reports_it_as_json_too(export: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["import", str(export), "--db", str(tmp_path / "new.db"), "--json"])
+
+    told = json.loads(done.stdout)
+    assert told["file_calibration"].startswith(NAME)
+    assert told["file_calibration_used"] is False
+
+
 def test_a_collection_filled_from_a_file_keeps_its_own_and_names_the_files(
     export: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -155,10 +164,11 @@ def test_answers_name_a_calibration_that_is_not_the_librarys() -> None:
     answers = [fs.search_users_by_image(each, photo) for each in (plain, lying)]
 
     assert answers[0].calibration_note is None
-    assert "another calibration" not in str(answers[0].explain())
+    assert "percentages" not in str(answers[0].explain())
     assert "calibration" not in answers[0].explain().to_dict()
     assert answers[1].calibration_note == describe_foreign(LYING)
-    assert f"percentages by another calibration, {NAME}" in str(answers[1].explain())
+    assert f"percentages: calibration {NAME}" in str(answers[1].explain())
+    assert "percentages: calibration measured on" in answers[1].explain()._repr_html_()
     assert answers[1].explain().to_dict()["calibration"] == answers[1].calibration_note
 
 

@@ -146,7 +146,8 @@ def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -
         collection.restore(file)
         users, faces = len(collection), len(collection.faces())
     if as_json:
-        show_json({"collection_id": name, "users": users, "faces": faces, "own_calibration": own})
+        brought = {} if own is None else {"file_calibration": own, "file_calibration_used": calibration is not None}
+        show_json({"collection_id": name, "users": users, "faces": faces, **brought})
     else:
         say(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
         if own is not None:
