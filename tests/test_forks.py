@@ -1,6 +1,7 @@
 """Forked children of a process that is at work: they search, they end, and what the parent had is not theirs."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import facesearch
 from facesearch._forks import ForkLock, Level
 from facesearch._once import Once, lazy
 
@@ -318,3 +320,15 @@ assert dict(os.environ) == before
     run(code, tmp_path)
 
     assert [str(each) for each in home.rglob("*")] == []
+
+
+def test_onnx_runtime_is_imported_in_one_place_only_where_that_is_switched_off() -> None:
+    sources = Path(facesearch.__file__).parent.rglob("*.py")
+    found = {
+        path.name for path in sources if re.search(r"^ {4,}import onnxruntime$", path.read_text("utf-8"), re.MULTILINE)
+    }
+
+    assert found <= {"networks.py", "detection.py"}  # the latter for its annotations
+    assert "TYPE_CHECKING:\n    import onnxruntime\n" in (Path(facesearch.__file__).parent / "detection.py").read_text(
+        "utf-8"
+    )
