@@ -691,11 +691,7 @@ def test_weights_are_found_in_one_place_whatever_the_path_of_imports(monkeypatch
     monkeypatch.chdir(package.parent)
     monkeypatch.setattr(fs, "__path__", ["facesearch"])
     monkeypatch.setattr(fs.__spec__, "submodule_search_locations", ["facesearch"])
-    weights_path.cache_clear()
-    try:
-        found = weights_path(FACE_HEADS)
-    finally:
-        weights_path.cache_clear()
+    found = weights_path(FACE_HEADS)
     assert found == package / "data" / FACE_HEADS.name
 
 

@@ -13,8 +13,9 @@ from typing import Any, Final
 import attrs
 from attrs import field
 
-from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
+from facesearch._fields import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
 from facesearch._output import absolute
+from facesearch.calibration_choice import describe_kept
 from facesearch.content_ids import new_secret
 from facesearch.database import create, translated
 from facesearch.erasing import (
@@ -82,6 +83,9 @@ class CollectionInfo:
         When, in UTC.
     thumbnails
         Whether it keeps small pictures of faces.
+    calibration
+        The name of a calibration that the file keeps for it, in one printable line; ``None`` where it keeps none. It counts only if no
+        calibration for this face model comes with the library, or by ``calibration="file"``.
     """
 
     collection_id: str = field(validator=is_a(str))
@@ -90,6 +94,7 @@ class CollectionInfo:
     face_model: FaceModel = field(validator=is_a(FaceModel))
     created: datetime = field(validator=is_a(datetime))
     thumbnails: bool = field(validator=is_bool)
+    calibration: str | None = field(default=None, validator=maybe(is_a(str)))
 
 
 @attrs.frozen(kw_only=True)
@@ -508,6 +513,7 @@ def _info(sql: sqlite3.Connection, row: tuple[Any, ...]) -> CollectionInfo:
         face_model=entry.face_model,
         created=datetime.fromtimestamp(created, UTC),
         thumbnails=entry.thumbnails,
+        calibration=describe_kept(entry.calibration),
     )
 
 

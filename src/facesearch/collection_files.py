@@ -10,6 +10,7 @@ import attrs
 
 from facesearch._fields import check_float, check_text
 from facesearch.analysis import FaceAnalyzer
+from facesearch.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
 from facesearch.collection_base import TOKEN_SECONDS, CollectionBase
 from facesearch.errors import InvalidParameterError
@@ -34,7 +35,7 @@ class CollectionFiles(CollectionBase):
         create: bool = True,
         face_model: FaceModel | None = None,
         analyzer: FaceAnalyzer | None = None,
-        calibration: Calibration | None = None,
+        calibration: CalibrationChoice = None,
         thumbnails: bool | None = None,
         timeout: float = 10.0,
         read_only: bool | None = False,
@@ -52,7 +53,8 @@ class CollectionFiles(CollectionBase):
         face_model, analyzer
             As for a collection in memory. One that is there already has its own model, and refuses others.
         calibration
-            By default the analyzer's, that with which the collection was made, or what comes with the library.
+            A calibration, or ``"file"`` for that with which the collection was made. By default the analyzer's, or what comes with the
+            library; where nothing comes for this face model, the file's. One that is in the file and not used is named in the log.
         thumbnails
             As for a collection in memory; by default what the collection was made with, or no.
         timeout
@@ -99,6 +101,7 @@ class CollectionFiles(CollectionBase):
         ['ada']
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        choice = check_choice(calibration)
         sessions = sessions_of(path, timeout, read_only=read_only)
         with ExitStack() as undo:
             undo.callback(sessions.close)
@@ -110,20 +113,19 @@ class CollectionFiles(CollectionBase):
                     collection_id,
                     face_model=face_model,
                     analyzer=analyzer,
-                    calibration=calibration,
+                    calibration=None if choice == "file" else choice,
                     thumbnails=thumbnails or False,
                 )
                 entry = draft._add_to(sessions)
             if thumbnails is not None and thumbnails != entry.thumbnails:
                 raise InvalidParameterError.of("thumbnails", thumbnails, f"{entry.thumbnails}, what it was made with")
-            if calibration is None and entry.calibration and (analyzer is None or analyzer.calibration is None):
-                origin = f"{sessions.path}: {collection_id}"
-                calibration = Calibration.from_json(entry.calibration, face_model=entry.face_model, origin=origin)
             opened = cls(
                 collection_id,
                 face_model=entry.face_model,
                 analyzer=analyzer,
-                calibration=calibration,
+                calibration=_counting(
+                    choice, entry.calibration, analyzer, entry.face_model, f"{sessions.path}: {collection_id}"
+                ),
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
@@ -277,7 +279,7 @@ class CollectionFiles(CollectionBase):
         path: str | PathLike[str],
         *,
         analyzer: FaceAnalyzer | None = None,
-        calibration: Calibration | None = None,
+        calibration: CalibrationChoice = None,
     ) -> Self:
         """Read what `save` wrote into a collection in memory; `restore` reads it into one that lasts.
 
@@ -288,7 +290,8 @@ class CollectionFiles(CollectionBase):
         analyzer
             As for a new collection.
         calibration
-            By default the analyzer's, that with which the collection was saved, or what comes with the library.
+            A calibration, or ``"file"`` for that with which the collection was saved. By default the analyzer's, or what comes with the
+            library; where nothing comes for this face model, the file's. One that is in the file and not used is named in the log.
 
         Raises
         ------
@@ -311,14 +314,13 @@ class CollectionFiles(CollectionBase):
         ...     Collection.load(f"{folder}/staff.npz").faces() == staff.faces()
         True
         """
+        choice = check_choice(calibration)
         export = read_export(path)
-        if calibration is None and export.calibration and (analyzer is None or analyzer.calibration is None):
-            calibration = Calibration.from_json(export.calibration, face_model=export.face_model, origin=str(path))
         loaded = cls(
             export.collection_id,
             face_model=export.face_model,
             analyzer=analyzer,
-            calibration=calibration,
+            calibration=_counting(choice, export.calibration, analyzer, export.face_model, str(path)),
             thumbnails=export.thumbnails,
         )
         loaded._restore(export)
@@ -341,7 +343,10 @@ class CollectionFiles(CollectionBase):
         CollectionNotFoundError, StorageFormatError, StorageError
             As from `load`.
         """
-        self._restore(read_export(path))
+        export = read_export(path)
+        if export.calibration != _own(self._calibration):
+            warn_unused(export.calibration, origin=str(path))
+        self._restore(export)
 
     def _restore(self, export: Export) -> None:
         self._check_model(export.face_model)
@@ -368,6 +373,15 @@ class CollectionFiles(CollectionBase):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _counting(
+    choice: CalibrationChoice, kept: str | None, analyzer: FaceAnalyzer | None, face_model: FaceModel, origin: str
+) -> Calibration | None:
+    """Return the calibration that counts; ``None`` for the analyzer's or the library's."""
+    if choice is None and analyzer is not None and analyzer.calibration is not None:
+        return None
+    return chosen(choice, kept, face_model=face_model, origin=origin)
 
 
 def _own(calibration: Calibration) -> str | None:

@@ -8,6 +8,7 @@ from enum import Enum
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.evidence import Evidence, known
@@ -387,3 +388,6 @@ class EnrollmentReport:
             known(None).explain()
         ]
         return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))
+
+
+announce(__name__)

@@ -174,7 +174,7 @@ class Calibration:
         return json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=_public)}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str, *, face_model: FaceModel, origin: str = "calibration") -> "Calibration":
+    def from_json(cls, text: str, *, face_model: FaceModel | None, origin: str = "calibration") -> "Calibration":
         """Read what `to_json` gave.
 
         Parameters
@@ -182,7 +182,7 @@ class Calibration:
         text
             JSON.
         face_model
-            Whose distances it shall read.
+            Whose distances it shall read; ``None`` for any.
         origin
             Where the text is from, for the error.
 
@@ -192,7 +192,7 @@ class Calibration:
             If it is no calibration, or that of another model.
         """
         found = _parse(text, origin)
-        if found.face_model.digest != face_model.digest:
+        if face_model is not None and found.face_model.digest != face_model.digest:
             raise CalibrationError(
                 f"{origin}: expected the calibration of {face_model.name} ({face_model.digest[:12]}...), "
                 f"got that of {found.face_model.name} ({found.face_model.digest[:12]}...)"

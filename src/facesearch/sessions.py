@@ -6,13 +6,13 @@ closed before, and opened again by whoever needs them.
 """
 
 import contextlib
-import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+from facesearch import _forks
 from facesearch._protected import database_closed, database_opened
 from facesearch.database import connect, connect_read_only, file_state, is_writable, transaction, translated
 from facesearch.errors import StorageBusyError, StorageError, StorageReadOnlyError
@@ -70,7 +70,7 @@ class Sessions:
         self._closed = False
         self._file: tuple[int, int] | None = None  # that it has been connected to
         self._close = weakref.finalize(self, _close, self._read, self._write)
-        _ALL.add(self)
+        _forks.register(self, _forks.Level.FILE)
         database_opened(self)
 
     @property
@@ -255,22 +255,22 @@ class Sessions:
 
     # ---------------------------------------------------------------- forks
 
-    def _before_fork(self) -> None:
+    def before_fork(self) -> None:
+        """Close the connections, except those that this thread is using."""
         for lane in (self._write, self._read):
             lane.lock.acquire()
             if not lane.depth:
                 lane.close()
 
-    def _after_fork(self) -> None:
+    def after_fork(self, *, child: bool) -> None:
+        """Let other threads connect again."""
         for lane in (self._read, self._write):
-            lane.lock.release()
-
-    def _after_fork_in_child(self) -> None:
-        for lane in (self._read, self._write):
-            if lane.connection is not None:  # forked within a block: the parent's; even closing it would do harm
+            if (
+                child and lane.connection is not None
+            ):  # forked within a block: the parent's; even closing it would do harm
                 _LEAKED.append(lane.connection)
                 lane.connection, lane.depth = None, 0
-        self._after_fork()
+            lane.lock.release()
 
 
 def _close(*lanes: _Lane) -> None:
@@ -278,26 +278,4 @@ def _close(*lanes: _Lane) -> None:
         lane.close()
 
 
-_ALL: weakref.WeakSet[Sessions] = weakref.WeakSet()
 _LEAKED: list[sqlite3.Connection] = []
-_forking = threading.local()
-
-
-def _before() -> None:
-    _forking.sessions = list(_ALL)
-    for sessions in _forking.sessions:
-        sessions._before_fork()  # noqa: SLF001  # this module's own
-
-
-def _after_in_parent() -> None:
-    for sessions in _forking.__dict__.pop("sessions", ()):
-        sessions._after_fork()  # noqa: SLF001  # this module's own
-
-
-def _after_in_child() -> None:
-    for sessions in _forking.__dict__.pop("sessions", ()):
-        sessions._after_fork_in_child()  # noqa: SLF001  # this module's own
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

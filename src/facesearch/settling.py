@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, maybe, plain_float
+from facesearch._once import lazy
 from facesearch.admission import MAX_FACES_PER_USER, Admission, image_ids
 from facesearch.analysis import FaceAnalyzer
 from facesearch.bars import QualityFilter
@@ -165,7 +165,7 @@ class Registrar:
                 outcomes.append(broken)
         return outcomes
 
-    @cached_property
+    @lazy
     def _nobodys(self) -> frozenset[tuple[str | None, str | None]]:
         """Ids and names of all photos whose faces were there at the start; they may have become somebody's since."""
         with self.admission.store.reading():
@@ -183,7 +183,7 @@ class Registrar:
         """Name a photo's content, whose it was to be, and the rules it is judged by: 64 hex digits."""
         return hashlib.sha256(repr((user_id, photo.digest, self._rules)).encode()).hexdigest()
 
-    @cached_property
+    @lazy
     def _rules(self) -> tuple[object, ...]:
         kinds = [type(getattr(self.analyzer, stage)) for stage in _STAGES]
         names = [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds]

@@ -9,7 +9,6 @@ import hashlib
 import heapq
 import itertools
 import secrets
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ from typing import Protocol
 import attrs
 import numpy as np
 
+from facesearch._forks import ForkLock, Level
 from facesearch.content_ids import new_secret
 from facesearch.ranking import robust_mean
 from facesearch.records import Face
@@ -238,7 +238,7 @@ class MemoryStore:
     def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
         self._offset = offset
         self._dimension = dimension
-        self._lock = threading.RLock()
+        self._lock = ForkLock(Level.STORE)
         self._faces: dict[str, StoredFace] = {}
         self._users: dict[str, set[str]] = {}  # user id -> face ids
         self._numbers: dict[str, int] = {}  # user id -> number, rising

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 import facesearch as fs
+from facesearch.calibration_choice import describe_kept, has_shipped
 from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_collection
 from facesearch.cli.erasing import wait_for_erasing
@@ -54,6 +55,10 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             for each in found
         ]
         show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        for each in found:
+            if each.calibration is not None:
+                counts = "not used: the library's counts" if has_shipped(each.face_model) else "it counts"
+                say(f"{each.collection_id} has a calibration of its own, {each.calibration}; {counts}")
     return Exit.DONE
 
 
@@ -136,8 +141,8 @@ def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -
 
     content = read_export(file)  # before the collection is made: a damaged file shall not leave an empty one
     name = collection_id or content.collection_id
-    calibration = None
-    if content.calibration:
+    calibration, own = None, describe_kept(content.calibration)
+    if content.calibration and not has_shipped(content.face_model):
         calibration = fs.Calibration.from_json(content.calibration, face_model=content.face_model, origin=str(file))
     with fs.Collection.open(
         db, name, face_model=content.face_model, calibration=calibration, thumbnails=content.thumbnails or None
@@ -145,7 +150,11 @@ def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -
         collection.restore(file)
         users, faces = len(collection), len(collection.faces())
     if as_json:
-        show_json({"collection_id": name, "users": users, "faces": faces})
+        brought = {} if own is None else {"file_calibration": own, "file_calibration_used": calibration is not None}
+        show_json({"collection_id": name, "users": users, "faces": faces, **brought})
     else:
         say(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
+        if own is not None:
+            counts = "is used, since none for this face model comes with the library" if calibration else "is not used"
+            say(f"the file brings a calibration of its own, {own}, which {counts}")
     return Exit.DONE

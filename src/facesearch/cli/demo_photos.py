@@ -1,6 +1,5 @@
 """The photographs of the demo: all come with installed packages, nothing is downloaded."""
 
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -22,10 +21,10 @@ def astronaut_photo() -> Image.Image:
 
 def admiral_photo() -> Image.Image | None:
     """Give the photo of Grace Hopper that comes with matplotlib; ``None`` where that is not installed."""
-    if not find_spec("matplotlib"):
+    try:
+        import matplotlib as mpl
+    except ImportError:
         return None
-    import matplotlib as mpl
-
     photo = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     return Image.fromarray(read_image(photo).pixels)
 

@@ -25,7 +25,7 @@ from facesearch._unfinished import unfinished_files
 from facesearch.catalog import is_erased
 from facesearch.database import open_as_it_is, translated
 from facesearch.export import EXPORT_FILE
-from facesearch.networks import usable_cores
+from facesearch.networks import load_onnxruntime, usable_cores
 from facesearch.weights import weights_path
 
 __all__ = ["Finding", "State", "findings"]
@@ -162,9 +162,7 @@ def _weights() -> Iterator[Finding]:
 
 
 def _providers() -> Iterator[Finding]:
-    import onnxruntime
-
-    providers = onnxruntime.get_available_providers()
+    providers = load_onnxruntime().get_available_providers()
     text = f"{_PROVIDER}, of {', '.join(providers)}"
     if _PROVIDER in providers:
         yield _ok("onnxruntime", text)

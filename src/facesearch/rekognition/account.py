@@ -3,13 +3,13 @@
 import io
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
+from facesearch._forks import ForkLock, Level
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import Attribute
 from facesearch.collection import Collection
@@ -56,7 +56,7 @@ class Settling:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._lock = threading.Lock()
+        self._lock = ForkLock(Level.LEAF)
         self._until: dict[tuple[str, str], float] = {}
 
     def changed(self, collection_id: str, user_id: str) -> None:

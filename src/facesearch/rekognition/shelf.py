@@ -3,7 +3,6 @@
 A shelf knows no rule of AWS's but that ids are not given twice; it raises this library's own errors.
 """
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from facesearch._forks import ForkLock, Level
 from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import (
     MAX_TAGS,
@@ -85,7 +85,7 @@ class MemoryShelf:
 
     def __init__(self, analyzer: FaceAnalyzer | None) -> None:
         self._analyzer = analyzer
-        self._lock = threading.Lock()
+        self._lock = ForkLock(Level.SERVICE)
         self._kept: dict[str, _Kept] = {}
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
@@ -171,7 +171,7 @@ class FileShelf:
 
     def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None) -> None:
         self._path, self._analyzer = database_path(path), analyzer
-        self._lock = threading.Lock()
+        self._lock = ForkLock(Level.SERVICE)
         self._open: OrderedDict[str, Collection] = OrderedDict()  # the last used last
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:

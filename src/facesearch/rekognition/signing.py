@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
-from facesearch.errors import InvalidParameterError
+from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition.faults import (
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
     UnrecognizedClientException,
 )
+
+try:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.rekognition.server", "botocore", "server") from _error
 
 __all__ = ["SKEW", "SignedRequest", "check_keys", "check_signature", "read_keys"]
 
