@@ -437,9 +437,9 @@ def test_a_step_that_fails_leaves_the_old_format(people: Path, monkeypatch: pyte
     steps = ("CREATE TABLE notes (text TEXT)", "INSERT INTO nowhere VALUES (1)")
     with monkeypatch.context() as patched:
         patched.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, steps))
-        with pytest.raises(fs.StorageError, match="no such table: nowhere"):
+        with pytest.raises(fs.StorageError, match="SQLITE_ERROR"):
             fs.Collection.open(people, "staff")
-        with pytest.raises(fs.StorageError, match="no such table: nowhere"):
+        with pytest.raises(fs.StorageError, match="SQLITE_ERROR"):
             fs.Collection.open(people.with_name("new.db"), "staff")
     assert sorted(bytes_of(people.parent)) == ["people.db"]
     with fs.Collection.open(people, "staff") as staff:
