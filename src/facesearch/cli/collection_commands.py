@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 import facesearch as fs
-from facesearch.calibration_choice import describe_kept, has_shipped
 from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_collection
 from facesearch.cli.erasing import wait_for_erasing
@@ -55,6 +54,8 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             for each in found
         ]
         show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        from facesearch.calibration_choice import has_shipped  # slow to import: --help does without
+
         for each in found:
             if each.calibration is not None:
                 counts = "not used: the library's counts" if has_shipped(each.face_model) else "it counts"
@@ -137,6 +138,7 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
 @json_option
 def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -> Exit:
     """Read what `export` wrote in FILE into a collection that is new or empty, all or nothing."""
+    from facesearch.calibration_choice import describe_kept, has_shipped
     from facesearch.export import read_export
 
     content = read_export(file)  # before the collection is made: a damaged file shall not leave an empty one
