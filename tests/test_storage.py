@@ -281,7 +281,7 @@ def test_what_is_no_file_of_ours_is_refused_and_left_as_it_was(people: Path, kin
 
 def test_a_newer_format_is_said_to_be_newer(people: Path) -> None:
     broken_files(people)["of a newer format"]()
-    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 3 or older, got 4"):
+    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 4 or older, got 5"):
         fs.Collection.open(people, "staff")
 
 
@@ -366,7 +366,15 @@ def test_a_damaged_vector_is_never_searched(people: Path, vector: Any) -> None:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("confidence", 101.0), ("external_image_id", "a b"), ("image_id", 7), ("image_id", b"short")],
+    [
+        ("confidence", 101.0),
+        ("external_image_id", "a b"),
+        ("image_id", 7),
+        ("image_id", b"short"),
+        ("source", 7),
+        ("source", b"\xff"),
+        ("source", b""),
+    ],
 )
 def test_a_damaged_face_is_named(people: Path, column: str, value: Any) -> None:
     damage(people, f"UPDATE face_data SET {column} = ?", value)  # noqa: S608  # names of ours
@@ -445,7 +453,7 @@ def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path
         assert [staff.once("token", "request", lambda: "done") for _ in range(2)] == ["done"] * 2
         catalog.change_tags(path, "staff", add={"a": "b"})
     with closing(sqlite3.connect(path)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (3,)
+        assert sql.execute("PRAGMA user_version").fetchone() == (4,)
     assert catalog.collection_info(path, "staff").created.timestamp() == 1e9
     migrated, made = folder / "people.db", folder / "made.db"
     fs.Collection.open(made, "staff").close()
@@ -657,7 +665,8 @@ def left(sought: set[bytes], folder: Path) -> set[bytes]:
 
 def test_of_a_deleted_user_nothing_is_left_in_any_file(folder: Path, fake: FaceAnalyzer) -> None:
     with fs.Collection.open(folder / "people.db", "staff", analyzer=fake, thumbnails=True) as staff:
-        staff.enroll("user-to-be-deleted", [portrait(RED), portrait(RED, 70)])
+        photos, sources = [portrait(RED), portrait(RED, 70)], ["album/Her Name/1.jpg", "album/Her Name/\udcff.jpg"]
+        staff.enroll("user-to-be-deleted", photos, sources=sources)
         face = staff.index_faces(portrait(RED, 50), external_image_id="name-of-a-photo-1234").face_records[0].face
         staff.associate_faces("user-to-be-deleted", [face.face_id])
         staff.enroll("bob", [portrait(BLUE)])
@@ -666,6 +675,7 @@ def test_of_a_deleted_user_nothing_is_left_in_any_file(folder: Path, fake: FaceA
         secret = pieces(
             b"user-to-be-deleted",
             b"name-of-a-photo-1234",
+            b"album/Her Name",
             vector.tobytes(),
             *(staff.face_embedding(each.face_id).tobytes() for each in staff.faces("user-to-be-deleted")),
             *(staff.thumbnail(each.face_id) or b"" for each in staff.faces("user-to-be-deleted")),

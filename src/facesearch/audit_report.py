@@ -5,6 +5,7 @@ from attrs import field
 
 from facesearch._fields import between, matches, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.records import USER_ID_PATTERN, UUID_PATTERN
+from facesearch.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = ["AuditReport", "LooseUser", "MisplacedFace", "SamePerson"]
 
@@ -37,6 +38,8 @@ class MisplacedFace:
         To the user's other faces, percent, 0-100.
     other_user_id, other_similarity
         The user whose it may be, and its similarity to that one, percent; ``None`` where nobody in the collection is like it.
+    source
+        Where its photo is from, see `facesearch.Face`; ``None`` where that is not known.
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
@@ -46,6 +49,7 @@ class MisplacedFace:
     other_similarity: float | None = field(
         default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
     )
+    source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
 
 @attrs.frozen(kw_only=True)
@@ -119,4 +123,5 @@ _LINES_SHOWN = 20
 
 def _line(face: MisplacedFace) -> str:
     other = f", {face.other_similarity:.2f} to {face.other_user_id}" if face.other_similarity is not None else ""
-    return f"{face.similarity:6.2f}  {face.user_id}  face {face.face_id}{other}"
+    source = "" if face.source is None else f", photo {show_source(face.source)}"
+    return f"{face.similarity:6.2f}  {face.user_id}  face {face.face_id}{other}{source}"
