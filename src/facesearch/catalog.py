@@ -15,7 +15,7 @@ from attrs import field
 
 from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
 from facesearch.database import create, translated
-from facesearch.erasing import clean_up, compact, empty_faces, empty_users, is_few
+from facesearch.erasing import clean_up, compact, empty_faces, empty_users, empty_waiting, is_few
 from facesearch.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
@@ -356,8 +356,10 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
             if few:
                 empty_faces(sql, [fid for (fid,) in sql.execute("SELECT fid FROM faces WHERE collection = ?", number)])
                 empty_users(sql, [uid for (uid,) in sql.execute("SELECT uid FROM users WHERE collection = ?", number)])
-            for table in ("photos", "answers", "tags", "faces", "gone_faces", "users", "gone"):
+            wids = [wid for (wid,) in sql.execute("SELECT wid FROM waiting WHERE collection = ?", number)]
+            for table in ("photos", "answers", "tags", "faces", "gone_faces", "waiting", "users", "gone"):
                 sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
+            empty_waiting(sql, wids)
             sql.execute("DELETE FROM collections WHERE id = ?", number)
             if not few:
                 compact(sql)

@@ -15,6 +15,7 @@ from facesearch.explanation import Explanation
 from facesearch.face import FaceDetail
 from facesearch.geometry import BoundingBox
 from facesearch.reasons import EnrollmentReason, UnindexedFaceReason
+from facesearch.sources import MAX_SOURCE, SOURCE_PATTERN
 
 __all__ = [
     "COLLECTION_ID_PATTERN",
@@ -107,7 +108,7 @@ class User:
 
 @attrs.frozen(kw_only=True)
 class Face:
-    """A face in a collection; the photo it came from is not kept.
+    """A face in a collection; the photo it came from is not kept, only where it was.
 
     Attributes
     ----------
@@ -121,6 +122,10 @@ class Face:
         The version of the face model that made its vector, digits and dots.
     user_id
         The user it is associated with, if any.
+    source
+        The path of its photo as it was given when the face was added, for a folder relative to it, or the ``source=`` that was
+        given: 1-4096 characters. ``None`` for a photo without a path, such as an array. A member of our own: `to_aws` leaves it
+        out.
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
@@ -132,6 +137,7 @@ class Face:
     )
     index_faces_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
     user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
 
 @attrs.frozen(kw_only=True)
@@ -363,6 +369,11 @@ class EnrollmentReport:
     def accepted(self) -> int:
         """How many photos became faces of the user."""
         return sum(photo.face is not None for photo in self.photos)
+
+    @property
+    def kept_out(self) -> bool:
+        """Whether the user is new and was not added, because the photos don't agree on who it is."""
+        return any(EnrollmentReason.PHOTOS_DISAGREE in photo.reasons for photo in self.photos)
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
         """Say of each photo why it was enrolled or not, with figures; see `facesearch.explain`.
