@@ -15,7 +15,13 @@ import attrs
 
 from facesearch.catalog import Entry
 from facesearch.erasing import clean_up, empty_faces, empty_users, empty_waiting
-from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageError, StorageFormatError
+from facesearch.errors import (
+    CollectionNotFoundError,
+    InvalidParameterError,
+    StorageError,
+    StorageFormatError,
+    without_value,
+)
 from facesearch.geometry import BoundingBox
 from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
 from facesearch.ranking import robust_mean
@@ -552,7 +558,9 @@ class SqliteStore:
                 source=decode_source(source),
             )
         except (InvalidParameterError, AttributeError, UnicodeDecodeError) as error:
-            raise StorageFormatError(f"{self._sessions.path}: face_data {fid}: damaged ({error})") from error
+            raise StorageFormatError(
+                f"{self._sessions.path}: face_data {fid}: damaged ({without_value(error)})"
+            ) from None
 
 
 _BOX: Final = ("left", "top", "width", "height")
