@@ -892,6 +892,26 @@ def layout(root: Path, kind: str) -> Path:
     return root
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("kind", ["flat", "csv"])
+def test_killed_in_a_flat_folder_or_a_list_it_goes_on_where_it_was(
+    tmp_path: Path, fake: FaceAnalyzer, number: signal.Signals, kind: str
+) -> None:
+    path = layout(tmp_path / "photos", kind)
+    expected = fs.Collection("staff", analyzer=fake)
+    whole = quiet(expected, path)
+    db = tmp_path / "people.db"
+    done, _ = killed_after(3, number, db, path)
+    with fs.Collection.open(db, "staff", analyzer=fake) as staff:
+        if kind == "flat":
+            assert len(staff.faces()) >= done - 1  # one of the photos has no face
+        report = quiet(staff, path)
+        assert report.known >= done >= 3
+        assert timeless(report) == whole
+        assert contents(staff) == contents(expected)
+
+
 @settings(max_examples=20)
 @given(
     st.sampled_from(["flat", "sub-folders", "csv"]),
