@@ -11,9 +11,9 @@ from facesearch.analysis import FaceAnalyzer
 from facesearch.benchmark.cutting import CutOptions
 from facesearch.benchmark.people import read_people
 from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
-from facesearch.benchmark.roc import IntArray
+from facesearch.benchmark.roc import IntArray, check_numbers
 from facesearch.errors import CalibrationError, InvalidParameterError
-from facesearch.ranking import robust_mean
+from facesearch.ranking import LONGEST, robust_mean
 from facesearch.records import FaceModel
 from facesearch.scoring import SIMILARITY_AT_FMR, Calibration, CalibrationRow
 from facesearch.stages import FloatArray, PointArray
@@ -68,10 +68,11 @@ def calibrate(
     bootstrap.
     """
     check_int("seed", seed, 0)
-    if vectors.ndim != 2 or len(vectors) != len(people) or not np.isfinite(vectors).all():  # noqa: PLR2004  # a matrix
-        raise InvalidParameterError.of("vectors", vectors.shape, f"({len(people)}, D) finite numbers, one row a name")
+    matrix = check_numbers("vectors", vectors, axes=2, most=LONGEST)
+    if len(matrix) != len(people):
+        raise InvalidParameterError.of("vectors", matrix.shape, f"({len(people)}, D) finite numbers, one row a name")
     names, who = np.unique(np.array(people), return_inverse=True)
-    distances, first, second = _pairs(vectors.astype(np.float64), who)
+    distances, first, second = _pairs(matrix, who)
     genuine = first == second
     impostors, mates = distances[~genuine], distances[genuine]
     rates = [fmr for fmr in SIMILARITY_AT_FMR if fmr * len(impostors) >= _FEWEST_MATCHES]
@@ -111,7 +112,7 @@ def calibrate(
         impostor_comparisons=len(impostors),
         genuine_comparisons=len(mates),
         rows=tuple(rows),
-        user_spread=_user_spread(vectors, who, order),
+        user_spread=_user_spread(matrix.astype(np.float32), who, order),
     )
 
 

@@ -113,7 +113,10 @@ def error_versus_discard(
     [0.5, 0.333, 0.0]
     """
     scores, genuine = check_scores(distances, same)
-    worth = np.asarray(quality)
+    try:
+        worth = np.asarray(quality)
+    except (TypeError, ValueError) as error:  # such as rows of different lengths
+        raise InvalidParameterError.of("quality", quality, f"{len(scores)} numbers") from error
     if worth.shape != scores.shape or worth.dtype.kind not in "fiu" or np.isnan(worth).any():
         raise InvalidParameterError.of("quality", quality, f"{len(scores)} numbers, one for each distance, not NaN")
     if threshold is None:

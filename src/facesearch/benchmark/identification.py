@@ -12,6 +12,7 @@ from facesearch.benchmark.cast import Cast, Condition, Scoring
 from facesearch.benchmark.people import split_people
 from facesearch.benchmark.progress import progress
 from facesearch.benchmark.rates import Rate
+from facesearch.benchmark.roc import check_numbers
 from facesearch.collection import MAX_FACES_PER_USER
 from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import InvalidParameterError
@@ -189,8 +190,11 @@ def tally(
     (2, 1)
     """
     check_float("threshold", threshold, 0, 100)
-    found = np.asarray(first, bool) & (np.asarray(mated, np.float64) >= threshold)
-    alarms = np.asarray(strangers, np.float64) >= threshold
+    came, near = np.asarray(first), check_numbers("mated", mated)
+    if came.shape != near.shape or came.dtype.kind not in "biuf":
+        raise InvalidParameterError.of("first", first, f"{len(near)} truth values, one for each of mated")
+    found = came.astype(bool) & (near >= threshold)
+    alarms = check_numbers("strangers", strangers) >= threshold
     return IdentificationPoint(
         threshold=threshold,
         fpir=Rate.of(int(alarms.sum()), alarms.size),
