@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
-from types import MappingProxyType
 
 import attrs
 import numpy as np
 
 from facesearch._fields import check_int, check_member, is_a, maybe, plain_int, whole
 from facesearch._parallel import in_order
+from facesearch._values import FrozenMapping, content
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
 from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class LocatedFace:
-    """A face that was found and measured, but not embedded.
+    """A face that was found and measured, but not embedded; equal where all of it is, pictures pixel by pixel.
 
     Attributes
     ----------
@@ -58,14 +58,14 @@ class LocatedFace:
 
     detail: FaceDetail
     measurements: FaceMeasurements
-    chip: PixelArray = attrs.field(repr=False)
-    probe: PixelArray = attrs.field(repr=False)
-    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=lambda: MappingProxyType({}))
+    chip: PixelArray = attrs.field(repr=False, eq=content)
+    probe: PixelArray = attrs.field(repr=False, eq=content)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=FrozenMapping)
     # The vector, where the pass that told what the face looks like gave it too.
-    _vector: FloatArray | None = attrs.field(default=None, repr=False)
+    _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class AnalyzedFace(LocatedFace):
     """A face with its vector.
 
@@ -77,7 +77,7 @@ class AnalyzedFace(LocatedFace):
         What made it.
     """
 
-    embedding: FloatArray = attrs.field(repr=False)
+    embedding: FloatArray = attrs.field(repr=False, eq=content)
     face_model: FaceModel
 
 

@@ -61,6 +61,12 @@ class CollectionBase:
         self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
         self._clock = time.time
 
+    def __getstate__(self) -> object:
+        raise InvalidParameterError(
+            f"collection: a Collection can't be copied or pickled, got {self._id!r}: where another process needs it, open it "
+            "there, Collection.open(path, collection_id); for a copy, save(path) and Collection.load(path)"
+        )
+
     @property
     def collection_id(self) -> str:
         """The collection's id."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facesearch._decoding import DEEP_WHITE, MAX_SIDE, MIN_SIDE, TEXTS, check_sides, decoded, orientation_in, upright
+from facesearch._values import content
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -49,9 +50,9 @@ def _check_pixels(_: "Picture", __: "attrs.Attribute[npt.NDArray[np.uint8]]", pi
         )
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Picture:
-    """An upright RGB picture, as :func:`read_image` makes it.
+    """An upright RGB picture, as :func:`read_image` makes it; equal where every pixel and the digest are.
 
     Attributes
     ----------
@@ -61,7 +62,9 @@ class Picture:
         Hex SHA-256 of the JPEG or PNG the picture came from; None when it came as pixels.
     """
 
-    pixels: npt.NDArray[np.uint8] = attrs.field(validator=_check_pixels, repr=lambda pixels: f"<{pixels.shape} uint8>")
+    pixels: npt.NDArray[np.uint8] = attrs.field(
+        validator=_check_pixels, repr=lambda pixels: f"<{pixels.shape} uint8>", eq=content
+    )
     encoded_digest: str | None = attrs.field(default=None, repr=False)
 
     @property
@@ -80,6 +83,9 @@ class Picture:
         if self.encoded_digest is not None:
             return self.encoded_digest
         return hashlib.sha256(struct.pack(">QQ", self.height, self.width) + self.pixels.tobytes()).hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.pixels, self.encoded_digest)
 
 
 ImageSource: TypeAlias = (
@@ -282,6 +288,11 @@ def _from_array(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if shape[2] == 4:  # noqa: PLR2004 - channels
         return _rgb(Image.fromarray(np.ascontiguousarray(array)))
     return np.array(array, order="C", subok=False)  # a copy always: a read-only view may have a writable owner
+
+
+def _restored(pixels: npt.NDArray[np.uint8], encoded_digest: str | None) -> Picture:
+    """Return a picture that was copied or pickled: NumPy does not keep an array's read-only flag."""
+    return Picture(pixels=_sealed(pixels), encoded_digest=encoded_digest)
 
 
 def _sealed(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

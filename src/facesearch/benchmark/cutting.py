@@ -12,6 +12,7 @@ import numpy as np
 from attrs import field
 
 from facesearch._fields import between, check_member, plain_float
+from facesearch._values import content
 from facesearch.analysis import FaceAnalyzer, LocatedFace, default_analyzer
 from facesearch.image import ImageSource, read_image
 from facesearch.stages import Detection, PixelArray
@@ -59,7 +60,7 @@ class CutOptions:
         return f"a centred square of {self.centred_share:g} of the photo's shorter side, aligned as a detected face is"
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class CutFace:
     """The face of one photo.
 
@@ -71,7 +72,7 @@ class CutFace:
         ``False`` where no face was found and the rule gave one.
     """
 
-    probe: PixelArray = field(repr=False)
+    probe: PixelArray = field(repr=False, eq=content)
     detected: bool
 
 

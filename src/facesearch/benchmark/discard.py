@@ -10,6 +10,7 @@ import numpy.typing as npt
 from attrs import field
 
 from facesearch._fields import between, check_float, is_a, plain_float
+from facesearch._values import content
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_scores, threshold_for
 from facesearch.errors import InvalidParameterError
@@ -18,7 +19,7 @@ from facesearch.stages import PointArray
 __all__ = ["ErrorVersusDiscard", "error_versus_discard", "partial_area"]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class ErrorVersusDiscard:
     """The false non-match rate left at every share of pairs that can be discarded.
 
@@ -35,8 +36,8 @@ class ErrorVersusDiscard:
         The rate before anything is discarded, of all genuine pairs; its value is ``fnmr[0]``.
     """
 
-    discarded: PointArray = field(repr=False)
-    fnmr: PointArray = field(repr=False)
+    discarded: PointArray = field(repr=False, eq=content)
+    fnmr: PointArray = field(repr=False, eq=content)
     threshold: float = field(converter=plain_float, validator=between())
     start: Rate = field(validator=is_a(Rate))
 

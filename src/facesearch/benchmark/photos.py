@@ -9,6 +9,7 @@ from attrs import field
 
 from facesearch._fields import check_int, is_a, tuple_of
 from facesearch._parallel import in_order
+from facesearch._values import content
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.benchmark.cache import cache_key, load_vectors, save_vectors
 from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face
@@ -24,7 +25,7 @@ __all__ = ["EmbeddedPhotos", "embed_photos"]
 _BATCH = 16  # faces embedded in one call
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class EmbeddedPhotos:
     """N photos and their vectors.
 
@@ -43,8 +44,8 @@ class EmbeddedPhotos:
     """
 
     photos: tuple[Path, ...] = field(repr=False, validator=tuple_of(Path))
-    vectors: FloatArray = field(repr=False)
-    detected: BoolArray = field(repr=False)
+    vectors: FloatArray = field(repr=False, eq=content)
+    detected: BoolArray = field(repr=False, eq=content)
     face_model: FaceModel = field(validator=is_a(FaceModel))
     options: CutOptions = field(validator=is_a(CutOptions))
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from attrs import field
 
 from facesearch._fields import check_float
+from facesearch._values import content
 from facesearch.errors import InvalidParameterError
 from facesearch.stages import PointArray
 
@@ -30,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Roc:
     """The two errors at every distance where either changes.
 
@@ -44,9 +45,9 @@ class Roc:
         (T,) float64, 0-1: share of the genuine pairs that do not. Never rises.
     """
 
-    thresholds: PointArray = field(repr=False)
-    fmr: PointArray = field(repr=False)
-    fnmr: PointArray = field(repr=False)
+    thresholds: PointArray = field(repr=False, eq=content)
+    fmr: PointArray = field(repr=False, eq=content)
+    fnmr: PointArray = field(repr=False, eq=content)
 
 
 def check_scores(distances: npt.ArrayLike, same: npt.ArrayLike) -> tuple[PointArray, BoolArray]:

@@ -158,6 +158,11 @@ class Rekognition(Methods):
         self._requests = 0
         self._failures: list[_Failure] = []
 
+    def __getstate__(self) -> object:
+        raise InvalidParameterError(
+            "service: a Rekognition can't be copied or pickled: make one where it is needed, with the same file as data"
+        )
+
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
         """Answer an operation by its name.
 
