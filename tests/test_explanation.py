@@ -477,7 +477,7 @@ def test_measurements_are_not_part_of_the_answer() -> None:
 
 @pytest.mark.parametrize("value", [None, 3, "response", {}, ()])
 def test_what_is_no_answer_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(fs.InvalidParameterError, match=r"^response: expected what search_users_by_image, "):
+    with pytest.raises(fs.InvalidParameterError, match=r"^response: expected an Explainable.*; give what search_users_by_image, "):
         fs.explain(value)
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
+from os import PathLike
+from typing import Any
 
 import attrs
 import numpy as np
 
-from facesearch._fields import check_int, check_member, is_a, maybe, plain_int, whole
+from facesearch._fields import acts_as, check_each, check_int, check_is, check_member, is_a, maybe, plain_int, whole
 from facesearch._parallel import in_order
 from facesearch._values import FrozenMapping, content
 from facesearch.alignment import DlibAligner
@@ -18,6 +20,7 @@ from facesearch.checks import quality_reasons
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
+from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 from facesearch.image import ImageSource, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
@@ -33,9 +36,17 @@ __all__ = [
     "Engine",
     "FaceAnalyzer",
     "LocatedFace",
+    "analyzer_or_default",
     "default_analyzer",
     "detect_faces",
 ]
+
+
+def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Unassessed]:
+    given: Any = unassessed  # what callers pass may not be what the annotation asks for
+    if not isinstance(given, Mapping) or not all(isinstance(each, Attribute) for each in given):
+        raise InvalidParameterError.of("unassessed", given, "a mapping of Attribute to Unassessed")
+    return FrozenMapping(unassessed)
 
 
 @attrs.frozen(kw_only=True)
@@ -56,11 +67,11 @@ class LocatedFace:
         Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
     """
 
-    detail: FaceDetail
-    measurements: FaceMeasurements
+    detail: FaceDetail = attrs.field(validator=is_a(FaceDetail))
+    measurements: FaceMeasurements = attrs.field(validator=is_a(FaceMeasurements))
     chip: PixelArray = attrs.field(repr=False, eq=content)
     probe: PixelArray = attrs.field(repr=False, eq=content)
-    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=FrozenMapping)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
     # The vector, where the pass that told what the face looks like gave it too.
     _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
 
@@ -78,7 +89,7 @@ class AnalyzedFace(LocatedFace):
     """
 
     embedding: FloatArray = attrs.field(repr=False, eq=content)
-    face_model: FaceModel
+    face_model: FaceModel = attrs.field(validator=is_a(FaceModel))
 
 
 @attrs.frozen(eq=False)
@@ -132,13 +143,19 @@ class FaceAnalyzer:
     threads: int | None = attrs.field(
         default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1))
     )
-    detector: Detector = attrs.field(default=attrs.Factory(lambda self: self._default_detector(), takes_self=True))
-    aligner: Aligner = attrs.field(factory=DlibAligner)
-    landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
-    embedder: Embedder = attrs.field(default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True))
-    calibration: Calibration | None = None
+    detector: Detector = attrs.field(
+        default=attrs.Factory(lambda self: self._default_detector(), takes_self=True), validator=acts_as(Detector)
+    )
+    aligner: Aligner = attrs.field(factory=DlibAligner, validator=acts_as(Aligner))
+    landmarker: Landmarker = attrs.field(factory=DlibLandmarker, validator=acts_as(Landmarker))
+    embedder: Embedder = attrs.field(
+        default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True), validator=acts_as(Embedder)
+    )
+    calibration: Calibration | None = attrs.field(default=None, validator=maybe(is_a(Calibration)))
     bars: FilterBars = attrs.field(default=SHIPPED_BARS, validator=is_a(FilterBars))
-    describer: Describer = attrs.field(default=attrs.Factory(lambda self: self._default_describer(), takes_self=True))
+    describer: Describer = attrs.field(
+        default=attrs.Factory(lambda self: self._default_describer(), takes_self=True), validator=acts_as(Describer)
+    )
 
     @property
     def face_model(self) -> FaceModel:
@@ -187,8 +204,10 @@ class FaceAnalyzer:
         bars
             What they are held against; ``None`` asks for nothing, and nothing is measured.
         """
+        check_each("faces", faces, LocatedFace)
         if bars is None:
             return tuple(faces)
+        check_is("bars", bars, QualityBars)
         unknown = [
             position
             for position, face in enumerate(faces)
@@ -208,7 +227,7 @@ class FaceAnalyzer:
 
     def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
         """Embed located faces, all in one call; in their order."""
-        if not faces:
+        if not check_each("faces", faces, LocatedFace):
             return ()
         vectors = self._vectors(faces)
         return tuple(
@@ -268,6 +287,9 @@ class FaceAnalyzer:
         [True, True]
         """
         asked = parse_attributes(attributes)
+        given: Any = images  # what callers pass may not be what the annotation asks for
+        if not isinstance(given, Iterable) or isinstance(given, str | bytes | PathLike):
+            raise InvalidParameterError.of("images", images, "an iterable of images", fix="of one: [image]")
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
         return in_order(partial(self.analyze, attributes=asked), images, count)
 
@@ -343,6 +365,17 @@ def _by_size(face: LocatedFace) -> tuple[float, float]:
 def default_analyzer() -> FaceAnalyzer:
     """Give the analyzer that is used where none is named: one for the process, so that weights are loaded once."""
     return FaceAnalyzer()
+
+
+def analyzer_or_default(analyzer: FaceAnalyzer | None) -> FaceAnalyzer:
+    """Return *analyzer*, or the process's own where it is ``None``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is something else.
+    """
+    return default_analyzer() if analyzer is None else check_is("analyzer", analyzer, FaceAnalyzer)
 
 
 def detect_faces(

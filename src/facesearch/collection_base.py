@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from facesearch._fields import check_text
+from facesearch._fields import check_is, check_text
 from facesearch.admission import MAX_FACES_PER_USER
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.embedding import DLIB_RESNET_MIRRORED
@@ -23,7 +23,15 @@ from facesearch.scoring import Calibration
 from facesearch.scoring import calibration as calibration_of
 from facesearch.storage import MemoryStore, Store
 
-__all__ = ["MAX_FACES_PER_DELETION", "CollectionBase", "check_face_id", "check_face_ids", "check_sequence", "user_of"]
+__all__ = [
+    "MAX_FACES_PER_DELETION",
+    "CollectionBase",
+    "check_face_id",
+    "check_face_ids",
+    "check_sequence",
+    "check_settings",
+    "user_of",
+]
 
 MAX_FACES_PER_DELETION: Final = 4096
 """As in Amazon Rekognition's model: shape FaceIdList."""
@@ -42,6 +50,7 @@ class CollectionBase:
         thumbnails: bool = False,
     ) -> None:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        check_settings(face_model, analyzer, calibration)
         if face_model is None:
             face_model = analyzer.face_model if analyzer else DLIB_RESNET_MIRRORED
         self._face_model = face_model
@@ -98,7 +107,7 @@ class CollectionBase:
     # ---------------------------------------------------------------- checks; what is asked of the store, within a block of it
 
     def _check_model(self, face_model: FaceModel | None) -> None:
-        if face_model is not None and face_model != self._face_model:
+        if face_model is not None and check_is("face_model", face_model, FaceModel) != self._face_model:
             ours, theirs = self._face_model, face_model
             raise FaceModelMismatchError(
                 f"face_model: collection {self._id!r} holds vectors of {ours.name} {ours.version} "
@@ -118,6 +127,24 @@ class CollectionBase:
 
     def _user(self, user_id: str) -> User:
         return user_of(user_id, len(self._store.faces_of(user_id)))
+
+
+def check_settings(
+    face_model: FaceModel | None, analyzer: FaceAnalyzer | None, calibration: Calibration | None
+) -> None:
+    """Refuse what is none of these.
+
+    Raises
+    ------
+    InvalidParameterError
+        That names the argument.
+    """
+    if face_model is not None:
+        check_is("face_model", face_model, FaceModel)
+    if analyzer is not None:
+        check_is("analyzer", analyzer, FaceAnalyzer)
+    if calibration is not None:
+        check_is("calibration", calibration, Calibration)
 
 
 def user_of(user_id: str, faces: int) -> User:

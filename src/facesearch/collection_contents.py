@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._fields import check_int, check_text
+from facesearch._fields import check_each, check_int, check_is, check_text
 from facesearch.analysis import AnalyzedFace
 from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
 from facesearch.errors import FaceNotFoundError
@@ -174,6 +174,8 @@ class CollectionContents(CollectionBase):
         Pictures or None
             ``None`` where the collection keeps no thumbnails. Users that were deleted meanwhile are left out.
         """
+        check_is("probe", probe, AnalyzedFace)
+        check_each("matches", matches, UserMatch)
         if not self._thumbnails:
             return None
         with self._store.reading():

@@ -11,7 +11,7 @@ import attrs
 from facesearch._fields import check_text
 from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
-from facesearch.collection_base import CollectionBase
+from facesearch.collection_base import CollectionBase, check_settings
 from facesearch.errors import InvalidParameterError
 from facesearch.export import Export, read_export, write_export
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
@@ -91,6 +91,7 @@ class CollectionFiles(CollectionBase):
         ['ada']
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        check_settings(face_model, analyzer, calibration)
         sessions = sessions_of(path, timeout)
         with ExitStack() as undo:
             undo.callback(sessions.close)
@@ -251,6 +252,7 @@ class CollectionFiles(CollectionBase):
         ...     Collection.load(f"{folder}/staff.npz").faces() == staff.faces()
         True
         """
+        check_settings(None, analyzer, calibration)
         export = read_export(path)
         if calibration is None and export.calibration and (analyzer is None or analyzer.calibration is None):
             calibration = Calibration.from_json(export.calibration, face_model=export.face_model, origin=str(path))

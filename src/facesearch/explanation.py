@@ -9,11 +9,10 @@ from typing import Any, Protocol
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._fields import between, check_acts_as, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.checks import Check, wanted
 from facesearch.comparisons import Comparison
-from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 
 __all__ = ["Explanation", "FaceExplanation", "Use", "explain"]
@@ -237,10 +236,7 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     >>> print(*fs.explain(response, quality_filter="HIGH").faces[1].missed)
     size 34.2 px, at least 38 px wanted (as in a photo of 1920 px)
     """
-    if not callable(getattr(response, "explain", None)):
-        expected = "what search_users_by_image, index_faces or enroll answered"
-        raise InvalidParameterError.of("response", response, expected)
-    return response.explain(quality_filter=quality_filter)
+    return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)
 
 
 def _plain(value: Any) -> Any:

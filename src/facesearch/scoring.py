@@ -19,7 +19,7 @@ from typing import Any, Final
 import attrs
 from attrs import field
 
-from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
+from facesearch._fields import between, check_float, check_is, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import CalibrationError, InvalidParameterError
 from facesearch.records import FaceModel
 
@@ -166,6 +166,7 @@ class Calibration:
         CalibrationError
             If it is no calibration, or that of another model.
         """
+        check_is("face_model", face_model, FaceModel)
         found = _parse(text, origin)
         if found.face_model.digest != face_model.digest:
             raise CalibrationError(
@@ -190,6 +191,7 @@ class Calibration:
         CalibrationError
             If the file can't be read, is no calibration, or is that of another model.
         """
+        check_is("face_model", face_model, FaceModel)
         try:
             content = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -319,6 +321,7 @@ def calibration(face_model: FaceModel | None = None) -> Calibration:
     known = shipped_calibrations()
     if face_model is None:
         return known[0]
+    check_is("face_model", face_model, FaceModel)
     for each in known:
         if each.face_model.digest == face_model.digest:
             return each

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from facesearch._fields import check_is
 from facesearch.analysis import AnalyzedFace
 from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
@@ -131,6 +132,7 @@ def _search(
     every_face: bool,
 ) -> tuple[SearchUsersByImageResponse, ...]:
     # Arguments first: a wrong one shall not cost a look at the picture.
+    check_is("collection", collection, Collection)
     check_search_options(threshold, max_users)
     quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
     analyzer = collection.analyzer

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._fields import check_int
-from facesearch.analysis import FaceAnalyzer
-from facesearch.benchmark.cutting import CutOptions
+from facesearch._fields import check_int, check_is
+from facesearch.analysis import FaceAnalyzer, analyzer_or_default
+from facesearch.benchmark.cutting import CutOptions, options_or_default
 from facesearch.benchmark.people import read_people
 from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.roc import IntArray, check_numbers
@@ -67,6 +67,7 @@ def calibrate(
     Bolle, Ratha and Pankanti, Computer Vision and Image Understanding 93 (2004), doi:10.1016/j.cviu.2003.08.002: the subsets
     bootstrap.
     """
+    check_is("face_model", face_model, FaceModel)
     check_int("seed", seed, 0)
     matrix = check_numbers("vectors", vectors, axes=2, most=LONGEST)
     if len(matrix) != len(people):
@@ -145,6 +146,7 @@ def calibrate_folder(
     CalibrationError, ImageError, InvalidParameterError
         As for `calibrate` and `embed_photos`.
     """
+    analyzer, options = analyzer_or_default(analyzer), options_or_default(options)
     people = read_people(folder)
     paths = [path for photos in people.values() for path in photos]
     embedded = embed_photos(paths, analyzer=analyzer, options=options, cache=cache)

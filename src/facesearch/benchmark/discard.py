@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, check_float, is_a, plain_float
+from facesearch._fields import between, check_float, check_is, is_a, plain_float
 from facesearch._values import content
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_scores, threshold_for
@@ -173,6 +173,7 @@ def partial_area(curve: ErrorVersusDiscard, *, up_to: float = 0.2) -> float | No
     >>> partial_area(curve.perfect, up_to=0.5), round(partial_area(curve, up_to=0.5), 6)
     (0.0, 2.0)
     """
+    check_is("curve", curve, ErrorVersusDiscard)
     end = check_float("up_to", up_to, 0, 1)
     best = curve.perfect
     # On one grid each step is compared with the best at that very share, so that rounding can't make it less than 0.

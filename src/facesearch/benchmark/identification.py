@@ -7,7 +7,18 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, check_float, check_int, is_a, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._fields import (
+    between,
+    check_float,
+    check_int,
+    check_is,
+    is_a,
+    maybe,
+    plain_float,
+    plain_int,
+    tuple_of,
+    whole,
+)
 from facesearch.benchmark.cast import Cast, Condition, Scoring
 from facesearch.benchmark.people import split_people
 from facesearch.benchmark.progress import progress
@@ -144,6 +155,7 @@ def identify(
     InvalidParameterError
         If an argument is wrong, or nobody has ``max(enrolled) + 2`` photos.
     """
+    check_is("face_model", face_model, FaceModel)
     if not enrolled:
         raise InvalidParameterError.of("enrolled", enrolled, "one or more numbers of photos")
     most = max(check_int("enrolled", photos, 1, MAX_FACES_PER_USER) for photos in enrolled)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import check_float
+from facesearch._fields import check_float, check_is
 from facesearch._values import content
 from facesearch.errors import InvalidParameterError
 from facesearch.stages import PointArray
@@ -149,6 +149,7 @@ def roc(distances: npt.ArrayLike, same: npt.ArrayLike) -> Roc:
 
 def equal_error_rate(curve: Roc) -> float:
     """Give the error at which both kinds are equally frequent, 0-1, interpolated between the two steps next to it."""
+    check_is("curve", curve, Roc)
     after = int(np.argmax(curve.fmr >= curve.fnmr))  # there is one: at the largest distance all match
     before = after - 1  # nor is it the first, where nothing matches
     gap_before = curve.fnmr[before] - curve.fmr[before]

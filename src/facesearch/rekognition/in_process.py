@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
+from facesearch._fields import check_is
 from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition import wire
 from facesearch.rekognition.service import Rekognition
@@ -230,6 +231,7 @@ def _closing(service: Rekognition) -> Any:
 def _service(service: Rekognition | None, **options: Any) -> Rekognition:
     if service is None:
         return Rekognition(**options)
+    check_is("service", service, Rekognition)
     given = sorted(name for name, value in options.items() if value is not None and name != "region")
     if given:
         raise InvalidParameterError(f"{given[0]}: expected none of a service's options beside a service, got one")

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from facesearch._fields import check_float, check_int, check_text
+from facesearch._fields import check_acts_as, check_float, check_int, check_is, check_text
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import parse_attributes
 from facesearch.errors import FacesearchError, InvalidParameterError, StorageError
@@ -135,6 +135,8 @@ class Rekognition(Methods):
         searched_attributes: Sequence[str] = ("DEFAULT",),
         throttle_every: int | None = None,
     ) -> None:
+        if analyzer is not None:
+            check_is("analyzer", analyzer, FaceAnalyzer)
         check_text("region", region, "[a-z0-9-]+", 64)
         check_text("account", account, "[0-9]{12}", 12)
         given: Any = data  # what callers pass may not be what the annotation asks for
@@ -246,8 +248,10 @@ class Rekognition(Methods):
 
 
 def _store(objects: ObjectStore | str | PathLike[str] | None) -> ObjectStore | None:
+    if objects is None:
+        return None
     if not isinstance(objects, str | PathLike):
-        return objects
+        return check_acts_as("objects", objects, ObjectStore)
     try:
         return S3Folder(objects)
     except InvalidParameterError as error:
