@@ -121,6 +121,8 @@ def more_values(folder: Path) -> Iterator[Any]:
     pairs.write_text("a,b,same,fold\neve/1.png,eve/2.png,1,0\neve/1.png,eve/3.png,0,1\n")
     yield benchmark.read_pairs(pairs)
     yield fs.EyeDirection(yaw=1, pitch=2, confidence=99)
+    box = fs.BoundingBox(left=0.1, top=0.1, width=0.2, height=0.2)
+    yield fs.FaceDetail(bounding_box=box)  # as AWS's answers have them
 
 
 def samples(folder: Path) -> dict[Any, list[Any]]:
