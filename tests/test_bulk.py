@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -229,8 +231,35 @@ def vector_of(colour: tuple[int, int, int]) -> Any:
 # -------------------------------------------------------------------- which photos
 
 
+def test_the_content_of_a_file_that_is_no_photo_is_neither_told_nor_stored(fake: FaceAnalyzer, tmp_path: Path) -> None:
+    root = folder_of(
+        tmp_path / "p",
+        {"ada": {"1.png": portrait(RED), "2.jpg": b"DB_PASSWORD=hunter2", "3.png": b"\x89PNG\r\n\x1a\nhunter2hunter2"}},
+    )
+    with fs.Collection.open(tmp_path / "people.db", "staff", analyzer=fake) as staff:
+        report = quiet(staff, root)
+        assert len(report.broken) == 2
+        assert "hunter2" not in f"{report} {report.broken}"
+        assert not any(b"hunter2" in file.read_bytes() for file in tmp_path.glob("people.db*"))
+
+
+def test_photos_of_every_format_are_enrolled(staff: fs.Collection, tmp_path: Path) -> None:
+    folder = tmp_path / "p" / "ada"
+    folder.mkdir(parents=True)
+    options: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "avif": {"quality": 100}, "jpg": {"quality": 95}}
+    for number, ending in enumerate(["png", "jpg", "WEBP", "tif", "tiff", "gif", "avif"]):
+        photo = Image.fromarray(paint((100, 120), {(10 + 5 * number, 20, 70 + 5 * number, 80): RED}))
+        photo.save(folder / f"{number}.{ending}", **options.get(ending.lower(), {}))
+    pillow_heif.from_pillow(Image.fromarray(paint((100, 120), {(50, 20, 110, 80): RED}))).save(
+        folder / "7.heic", quality=100
+    )
+    report = quiet(staff, tmp_path / "p")
+    assert (report.photos, len(report.broken), report.skipped) == (8, 0, ())
+    assert report.accepted + len(report.refused) == 8
+
+
 def test_only_photos_are_looked_at_and_others_are_counted(staff: fs.Collection, tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "p", {"ada": {"1.PNG": portrait(RED), "notes.txt": b"", "2.heic": b"", "3.HEIC": b""}})
+    root = folder_of(tmp_path / "p", {"ada": {"1.PNG": portrait(RED), "notes.txt": b"", "2.bmp": b"", "3.BMP": b""}})
     for hidden in (".DS_Store", "._1.png", ".trash/1.png"):
         write(root / "ada" / hidden, b"not for us")
     write(root / ".git" / "1.png", portrait(BLUE))
@@ -242,7 +271,7 @@ def test_only_photos_are_looked_at_and_others_are_counted(staff: fs.Collection, 
     (root / "ada" / "gone.png").symlink_to(root / "nowhere.png")
     report = quiet(staff, root)
 
-    assert report.skipped == ((".heic", 2), (".txt", 1))
+    assert report.skipped == ((".bmp", 2), (".txt", 1))
     assert (report.photos, report.accepted) == (3, 1)
     assert [photo.path.name for photo in report.broken] == ["gone.png", "self.png"]
     assert report.broken[0].detail == "expected a file, there is none"
@@ -350,12 +379,12 @@ def test_a_csv_file_tells_whose_photos_are(staff: fs.Collection, team: Path, tmp
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"photo;user_id\n", "line 1: expected a CSV file with the columns photo and user_id, got "),
+        (b"photo;user_id\n", "line 1: expected a CSV file with the columns photo and user_id, got 1 others"),
         (b"", "line 1: expected a CSV file"),
         (b"photo,user_id,photo\n", "line 1: expected a CSV file"),
         (b"photo,user_id\n1.png,ada\n2.png\n", "line 3: expected 2 values"),
         (b"photo,user_id\n1.png,ada,x\n", "line 2: expected 2 values"),
-        (b"photo,user_id\n\n1.png,a b\n", "line 3: expected a user id, .* got 'a b'"),
+        (b"photo,user_id\n\n1.png,a b\n", "line 3: expected a user id, .* got one of 3 characters"),
         (b"photo,user_id\n1.png,\n", "line 2: expected a user id"),
         (b"photo,user_id\n,ada\n", "line 2: expected the path of a photo"),
         (b'photo,user_id\n1.png,ada\n"2.png,ada\n', "after line 2: expected a CSV file"),
@@ -370,6 +399,23 @@ def test_a_csv_file_that_is_none_is_refused_with_the_line(
 
     with pytest.raises(fs.InvalidParameterError, match=message):
         quiet(staff, file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"DB_PASSWORD=hunter2\n",
+        b"photo,user_id\n1.png,hunter2 \xe9\n",
+        b"photo,user_id\n1.png,hunter2!\n",
+        b"\x93hunter2",
+    ],
+)
+def test_a_file_that_is_no_such_csv_file_is_not_quoted(staff: fs.Collection, tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "list.csv"
+    file.write_bytes(text)
+    with pytest.raises(fs.InvalidParameterError) as caught:
+        quiet(staff, file)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_photo_that_is_not_there_costs_one_line(staff: fs.Collection, team: Path) -> None:

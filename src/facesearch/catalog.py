@@ -14,6 +14,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
+from facesearch._output import absolute
 from facesearch.database import create, translated
 from facesearch.erasing import clean_up, compact, empty_faces, empty_users, is_few
 from facesearch.errors import (
@@ -22,6 +23,7 @@ from facesearch.errors import (
     InvalidParameterError,
     QuotaExceededError,
     StorageFormatError,
+    without_value,
 )
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.sessions import Sessions
@@ -36,6 +38,7 @@ __all__ = [
     "collection_info",
     "collection_tags",
     "collections",
+    "database_path",
     "delete_collection",
     "find_entry",
     "missing",
@@ -99,6 +102,22 @@ class Entry:
     salt: bytes
 
 
+def database_path(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a file of collections, which a later `os.chdir` does not change.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is no path.
+    """
+    given: Any = path  # what callers pass may not be what the annotation asks for
+    name = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    # ":memory:" is what SQLite calls no file at all.
+    if not isinstance(name, str) or name in {"", ":memory:"} or "\0" in name:
+        raise InvalidParameterError.of("path", path, "the path of a file")
+    return absolute(name)
+
+
 def sessions_of(path: str | os.PathLike[str], timeout: float) -> Sessions:
     """Give connections to a file, which are opened when needed.
 
@@ -107,12 +126,7 @@ def sessions_of(path: str | os.PathLike[str], timeout: float) -> Sessions:
     InvalidParameterError
         If an argument is wrong.
     """
-    given: Any = path  # what callers pass may not be what the annotation asks for
-    name = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    # ":memory:" is what SQLite calls no file at all.
-    if not isinstance(name, str) or name in {"", ":memory:"} or "\0" in name:
-        raise InvalidParameterError.of("path", path, "the path of a file")
-    return Sessions(Path(name).absolute(), check_float("timeout", timeout, 0, _LONGEST_WAIT))
+    return Sessions(database_path(path), check_float("timeout", timeout, 0, _LONGEST_WAIT))
 
 
 def find_entry(sessions: Sessions, collection_id: str) -> Entry | None:
@@ -401,7 +415,7 @@ def _entry(salt: bytes, fixed: list[Any]) -> Entry:
         name, version, digest, dimension = model
         face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
     except InvalidParameterError as error:
-        raise StorageFormatError(f"collection {collection_id!r}: damaged face model ({error})") from error
+        raise StorageFormatError(f"collection {collection_id!r}: damaged face model ({without_value(error)})") from None
     return Entry(
         number=number,
         collection_id=collection_id,

@@ -13,7 +13,7 @@ from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
 from facesearch.collection_base import CollectionBase, check_settings
 from facesearch.errors import InvalidParameterError
-from facesearch.export import Export, read_export, write_export
+from facesearch.export import Export, check_export, read_export, write_export
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.scoring import Calibration, shipped_calibrations
 from facesearch.sessions import Sessions
@@ -188,19 +188,26 @@ class CollectionFiles(CollectionBase):
         """
         self._store.close()
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write all there is in it to one portable file, an .npz without pickle; see `load`.
 
         Parameters
         ----------
         path
-            A file that is there is replaced, when the new one is complete.
+            An earlier export is replaced, when the new one is complete; it keeps its mode, and a link to it stays. A new file
+            has mode 0600: it lets whoever has it recognise these people.
+        overwrite
+            Replace any other file too.
 
         Raises
         ------
+        OutputRefusedError
+            If a file is there that is no export; or, whatever *overwrite* is, if it is a database in use or a part of one.
+            Nothing is touched.
         StorageError
             And those under it, if it can't be written; nothing is left half written.
         """
+        check_export(path, overwrite=overwrite)
         with self._store.reading():
             export = Export(
                 collection_id=self._id,
@@ -210,7 +217,7 @@ class CollectionFiles(CollectionBase):
                 user_ids=[user_id for user_id, _ in self._store.users()],
                 faces=list(self._store.stored_faces()),
             )
-        write_export(path, export)
+        write_export(path, export, overwrite=overwrite)
 
     @classmethod
     def load(

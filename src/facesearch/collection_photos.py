@@ -180,7 +180,7 @@ class CollectionPhotos(CollectionBase):
         Parameters
         ----------
         path
-            A folder with a sub-folder for each person, named after the user: JPEG and PNG files, at any depth below it. Or a
+            A folder with a sub-folder for each person, named after the user: picture files, at any depth below it. Or a
             folder with nothing but photos, whose faces are indexed as nobody's, under the files' names where those are
             valid as ``external_image_id``. Or a CSV file with the columns ``photo``, relative to the file, and ``user_id``;
             others are ignored.

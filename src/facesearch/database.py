@@ -9,12 +9,13 @@ other tables and indexes hold of a person is numbers and ids computed from conte
 import contextlib
 import errno
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from facesearch._output import write_new
+from facesearch._unfinished import remove_unfinished
 from facesearch.errors import (
     CollectionNotFoundError,
     FacesearchError,
@@ -25,9 +26,13 @@ from facesearch.errors import (
     StorageReadOnlyError,
 )
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "connect", "create", "sync", "transaction", "translated"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "connect", "create", "transaction", "translated"]
 
 APPLICATION_ID: Final = 0x66616365  # "face", at byte 68 of the file
+
+# What software must know to write the file, and to read it: https://www.sqlite.org/fileformat.html, 1.3.3.
+_FILE_VERSIONS: Final = slice(18, 20)
+_WAL_VERSIONS: Final = b"\2\2"
 
 _FORMAT_1 = (
     # One row. The salt makes the hashes of user ids other ones in every file; so many rows were emptied since `compact`.
@@ -218,6 +223,9 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     """
     with translated(path):
         _check_file(path, timeout)
+        if path.stat().st_nlink > 1:
+            # Perhaps a process was killed between giving it this name and taking the first one away.
+            remove_unfinished(Path(os.path.realpath(path)))
         connection = _open(path, "mode=rw", timeout)
         try:
             for setting in _SETTINGS:
@@ -233,29 +241,20 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
 def create(path: Path) -> None:
     """Make a file without collections, whole or not at all; if another process is first, its file stays.
 
+    Only its owner may read and write it. SQLite gives the files that it keeps beside it the same mode.
+
     Raises
     ------
     StorageReadOnlyError, StorageFullError, StorageError
         If it can't be made; nothing is left.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    with translated(path):
-        try:
-            with contextlib.closing(_open(new, "mode=rwc", 0)) as connection:
-                for setting in _SETTINGS:
-                    connection.execute(setting)
-                _migrate(connection, new)
-            sync(new)
-            _publish(new, path)
-            sync(path.parent)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-                raise
-            os.close(os.open(new, os.O_CREAT | os.O_RDWR))  # tells why not
-            raise
-        finally:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                new.with_name(new.name + suffix).unlink(missing_ok=True)
+    with translated(path), contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        _migrate(connection, path)
+        content = bytearray(connection.serialize())
+        content[_FILE_VERSIONS] = _WAL_VERSIONS  # as journal_mode = WAL has it, which a database in memory can't be
+        write_new(path, bytes(content))
 
 
 def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -> list[str]:
@@ -288,27 +287,6 @@ def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -
     beginning = f"SELECT id FROM ({query}) WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 200"  # noqa: S608  # the query above
     with translated(path), contextlib.closing(connect(path, 0)) as connection:
         return [name for (name,) in connection.execute(beginning, values)]
-
-
-def _publish(new: Path, path: Path) -> None:
-    try:
-        os.link(new, path)  # never replaces a file that is there
-    except FileExistsError:
-        return
-    except OSError:  # this file system has no second names
-        if not path.exists():
-            new.rename(path)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    if os.name == "nt" and path.is_dir():  # Windows can't, and need not
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open(path: Path, mode: str, timeout: float) -> sqlite3.Connection:

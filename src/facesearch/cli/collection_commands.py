@@ -9,7 +9,7 @@ from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_collection
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
-from facesearch.cli.options import database, db, yes
+from facesearch.cli.options import database, db, force, yes
 from facesearch.cli.output import counted, printable, say, show_json, table
 from facesearch.cli.verbs import Verb
 
@@ -89,14 +89,16 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
 )
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @database
+@force
 @json_option
-def export(*, file: Path, db: Path, collection_id: str, as_json: bool) -> Exit:
+def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bool) -> Exit:
     """Write a collection to FILE, an .npz of plain arrays, to be kept or taken elsewhere.
 
+    An earlier export is replaced when the new one is complete; a file of another kind only with --force, and never the database.
     It has the faces' vectors, and so lets whoever has it recognise these people: keep it as safe as the collection.
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
-        collection.save(file)
+        collection.save(file, overwrite=force)
         users = len(collection)
     if as_json:
         show_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})

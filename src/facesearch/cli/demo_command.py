@@ -11,6 +11,7 @@ import click
 import facesearch as fs
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
+from facesearch.cli.options import force
 from facesearch.cli.output import note, say, show_json
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import looks
@@ -51,18 +52,20 @@ THRESHOLD = 80.0  # AWS's own default: who is less similar than this is not repo
     type=click.Path(path_type=Path),
     help="Folder with a folder people/ that has a folder of photos for each person: the demo runs on them too.",
 )
+@force
 @json_option
-def demo(*, strangers: int, out: Path, data: Path | None, as_json: bool) -> Exit:
+def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: bool) -> Exit:
     """Show what it does on real photographs, from enrolment to the answer.
 
     Every picture comes with an installed package: the astronaut Eileen Collins and 100 small faces with scikit-image, Rear
     Admiral Grace Hopper with matplotlib. Nothing is downloaded, nothing leaves the machine.
     """
-    from facesearch.cli.demo_page import write_page
+    from facesearch.cli.demo_page import check_folder, write_page
     from facesearch.cli.demo_people import run_on_people
 
     tell = note if as_json else say
     photos = _photos()
+    check_folder(out, photos, overwrite=force)
     tell("Who is in this photo? Answered on this machine, without any network.\n")
     collection = fs.Collection("demo", thumbnails=True)  # small pictures are kept, to show who was found
     start = time.perf_counter()
@@ -79,9 +82,9 @@ def demo(*, strangers: int, out: Path, data: Path | None, as_json: bool) -> Exit
     else:
         say(f"\nThe whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
         say(json.dumps(fs.to_aws(responses[ASTRONAUT][1]), indent=2))
-    page = write_page(out, collection, {who: response for who, (_, response) in responses.items()})
+    page = write_page(out, collection, {who: response for who, (_, response) in responses.items()}, overwrite=force)
     tell(f"\nThe same to look at: {page}")
-    _draw(out, responses, tell)
+    _draw(out, responses, tell, overwrite=force)
     if data and (data / "people").is_dir():
         failures += run_on_people(data / "people", tell)
     else:
@@ -172,14 +175,14 @@ def _tell_answer(
     return bool(response.user_matches) and response.user_matches[0].user.user_id == who
 
 
-def _draw(folder: Path, responses: Answers, tell: Tell) -> None:
+def _draw(folder: Path, responses: Answers, tell: Tell, *, overwrite: bool) -> None:
     """Save each answer as a figure, where matplotlib is installed."""
+    from facesearch.cli.demo_page import write_figure
     from facesearch.plotting import plot_response
 
     try:
         for who, (photo, response) in responses.items():
-            figure = folder / f"demo_{who}.png"
-            plot_response(photo, response).savefig(figure)
+            figure = write_figure(folder, who, plot_response(photo, response), overwrite=overwrite)
             tell(f"  and as a figure: {figure}")
     except fs.MissingExtraError as error:
         tell(f"  no figures: {error}")

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from facesearch.image import read_image
+
 __all__ = ["admiral_photo", "altered_copies", "another_copy", "astronaut_photo", "stranger_photos"]
 
 
@@ -24,8 +26,8 @@ def admiral_photo() -> Image.Image | None:
         return None
     import matplotlib as mpl
 
-    with Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg") as photo:
-        return photo.convert("RGB")
+    photo = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return Image.fromarray(read_image(photo).pixels)
 
 
 def altered_copies(photo: Image.Image) -> list[Image.Image | bytes]:

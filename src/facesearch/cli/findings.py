@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import sqlite3
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
+from facesearch._unfinished import unfinished_files
 from facesearch.database import connect, translated
+from facesearch.export import EXPORT_FILE
 from facesearch.networks import usable_cores
 from facesearch.weights import weights_path
 
@@ -225,6 +228,7 @@ def _database(path: Path) -> Iterator[Finding]:
     if free < size:
         text = f"{free / 1e6:,.1f} MB are free beside it"
         yield Finding(about=str(path), state=State.NOTE, text=text, advice="make room: a full disk stops all writing")
+    yield from _exposed(path)
     for info in fs.collections(path):
         with fs.Collection.open(path, info.collection_id, create=False) as collection:
             collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks all vectors of users
@@ -232,3 +236,14 @@ def _database(path: Path) -> Iterator[Finding]:
             f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
         )
         yield _ok(f"{path}, {info.collection_id}", counts)
+
+
+def _exposed(path: Path) -> Iterator[Finding]:
+    """Find what lets others see the people of a file: its mode, and what killed processes left beside it."""
+    mode = path.stat().st_mode
+    if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
+        text = f"other users can read it (mode {mode & 0o777:04o})"
+        yield Finding(about=str(path), state=State.NOTE, text=text, advice="if they shall not: chmod 600, of the file")
+    for each in unfinished_files(Path(os.path.realpath(path)), EXPORT_FILE.starts):
+        advice = "remove it: people may be in it, and no living process writes it"
+        yield Finding(about=str(each), state=State.NOTE, text="left by a process that was killed", advice=advice)

@@ -16,6 +16,7 @@ __all__ = [
     "as_json",
     "attributes",
     "database",
+    "force",
     "photo_from",
     "quality_filter",
     "save",
@@ -132,6 +133,13 @@ def save(command: Wrapped) -> Wrapped:
         type=click.Path(dir_okay=False, path_type=Path),
         callback=_check_picture,
         help="Write the photo with its faces marked to this JPEG or PNG file.",
+    )(command)
+
+
+def force(command: Wrapped) -> Wrapped:
+    """Add ``--force``."""
+    return click.option(
+        "--force", is_flag=True, help="Replace a file of another kind too, but never a photo or database in use."
     )(command)
 
 

@@ -7,8 +7,9 @@ import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json, attributes, photo_from, save, threshold
+from facesearch.cli.options import as_json, attributes, force, photo_from, save, threshold
 from facesearch.cli.output import note, printable, say, show_json, table
+from facesearch.cli.saving import check_saving, save_photo
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import box_in_pixels, face_table, looks
 
@@ -31,14 +32,17 @@ __all__ = ["compare", "detect"]
 @click.argument("photo", type=click.Path())
 @attributes
 @save
+@force
 @as_json
-def detect(*, photo: str, attributes: Sequence[str], save_to: Path | None, as_json: bool) -> Exit:
-    """Tell what faces PHOTO shows, largest first; PHOTO is a JPEG or PNG file, or - for standard input.
+def detect(*, photo: str, attributes: Sequence[str], save_to: Path | None, force: bool, as_json: bool) -> Exit:
+    """Tell what faces PHOTO shows, largest first, 100 at most; PHOTO is a picture file, or - for standard input.
 
     Yaw, pitch and roll are in degrees, with Amazon Rekognition's signs; brightness and sharpness are 0-100. --json prints the
     answer as its DetectFaces words it.
     """
-    picture = fs.read_image(photo_from(photo))
+    source = photo_from(photo)
+    protected = check_saving(save_to, inputs=[source], force=force)
+    picture = fs.read_image(source)
     faces = fs.detect_faces(picture, attributes=attributes)
     if as_json:
         show_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
@@ -50,7 +54,10 @@ def detect(*, photo: str, attributes: Sequence[str], save_to: Path | None, as_js
             for line in looks(face):
                 say(f"face {number}: {line}")
     if save_to:
-        _save(picture, faces, save_to)
+        from facesearch.marks import FaceClass, SeenFace
+
+        seen = [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
+        save_photo(picture, seen, save_to, protected, force=force)
     return Exit.DONE if faces else Exit.NOTHING
 
 
@@ -108,11 +115,3 @@ def _similarities(
         for match in matches
     ]
     return table(["similarity", f"face of {printable(target)}", ""], rows, right=[0], gives=1)
-
-
-def _save(picture: "fs.Picture", faces: "Sequence[fs.FaceDetail]", path: Path) -> None:
-    from facesearch.cli.drawing import save_marked
-    from facesearch.marks import FaceClass, SeenFace
-
-    save_marked(picture, [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces], path)
-    note(f"wrote {printable(str(path))}")

@@ -9,8 +9,9 @@ import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json, attributes, database, photo_from, quality_filter, save, threshold
-from facesearch.cli.output import counted, note, printable, say, show_json, table
+from facesearch.cli.options import as_json, attributes, database, force, photo_from, quality_filter, save, threshold
+from facesearch.cli.output import counted, note, say, show_json, table
+from facesearch.cli.saving import check_saving, save_photo
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import looks
 
@@ -39,6 +40,7 @@ __all__ = ["search"]
 @click.option("--all-faces", is_flag=True, help="Search every face that passes the filter, not only the largest.")
 @click.option("--why", is_flag=True, help="Say of each face why it was searched or not; with --json on standard error.")
 @save
+@force
 @as_json
 def search(
     *,
@@ -52,9 +54,10 @@ def search(
     all_faces: bool,
     why: bool,
     save_to: Path | None,
+    force: bool,
     as_json: bool,
 ) -> Exit:
-    """Tell who is in PHOTO, a JPEG or PNG file, or - for standard input.
+    """Tell who is in PHOTO, a picture file, or - for standard input.
 
     The largest face is searched among the users of the collection, and --json prints the answer as Amazon Rekognition's
     SearchUsersByImage words it; with --all-faces a list of such answers, one for each face. A similarity is a measured
@@ -66,8 +69,10 @@ def search(
         "quality_filter": quality_filter,
         "attributes": attributes,
     }
+    source = photo_from(photo)
+    protected = check_saving(save_to, inputs=[source], databases=[db], force=force)
     with fs.Collection.open(db, collection_id, create=False) as collection:
-        picture = fs.read_image(photo_from(photo))
+        picture = fs.read_image(source)
         found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
         # Where no face passes the filter there is no answer for any; this one at least lists the faces and the reasons.
         shown = found or (fs.search_users_by_image(collection, picture, **options),)
@@ -78,16 +83,10 @@ def search(
     if why:
         (note if as_json else say)(f"\n{_explained(shown)}")
     if save_to:
-        _save(picture, shown, save_to)
+        from facesearch.results import seen_faces
+
+        save_photo(picture, seen_faces(*shown), save_to, protected, force=force)
     return Exit.DONE if any(response.user_matches for response in shown) else Exit.NOTHING
-
-
-def _save(picture: "fs.Picture", responses: "Sequence[fs.SearchUsersByImageResponse]", path: Path) -> None:
-    from facesearch.cli.drawing import save_marked
-    from facesearch.results import seen_faces
-
-    save_marked(picture, seen_faces(*responses), path)
-    note(f"wrote {printable(str(path))}")
 
 
 def _lines(

@@ -100,10 +100,11 @@ def serve(
         raise click.UsageError("--objects and --s3-endpoint can't be given both.")
     if objects is not None and not objects.is_dir():
         raise fs.InvalidParameterError.of("--objects", str(objects), "a folder that is there")
-    keys = None if key_file is None else read_keys(key_file)
-    source = objects if s3_endpoint is None else _s3(s3_endpoint)
-    with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service, _logged():
-        serve_until_told(service, host, port, keys=keys, allow_remote=allow_remote, ready=ready)
+    with _logged():
+        keys = None if key_file is None else read_keys(key_file)
+        source = objects if s3_endpoint is None else _s3(s3_endpoint)
+        with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
+            serve_until_told(service, host, port, keys=keys, allow_remote=allow_remote, ready=ready)
     note("ended")
     return Exit.DONE
 

@@ -20,7 +20,7 @@ from facesearch.errors import (
     StorageFullError,
     TokenReusedError,
 )
-from facesearch.image import Picture, read_image
+from facesearch.image import AWS_FORMATS, Picture, read_image
 from facesearch.records import UserStatus
 from facesearch.rekognition.faults import (
     IdempotentParameterMismatchException,
@@ -219,14 +219,16 @@ class Account:
             If it can't be had, or used.
         """
         if "Bytes" in image:
-            return read_image(image["Bytes"])
+            return read_image(image["Bytes"], formats=AWS_FORMATS)
         where = image["S3Object"]
         if self.objects is None:
             raise InvalidS3ObjectException(
                 "Request has invalid S3 object. Nothing was said of where S3 objects come from: see the argument objects"
             )
         data = self.objects.read(where["Bucket"], where["Name"], where.get("Version"))
-        return read_image(io.BytesIO(data))  # as a file: more bytes are allowed than within a request
+        return read_image(
+            io.BytesIO(data), formats=AWS_FORMATS
+        )  # as a file: more bytes are allowed than within a request
 
 
 def _nameless(answer: Answer) -> Answer:

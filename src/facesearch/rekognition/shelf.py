@@ -20,6 +20,7 @@ from facesearch.catalog import (
     collection_info,
     collection_tags,
     collections,
+    database_path,
     delete_collection,
 )
 from facesearch.collection import Collection
@@ -169,7 +170,7 @@ class FileShelf:
     """
 
     def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None) -> None:
-        self._path, self._analyzer = path, analyzer
+        self._path, self._analyzer = database_path(path), analyzer
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Collection] = OrderedDict()  # the last used last
 
