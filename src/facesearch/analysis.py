@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
 from facesearch._fields import acts_as, check_each, check_int, check_is, check_member, is_a, maybe, plain_int, whole
 from facesearch._parallel import in_order
+from facesearch._showing import Cell, Listing, Shown, Table
 from facesearch._values import FrozenMapping, content
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
@@ -21,7 +22,7 @@ from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
-from facesearch.face import DetectedFace
+from facesearch.face import DetectedFace, FaceDetail
 from facesearch.image import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
@@ -50,8 +51,8 @@ def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Un
     return FrozenMapping(unassessed)
 
 
-@attrs.frozen(kw_only=True)
-class LocatedFace:
+@attrs.frozen(kw_only=True, repr=False)
+class LocatedFace(Shown):
     """A face that was found and measured, but not embedded; equal where all of it is, pictures pixel by pixel.
 
     Attributes
@@ -68,6 +69,8 @@ class LocatedFace:
         Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = FaceDetail.ROW_HEAD
+
     detail: DetectedFace = attrs.field(validator=is_a(DetectedFace))
     measurements: FaceMeasurements = attrs.field(validator=is_a(FaceMeasurements))
     chip: PixelArray = attrs.field(repr=False, eq=content)
@@ -76,8 +79,20 @@ class LocatedFace:
     # The vector, where the pass that told what the face looks like gave it too.
     _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
 
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of faces shows of this one."""
+        return self.detail.row_cells()
 
-@attrs.frozen(kw_only=True)
+    def _headline(self) -> str:
+        return self.detail._headline()  # noqa: SLF001  # both are shown in the same way
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield from self.detail._shown_tables()  # noqa: SLF001  # likewise
+        absent = [(attribute.value, reason.value) for attribute, reason in self.unassessed.items()]
+        yield Table(("not assessed", ""), absent)
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class AnalyzedFace(LocatedFace):
     """A face with its vector.
 
@@ -191,7 +206,7 @@ class FaceAnalyzer:
         pixels = read_image(image).pixels
         found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
         faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
-        return tuple(faces[position] for position in by_size([face.measurements for face in faces]))
+        return Listing((faces[position] for position in by_size([face.measurements for face in faces])), "face")
 
     def assess(self, faces: Sequence[LocatedFace], bars: QualityBars | None) -> tuple[LocatedFace, ...]:
         """Measure how well faces are likely to match, of those that pass all other bars; the rest stay as they are.
@@ -229,9 +244,9 @@ class FaceAnalyzer:
     def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
         """Embed located faces, all in one call; in their order."""
         if not check_each("faces", faces, LocatedFace):
-            return ()
+            return Listing((), "face")
         vectors = self._vectors(faces)
-        return tuple(
+        made = (
             AnalyzedFace(
                 detail=face.detail,
                 measurements=face.measurements,
@@ -243,6 +258,7 @@ class FaceAnalyzer:
             )
             for face, vector in zip(faces, vectors, strict=True)
         )
+        return Listing(made, "face")
 
     def analyze(
         self, image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
@@ -417,4 +433,4 @@ def detect_faces(
     """
     most = None if max_faces is None else check_int("max_faces", max_faces, 1)
     located = analyzer_or_default(analyzer).locate(image, attributes=attributes)
-    return tuple(face.detail for face in located[:most])
+    return Listing((face.detail for face in located[:most]), "face")

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 from attrs import field
 
 from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
 from facesearch._output import absolute
+from facesearch._showing import Cell, Listing
 from facesearch.database import create, translated
 from facesearch.erasing import clean_up, compact, empty_faces, empty_users, is_few
 from facesearch.errors import (
@@ -70,12 +71,20 @@ class CollectionInfo:
         Whether it keeps small pictures of faces.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("collection", "users", "faces", "face model", "created", "thumbnails")
+
     collection_id: str = field(validator=is_a(str))
     users: int = field(converter=plain_int, validator=whole(0))
     faces: int = field(converter=plain_int, validator=whole(0))
     face_model: FaceModel = field(validator=is_a(FaceModel))
     created: datetime = field(validator=is_a(datetime))
     thumbnails: bool = field(validator=is_bool)
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of collections shows of this one."""
+        model = f"{self.face_model.name} {self.face_model.version}"
+        created = self.created.isoformat(" ", "minutes")
+        return self.collection_id, self.users, self.faces, model, created, "yes" if self.thumbnails else "no"
 
 
 @attrs.frozen(kw_only=True)
@@ -212,7 +221,7 @@ def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple
     """
     with closing(sessions_of(path, timeout)) as sessions, sessions.reading() as sql:
         rows = sql.execute(_INFO).fetchall()
-    return tuple(sorted(map(_info, rows), key=lambda info: info.collection_id))
+    return Listing(sorted(map(_info, rows), key=lambda info: info.collection_id), "collection")
 
 
 def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> CollectionInfo:

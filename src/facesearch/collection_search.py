@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._fields import check_float, check_int
+from facesearch._showing import Listing
 from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.collection_base import CollectionBase, check_face_id
@@ -59,9 +60,10 @@ class CollectionSearch(CollectionBase):
         InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError
             If an argument is wrong.
         """
-        return self.rank(probe, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model)[
-            0
-        ]
+        matches, _ = self.rank(
+            probe, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model
+        )
+        return Listing(matches, "user")
 
     def search_embeddings(
         self,

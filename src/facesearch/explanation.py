@@ -10,6 +10,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, check_acts_as, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._showing import Shown
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.checks import Check, wanted
 from facesearch.comparisons import Comparison
@@ -86,8 +87,8 @@ class FaceExplanation:
         )
 
 
-@attrs.frozen(kw_only=True)
-class Explanation:
+@attrs.frozen(kw_only=True, repr=False)
+class Explanation(Shown):
     """Why each face of a photo was used or not; ``print`` it for a table.
 
     Attributes

@@ -6,6 +6,7 @@ from typing import TypeVar
 import attrs
 
 from facesearch._fields import check_is
+from facesearch._showing import Listing
 from facesearch.analysis import AnalyzedFace
 from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
@@ -184,4 +185,4 @@ def _search(
                 calibration=collection.calibration,
             )
         )
-    return tuple(responses)
+    return Listing(responses, "searched face")
