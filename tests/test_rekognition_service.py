@@ -544,8 +544,12 @@ def test_a_file_that_can_t_be_used_is_told_in_the_log_alone(tmp_path: Path, capl
     path.write_bytes(bytes(5000))
     with service(path) as own:
         told = asked(client(service=own), "list_users", {"CollectionId": "staff"})
-    assert told["Error"] == {"Code": "InternalServerError", "Message": "Internal server error"}
-    assert str(path) in caplog.text  # with the traceback, and the request's id
+        assert told["Error"] == {"Code": "InternalServerError", "Message": "Internal server error"}
+        assert "InternalServerError from StorageFormatError from DatabaseError in facesearch." in caplog.text
+        assert str(path) not in caplog.text
+        with caplog.at_level("DEBUG", "facesearch"):
+            asked(client(service=own), "list_users", {"CollectionId": "staff"})
+    assert str(path) in caplog.text  # with the traceback
 
 
 def test_only_some_collections_are_held_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -567,8 +571,26 @@ def test_a_closed_one_says_so(in_a_file: bool, tmp_path: Path) -> None:
     own = service(tmp_path / "people.db" if in_a_file else None)
     furnish(own)
     own.close()
-    with pytest.raises(fs.StorageError, match="closed"):
+    with pytest.raises(fs.ClosedError, match="this Rekognition, or the client it answers, was closed"):
         own.create_user(CollectionId="staff", UserId="eve")
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_one_that_is_closed_while_it_answers_says_so_and_opens_nothing_again(in_a_file: bool, tmp_path: Path) -> None:
+    closing: list[Rekognition] = []
+
+    class Objects:
+        def read(self, *_: Any) -> bytes:
+            closing[0].close()
+            return photo(RED)["Bytes"]
+
+    own = service(tmp_path / "people.db" if in_a_file else None, objects=Objects())
+    closing.append(own)
+    furnish(own)
+    with pytest.raises(fs.ClosedError, match="was closed"):
+        own.search_users_by_image(CollectionId="staff", Image={"S3Object": {"Bucket": "photos", "Name": "a"}})
+    if isinstance(own._account.shelf, shelf.FileShelf):
+        assert not own._account.shelf._open
 
 
 # ---------------------------------------------------------------- failures that are asked for

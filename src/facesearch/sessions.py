@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from facesearch.database import connect, transaction, translated
-from facesearch.errors import StorageBusyError, StorageError
+from facesearch.errors import ClosedError, StorageBusyError, StorageError
 
 __all__ = ["Sessions"]
 
@@ -154,7 +154,7 @@ class Sessions:
 
     def _connection(self, lane: _Lane) -> sqlite3.Connection:
         if self._closed:
-            raise StorageError(f"{self.path}: closed")
+            raise ClosedError(f"{self.path}: closed; open it again with Collection.open")
         if self._file is not None and not lane.depth and self._file != self._named():
             raise StorageError(
                 f"{self.path}: removed or replaced while it was open, so nothing would last; open it again"

@@ -23,7 +23,7 @@ from facesearch.catalog import (
     delete_collection,
 )
 from facesearch.collection import Collection
-from facesearch.errors import CollectionExistsError, CollectionNotFoundError, QuotaExceededError
+from facesearch.errors import ClosedError, CollectionExistsError, CollectionNotFoundError, QuotaExceededError
 
 __all__ = ["FileShelf", "MemoryShelf", "Shelf"]
 
@@ -172,6 +172,7 @@ class FileShelf:
         self._path, self._analyzer = path, analyzer
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Collection] = OrderedDict()  # the last used last
+        self._closed = False
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
         """See `Shelf.create`."""
@@ -183,6 +184,8 @@ class FileShelf:
     def get(self, collection_id: str) -> Collection:
         """See `Shelf.get`."""
         with self._lock:
+            if self._closed:  # a request under way would open the file again, and nobody would close it
+                raise ClosedError(f"{self._path}: closed")
             found = self._open.get(collection_id)
             if found is None:
                 found = Collection.open(self._path, collection_id, create=False, analyzer=self._analyzer)
@@ -224,6 +227,7 @@ class FileShelf:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
+            self._closed = True
             for collection in self._open.values():
                 collection.close()
             self._open.clear()
