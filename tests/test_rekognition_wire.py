@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -224,9 +225,10 @@ def test_nothing_of_our_insides_is_told(kind: type[Exception], secret: str) -> N
 def failing() -> dict[str, Any]:
     """Fail as a damaged file does: the messages name a path and a person."""
     try:
-        raise OSError("/srv/people.db: ada")
+        Path("/nowhere/ada/people.db").read_bytes()
     except OSError as error:
         raise RuntimeError("ada lovelace") from error
+    return {}
 
 
 @pytest.mark.parametrize("wrap", [False, True], ids=["unforeseen", "a fault with a cause"])
@@ -248,12 +250,12 @@ def test_the_log_names_a_failure_without_paths_and_messages_until_it_is_asked_fo
 
     assert len(caplog.records) == 1
     assert headers["x-amzn-RequestId"] in shown
-    assert "RuntimeError from OSError in facesearch.rekognition.wire.handle" in shown
+    assert "RuntimeError from FileNotFoundError in facesearch.rekognition.wire.handle" in shown
     assert not [part for part in ("/", ".py", "ada", "Traceback", "\n") if part in shown]
 
     with caplog.at_level(logging.DEBUG, "facesearch"):
         handle(Failing(), "RekognitionService.ListUsers", b"{}")
-    assert "OSError: /srv/people.db: ada" in caplog.text
+    assert "/nowhere/ada/people.db" in caplog.text
 
 
 def test_a_closed_service_is_not_answered_for() -> None:
