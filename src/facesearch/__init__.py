@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from facesearch.errors import InvalidImageFormatError as InvalidImageFormatError
     from facesearch.errors import InvalidParameterError as InvalidParameterError
     from facesearch.errors import MissingExtraError as MissingExtraError
+    from facesearch.errors import OutputRefusedError as OutputRefusedError
     from facesearch.errors import QuotaExceededError as QuotaExceededError
     from facesearch.errors import StorageBusyError as StorageBusyError
     from facesearch.errors import StorageError as StorageError
@@ -233,6 +234,7 @@ __all__ = [
     "NetworkCard",
     "NetworkEmbedder",
     "OnnxEmbedder",
+    "OutputRefusedError",
     "Picture",
     "Pose",
     "QualityBars",
@@ -351,6 +353,7 @@ _HOME = {
         "InvalidImageFormatError",
         "InvalidParameterError",
         "MissingExtraError",
+        "OutputRefusedError",
         "QuotaExceededError",
         "StorageBusyError",
         "StorageError",

@@ -19,13 +19,14 @@ from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.face import FaceDetail
-from facesearch.image import ImageSource, read_image
+from facesearch.image import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
 from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 from facesearch.records import FaceModel
 from facesearch.scoring import Calibration
+from facesearch.selection import LARGEST_FACES, by_size
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
 
 __all__ = [
@@ -173,7 +174,7 @@ class FaceAnalyzer:
         pixels = read_image(image).pixels
         found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
         faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
-        return tuple(sorted(faces, key=_by_size))
+        return tuple(faces[position] for position in by_size([face.measurements for face in faces]))
 
     def assess(self, faces: Sequence[LocatedFace], bars: QualityBars | None) -> tuple[LocatedFace, ...]:
         """Measure how well faces are likely to match, of those that pass all other bars; the rest stay as they are.
@@ -242,7 +243,8 @@ class FaceAnalyzer:
         Parameters
         ----------
         images
-            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out.
+            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out. Relative paths are
+            relative to the current folder of this call, whatever it is when they are opened.
         attributes
             AWS's names, see `Attribute`.
         workers
@@ -269,7 +271,7 @@ class FaceAnalyzer:
         """
         asked = parse_attributes(attributes)
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
-        return in_order(partial(self.analyze, attributes=asked), images, count)
+        return in_order(partial(self.analyze, attributes=asked), bound(images), count)
 
     def _default_detector(self) -> Detector:
         return DlibMmodDetector() if self.engine is Engine.DLIB else MmodDetector(threads=self.threads)
@@ -335,10 +337,6 @@ class FaceAnalyzer:
         )
 
 
-def _by_size(face: LocatedFace) -> tuple[float, float]:
-    return -face.measurements.area, -face.measurements.confidence
-
-
 @cache
 def default_analyzer() -> FaceAnalyzer:
     """Give the analyzer that is used where none is named: one for the process, so that weights are loaded once."""
@@ -346,9 +344,13 @@ def default_analyzer() -> FaceAnalyzer:
 
 
 def detect_faces(
-    image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
+    image: ImageSource,
+    *,
+    attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
+    max_faces: int | None = LARGEST_FACES,
+    analyzer: FaceAnalyzer | None = None,
 ) -> tuple[FaceDetail, ...]:
-    """Tell what faces a photo shows, as AWS's DetectFaces does.
+    """Detect the faces of a photo and describe them, as AWS's DetectFaces does.
 
     Parameters
     ----------
@@ -356,6 +358,10 @@ def detect_faces(
         Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
     attributes
         AWS's names: DEFAULT, ALL, or single ones.
+    max_faces
+        Return at most so many of the largest, >= 1; by default 100, as AWS. ``None`` for all.
+    analyzer
+        What detects and describes; by default the one of the process.
 
     Returns
     -------
@@ -367,7 +373,7 @@ def detect_faces(
     ImageError
         If the picture can't be used.
     InvalidParameterError
-        If an attribute is unknown.
+        If an attribute is unknown, or another argument is wrong.
 
     Examples
     --------
@@ -376,4 +382,6 @@ def detect_faces(
     >>> face.confidence > 99, [landmark.type.value for landmark in face.landmarks]
     (True, ['eyeLeft', 'eyeRight', 'mouthLeft', 'mouthRight', 'nose'])
     """
-    return tuple(face.detail for face in default_analyzer().locate(image, attributes=attributes))
+    most = None if max_faces is None else check_int("max_faces", max_faces, 1)
+    located = (analyzer or default_analyzer()).locate(image, attributes=attributes)
+    return tuple(face.detail for face in located[:most])

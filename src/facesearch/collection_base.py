@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from facesearch._fields import check_text
@@ -23,14 +23,27 @@ from facesearch.scoring import Calibration
 from facesearch.scoring import calibration as calibration_of
 from facesearch.storage import MemoryStore, Store
 
-__all__ = ["MAX_FACES_PER_DELETION", "CollectionBase", "check_face_id", "check_face_ids", "check_sequence", "user_of"]
+__all__ = [
+    "MAX_FACES_PER_DELETION",
+    "TOKEN_SECONDS",
+    "CollectionBase",
+    "check_face_id",
+    "check_face_ids",
+    "check_sequence",
+    "user_of",
+]
 
 MAX_FACES_PER_DELETION: Final = 4096
 """As in Amazon Rekognition's model: shape FaceIdList."""
 
+TOKEN_SECONDS: Final = 24 * 3600
+"""How long an answer is remembered; see `Collection.once`."""
+
 
 class CollectionBase:
     """A collection in memory that can't do anything yet; see `facesearch.collection.Collection` for the parameters."""
+
+    _clock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(
         self,
@@ -59,7 +72,6 @@ class CollectionBase:
             raise InvalidParameterError.of("thumbnails", thumbnails, "True or False")
         self._thumbnails = thumbnails
         self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
-        self._clock = time.time
 
     @property
     def collection_id(self) -> str:

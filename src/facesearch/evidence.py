@@ -17,7 +17,7 @@ from facesearch.errors import InvalidParameterError
 from facesearch.explanation import Explanation, FaceExplanation, Use
 from facesearch.face import FaceDetail
 from facesearch.reasons import EnrollmentReason, QualityReason, UnsearchedFaceReason
-from facesearch.selection import MAX_FACES, Selection, by_size, select
+from facesearch.selection import LARGEST_FACES, Selection, by_size, select
 
 __all__ = ["Evidence", "known"]
 
@@ -200,8 +200,8 @@ class Evidence:
             searched = selection.accepted[0]
             return not_largest(self.measurements[order[rank - 1]].area, self.measurements[searched].area)
         if reason is UnsearchedFaceReason.EXCEEDS_MAX_FACES:
-            if rank > MAX_FACES or self.max_faces is None:
-                return one_too_many(rank, MAX_FACES, of_all=True)
+            if rank > LARGEST_FACES or self.max_faces is None:
+                return one_too_many(rank, LARGEST_FACES, of_all=True)
             passing = {*selection.accepted, *(each for each, reasons in selection.refused if reasons == (reason,))}
             place = sum(each in passing for each in order[:rank])
             return one_too_many(place, self.max_faces, of_all=False)

@@ -101,12 +101,15 @@ class Explanation:
         What it asks for; ``None`` asks for nothing.
     faces
         Largest first; of an enrolment the largest of each photo, in the photos' order.
+    calibration
+        The name of the calibration that the answer's percentages are by; ``None`` for one that comes with the library.
     """
 
     use: Use = field(validator=is_a(Use))
     quality_filter: QualityFilter | None = field(default=None, validator=maybe(is_a(QualityFilter)))
     bars: QualityBars | None = field(default=None, validator=maybe(is_a(QualityBars)))
     faces: tuple[FaceExplanation, ...] = field(default=(), validator=tuple_of(FaceExplanation))
+    calibration: str | None = field(default=None, validator=maybe(is_a(str)))
 
     @property
     def used(self) -> int:
@@ -119,6 +122,8 @@ class Explanation:
         Keys are the attributes' names; of ``detail`` only those that are known. Each check also says whether it ``passed``.
         """
         plain: dict[str, Any] = _plain(self)
+        if self.calibration is None:
+            del plain["calibration"]
         for face, told in zip(self.faces, plain["faces"], strict=True):
             told["detail"] = {name: value for name, value in told["detail"].items() if value is not None}
             for check, shown in zip(face.checks, told["checks"], strict=True):
@@ -128,7 +133,7 @@ class Explanation:
     def __str__(self) -> str:
         indent = "wanted: "
         asked = textwrap.wrap(self._wanted(), _WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
-        lines = [self._headline(), *asked]
+        lines = [self._headline(), *self._calibrated(), *asked]
         if not self.faces:
             return "\n".join(lines)
         rows = [(self._counted, "box in px", "", ""), *self._rows()]
@@ -142,7 +147,7 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Show what the printed table shows, one row for each reason."""
         rows = list(self._rows())
-        parts = [f"<p>{escape(self._headline())}</p>"]
+        parts = [f"<p>{escape(line)}</p>" for line in (self._headline(), *self._calibrated())]
         if self._wanted():
             parts.append(f"<p>wanted: {escape(self._wanted())}</p>")
         if rows:
@@ -165,6 +170,10 @@ class Explanation:
             return f"no face was found, {by}"
         plural = "" if len(self.faces) == 1 else "s"
         return f"{self.used} of {len(self.faces)} {self._counted}{plural} {self.use.value}, {by}"
+
+    def _calibrated(self) -> tuple[str, ...]:
+        """Return a line that names the calibration, where it does not come with the library."""
+        return () if self.calibration is None else (f"percentages: calibration {self.calibration}",)
 
     def _wanted(self) -> str:
         return ", ".join(wanted(self.bars)) if self.bars else ""
@@ -227,6 +236,7 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     >>> response = fs.search_users_by_image(staff, photo)
     >>> print(fs.explain(response))
     1 of 2 faces searched, quality filter NONE
+    percentages: calibration measured on 'nothing: painted faces', 2,887 people
     <BLANKLINE>
     face  box in px
        1  68 x 83 at 106, 23  searched

@@ -12,6 +12,7 @@ from enum import Enum
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
 from facesearch.geometry import BoundingBox, Landmark
@@ -238,3 +239,6 @@ class FaceDetail:
     )
     face_occluded: FaceOccluded | None = field(default=None, validator=maybe(is_a(FaceOccluded)))
     eye_direction: EyeDirection | None = field(default=None, validator=maybe(is_a(EyeDirection)))
+
+
+announce(__name__)

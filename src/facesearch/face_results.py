@@ -6,6 +6,7 @@ Source: Amazon Rekognition API reference, ``SearchFaces``, ``SearchFacesByImage`
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.face import Emotion, ImageQuality, Pose, Smile
 from facesearch.geometry import BoundingBox, Landmark
@@ -189,3 +190,6 @@ class CompareFacesResponse:
     )
     face_matches: tuple[CompareFacesMatch, ...] = field(default=(), validator=tuple_of(CompareFacesMatch))
     unmatched_faces: tuple[ComparedFace, ...] = field(default=(), validator=tuple_of(ComparedFace))
+
+
+announce(__name__)

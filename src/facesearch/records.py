@@ -8,6 +8,7 @@ from enum import Enum
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.evidence import Evidence, known
@@ -112,7 +113,7 @@ class Face:
     Attributes
     ----------
     face_id, image_id
-        UUIDs that follow from the content: the same photo gives the same ids again.
+        UUIDs that follow from the content and a secret of the collection: the same photo gives the same ids in it again.
     bounding_box, confidence
         Where it was in its photo, and how sure it is a face; absent for a face added as an embedding.
     external_image_id
@@ -387,3 +388,6 @@ class EnrollmentReport:
             known(None).explain()
         ]
         return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))
+
+
+announce(__name__)

@@ -6,8 +6,10 @@ Source: Amazon Rekognition API reference, ``SearchUsersByImage``.
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.bars import QualityBars, QualityFilter
+from facesearch.calibration_choice import describe_foreign
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
 from facesearch.face import FaceDetail
@@ -153,7 +155,13 @@ class SearchUsersByImageResponse:
         InvalidParameterError
             If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
         """
-        return known(self.evidence).explain(quality_filter)
+        explanation = known(self.evidence).explain(quality_filter)
+        return attrs.evolve(explanation, calibration=self.calibration_note)
+
+    @property
+    def calibration_note(self) -> str | None:
+        """The name of the calibration that the percentages are by, in one line; ``None`` if it comes with the library."""
+        return describe_foreign(self.calibration)
 
     def _repr_html_(self) -> str:
         """Show the photo with its faces boxed, who was found, and why the other faces were not searched."""
@@ -199,3 +207,6 @@ def _searched(face: SearchedFaceDetails, found: tuple[UserMatch, ...]) -> SeenFa
 def _unsearched(face: UnsearchedFace) -> SeenFace:
     reasons = tuple(reason.value for reason in face.reasons)
     return SeenFace(detail=face.face_details, kind=class_of(reasons), reasons=reasons)
+
+
+announce(__name__)

@@ -109,7 +109,7 @@ def compressed(pixels: PixelArray, quality: int) -> PixelArray:
     """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=check_int("quality", quality, 1, 95))
-    with Image.open(file) as image:
+    with Image.open(file, formats=["JPEG"]) as image:  # just written above
         return np.asarray(image)
 
 

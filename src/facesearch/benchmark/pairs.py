@@ -130,5 +130,5 @@ def _whole(source: Path, line: int, column: str, text: str | None, most: int | N
     number = int(text) if text and text.isascii() and text.isdigit() else -1
     if number < 0 or (most is not None and number > most):
         expected = "a whole number >= 0" if most is None else f"0 or {most}"
-        raise InvalidParameterError(f"{source}, line {line}: {column}: expected {expected}, got {text!r}")
+        raise InvalidParameterError(f"{source}, line {line}: {column}: expected {expected}, got something else")
     return number

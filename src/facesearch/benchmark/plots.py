@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._fields import check_float
+from facesearch._output import OutputKind, check_output, signature, write_file
+from facesearch._protected import Protected
 from facesearch.benchmark.discard import ErrorVersusDiscard
 from facesearch.benchmark.reliability import StatedRate
 from facesearch.benchmark.roc import Roc, check_scores
@@ -20,13 +22,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
+__all__ = ["check_plot", "check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # https://jfly.uni-koeln.de/color/
 _DASHES = ("-", "--", "-.", ":")
 _GREY = "#555555"
 _INCHES, _DOTS = (6.4, 4.4), 150
 _BINS = 60
+_SIGN = "facesearch: benchmark"  # in the file, as a text called Software
+_KIND = OutputKind(
+    name="a figure of facesearch's benchmark",
+    recognises=signature(f"tEXtSoftware\0{_SIGN}".encode()),
+    private=False,
+)
 
 
 def check_plots() -> None:
@@ -45,7 +53,18 @@ def check_plots() -> None:
         ) from error
 
 
-def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
+def check_plot(path: str | Path, protected: Protected, *, overwrite: bool = False) -> None:
+    """Check, before any work, that a figure may be written.
+
+    Raises
+    ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is protected whatever *overwrite* is.
+    """
+    check_output(path, _KIND, protected=protected, overwrite=overwrite)
+
+
+def plot_roc(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = False) -> Path:
     """Draw true match rates over false match rates, the latter on a logarithmic axis.
 
     Parameters
@@ -54,6 +73,8 @@ def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
         Where to write the PNG; the folder is made if need be.
     curves
         From the name that the legend shall give to the curve.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -62,6 +83,8 @@ def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed.
     """
@@ -71,10 +94,10 @@ def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
     axes.set_xlim(_least(curve.fmr for curve in curves.values()), 1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.legend(loc="lower right", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
-def plot_det(path: str | Path, curves: Mapping[str, Roc]) -> Path:
+def plot_det(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = False) -> Path:
     """Draw the two errors against each other, both on logarithmic axes; parameters and errors are those of `plot_roc`.
 
     References
@@ -88,10 +111,12 @@ def plot_det(path: str | Path, curves: Mapping[str, Roc]) -> Path:
     axes.set_ylim(_least(curve.fnmr for curve in curves.values()), 1)
     axes.plot([1e-9, 1], [1e-9, 1], color=_GREY, linewidth=0.8, linestyle=(0, (1, 3)), label="equal errors")
     axes.legend(loc="upper right", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
-def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, up_to: float = 0.5) -> Path:
+def plot_discard(
+    path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, up_to: float = 0.5, overwrite: bool = False
+) -> Path:
     """Draw the false non-match rate left over the share of genuine pairs discarded, and the best that could be.
 
     Parameters
@@ -102,6 +127,8 @@ def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, 
         From the name that the legend shall give to the curve: one for each quality score, say.
     up_to
         Where to end, 0-1. Beyond, few pairs are left and the rate jumps.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -110,6 +137,8 @@ def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, 
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed, *up_to* is not in [0, 1], or there is no curve.
     """
@@ -131,7 +160,7 @@ def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, 
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.legend(loc="upper right", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
 def plot_scores(
@@ -140,6 +169,7 @@ def plot_scores(
     same: npt.ArrayLike,
     *,
     thresholds: Mapping[str, float] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Draw how the distances of genuine and impostor pairs are spread.
 
@@ -151,6 +181,8 @@ def plot_scores(
         See `facesearch.benchmark.verify`.
     thresholds
         Distances to mark, by the name to mark them with.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -159,6 +191,8 @@ def plot_scores(
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed, or an argument is wrong.
     """
@@ -182,10 +216,10 @@ def plot_scores(
         axes.axvline(threshold, color=_GREY, linestyle=_DASHES[row % len(_DASHES)], linewidth=1, label=name)
     axes.set_xlim(edges[0], edges[-1])
     axes.legend(loc="upper left", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
-def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
+def plot_reliability(path: str | Path, rates: Sequence[StatedRate], *, overwrite: bool = False) -> Path:
     """Draw measured false match rates over the stated ones, with their intervals.
 
     Parameters
@@ -194,6 +228,8 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
         Where to write the PNG; the folder is made if need be.
     rates
         See `facesearch.benchmark.reliability`. Where no impostor matched, only the upper end of the interval is drawn.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -202,6 +238,8 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed, or there are no rates.
     """
@@ -232,7 +270,7 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
     axes.set_ylim(floor, 1)
     _logarithmic(axes, "x", "y")
     axes.legend(loc="upper left", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
 def _canvas(across: str, up: str) -> "tuple[Figure, Axes]":
@@ -285,8 +323,9 @@ def _least(rates: Iterable[npt.NDArray[np.float64]]) -> float:
     return min((float(each[each > 0].min()) for each in rates if (each > 0).any()), default=0.1) / 1.5
 
 
-def _save(figure: "Figure", path: str | Path) -> Path:
+def _save(figure: "Figure", path: str | Path, *, overwrite: bool) -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, format="png", metadata={"Software": None})  # without versions in it: same figures, same file
+    with write_file(target, _KIND, overwrite=overwrite) as file:
+        figure.savefig(file, format="png", metadata={"Software": _SIGN})  # no version in it: same figures, same file
     return target

@@ -12,8 +12,8 @@ import facesearch as fs
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import db
-from facesearch.cli.output import note, say, show_json
-from facesearch.cli.verbs import Verb
+from facesearch.cli.output import note, printable, say, show_json
+from facesearch.cli.verbs import Verb, is_debugging
 
 if TYPE_CHECKING:
     from facesearch.rekognition.objects import S3Client
@@ -76,7 +76,6 @@ __all__ = ["serve"]
     metavar="SECONDS",
     help="Close connections that are idle, silent or slow for so long.",
 )
-@click.option("--debug", is_flag=True, help="Log tracebacks, which may have paths and names of people.")
 @click.option(
     "--throttle-every", type=click.IntRange(1), metavar="N", help="Fail every Nth request with ThrottlingException."
 )
@@ -100,7 +99,6 @@ def serve(
     allowed_hosts: tuple[str, ...],
     forwarded_allow_ips: str | None,
     client_timeout: float,
-    debug: bool,
     throttle_every: int | None,
     eventual: float,
     as_json: bool,
@@ -110,7 +108,8 @@ def serve(
     The file is made when missing. The server listens on this machine alone, unless --host says otherwise, which takes --key-file
     or --allow-remote. Without keys, requests by another name than an IP address, localhost or an --allowed-host are refused. There
     is no TLS; a proxy in front adds it. Standard error has a line of JSON for each request, without anything of photos and people;
-    GET /health answers while the server works. --json prints where it listens as JSON.
+    GET /health answers while the server works. --debug logs tracebacks too, which may have paths and names of people. --json prints
+    where it listens as JSON.
     """
     from facesearch.rekognition.server import serve as serve_until_told
     from facesearch.rekognition.service import Rekognition
@@ -127,22 +126,22 @@ def serve(
         raise click.UsageError("--objects and --s3-endpoint can't be given both.")
     if objects is not None and not objects.is_dir():
         raise fs.InvalidParameterError.of("--objects", str(objects), "a folder that is there")
-    keys = None if key_file is None else read_keys(key_file)
-    source = objects if s3_endpoint is None else _s3(s3_endpoint)
     proxies = [each.strip() for each in (forwarded_allow_ips or "").split(",") if each.strip()]
-    level = logging.DEBUG if debug else logging.INFO
-    with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service, _logged(level):
-        serve_until_told(
-            service,
-            host,
-            port,
-            keys=keys,
-            allow_remote=allow_remote,
-            allowed_hosts=allowed_hosts,
-            forwarded_allow_ips=proxies,
-            client_timeout=client_timeout,
-            ready=ready,
-        )
+    with _logged(logging.DEBUG if is_debugging() else logging.INFO):
+        keys = None if key_file is None else read_keys(key_file)
+        source = objects if s3_endpoint is None else _s3(s3_endpoint)
+        with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
+            serve_until_told(
+                service,
+                host,
+                port,
+                keys=keys,
+                allow_remote=allow_remote,
+                allowed_hosts=allowed_hosts,
+                forwarded_allow_ips=proxies,
+                client_timeout=client_timeout,
+                ready=ready,
+            )
     note("ended")
     return Exit.DONE
 
@@ -160,11 +159,20 @@ def _s3(endpoint: str) -> "S3Client":
         raise fs.InvalidParameterError.of("--s3-endpoint", endpoint, "a URL such as http://127.0.0.1:9000") from error
 
 
+class _OneLine(logging.Formatter):
+    """Writes each message as one line, and a traceback under it; requests are JSON, which stays as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """Return the line."""
+        return printable(super().formatMessage(record))
+
+
 @contextlib.contextmanager
-def _logged(level: int) -> Iterator[None]:
+def _logged(level: int = logging.INFO) -> Iterator[None]:
     """Let the log go to standard error for a while."""
     logger = logging.getLogger("facesearch")
-    handler = logging.StreamHandler()  # the line as it is: requests are JSON
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(level)

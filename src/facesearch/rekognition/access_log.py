@@ -15,6 +15,17 @@ _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PAT
 _logger = logging.getLogger("facesearch.access")
 
 
+def _known_method(method: str) -> str:
+    return method if method in _METHODS else "other"
+
+
+def _address(client: str | None) -> str | None:
+    try:
+        return str(ipaddress.ip_address(client or ""))
+    except ValueError:
+        return None
+
+
 @attrs.define(kw_only=True)
 class Entry:
     """What the log will have of a request.
@@ -36,8 +47,8 @@ class Entry:
         Of the bodies.
     """
 
-    method: str = attrs.field(converter=lambda method: method if method in _METHODS else "other")
-    client: str | None = attrs.field(converter=lambda client: client if _is_address(client) else None)
+    method: str = attrs.field(converter=_known_method)
+    client: str | None = attrs.field(converter=_address)
     operation: str | None = None
     key: str | None = None
     bytes_in: int = 0
@@ -64,11 +75,3 @@ class Entry:
             "client": self.client,
         }
         _logger.log(level, "%s", json.dumps(line))
-
-
-def _is_address(client: str | None) -> bool:
-    try:
-        ipaddress.ip_address(client or "")
-    except ValueError:
-        return False
-    return True

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 import attrs
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 __all__ = ["LEAST_RATE", "MOST_DISCARDED", "Limits"]
 
@@ -75,7 +75,7 @@ class _Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read; wait no longer when a request is there."""
-        if self.cycle is not None and self.cycle.response_complete and self.cycle.more_body:
+        if self._last is not None and self._last.response_complete and self._last.more_body:
             self._discarded += len(data)
             self._set_timer(self._limits.timeout + self._discarded / LEAST_RATE)
             if self._discarded > MOST_DISCARDED:
@@ -98,8 +98,13 @@ class _Protocol(H11Protocol):
         else:
             self.transport.close()
 
+    @property
+    def _last(self) -> RequestResponseCycle | None:
+        """The last request, or the one under way; uvicorn's annotation leaves out that there may be none."""
+        return self.cycle
+
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        return self._last is None or self._last.response_complete
 
     def _look(self) -> None:
         if not self._is_idle():

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
+from types import ModuleType
 from typing import Any, Final, cast
 
 from facesearch._fields import check_float, check_int
@@ -19,15 +20,19 @@ try:
     from facesearch.rekognition.connections import Limits
     from facesearch.rekognition.endpoint import MAX_BODY, RequestTimeoutException, application
     from facesearch.rekognition.hosts import name_of
+except MissingExtraError:  # raised by a module imported here, and names the package
+    raise
 except ImportError as _error:
     raise MissingExtraError.of(
         "facesearch.rekognition.server", str(_error.name).partition(".")[0], "server"
     ) from _error
 
 try:
-    import resource
+    import resource as _resource
 except ImportError:  # on Windows, where sockets are no files
-    resource = None  # type: ignore[assignment]  # asked for below
+    resource: ModuleType | None = None
+else:
+    resource = _resource
 
 __all__ = ["MAX_BODY", "RequestTimeoutException", "application", "serve"]
 
@@ -148,7 +153,9 @@ def _network(proxy: str) -> str:
 
 def _most_connections() -> int:
     """Return how many connections may be held: half of the files that the process may open, at most 1,000."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else -1
+    if resource is None:
+        return _MOST_CONNECTIONS
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return _MOST_CONNECTIONS if files < 0 else max(1, min(_MOST_CONNECTIONS, files // 2))
 
 

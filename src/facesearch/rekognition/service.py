@@ -3,7 +3,6 @@
 Source: Amazon Rekognition API reference; docs/rekognition.md lists what differs and what was chosen where AWS does not say.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
@@ -12,6 +11,8 @@ from typing import Any, Final, Self
 import attrs
 
 from facesearch._fields import check_float, check_int, check_text
+from facesearch._forks import ForkLock, Level
+from facesearch._pixel_budget import DECODING
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import parse_attributes
 from facesearch.errors import ClosedError, FacesearchError, InvalidParameterError
@@ -157,7 +158,7 @@ class Rekognition(Methods):
             searched_attributes=tuple(sorted(parse_attributes(searched_attributes), key=lambda each: each.value)),
         )
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = ForkLock(Level.LEAF)
         self._requests = 0
         self._failures: list[_Failure] = []
 
@@ -188,7 +189,8 @@ class Rekognition(Methods):
         try:
             self._fail_if_asked(operation)
             request = check(operation, parameters)
-            return _CALLS[operation](self._account, request)
+            with DECODING.kept():
+                return _CALLS[operation](self._account, request)
         except FacesearchError as error:
             if self._closed:  # by another thread, meanwhile
                 raise ClosedError(_CLOSED) from error

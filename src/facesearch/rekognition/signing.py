@@ -4,34 +4,40 @@ Source: "AWS Signature Version 4 for API requests", IAM User Guide
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). The signature itself is botocore's to work out.
 
 A signature covers the body, so it can only be verified once the body is there. Whether the headers are well formed, recent and
-of this service needs neither body nor key: `claim_of` checks that first, so that a server need not read the body of others.
-
-Access keys can't be guessed from the answers: an unknown key and a wrong secret get the same answer, at the same point and
-after the same work.
+of this service needs neither body nor key: `claim_of` checks that first, so that a server reads no body of a request without it.
 """
 
 import hashlib
 import hmac
+import logging
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
-from facesearch.errors import InvalidParameterError
+from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition.faults import (
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
+    UnrecognizedClientException,
 )
 
+try:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.rekognition.server", "botocore", "server") from _error
+
 __all__ = ["SKEW", "Claim", "SignedRequest", "check_keys", "check_signature", "claim_of", "read_keys"]
+
+_log = logging.getLogger("facesearch")
 
 SKEW: Final = timedelta(minutes=5)
 """How far the clocks of the two sides may be apart, as at Amazon Rekognition."""
@@ -96,8 +102,10 @@ class Claim:
 
         Raises
         ------
+        UnrecognizedClientException
+            If there is no such key.
         InvalidSignatureException
-            If it is another one, or there is no such key.
+            If the signature is another one.
         """
         secret = keys.get(self.key)
         # An unknown key costs the same work as a wrong signature: the time does not tell which keys there are.
@@ -105,7 +113,9 @@ class Claim:
         genuine = hmac.compare_digest(expected, self.signature)
         digest = _digest(request.body)
         digests = [value for name, value in request.headers if name.lower() == "x-amz-content-sha256"] or [digest]
-        if secret is None or not genuine or digests != [digest]:
+        if secret is None:
+            raise UnrecognizedClientException
+        if not genuine or digests != [digest]:
             raise InvalidSignatureException
 
 
@@ -137,8 +147,10 @@ def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: dat
         If it is not signed.
     IncompleteSignatureException
         If what stands for a signature is none.
+    UnrecognizedClientException
+        If there is no such key.
     InvalidSignatureException
-        If the signature is another one, too old, too new, or does not cover what it must; or if there is no such key.
+        If the signature is another one, too old, too new, or does not cover what it must.
     """
     claim_of(request.headers, now=now).verify(request, keys)
 
@@ -212,7 +224,9 @@ def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
     """
     keys: dict[str, str] = {}
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        with Path(file).open(encoding="utf-8") as stream:
+            _warn_of_readers(file, os.fstat(stream.fileno()).st_mode)
+            lines = stream.read().splitlines()
     except UnicodeDecodeError:
         raise InvalidParameterError(f"key file {os.fspath(file)!r}: expected UTF-8 text, got something else") from None
     for number, line in enumerate(lines, start=1):
@@ -225,6 +239,13 @@ def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
             )
         keys[words[0]] = words[1]
     return check_keys(keys)
+
+
+def _warn_of_readers(file: str | os.PathLike[str], mode: int) -> None:
+    if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
+        _log.warning(
+            "key file %r: other users can read it (mode %04o); take that away: chmod 600", os.fspath(file), mode & 0o777
+        )
 
 
 def _check_cover(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> None:

@@ -10,12 +10,15 @@ from facesearch.errors import (
     ImageTooSmallError,
     InvalidImageFormatError,
     InvalidParameterError,
+    OutputRefusedError,
     QuotaExceededError,
     StorageBusyError,
+    StorageReadOnlyError,
     UserAlreadyExistsError,
     UserNotFoundError,
 )
 from facesearch.rekognition.faults import (
+    AccessDeniedException,
     ConflictException,
     ImageTooLargeException,
     InternalServerError,
@@ -54,10 +57,13 @@ def translated(error: FacesearchError) -> RekognitionError:
         return error
     if isinstance(error, StorageBusyError):  # others write for too long: boto3 tries again by itself
         return ThrottlingException()
+    if isinstance(error, StorageReadOnlyError):
+        return AccessDeniedException("You are not authorized to perform this operation. The collections are read-only.")
     if isinstance(error, CollectionNotFoundError):
         return ResourceNotFoundException()
     for kind, fault, text in _FAULTS:
-        if isinstance(error, kind):
+        # OutputRefusedError is about the file of collections, and names its path: no request can change that.
+        if isinstance(error, kind) and not isinstance(error, OutputRefusedError):
             return fault(f"{text}{error}")
     return InternalServerError()
 

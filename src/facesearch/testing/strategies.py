@@ -22,13 +22,18 @@ from typing import Any, TypeVar
 
 import attrs
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from facesearch import face, face_results, geometry, results
 from facesearch.aws import LOCAL_ONLY
 from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
+from facesearch.errors import MissingExtraError
 from facesearch.stages import FloatArray
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.strategies import SearchStrategy
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.testing.strategies", "hypothesis", "testing") from _error
 
 __all__ = [
     "bounding_boxes",
