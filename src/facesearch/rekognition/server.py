@@ -38,7 +38,8 @@ __all__ = ["MAX_BODY", "RequestTimeoutException", "application", "serve"]
 
 _LAST_SECONDS: Final = 30  # for requests under way when the server ends
 _MOST_CONNECTIONS: Final = 1000
-# Connections that are taken in before the first of them is seen: more would need more files than a process usually may open.
+# asyncio accepts so many connections at a time, up to three times before the first of them is counted. Beyond the files that the
+# process may open it would stop accepting for a second.
 _BACKLOG: Final = 128
 
 
@@ -122,7 +123,7 @@ def serve(
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
         server_header=False,
-        backlog=_BACKLOG,
+        backlog=max(1, min(_BACKLOG, limits.most // 6)),
         timeout_keep_alive=math.ceil(timeout),
         timeout_graceful_shutdown=_LAST_SECONDS,
     )
