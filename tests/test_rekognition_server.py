@@ -584,6 +584,11 @@ def test_the_command_serves_a_file_until_it_is_told_to_end(tmp_path: Path) -> No
         (("--s3-endpoint", "http://127.0.0.1:9000", "--objects", "."), "both"),
         (("--throttle-every", "0"), "throttle-every"),
         (("--eventual", "-1"), "eventual"),
+        (("--allowed-host", "photos.example:80"), "allowed_hosts"),
+        (("--allowed-host", "*"), "allowed_hosts"),
+        (("--forwarded-allow-ips", "*"), "forwarded_allow_ips"),
+        (("--forwarded-allow-ips", "10.0.0.1,proxy.example"), "forwarded_allow_ips"),
+        (("--client-timeout", "0"), "client-timeout"),
     ],
 )
 def test_the_command_refuses_what_is_wrong(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -655,6 +660,37 @@ def test_the_command_says_what_to_install(tmp_path: Path, package: str) -> None:
     assert done.returncode == Exit.INSTALLATION
     assert f'needs {package}, which is not installed: pip install "facesearch[server]"' in done.stderr
     assert not (tmp_path / "people.db").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a process with grace")
+@pytest.mark.parametrize("debug", [False, True])
+def test_the_command_logs_tracebacks_and_paths_only_when_asked_to(tmp_path: Path, debug: bool) -> None:
+    file = tmp_path / "private.db"
+    file.write_text("no collections")
+    with command("--db", file, *(["--debug"] if debug else [])) as (process, first):
+        rekognition = connected(int(first.split(";")[0].rsplit(":", 1)[1]))
+        with pytest.raises(ClientError, match="InternalServerError"):
+            rekognition.list_collections()
+        rekognition.close()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert "failed: InternalServerError from StorageFormatError" in told
+    assert ("Traceback" in told) == debug
+    assert (str(tmp_path) in told) == debug
+
+
+def test_the_command_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(server, "serve", lambda *_, **options: passed.update(options))
+    options = ["--allowed-host", "a.example", "--allowed-host", "b.example", "--client-timeout", "2.5"]
+    proxies = ["--forwarded-allow-ips", "10.0.0.1, 192.0.2.0/24"]
+    done = CliRunner().invoke(commands, ["serve", "--db", str(tmp_path / "people.db"), *options, *proxies])
+
+    assert done.exit_code == Exit.DONE
+    assert passed["allowed_hosts"] == ("a.example", "b.example")
+    assert passed["forwarded_allow_ips"] == ["10.0.0.1", "192.0.2.0/24"]
+    assert passed["client_timeout"] == 2.5
+    assert not passed["allow_remote"]
 
 
 def test_the_command_prints_where_it_listens_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

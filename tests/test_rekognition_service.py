@@ -23,6 +23,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.rekognition import ANSWERED, Rekognition, client, shelf
+from facesearch.rekognition.faults import RekognitionError
 from facesearch.testing.fakes import paint
 from rekognition_ways import BLUE, GREEN, RED, WAYS, asked, photo, png, remote, served, service, way
 
@@ -764,3 +765,29 @@ class Users(RuleBasedStateMachine):
 
 TestUsers = Users.TestCase
 TestUsers.settings = settings(max_examples=30, stateful_step_count=20)
+
+
+def test_no_path_of_the_server_reaches_clients(tmp_path: Path) -> None:
+    folder = tmp_path / "private-folder"
+    folder.mkdir()
+    with Rekognition(folder / "x.db", objects=folder) as good:
+        good.create_collection(CollectionId="a")
+        (folder / "a.folder").mkdir()
+        (folder / "text.db").write_text("no collections")
+        calls: list[tuple[str, dict[str, object]]] = [
+            ("ListCollections", {}),
+            ("CreateCollection", {"CollectionId": "b"}),
+            ("DescribeCollection", {"CollectionId": "a"}),
+            ("DeleteCollection", {"CollectionId": "a"}),
+            ("ListUsers", {"CollectionId": "a"}),
+            ("DetectFaces", {"Image": {"S3Object": {"Bucket": "a.folder", "Name": "x"}}}),
+            ("DetectFaces", {"Image": {"S3Object": {"Bucket": "a.folder", "Name": "../x.db"}}}),
+        ]
+        for name in ("x.db-wal", "x.db-shm", "x.db-journal", "a.folder", "text.db", "x.db/y.db", "nowhere/x.db"):
+            with Rekognition(folder / name, objects=folder) as bad:
+                for operation, parameters in calls:
+                    try:
+                        answer = str(bad.call(operation, parameters))
+                    except RekognitionError as error:
+                        answer = f"{error} {error.response}"
+                    assert "private-folder" not in answer, (name, operation)
