@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facesearch import image as module
-from facesearch._pixel_budget import DECODING, PixelBudget
+from facesearch._pixel_budget import DECODING, PIXELS_AT_ONCE, PixelBudget
 from facesearch.errors import ImageError
-from facesearch.image import read_image
+from facesearch.image import MAX_SIDE, read_image
 from facesearch.rekognition import Rekognition
 from facesearch.testing.fakes import FakeDetector, fake_analyzer
 
@@ -158,6 +158,10 @@ def test_shares_are_kept_while_the_work_on_pictures_lasts() -> None:
     thread.join(PATIENCE)
     assert others == [60]
     assert budget.taken == 0
+
+
+def test_a_picture_of_the_largest_size_leaves_room_for_photos_of_a_phone() -> None:
+    assert MAX_SIDE**2 + 2 * 12_000_000 <= PIXELS_AT_ONCE
 
 
 def test_an_error_gives_kept_shares_back() -> None:

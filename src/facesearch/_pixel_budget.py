@@ -9,8 +9,9 @@ from typing import Final
 
 __all__ = ["DECODING", "PIXELS_AT_ONCE", "PixelBudget", "Room"]
 
-PIXELS_AT_ONCE: Final = 100_000_000
-"""Pixels under decoding at the same time in a process: one picture of the largest size, or eight photos of a phone. Decoding takes up to 7
+PIXELS_AT_ONCE: Final = 125_000_000
+"""Pixels under decoding at the same time in a process: one picture of the largest size and two photos of a phone beside it, so that small
+pictures do not wait for a single large one; or ten photos of a phone. Decoding takes up to 7
 bytes a pixel, 10 for a progressive JPEG, 16 for WebP (`benchmarks/pictures.py`)."""
 
 
