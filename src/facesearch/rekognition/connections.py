@@ -11,7 +11,13 @@ from functools import partial
 from typing import Any, Final
 
 import attrs
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from facesearch.errors import MissingExtraError
+
+try:
+    from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.rekognition.server", "uvicorn", "server") from _error
 
 __all__ = ["LEAST_RATE", "MOST_DISCARDED", "Limits"]
 

@@ -9,14 +9,9 @@ from functools import partial
 from typing import Final
 
 import attrs
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from facesearch._fields import check_float, check_int
-from facesearch.errors import ClosedError
+from facesearch.errors import ClosedError, MissingExtraError
 from facesearch.networks import usable_cores
 from facesearch.rekognition import wire
 from facesearch.rekognition.access_log import Entry
@@ -31,6 +26,15 @@ from facesearch.rekognition.faults import (
 from facesearch.rekognition.hosts import HostCheck
 from facesearch.rekognition.signing import Claim, SignedRequest, check_keys, claim_of
 from facesearch.rekognition.work_queue import AbandonedError, ByteBudget, FullError, WorkQueue
+
+try:
+    from starlette.applications import Starlette
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.rekognition.server", "starlette", "server") from _error
 
 __all__ = ["MAX_BODIES", "MAX_BODY", "MAX_WAITING", "RequestTimeoutException", "application"]
 
