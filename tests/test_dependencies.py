@@ -226,6 +226,8 @@ for name in {[name for name in modules if name not in HOSTS]}:
     refused = run(core, "python", "-I", "-W", "error", "-c", code).splitlines()
 
     assert {line.partition(" ")[0] for line in refused} == {
+        "facesearch.rekognition.connections",
+        "facesearch.rekognition.endpoint",
         "facesearch.rekognition.server",
         "facesearch.rekognition.signing",
         "facesearch.testing.strategies",

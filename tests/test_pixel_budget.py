@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facesearch import image as module
-from facesearch._pixel_budget import DECODING, PixelBudget
+from facesearch._pixel_budget import DECODING, PIXELS_AT_ONCE, PixelBudget
 from facesearch.errors import ImageError
-from facesearch.image import read_image
+from facesearch.image import MAX_SIDE, read_image
+from facesearch.rekognition import Rekognition
+from facesearch.testing.fakes import FakeDetector, fake_analyzer
 
 PATIENCE = 20  # seconds until a thread that should go on is taken for stuck
 
@@ -129,4 +132,63 @@ def test_a_forked_child_has_the_whole_budget_although_it_was_taken_in_its_parent
     finally:
         release.set()
         thread.join(PATIENCE)
+    assert DECODING.taken == 0
+
+
+def test_shares_are_kept_while_the_work_on_pictures_lasts() -> None:
+    budget = PixelBudget(100)
+    others: list[int] = []
+
+    def other() -> None:
+        with budget.room() as room:
+            room.take(60)
+            others.append(budget.taken)
+
+    with budget.kept():
+        with budget.room() as room:
+            room.take(60)
+        with budget.room() as second, budget.kept():  # a second picture of the same work
+            second.take(60)
+        assert budget.taken == 60
+        thread = threading.Thread(target=other)
+        thread.start()
+        while not budget._waiting:
+            assert thread.is_alive()
+        assert not others
+    thread.join(PATIENCE)
+    assert others == [60]
+    assert budget.taken == 0
+
+
+def test_a_picture_of_the_largest_size_leaves_room_for_photos_of_a_phone() -> None:
+    assert MAX_SIDE**2 + 2 * 12_000_000 <= PIXELS_AT_ONCE
+
+
+def test_an_error_gives_kept_shares_back() -> None:
+    budget = PixelBudget(100)
+
+    def fail() -> None:
+        with budget.kept(), budget.room() as room:
+            room.take(60)
+            raise ImageError("damaged")
+
+    with pytest.raises(ImageError):
+        fail()
+    assert budget.taken == 0
+    with budget.room() as room:  # nothing is kept any more
+        room.take(60)
+    assert budget.taken == 0
+
+
+def test_a_service_holds_the_pixels_of_a_picture_while_it_detects_faces_in_it() -> None:
+    held: list[int] = []
+
+    class Watched(FakeDetector):
+        def detect(self, pixels: Any) -> Any:
+            held.append(DECODING.taken)
+            return super().detect(pixels)
+
+    with Rekognition(analyzer=attrs.evolve(fake_analyzer(), detector=Watched())) as service:
+        service.detect_faces(Image={"Bytes": encoded("PNG")})
+    assert held == [9000]
     assert DECODING.taken == 0

@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
-from facesearch.errors import InvalidParameterError, MissingExtraError
+from facesearch.errors import ClosedError, InvalidParameterError, MissingExtraError
 from facesearch.rekognition.faults import RekognitionError, ResourceNotFoundException, ThrottlingException
 from facesearch.rekognition.in_process import answering, client
 
@@ -201,6 +201,23 @@ def test_closing_the_client_closes_a_service_of_its_own(monkeypatch: pytest.Monk
 
     client(service=service).close()
     assert not service.closed
+
+
+@pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_a_closed_client_says_so_once(
+    in_a_file: bool, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_RETRY_MODE", mode)
+    own = client(tmp_path / "people.db" if in_a_file else None)
+    own.create_collection(CollectionId="staff")
+    sent: list[Any] = []
+    own.meta.events.register_first("before-send.rekognition", lambda request, **_: sent.append(request))
+    own.close()
+    with pytest.raises(ClosedError, match="the client it answers, was closed"):
+        own.list_collections()
+    assert len(sent) == 1
+    assert not caplog.records
 
 
 def test_a_service_and_what_one_is_made_with_are_too_much(service: Any) -> None:

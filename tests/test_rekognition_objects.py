@@ -1,9 +1,16 @@
 """Pictures come from a folder, of which nothing leads out, or from S3, in AWS's errors."""
 
+import contextlib
+import fcntl
 import io
+import itertools
 import os
+import socket
+import stat
 import sys
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +21,13 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
 from facesearch.errors import InvalidParameterError
 from facesearch.image import MAX_FILE_BYTES
+from facesearch.rekognition import objects
 from facesearch.rekognition.faults import (
     ImageTooLargeException,
     InternalServerError,
@@ -33,27 +41,28 @@ UNAVAILABLE = "Unable to get object metadata from S3. Check object key, region a
 
 # ---------------------------------------------------------------- a folder
 
-_opened: list[Path] | None = None
 
-
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and _opened is not None and isinstance(arguments[0], str | bytes):
-        _opened.append(Path(os.fsdecode(arguments[0])).resolve())
-
-
-sys.addaudithook(_watch)
+def path_of(descriptor: int) -> Path:
+    """Return where the kernel says that an open file is."""
+    if sys.platform == "darwin":
+        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 @contextmanager
 def opened() -> Iterator[list[Path]]:
-    """Give the list of the files opened meanwhile, links followed."""
-    global _opened  # noqa: PLW0603 - an audit hook can't be taken away again
+    """Return the list of the files that ``os.open`` opens meanwhile."""
     files: list[Path] = []
-    _opened = files
-    try:
+    really = os.open
+
+    def watched(*arguments: Any, **options: Any) -> int:
+        descriptor = really(*arguments, **options)
+        files.append(path_of(descriptor))
+        return descriptor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", watched)
         yield files
-    finally:
-        _opened = None
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +102,13 @@ PARTS = st.sampled_from(
 KEYS = st.lists(PARTS, min_size=1, max_size=6).map("/".join) | st.text(st.characters(), max_size=30)
 
 
+@pytest.fixture(params=[True, False], ids=["by parts", "as on Windows"])
+def by_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "_BY_PARTS", request.param)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it is the same for all examples
+@pytest.mark.usefixtures("by_parts")
 @given(KEYS, KEYS)
 def test_nothing_outside_the_folder_is_opened(root: Path, bucket: str, name: str) -> None:
     store = S3Folder(root)
@@ -111,9 +127,73 @@ def test_nothing_outside_the_folder_is_opened(root: Path, bucket: str, name: str
 def test_the_test_sees_what_is_opened(root: Path) -> None:
     with opened() as files:
         S3Folder(root).read("photos", "near", None)
-        root.joinpath("photos", "out").read_bytes()
+        os.close(os.open(root / "photos" / "out", os.O_RDONLY))
 
-    assert set(files) == {root / "more" / "ada.jpg", root.parent / "secret"}
+    assert files == [root, root / "more", root / "more" / "ada.jpg", root.parent / "secret"]
+
+
+def test_a_folder_swapped_for_a_link_between_check_and_opening_leads_nowhere(tmp_path: Path) -> None:
+    """A thread swaps a folder of the key, back and forth, with a link to a folder outside, while it is read."""
+    root = tmp_path / "root"
+    for folder, content in ((root / "photos" / "team", b"inside"), (tmp_path / "secrets", b"outside")):
+        folder.mkdir(parents=True)
+        folder.joinpath("ada.jpg").write_bytes(content)
+    team, aside, link = root / "photos" / "team", root / "aside", root / "link"
+    link.symlink_to(tmp_path / "secrets")
+    store, ended, swaps = S3Folder(root), threading.Event(), itertools.count()
+
+    def swap() -> None:
+        while not ended.is_set():
+            team.rename(aside)
+            link.rename(team)
+            team.rename(link)
+            aside.rename(team)
+            next(swaps)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    seen: Counter[bytes] = Counter()
+    try:
+        for _ in range(20_000):
+            try:
+                seen[store.read("photos", "team/ada.jpg", None)] += 1
+            except InvalidS3ObjectException:
+                seen[b"nothing"] += 1
+    finally:
+        ended.set()
+        swapping.join()
+
+    assert next(swaps) > 100
+    assert seen[b"inside"] > 0
+    assert seen[b"nothing"] > 0
+    assert not seen[b"outside"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes and devices in folders")
+@pytest.mark.usefixtures("by_parts")
+def test_pipes_sockets_and_devices_are_neither_read_nor_waited_for(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    os.mkfifo(photos / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(photos / "socket"))
+    names = ["pipe", "socket"]
+    with contextlib.suppress(PermissionError):  # only root may
+        os.mknod(photos / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+        names.append("zero")
+    for name in names:
+        with pytest.raises(InvalidS3ObjectException):
+            S3Folder(tmp_path).read("photos", name, None)
+
+
+@pytest.mark.usefixtures("by_parts")
+def test_no_descriptor_is_left_open(root: Path) -> None:
+    before = len(list(Path("/dev/fd").iterdir()))
+    for name in ("ada.jpg", "team/bob.jpg", "team", "pipe", "out", "gone", "x", "ada.jpg/x"):
+        with contextlib.suppress(InvalidS3ObjectException):
+            S3Folder(root).read("photos", name, None)
+
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("name", ["ada.jpg", "team/bob.jpg", "é b+c.jpg", "near"])

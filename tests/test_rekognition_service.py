@@ -23,6 +23,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.rekognition import ANSWERED, Rekognition, client, shelf
+from facesearch.rekognition.faults import RekognitionError
 from facesearch.testing.fakes import paint
 from rekognition_ways import BLUE, GREEN, RED, WAYS, asked, photo, png, remote, served, service, way
 
@@ -554,8 +555,12 @@ def test_a_file_that_can_t_be_used_is_told_in_the_log_alone(tmp_path: Path, capl
     path.write_bytes(bytes(5000))
     with service(path) as own:
         told = asked(client(service=own), "list_users", {"CollectionId": "staff"})
-    assert told["Error"] == {"Code": "InternalServerError", "Message": "Internal server error"}
-    assert str(path) in caplog.text  # with the traceback, and the request's id
+        assert told["Error"] == {"Code": "InternalServerError", "Message": "Internal server error"}
+        assert "InternalServerError from StorageFormatError from DatabaseError in facesearch." in caplog.text
+        assert str(path) not in caplog.text
+        with caplog.at_level("DEBUG", "facesearch"):
+            asked(client(service=own), "list_users", {"CollectionId": "staff"})
+    assert str(path) in caplog.text  # with the traceback
 
 
 def test_only_some_collections_are_held_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -577,8 +582,26 @@ def test_a_closed_one_says_so(in_a_file: bool, tmp_path: Path) -> None:
     own = service(tmp_path / "people.db" if in_a_file else None)
     furnish(own)
     own.close()
-    with pytest.raises(fs.StorageError, match="closed"):
+    with pytest.raises(fs.ClosedError, match="this Rekognition, or the client it answers, was closed"):
         own.create_user(CollectionId="staff", UserId="eve")
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_one_that_is_closed_while_it_answers_says_so_and_opens_nothing_again(in_a_file: bool, tmp_path: Path) -> None:
+    closing: list[Rekognition] = []
+
+    class Objects:
+        def read(self, *_: Any) -> bytes:
+            closing[0].close()
+            return photo(RED)["Bytes"]
+
+    own = service(tmp_path / "people.db" if in_a_file else None, objects=Objects())
+    closing.append(own)
+    furnish(own)
+    with pytest.raises(fs.ClosedError, match="was closed"):
+        own.search_users_by_image(CollectionId="staff", Image={"S3Object": {"Bucket": "photos", "Name": "a"}})
+    if isinstance(own._account.shelf, shelf.FileShelf):
+        assert not own._account.shelf._open
 
 
 # ---------------------------------------------------------------- failures that are asked for
@@ -742,3 +765,29 @@ class Users(RuleBasedStateMachine):
 
 TestUsers = Users.TestCase
 TestUsers.settings = settings(max_examples=30, stateful_step_count=20)
+
+
+def test_no_path_of_the_server_reaches_clients(tmp_path: Path) -> None:
+    folder = tmp_path / "private-folder"
+    folder.mkdir()
+    with Rekognition(folder / "x.db", objects=folder) as good:
+        good.create_collection(CollectionId="a")
+        (folder / "a.folder").mkdir()
+        (folder / "text.db").write_text("no collections")
+        calls: list[tuple[str, dict[str, object]]] = [
+            ("ListCollections", {}),
+            ("CreateCollection", {"CollectionId": "b"}),
+            ("DescribeCollection", {"CollectionId": "a"}),
+            ("DeleteCollection", {"CollectionId": "a"}),
+            ("ListUsers", {"CollectionId": "a"}),
+            ("DetectFaces", {"Image": {"S3Object": {"Bucket": "a.folder", "Name": "x"}}}),
+            ("DetectFaces", {"Image": {"S3Object": {"Bucket": "a.folder", "Name": "../x.db"}}}),
+        ]
+        for name in ("x.db-wal", "x.db-shm", "x.db-journal", "a.folder", "text.db", "x.db/y.db", "nowhere/x.db"):
+            with Rekognition(folder / name, objects=folder) as bad:
+                for operation, parameters in calls:
+                    try:
+                        answer = str(bad.call(operation, parameters))
+                    except RekognitionError as error:
+                        answer = f"{error} {error.response}"
+                    assert "private-folder" not in answer, (name, operation)

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -13,8 +14,10 @@ from botocore.parsers import create_parser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facesearch.errors import ClosedError
 from facesearch.rekognition.faults import (
     FAULTS,
+    InternalServerError,
     InvalidImageFormatException,
     RekognitionError,
     SerializationException,
@@ -219,12 +222,45 @@ def test_nothing_of_our_insides_is_told(kind: type[Exception], secret: str) -> N
     }
 
 
-def test_the_log_has_the_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR, "facesearch"):
-        _, headers, _ = handle(Answering(ZeroDivisionError("inside")), "RekognitionService.ListUsers", b"{}")
+def failing() -> dict[str, Any]:
+    """Fail as a damaged file does: the messages name a path and a person."""
+    try:
+        Path("/nowhere/ada/people.db").read_bytes()
+    except OSError as error:
+        raise RuntimeError("ada lovelace") from error
+    return {}
 
-    assert headers["x-amzn-RequestId"] in caplog.text
-    assert "ZeroDivisionError: inside" in caplog.text
+
+@pytest.mark.parametrize("wrap", [False, True], ids=["unforeseen", "a fault with a cause"])
+def test_the_log_names_a_failure_without_paths_and_messages_until_it_is_asked_for_all(
+    wrap: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing:
+        def call(self, *_: Any) -> dict[str, Any]:
+            if not wrap:
+                return failing()
+            try:
+                return failing()
+            except RuntimeError as error:
+                raise InternalServerError from error
+
+    with caplog.at_level(logging.INFO, "facesearch"):
+        _, headers, _ = handle(Failing(), "RekognitionService.ListUsers", b"{}")
+    shown = logging.Formatter().format(caplog.records[0])
+
+    assert len(caplog.records) == 1
+    assert headers["x-amzn-RequestId"] in shown
+    assert "RuntimeError from FileNotFoundError in facesearch.rekognition.wire.handle" in shown
+    assert not [part for part in ("/", ".py", "ada", "Traceback", "\n") if part in shown]
+
+    with caplog.at_level(logging.DEBUG, "facesearch"):
+        handle(Failing(), "RekognitionService.ListUsers", b"{}")
+    assert "/nowhere/ada/people.db" in caplog.text
+
+
+def test_a_closed_service_is_not_answered_for() -> None:
+    with pytest.raises(ClosedError, match="closed"):
+        handle(Answering(ClosedError("closed")), "RekognitionService.ListUsers", b"{}")
 
 
 def test_being_ended_is_no_error_to_answer() -> None:

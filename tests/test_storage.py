@@ -197,7 +197,7 @@ def test_a_closed_collection_says_so(people: Path) -> None:
     staff.close()
     staff.close()
     for call in (lambda: len(staff), lambda: staff.create_user("x"), lambda: staff.search_embedding(ONES)):
-        with pytest.raises(fs.StorageError, match=r"people\.db: closed"):
+        with pytest.raises(fs.ClosedError, match=r"people\.db: closed; open it again with Collection\.open"):
             call()
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from facesearch.comparisons import Comparison as Comparison
     from facesearch.embedding import OnnxEmbedder as OnnxEmbedder
     from facesearch.errors import CalibrationError as CalibrationError
+    from facesearch.errors import ClosedError as ClosedError
     from facesearch.errors import CollectionExistsError as CollectionExistsError
     from facesearch.errors import CollectionNotFoundError as CollectionNotFoundError
     from facesearch.errors import ExecutorError as ExecutorError
@@ -170,6 +171,7 @@ __all__ = [
     "CalibrationError",
     "CalibrationRow",
     "Check",
+    "ClosedError",
     "Collection",
     "CollectionExistsError",
     "CollectionInfo",
@@ -336,6 +338,7 @@ _HOME = {
     "embedding": ("OnnxEmbedder",),
     "errors": (
         "CalibrationError",
+        "ClosedError",
         "CollectionExistsError",
         "CollectionNotFoundError",
         "ExecutorError",

@@ -198,7 +198,7 @@ class CollectionFiles(CollectionBase):
     def close(self) -> None:
         """Close the file of a collection that lasts; in memory nothing happens.
 
-        Whatever is asked of it from then on raises `StorageError`. A collection that is not closed loses nothing.
+        Each later call raises `ClosedError`. A collection that is not closed loses nothing.
         """
         self._store.close()
 

@@ -23,7 +23,8 @@
     ├── MissingExtraError (ImportError)          a part of the library needs a package that is not installed
     ├── CollectionNotFoundError (LookupError)    the file, or the collection in it, is not there
     ├── CollectionExistsError (ValueError)       the file has a collection of that id already
-    ├── StorageError (OSError)                   a file of collections can't be used, or was closed
+    ├── StorageError (OSError)                   a file of collections can't be used
+    │   ├── ClosedError (ValueError)             a collection, service or client was used after close()
     │   ├── StorageBusyError (TimeoutError)      another process or thread wrote for too long
     │   ├── StorageFormatError (ValueError)      foreign, truncated, damaged, or of a newer format
     │   ├── StorageFullError                     no room on the disk; nothing was changed
@@ -40,6 +41,7 @@ from typing import Any
 
 __all__ = [
     "CalibrationError",
+    "ClosedError",
     "CollectionExistsError",
     "CollectionNotFoundError",
     "ExecutorError",
@@ -165,6 +167,10 @@ class CollectionExistsError(FacesearchError, ValueError):
 
 class StorageError(FacesearchError, OSError):
     """A file of collections can't be used; the message names it and says why."""
+
+
+class ClosedError(StorageError, ValueError):
+    """A collection, service or client was used after ``close()``; trying again does not help."""
 
 
 class StorageBusyError(StorageError, TimeoutError):

@@ -130,7 +130,7 @@ def read_image(
     container, as several programs write them, and taken as they are. Floats, negative values and values above 65,535 have no scale
     that could be known, and are refused.
 
-    Pictures of up to 100 megapixels in all are decoded at the same time in a process; further threads wait for their turn.
+    Pictures of up to 125 megapixels in all are decoded at the same time in a process; further threads wait for their turn.
 
     Parameters
     ----------

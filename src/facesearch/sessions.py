@@ -15,7 +15,7 @@ from pathlib import Path
 from facesearch import _forks
 from facesearch._protected import database_closed, database_opened
 from facesearch.database import connect, connect_read_only, file_state, is_writable, transaction, translated
-from facesearch.errors import StorageBusyError, StorageError, StorageReadOnlyError
+from facesearch.errors import ClosedError, StorageBusyError, StorageError, StorageReadOnlyError
 from facesearch.guarded_sql import GuardedConnection
 
 __all__ = ["Sessions"]
@@ -220,7 +220,7 @@ class Sessions:
 
     def _connection(self, lane: _Lane) -> sqlite3.Connection:
         if self._closed:
-            raise StorageError(f"{self.path}: closed")
+            raise ClosedError(f"{self.path}: closed; open it again with Collection.open")
         if self._file is not None and not lane.depth and self._file != self._named():
             raise StorageError(
                 f"{self.path}: removed or replaced while it was open, so nothing would last; open it again"

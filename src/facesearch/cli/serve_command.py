@@ -13,7 +13,7 @@ from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import db
 from facesearch.cli.output import note, printable, say, show_json
-from facesearch.cli.verbs import Verb
+from facesearch.cli.verbs import Verb, is_debugging
 
 if TYPE_CHECKING:
     from facesearch.rekognition.objects import S3Client
@@ -30,6 +30,7 @@ __all__ = ["serve"]
         "facesearch serve --db people.db --objects BUCKETS --port 8090",
         "facesearch serve --db people.db --s3-endpoint http://127.0.0.1:9000   # MinIO, moto",
         "facesearch serve --db people.db --host 0.0.0.0 --key-file keys.txt",
+        "facesearch serve --db people.db --host 0.0.0.0 --allow-remote --allowed-host photos.local",
         "facesearch serve --db test.db --throttle-every 10 --eventual 2   # to try out retries and waiting",
     ),
     exits={Exit.DONE: "ended by Ctrl-C or SIGTERM, after the requests under way"},
@@ -54,7 +55,27 @@ __all__ = ["serve"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="Ask for signed requests. Each line: an access key, a blank, its secret.",
 )
-@click.option("--allow-remote", is_flag=True, help="Let other machines ask without keys.")
+@click.option("--allow-remote", is_flag=True, help="Listen for other machines without keys.")
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which clients may call the server, beside IP addresses and localhost; may be repeated.",
+)
+@click.option(
+    "--forwarded-allow-ips",
+    metavar="ADDRESSES",
+    help="Addresses and networks of trusted proxies, with commas: the log has the client's address from X-Forwarded-For.",
+)
+@click.option(
+    "--client-timeout",
+    type=click.FloatRange(0.01, 3600),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="Close connections that are idle, silent or slow for so long.",
+)
 @click.option(
     "--throttle-every", type=click.IntRange(1), metavar="N", help="Fail every Nth request with ThrottlingException."
 )
@@ -75,15 +96,20 @@ def serve(
     s3_endpoint: str | None,
     key_file: Path | None,
     allow_remote: bool,
+    allowed_hosts: tuple[str, ...],
+    forwarded_allow_ips: str | None,
+    client_timeout: float,
     throttle_every: int | None,
     eventual: float,
     as_json: bool,
 ) -> Exit:
     """Answer clients of Amazon Rekognition, such as boto3, from the collections of a file, until Ctrl-C.
 
-    The file is made when missing. Only this machine can ask, unless --host says otherwise, which takes --key-file or
-    --allow-remote. There is no TLS; a proxy in front adds it. Standard error has a line of JSON for each request, without
-    anything of photos and people; GET /health says whether the server is well. --json prints where it listens as JSON.
+    The file is made when missing. The server listens on this machine alone, unless --host says otherwise, which takes --key-file
+    or --allow-remote. Without keys, requests by another name than an IP address, localhost or an --allowed-host are refused. There
+    is no TLS; a proxy in front adds it. Standard error has a line of JSON for each request, without anything of photos and people;
+    GET /health answers while the server works. --debug logs tracebacks too, which may have paths and names of people. --json prints
+    where it listens as JSON.
     """
     from facesearch.rekognition.server import serve as serve_until_told
     from facesearch.rekognition.service import Rekognition
@@ -100,11 +126,22 @@ def serve(
         raise click.UsageError("--objects and --s3-endpoint can't be given both.")
     if objects is not None and not objects.is_dir():
         raise fs.InvalidParameterError.of("--objects", str(objects), "a folder that is there")
-    with _logged():
+    proxies = [each.strip() for each in (forwarded_allow_ips or "").split(",") if each.strip()]
+    with _logged(logging.DEBUG if is_debugging() else logging.INFO):
         keys = None if key_file is None else read_keys(key_file)
         source = objects if s3_endpoint is None else _s3(s3_endpoint)
         with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
-            serve_until_told(service, host, port, keys=keys, allow_remote=allow_remote, ready=ready)
+            serve_until_told(
+                service,
+                host,
+                port,
+                keys=keys,
+                allow_remote=allow_remote,
+                allowed_hosts=allowed_hosts,
+                forwarded_allow_ips=proxies,
+                client_timeout=client_timeout,
+                ready=ready,
+            )
     note("ended")
     return Exit.DONE
 
@@ -131,14 +168,14 @@ class _OneLine(logging.Formatter):
 
 
 @contextlib.contextmanager
-def _logged() -> Iterator[None]:
+def _logged(level: int = logging.INFO) -> Iterator[None]:
     """Let the log go to standard error for a while."""
     logger = logging.getLogger("facesearch")
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())
     before = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     try:
         yield
     finally:

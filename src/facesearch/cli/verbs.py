@@ -207,6 +207,11 @@ def _show(error: click.ClickException) -> None:
     error.show()
 
 
+def is_debugging() -> bool:
+    """Return whether the command that runs was asked for tracebacks, by ``--debug``."""
+    return bool(click.get_current_context().meta.get(_DEBUG, False))
+
+
 def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's own signature
     ctx.meta[_DEBUG] = value
 

@@ -31,6 +31,11 @@ _UNSAFE: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+_BY_PARTS: Final = {os.open, os.stat} <= os.supports_dir_fd  # not on Windows
+_SAFELY: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_FOLDER: Final = _SAFELY | getattr(os, "O_DIRECTORY", 0)
+_FILE: Final = _SAFELY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+
 _BUSY: Final = frozenset(
     {
         *("SlowDown", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
@@ -80,6 +85,13 @@ class S3Folder:
     Nothing outside the folder is ever read: keys that lead out of it are not there, nor are links that do. A folder has no
     versions, so that a version is never there either.
 
+    Files and links may change while they are read. The links of a key are resolved first; then each part of the resolved path is
+    opened within the folder opened before it (``dir_fd``), and no link is followed. A folder that is replaced by a link in
+    between is not there. Only regular files are opened: a named pipe or a device is not there.
+
+    Windows has no ``dir_fd``. There the path is resolved and compared before and after it is opened, which a program that may
+    create links inside the folder, a privilege on Windows, could defeat.
+
     Parameters
     ----------
     root
@@ -108,33 +120,77 @@ class S3Folder:
         if version is not None:
             raise InvalidS3ObjectException
         try:
-            path = self._path(bucket, name)
-            with open(path, "rb", opener=_open_plainly) as file:
-                status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    raise InvalidS3ObjectException
-                if status.st_size > MAX_FILE_BYTES:
-                    raise _too_large()
-                data = file.read(MAX_FILE_BYTES + 1)  # it may have grown
+            opened = self._open(bucket, name)
+            try:
+                data = _content(opened)
+            finally:
+                os.close(opened)
         except (OSError, RuntimeError, ValueError) as error:  # links in a circle, names that no file can have
             raise InvalidS3ObjectException from error
-        if len(data) > MAX_FILE_BYTES:
-            raise _too_large()
         return data
 
-    def _path(self, bucket: str, name: str) -> Path:
+    def _open(self, bucket: str, name: str) -> int:
+        """Open an object; return its file descriptor."""
         parts = name.split("/")
         if "/" in bucket or len(name.encode()) > _MOST_NAME_BYTES or any(map(_UNSAFE.fullmatch, [bucket, *parts])):
             raise InvalidS3ObjectException
-        path = self.root.joinpath(bucket, *parts).resolve(strict=True)
-        if not path.is_relative_to(self.root):
+        path = self.root.joinpath(bucket, *parts)
+        inside = _inside(path, self.root)
+        return _open_by_parts(self.root, inside) if _BY_PARTS else _open_and_compare(self.root, path, inside)
+
+
+def _inside(path: Path, root: Path) -> tuple[str, ...]:
+    """Resolve the links of a path; return the parts of the result below *root*."""
+    resolved = path.resolve(strict=True)
+    if not resolved.is_relative_to(root):
+        raise InvalidS3ObjectException
+    return resolved.relative_to(root).parts
+
+
+def _open_by_parts(root: Path, parts: tuple[str, ...]) -> int:
+    """Open a path of which no part is a link, each part within the folder before it; return its file descriptor.
+
+    What is there may have been replaced since its links were resolved; a link in the place of a part is an OSError.
+    """
+    folder = os.open(root, _FOLDER)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # Opening a device may already have an effect, so it is looked at first. What then takes its place is opened without
+        # waiting for it, as a pipe makes one wait, and is checked again by the caller.
+        if not stat.S_ISREG(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
             raise InvalidS3ObjectException
-        return path
+        return os.open(parts[-1], _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
-def _open_plainly(path: str, flags: int) -> int:
-    """Open what is there without waiting for it, as a pipe makes one wait, and without following a link that was just put there."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+def _open_and_compare(root: Path, path: Path, parts: tuple[str, ...]) -> int:
+    """Open a path and check afterwards that it still leads to the same file inside; return its file descriptor."""
+    opened = os.open(root.joinpath(*parts), _FILE)
+    same = False
+    try:
+        same = os.path.samestat(os.fstat(opened), root.joinpath(*_inside(path, root)).lstat())
+    finally:
+        if not same:
+            os.close(opened)
+    if not same:
+        raise InvalidS3ObjectException
+    return opened
+
+
+def _content(opened: int) -> bytes:
+    """Read an open file, if it is a regular one and not too large."""
+    status = os.fstat(opened)
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidS3ObjectException
+    with os.fdopen(opened, "rb", closefd=False) as file:
+        data = file.read(MAX_FILE_BYTES + 1) if status.st_size <= MAX_FILE_BYTES else b""
+    if max(status.st_size, len(data)) > MAX_FILE_BYTES:  # it may have grown
+        raise _too_large()
+    return data
 
 
 @attrs.frozen

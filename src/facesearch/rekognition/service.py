@@ -12,9 +12,10 @@ import attrs
 
 from facesearch._fields import check_float, check_int, check_text
 from facesearch._forks import ForkLock, Level
+from facesearch._pixel_budget import DECODING
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import parse_attributes
-from facesearch.errors import FacesearchError, InvalidParameterError, StorageError
+from facesearch.errors import ClosedError, FacesearchError, InvalidParameterError
 from facesearch.rekognition import collection_calls, face_calls, photo_calls, user_calls
 from facesearch.rekognition.account import Account, Answer, Request, Settling
 from facesearch.rekognition.checking import check
@@ -52,6 +53,9 @@ _CALLS: Final[Mapping[str, Callable[[Account, Request], Answer]]] = {
 
 ANSWERED: Final = tuple(_CALLS)
 """The operations that are answered."""
+
+
+_CLOSED: Final = "this Rekognition, or the client it answers, was closed; make another one, or close it later"
 
 
 @attrs.define
@@ -177,14 +181,19 @@ class Rekognition(Methods):
         ------
         RekognitionError
             The errors that AWS would send, each of AWS's name.
+        ClosedError
+            After `close`.
         """
         if self._closed:
-            raise StorageError("this Rekognition was closed")
+            raise ClosedError(_CLOSED)
         try:
             self._fail_if_asked(operation)
             request = check(operation, parameters)
-            return _CALLS[operation](self._account, request)
+            with DECODING.kept():
+                return _CALLS[operation](self._account, request)
         except FacesearchError as error:
+            if self._closed:  # by another thread, meanwhile
+                raise ClosedError(_CLOSED) from error
             fault = translated(error)
             fault.operation_name = operation
             if fault is error:
@@ -217,7 +226,7 @@ class Rekognition(Methods):
             self._failures.append(_Failure(FAULTS[code], operation, times))
 
     def close(self) -> None:
-        """Let go of the file; in memory, of the collections. Whatever is asked from then on raises `StorageError`."""
+        """Close the file; in memory, forget the collections. Each later call raises `ClosedError`."""
         self._closed = True
         self._account.shelf.close()
 

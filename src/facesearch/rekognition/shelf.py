@@ -24,7 +24,7 @@ from facesearch.catalog import (
     delete_collection,
 )
 from facesearch.collection import Collection
-from facesearch.errors import CollectionExistsError, CollectionNotFoundError, QuotaExceededError
+from facesearch.errors import ClosedError, CollectionExistsError, CollectionNotFoundError, QuotaExceededError
 
 __all__ = ["FileShelf", "MemoryShelf", "Shelf"]
 
@@ -173,6 +173,7 @@ class FileShelf:
         self._path, self._analyzer = database_path(path), analyzer
         self._lock = ForkLock(Level.SERVICE)
         self._open: OrderedDict[str, Collection] = OrderedDict()  # the last used last
+        self._closed = False
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
         """See `Shelf.create`."""
@@ -184,6 +185,8 @@ class FileShelf:
     def get(self, collection_id: str) -> Collection:
         """See `Shelf.get`."""
         with self._lock:
+            if self._closed:  # a request under way would open the file again, and nobody would close it
+                raise ClosedError(f"{self._path}: closed")
             found = self._open.get(collection_id)
             if found is None:
                 found = Collection.open(
@@ -227,6 +230,7 @@ class FileShelf:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
+            self._closed = True
             for collection in self._open.values():
                 collection.close()
             self._open.clear()

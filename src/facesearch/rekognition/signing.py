@@ -2,6 +2,9 @@
 
 Source: "AWS Signature Version 4 for API requests", IAM User Guide
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). The signature itself is botocore's to work out.
+
+A signature covers the body, so it can only be verified once the body is there. Whether the headers are well formed, recent and
+of this service needs neither body nor key: `claim_of` checks that first, so that a server reads no body of a request without it.
 """
 
 import hashlib
@@ -32,7 +35,7 @@ try:
 except ImportError as _error:
     raise MissingExtraError.of("facesearch.rekognition.server", "botocore", "server") from _error
 
-__all__ = ["SKEW", "SignedRequest", "check_keys", "check_signature", "read_keys"]
+__all__ = ["SKEW", "Claim", "SignedRequest", "check_keys", "check_signature", "claim_of", "read_keys"]
 
 _log = logging.getLogger("facesearch")
 
@@ -70,6 +73,52 @@ class SignedRequest:
     body: bytes = attrs.field(repr=False)
 
 
+@attrs.frozen(kw_only=True)
+class Claim:
+    """What the headers of a request say of its signature; not verified.
+
+    Attributes
+    ----------
+    key
+        The access key id, 1 to 128 letters, digits and ``_``.
+    region
+        As in the credential's scope.
+    date
+        The header ``X-Amz-Date``.
+    names
+        The headers that are signed, in lower case.
+    signature
+        64 hexadecimal digits.
+    """
+
+    key: str
+    region: str
+    date: str
+    names: Sequence[str]
+    signature: str = attrs.field(repr=False)
+
+    def verify(self, request: SignedRequest, keys: Mapping[str, str]) -> None:
+        """Check the signature against the whole request.
+
+        Raises
+        ------
+        UnrecognizedClientException
+            If there is no such key.
+        InvalidSignatureException
+            If the signature is another one.
+        """
+        secret = keys.get(self.key)
+        # An unknown key costs the same work as a wrong signature: the time does not tell which keys there are.
+        expected = _signature(request, self.names, self.date, self.region, secret or "unknown")
+        genuine = hmac.compare_digest(expected, self.signature)
+        digest = _digest(request.body)
+        digests = [value for name, value in request.headers if name.lower() == "x-amz-content-sha256"] or [digest]
+        if secret is None:
+            raise UnrecognizedClientException
+        if not genuine or digests != [digest]:
+            raise InvalidSignatureException
+
+
 class _AsSigned(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     """Signs exactly the headers given; botocore on its own leaves some out that other SDKs sign."""
 
@@ -80,7 +129,8 @@ class _AsSigned(SigV4Auth):  # type: ignore[misc]  # botocore has no types
 def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: datetime | None = None) -> None:
     """Let a request pass that one of the keys signed, a short time ago.
 
-    A request that is overheard can be sent again within `SKEW`, as at AWS; only TLS keeps it from being overheard.
+    A request that is overheard can be sent again within `SKEW`, as at AWS; only TLS keeps it from being overheard. This is
+    `claim_of` and `Claim.verify`.
 
     Parameters
     ----------
@@ -102,8 +152,30 @@ def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: dat
     InvalidSignatureException
         If the signature is another one, too old, too new, or does not cover what it must.
     """
+    claim_of(request.headers, now=now).verify(request, keys)
+
+
+def claim_of(headers: Sequence[tuple[str, str]], *, now: datetime | None = None) -> Claim:
+    """Read what the headers of a request say of its signature, and check all that needs neither body nor key.
+
+    Parameters
+    ----------
+    headers
+        Names, in any case, and values.
+    now
+        An aware datetime, for tests.
+
+    Raises
+    ------
+    MissingAuthenticationTokenException
+        If the request is not signed.
+    IncompleteSignatureException
+        If ``Authorization`` is malformed.
+    InvalidSignatureException
+        If the signature is too old, too new, or does not cover what it must.
+    """
     given: dict[str, list[str]] = {}
-    for name, value in request.headers:
+    for name, value in headers:
         given.setdefault(name.lower(), []).append(value)
     if "authorization" not in given:
         raise MissingAuthenticationTokenException
@@ -113,17 +185,10 @@ def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: dat
     names = parts["names"].split(";")
     _check_cover(names, given)
     date = given["x-amz-date"][0]
-    secret = keys.get(parts["key"])
-    # An unknown key costs the same work as a wrong signature: the time does not tell which keys there are.
-    expected = _signature(request, names, date, parts["region"], secret or "unknown")
-    genuine = hmac.compare_digest(expected, parts["signature"])
-    if secret is None:
-        raise UnrecognizedClientException
     if parts["service"] != _SERVICE:
         raise InvalidSignatureException(f"Credential should be scoped to correct service: '{_SERVICE}'.")
     _check_time(date, parts["day"], now or datetime.now(UTC))
-    if not genuine or given.get("x-amz-content-sha256", [_digest(request.body)]) != [_digest(request.body)]:
-        raise InvalidSignatureException
+    return Claim(key=parts["key"], region=parts["region"], date=date, names=names, signature=parts["signature"])
 
 
 def check_keys(keys: Mapping[str, str]) -> dict[str, str]:

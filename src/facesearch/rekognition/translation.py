@@ -10,6 +10,7 @@ from facesearch.errors import (
     ImageTooSmallError,
     InvalidImageFormatError,
     InvalidParameterError,
+    OutputRefusedError,
     QuotaExceededError,
     StorageBusyError,
     StorageReadOnlyError,
@@ -61,7 +62,8 @@ def translated(error: FacesearchError) -> RekognitionError:
     if isinstance(error, CollectionNotFoundError):
         return ResourceNotFoundException()
     for kind, fault, text in _FAULTS:
-        if isinstance(error, kind):
+        # OutputRefusedError is about the file of collections, and names its path: no request can change that.
+        if isinstance(error, kind) and not isinstance(error, OutputRefusedError):
             return fault(f"{text}{error}")
     return InternalServerError()
 

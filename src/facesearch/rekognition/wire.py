@@ -8,12 +8,13 @@ import json
 import logging
 import math
 import re
+import traceback
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NoReturn, Protocol
 
-from facesearch.errors import shown
+from facesearch.errors import ClosedError, shown
 from facesearch.rekognition.faults import (
     InternalServerError,
     InvalidImageFormatException,
@@ -22,7 +23,18 @@ from facesearch.rekognition.faults import (
     UnknownOperationException,
 )
 
-__all__ = ["Response", "Service", "body_of", "error_body", "error_response", "handle", "operation_of", "parameters_of"]
+__all__ = [
+    "Response",
+    "Service",
+    "body_of",
+    "error_body",
+    "error_response",
+    "handle",
+    "log_failure",
+    "operation_of",
+    "parameters_of",
+    "unexpected",
+]
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 TARGET_PREFIX: Final = "RekognitionService"
@@ -31,6 +43,7 @@ _IMAGES: Final = ("Image", "SourceImage", "TargetImage")
 # delete, is far from this.
 _MOST_ELEMENTS: Final = 100_000
 _MOST_DEPTH: Final = 16  # S3Object's members, the deepest of AWS's, are at 3
+_MOST_CAUSES: Final = 8  # named in the log
 _MOST_DIGITS: Final = 300  # of a whole number: more, and it would not fit into a float
 
 _logger = logging.getLogger("facesearch")
@@ -61,21 +74,49 @@ def handle(service: Service, target: str | None, body: bytes) -> Response:
     Returns
     -------
     tuple[int, dict[str, str], bytes]
-        HTTP status, headers and body. A failure that nobody foresaw is InternalServerError; the log has its traceback, the
-        response nothing of it.
+        HTTP status, headers and body. An unexpected failure is InternalServerError; `log_failure` logs it, and the response
+        does not describe it.
+
+    Raises
+    ------
+    ClosedError
+        If the service was closed: no later request to it can succeed.
     """
     try:
         operation = operation_of(target)
         content = body_of(service.call(operation, parameters_of(body)))
     except RekognitionError as fault:
         if fault.__cause__ is not None and fault.http_status >= 500:  # noqa: PLR2004  # a full disk, a damaged file
-            _logger.exception("request %s failed", fault.request_id)
+            log_failure(fault.request_id, fault)
         return error_response(fault)
-    except Exception:  # the last one to catch: a client gets an answer, and never a piece of our insides
-        response = error_response(InternalServerError())
-        _logger.exception("request %s failed", response[1]["x-amzn-RequestId"])
-        return response
+    except ClosedError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the last one to catch: a client gets an answer, and never a piece of our insides
+        return unexpected(error)
     return 200, _headers(str(uuid.uuid4()), content), content
+
+
+def unexpected(error: Exception) -> Response:
+    """Return the response to a request that failed unexpectedly, InternalServerError, and log the failure."""
+    fault = InternalServerError()
+    log_failure(fault.request_id, error)
+    return error_response(fault)
+
+
+def log_failure(request_id: str, error: BaseException) -> None:
+    """Log a failure: its types and its place at level ERROR, its traceback at level DEBUG.
+
+    Messages and tracebacks of exceptions hold paths, file names and user ids, so the default level has neither.
+    """
+    kinds, inner = [type(error).__name__], error
+    while (cause := inner.__cause__ or inner.__context__) is not None and len(kinds) < _MOST_CAUSES:
+        kinds.append(type(cause).__name__)
+        inner = cause
+    frames = [frame for each in (error, inner) for frame, _ in traceback.walk_tb(each.__traceback__)]
+    ours = [frame for frame in frames if str(frame.f_globals.get("__name__", "")).startswith("facesearch.")]
+    place = f" in {ours[-1].f_globals['__name__']}.{ours[-1].f_code.co_name}" if ours else ""
+    _logger.error("request %s failed: %s%s", request_id, " from ".join(kinds), place)
+    _logger.debug("request %s failed", request_id, exc_info=error)
 
 
 def operation_of(x_amz_target: str | None) -> str:

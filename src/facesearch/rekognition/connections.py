@@ -1,0 +1,143 @@
+"""Connections that time out and are bounded in number: uvicorn's HTTP/1.1 protocol, with a deadline for each request.
+
+uvicorn has one timeout, for idle connections, and each byte that arrives resets it (Kludex/uvicorn issue 157); its
+``limit_concurrency`` counts connections, idle ones too. Hypercorn times half a header out, but neither slow bodies nor the
+number of connections; Granian forks workers, which can't share the service object that is served here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import attrs
+
+from facesearch.errors import MissingExtraError
+
+try:
+    from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.rekognition.server", "uvicorn", "server") from _error
+
+__all__ = ["LEAST_RATE", "MOST_DISCARDED", "Limits"]
+
+LEAST_RATE: Final = 64 * 2**10
+"""Bytes a second that a client must send or take, after the timeout; 0.5 Mbit/s."""
+
+MOST_DISCARDED: Final = 64 * 2**20
+"""Bytes of a refused request's body that are still read, and thrown away, so that the client reads the answer."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Limits:
+    """What the connections of a server share.
+
+    Attributes
+    ----------
+    timeout
+        Seconds within which a connection must send the whole header of its first, or next, request.
+    most
+        Connections at once. One more, and the one that has waited longest for its request is closed.
+    waiting
+        Connections whose request has not arrived completely, the oldest first.
+    """
+
+    timeout: float
+    most: int
+    waiting: dict["_Protocol", None] = attrs.field(factory=dict, init=False)
+
+    def protocol(self) -> Callable[..., asyncio.Protocol]:
+        """Return what makes the connections, uvicorn's option ``http``."""
+        return partial(_Protocol, self)
+
+
+class _Protocol(H11Protocol):
+    """A connection.
+
+    While no request is under way it has a deadline, set when it is made and after each answer. Single bytes do not move it;
+    only the rest of a refused body does, at `LEAST_RATE`. Whoever answers a request watches over its body.
+    """
+
+    def __init__(self, limits: Limits, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._began = 0.0
+        self._unsent = 0
+        self._discarded = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Begin to wait for a request; close another connection if there are too many."""
+        super().connection_made(transport)
+        self._await_request()
+        if len(self.connections) > self._limits.most:
+            next(iter(self._limits.waiting)).drop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        self._stop_timer()
+        self._limits.waiting.pop(self, None)
+
+    def data_received(self, data: bytes) -> None:
+        """Read; wait no longer when a request is there."""
+        if self._last is not None and self._last.response_complete and self._last.more_body:
+            self._discarded += len(data)
+            self._set_timer(self._limits.timeout + self._discarded / LEAST_RATE)
+            if self._discarded > MOST_DISCARDED:
+                self.drop()
+                return
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, which may have arrived already."""
+        self._await_request()
+        super().on_response_complete()
+        self._look()
+
+    def drop(self) -> None:
+        """Close the connection, whether the client has read all or not."""
+        self._limits.waiting.pop(self, None)
+        if self.transport.get_write_buffer_size() or not self._is_idle():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    @property
+    def _last(self) -> RequestResponseCycle | None:
+        """The last request, or the one under way; uvicorn's annotation leaves out that there may be none."""
+        return self.cycle
+
+    def _is_idle(self) -> bool:
+        return self._last is None or self._last.response_complete
+
+    def _look(self) -> None:
+        if not self._is_idle():
+            self._stop_timer()
+            if not self.cycle.more_body:
+                self._limits.waiting.pop(self, None)
+
+    def _await_request(self) -> None:
+        self._limits.waiting.pop(self, None)
+        self._limits.waiting[self] = None
+        self._discarded = 0
+        self._unsent = self.transport.get_write_buffer_size()
+        self._began = self.loop.time()
+        self._set_timer(self._limits.timeout)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_at(self._began + seconds, self._time_out)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_out(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if 0 < unsent <= self._unsent - LEAST_RATE * self._limits.timeout:  # a long answer that is being read
+            self._await_request()
+        else:
+            self.drop()

@@ -1,0 +1,300 @@
+"""The server as an ASGI application: what is refused before its body is read, bodies, work in turn, answers."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from functools import partial
+from typing import Final
+
+import attrs
+
+from facesearch._fields import check_float, check_int
+from facesearch.errors import ClosedError, MissingExtraError
+from facesearch.networks import usable_cores
+from facesearch.rekognition import wire
+from facesearch.rekognition.access_log import Entry
+from facesearch.rekognition.connections import LEAST_RATE, MOST_DISCARDED
+from facesearch.rekognition.faults import (
+    RekognitionError,
+    RequestEntityTooLargeException,
+    SerializationException,
+    ThrottlingException,
+    UnknownOperationException,
+)
+from facesearch.rekognition.hosts import HostCheck
+from facesearch.rekognition.signing import Claim, SignedRequest, check_keys, claim_of
+from facesearch.rekognition.work_queue import AbandonedError, ByteBudget, FullError, WorkQueue
+
+try:
+    from starlette.applications import Starlette
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.rekognition.server", "starlette", "server") from _error
+
+__all__ = ["MAX_BODIES", "MAX_BODY", "MAX_WAITING", "RequestTimeoutException", "application"]
+
+MAX_BODY: Final = 15 * 2**20
+"""The most bytes of a request: CompareFaces' two pictures of 5 MiB are 13.3 MiB in base64, and there is little else."""
+
+MAX_BODIES: Final = 256 * 2**20
+"""The most bytes of all bodies that are arriving, waiting or worked on."""
+
+MAX_WAITING: Final = 64
+"""The most requests that wait for a thread."""
+
+_MOST_HEADER_BYTES: Final = 16 * 2**10
+_MOST_HEADERS: Final = 100
+_RETRY_SECONDS: Final = "1"
+
+
+class RequestTimeoutException(RekognitionError):  # noqa: N818  # named as AWS names its errors
+    """The body did not come in time."""
+
+    usual_message = "The request's body did not come in time."
+
+
+class RequestHeaderSectionTooLargeException(RekognitionError):  # noqa: N818
+    """There are too many headers, or too many bytes of them; HTTP 431."""
+
+    http_status = 431
+    usual_message = f"Expected at most {_MOST_HEADERS} headers and {_MOST_HEADER_BYTES:,} bytes of them."
+
+
+def application(
+    service: wire.Service,
+    *,
+    keys: Mapping[str, str] | None = None,
+    allowed_hosts: Collection[str] = (),
+    client_timeout: float = 10.0,
+    max_body: int = MAX_BODY,
+    max_bodies: int = MAX_BODIES,
+    max_waiting: int = MAX_WAITING,
+) -> ASGIApp:
+    """Return the server as an ASGI application, for any server that runs one.
+
+    ``POST /`` takes requests as Amazon Rekognition does. ``GET /health`` answers ``{"status": "ok"}`` to anybody, as long as the
+    process can. As many requests are worked on at once as there are cores. Each request is a line of JSON in the log
+    ``facesearch.access``, level INFO (DEBUG for ``/health``): time, request id, method, operation, HTTP status, error code,
+    milliseconds, bytes in and out, access key id and the client's address, but nothing of what was asked and answered.
+
+    The timeouts and bounds of connections are `serve`'s: an ASGI application does not see a connection before its request.
+
+    Parameters
+    ----------
+    service
+        What answers; it stays open.
+    keys
+        Access keys and their secrets; requests must then be signed with one (AWS Signature Version 4). By default signatures
+        are ignored.
+    allowed_hosts
+        Names by which clients may call this server, beside IP addresses and ``localhost``; without a port. Without *keys*,
+        requests by another name, or from web pages of another, are refused: it may be a page in a browser whose name was
+        turned into this server's address. With *keys*, which no such page has, names are checked if there are any here.
+    client_timeout
+        Seconds, > 0, after which a body must arrive with at least 64 KiB a second.
+    max_body
+        The most bytes of a request, >= 1; larger ones get RequestEntityTooLargeException, HTTP status 413.
+    max_bodies
+        The most bytes of all requests together, >= 1; what would exceed it gets HTTP status 503.
+    max_waiting
+        How many requests may wait for a core, >= 0; one more gets HTTP status 503, as ThrottlingException and with a
+        ``Retry-After``, so that SDKs try again. Requests whose client went away are dropped.
+
+    Returns
+    -------
+    ASGIApp
+        The application.
+
+    Raises
+    ------
+    MissingExtraError
+        On import, if a package is not installed.
+    InvalidParameterError
+        If one of these is wrong.
+    """
+    names = HostCheck.of(allowed_hosts)
+    endpoint = _Endpoint(
+        service=service,
+        keys=None if keys is None else check_keys(keys),
+        hosts=names if keys is None or names.names else None,
+        timeout=check_float("client_timeout", client_timeout, 0.01, 3600),
+        max_body=check_int("max_body", max_body, 1),
+        budget=ByteBudget(check_int("max_bodies", max_bodies, 1)),
+        queue=WorkQueue(usable_cores(), check_int("max_waiting", max_waiting, 0)),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        endpoint.queue.close()
+
+    app = Starlette(
+        routes=[Route("/health", _health, methods=["GET"]), Route("/{path:path}", endpoint)],
+        exception_handlers={
+            404: lambda *_: _response(wire.error_response(_nowhere()))
+        },  # a path without a slash: OPTIONS *
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+@attrs.frozen(kw_only=True)
+class _Head:
+    """What the headers of a request asked for, which was found to be allowed."""
+
+    target: str | None
+    claim: Claim | None
+    headers: list[tuple[str, str]]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Endpoint:
+    """Takes all requests but ``/health``; an ASGI application, so that Starlette leaves every method and path to it."""
+
+    service: wire.Service
+    keys: Mapping[str, str] | None
+    hosts: HostCheck | None
+    timeout: float
+    max_body: int
+    budget: ByteBudget
+    queue: WorkQueue
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request, entry = Request(scope, receive), _entry(scope)
+        try:
+            status, headers, content = await self._answer(request, entry)
+        except (ClientDisconnect, AbandonedError):
+            entry.write(status=None, error="ClientDisconnect")
+            return
+        # The error's name is looked up in what is sent, which alone is sure to be told.
+        error = json.loads(content)["__type"] if status != 200 else None  # noqa: PLR2004  # OK
+        entry.bytes_out = len(content)
+        entry.write(status=status, error=error, request_id=headers["x-amzn-RequestId"])
+        await _response((status, headers, content))(scope, receive, send)
+
+    async def _answer(self, request: Request, entry: Entry) -> wire.Response:
+        try:
+            head = self._head(request, entry)
+            with self.budget.body() as take:
+                body = await self._body(request, entry, take)
+                work = partial(self._work, request, head, body)
+                return await self.queue.run(work, _disconnected(request.receive))
+        except _ClosingError as error:
+            return _with(wire.error_response(error.fault), {"Connection": "close"})
+        except FullError:
+            busy = ThrottlingException("The server is busy; try again")
+            return _with(wire.error_response(busy), {"Retry-After": _RETRY_SECONDS}, status=503)
+        except RekognitionError as fault:
+            return wire.error_response(fault)
+        except (ClientDisconnect, AbandonedError):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever happens, with an answer
+            return wire.unexpected(error)
+
+    def _head(self, request: Request, entry: Entry) -> _Head:
+        """Check all that the headers say, before the body is read."""
+        raw = request.headers.raw
+        if len(raw) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in raw) > _MOST_HEADER_BYTES:
+            raise _ClosingError(RequestHeaderSectionTooLargeException())
+        declared = request.headers.get("content-length", "")
+        if declared and "transfer-encoding" in request.headers:  # which of the two a proxy went by, nobody knows
+            raise _ClosingError(SerializationException("Expected Content-Length or Transfer-Encoding, got both"))
+        if self.hosts is not None:
+            self.hosts.check(request.headers.getlist("host"), request.headers.getlist("origin"))
+        if (request.method, request.scope["path"]) != ("POST", "/"):
+            raise _nowhere()
+        target = request.headers.get("x-amz-target")
+        entry.operation = wire.operation_of(target)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+        claim = None
+        if self.keys is not None:
+            claim = claim_of(headers)
+            entry.key = claim.key
+        if declared.isdecimal() and int(declared[:20]) > self.max_body:
+            fault = self._too_large()
+            raise fault if int(declared[:20]) <= MOST_DISCARDED else _ClosingError(fault)
+        return _Head(target=target, claim=claim, headers=headers)
+
+    async def _body(self, request: Request, entry: Entry, take: Callable[[int], None]) -> bytearray:
+        body = bytearray()  # not a list: pieces of a byte each would take forty times their size
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout_at(began + self.timeout) as deadline:
+                async for chunk in request.stream():
+                    entry.bytes_in += len(chunk)
+                    if entry.bytes_in > self.max_body:
+                        raise self._too_large()
+                    take(len(chunk))
+                    body += chunk
+                    deadline.reschedule(began + self.timeout + len(body) / LEAST_RATE)
+        except TimeoutError:
+            raise _ClosingError(RequestTimeoutException()) from None
+        return body
+
+    def _work(self, request: Request, head: _Head, body: bytearray, gone: Callable[[], bool]) -> wire.Response:
+        content = bytes(body)
+        body.clear()
+        if self.keys is not None and head.claim is not None:
+            signed = SignedRequest(
+                method=request.method,
+                path="/",
+                query=request.scope["query_string"].decode("latin-1"),
+                headers=head.headers,
+                body=content,
+            )
+            head.claim.verify(signed, self.keys)
+        if gone():
+            raise AbandonedError("the client went away")
+        try:
+            return wire.handle(self.service, head.target, content)
+        except ClosedError as error:  # the service's owner closed it too early
+            return wire.unexpected(error)
+
+    def _too_large(self) -> RequestEntityTooLargeException:
+        return RequestEntityTooLargeException(f"The request is larger than {self.max_body:,} bytes")
+
+
+class _ClosingError(Exception):
+    """A fault after which the connection can't be used: where the next request begins is not known, or not waited for."""
+
+    def __init__(self, fault: RekognitionError) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+async def _disconnected(receive: Callable[[], Awaitable[Mapping[str, object]]]) -> None:
+    """End when the client went away; the body was read before."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _with(answer: wire.Response, headers: Mapping[str, str], status: int | None = None) -> wire.Response:
+    return answer[0] if status is None else status, {**answer[1], **headers}, answer[2]
+
+
+def _nowhere() -> UnknownOperationException:
+    return UnknownOperationException("Expected POST /, or GET /health")
+
+
+def _response(answer: wire.Response) -> Response:
+    status, headers, content = answer
+    return Response(content, status, headers)
+
+
+async def _health(request: Request) -> Response:
+    _entry(request.scope).write(status=200, error=None, level=logging.DEBUG)
+    return JSONResponse({"status": "ok"})
+
+
+def _entry(scope: Scope) -> Entry:
+    client = scope.get("client")
+    return Entry(method=scope["method"], client=client[0] if client else None)
