@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import facesearch as fs
 from facesearch.rekognition import Rekognition
 from facesearch.testing.fakes import fake_analyzer, paint
-from facesearch.testing.strategies import face_details
+from facesearch.testing.strategies import values as strategy
 from public_values import AT_WORK, ENGINES, ENUMS, ERRORS, NOT_MADE, VALUES, public_classes, samples
 
 PHOTO = paint((200, 200), {(40, 40, 160, 160): (200, 30, 30)})
@@ -69,8 +69,8 @@ def test_every_error_says_the_same_after_a_trip(kind: Any) -> None:
         assert getattr(back, "response", None) == getattr(error, "response", None)
 
 
-@given(face_details(), st.binary(min_size=12, max_size=12), st.binary(min_size=12, max_size=12))
-def test_faces_are_equal_where_all_of_them_is(detail: fs.FaceDetail, one: bytes, other: bytes) -> None:
+@given(strategy(fs.DetectedFace), st.binary(min_size=12, max_size=12), st.binary(min_size=12, max_size=12))
+def test_faces_are_equal_where_all_of_them_is(detail: fs.DetectedFace, one: bytes, other: bytes) -> None:
     def face(content: bytes) -> fs.LocatedFace:
         pixels = np.frombuffer(content, np.uint8).reshape(2, 2, 3)
         return fs.LocatedFace(detail=detail, measurements=MEASURED, chip=pixels, probe=pixels.copy())

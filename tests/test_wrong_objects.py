@@ -5,6 +5,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -189,9 +190,9 @@ def test_every_function_names_the_argument_that_is_a_wrong_object(
         target = kind if method == "__init__" else getattr(kind if is_class_method else made[kind], method)
     for value in wrong_objects(kinds, annotations(function)[parameter]):
         if signature.parameters[parameter].kind is inspect.Parameter.VAR_POSITIONAL:
-            refuses(lambda value=value: target(value, **arguments), parameter, value)
+            refuses(partial(target, value, **arguments), parameter, value)
         else:
-            refuses(lambda value=value: target(**{**arguments, parameter: value}), parameter, value)
+            refuses(partial(target, **{**arguments, parameter: value}), parameter, value)
 
 
 @pytest.mark.parametrize(
@@ -203,4 +204,4 @@ def test_every_class_names_the_field_that_is_a_wrong_object(
     assert kind in made, f"no sample of {kind.__name__}"
     right = {each.alias: getattr(made[kind], each.name) for each in attrs.fields(kind) if each.init}
     for value in wrong_objects(kinds, field.type):
-        refuses(lambda value=value: kind(**right | {field.alias: value}), field.alias, value)
+        refuses(partial(kind, **right | {field.alias: value}), field.alias, value)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["FrozenMapping", "content"]
+__all__ = ["FrozenMapping", "content", "equal_fields", "frozen", "hash_fields"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,6 +46,24 @@ class FrozenMapping(Mapping[K, V]):
 
     def __repr__(self) -> str:
         return repr(self._items)
+
+
+def frozen(items: Mapping[K, V]) -> Mapping[K, V]:
+    """Return a mapping that never changes, with the same items: what a field of an attrs class takes as its converter."""
+    return FrozenMapping(items)
+
+
+def equal_fields(one: object, other: object, kind: type[Any]) -> bool:
+    """Return whether two objects of the attrs class *kind*, or of its subclasses, are equal in the fields of *kind*.
+
+    A subclass that only says what is always there, for type checkers, is equal to what it narrows.
+    """
+    return all(getattr(one, each.name) == getattr(other, each.name) for each in attrs.fields(kind) if each.eq)
+
+
+def hash_fields(value: object, kind: type[Any]) -> int:
+    """Return the hash that goes with `equal_fields`."""
+    return hash(tuple(getattr(value, each.name) for each in attrs.fields(kind) if each.eq))
 
 
 def content(array: "npt.NDArray[Any] | None") -> tuple[str, tuple[int, ...], bytes] | None:

@@ -21,7 +21,7 @@ from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
-from facesearch.face import FaceDetail
+from facesearch.face import DetectedFace
 from facesearch.image import ImageSource, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
@@ -67,7 +67,7 @@ class LocatedFace:
         Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
     """
 
-    detail: FaceDetail = attrs.field(validator=is_a(FaceDetail))
+    detail: DetectedFace = attrs.field(validator=is_a(DetectedFace))
     measurements: FaceMeasurements = attrs.field(validator=is_a(FaceMeasurements))
     chip: PixelArray = attrs.field(repr=False, eq=content)
     probe: PixelArray = attrs.field(repr=False, eq=content)
@@ -331,7 +331,7 @@ class FaceAnalyzer:
         landmarks = aws_landmarks(points, pixels)
         box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
         face = LocatedFace(
-            detail=FaceDetail(
+            detail=DetectedFace(
                 bounding_box=box,
                 landmarks=landmarks if Attribute.ALL in asked else landmarks[:DEFAULT_LANDMARKS],
                 pose=pose,
@@ -380,7 +380,7 @@ def analyzer_or_default(analyzer: FaceAnalyzer | None) -> FaceAnalyzer:
 
 def detect_faces(
     image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
-) -> tuple[FaceDetail, ...]:
+) -> tuple[DetectedFace, ...]:
     """Tell what faces a photo shows, as AWS's DetectFaces does.
 
     Parameters
@@ -392,7 +392,7 @@ def detect_faces(
 
     Returns
     -------
-    tuple of FaceDetail
+    tuple of DetectedFace
         Largest box first; empty when there is no face.
 
     Raises

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
-from facesearch._values import FrozenMapping, content
+from facesearch._values import content, frozen
 from facesearch.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
 from facesearch.embedding import OnnxEmbedder
 from facesearch.eyes import EyeState, eye_patches
@@ -62,8 +62,8 @@ class Appearance:
         (128,) float32: what the describer's embedder gives for the chip, where it has one.
     """
 
-    fields: Mapping[str, Any] = attrs.field(converter=FrozenMapping)
-    unassessed: Mapping[Attribute, Unassessed] = attrs.field(converter=FrozenMapping)
+    fields: Mapping[str, Any] = attrs.field(converter=frozen)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(converter=frozen)
     quality: float | None = None
     vector: FloatArray | None = attrs.field(default=None, repr=False, eq=content)
 

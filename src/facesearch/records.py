@@ -12,7 +12,7 @@ from facesearch._fields import between, is_a, matches, maybe, plain_float, plain
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
-from facesearch.face import FaceDetail
+from facesearch.face import DetectedFace
 from facesearch.geometry import BoundingBox
 from facesearch.reasons import EnrollmentReason, UnindexedFaceReason
 
@@ -139,7 +139,7 @@ class FaceRecord:
     """A face that was indexed, and what it looks like."""
 
     face: Face = field(validator=is_a(Face))
-    face_detail: FaceDetail = field(validator=is_a(FaceDetail))
+    face_detail: DetectedFace = field(validator=is_a(DetectedFace))
 
 
 @attrs.frozen(kw_only=True)
@@ -147,7 +147,7 @@ class UnindexedFace:
     """A face that was detected but not indexed, with every reason that holds."""
 
     reasons: tuple[UnindexedFaceReason, ...] = field(default=(), validator=tuple_of(UnindexedFaceReason))
-    face_detail: FaceDetail = field(validator=is_a(FaceDetail))
+    face_detail: DetectedFace = field(validator=is_a(DetectedFace))
 
 
 @attrs.frozen(kw_only=True)

@@ -7,6 +7,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
+from facesearch._values import equal_fields, hash_fields
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
@@ -22,6 +23,7 @@ __all__ = [
     "MatchedUser",
     "SearchUsersByImageResponse",
     "SearchedFaceDetails",
+    "SearchedFaceResponse",
     "UnsearchedFace",
     "UnsearchedFaceReason",
     "UserMatch",
@@ -84,7 +86,7 @@ class SearchedFaceDetails:
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class SearchUsersByImageResponse:
     """The answer to "who is in this photo?".
 
@@ -155,6 +157,14 @@ class SearchUsersByImageResponse:
         """
         return known(self.evidence).explain(quality_filter)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchUsersByImageResponse):
+            return NotImplemented
+        return equal_fields(self, other, SearchUsersByImageResponse)
+
+    def __hash__(self) -> int:
+        return hash_fields(self, SearchUsersByImageResponse)
+
     def _repr_html_(self) -> str:
         """Show the photo with its faces boxed, who was found, and why the other faces were not searched."""
         return as_html(
@@ -167,6 +177,21 @@ class SearchUsersByImageResponse:
                 calibration=self.calibration,
             )
         )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class SearchedFaceResponse(SearchUsersByImageResponse):
+    """The answer about one face of a photo, as `facesearch.search_all_faces` gives it: a face was searched.
+
+    It is equal to a `SearchUsersByImageResponse` with the same content.
+
+    Attributes
+    ----------
+    searched_face
+        The face; never ``None``.
+    """
+
+    searched_face: SearchedFaceDetails = field(validator=is_a(SearchedFaceDetails))
 
 
 def seen_faces(*responses: SearchUsersByImageResponse) -> tuple[SeenFace, ...]:

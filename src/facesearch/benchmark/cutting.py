@@ -117,8 +117,6 @@ def _chosen(located: Sequence[LocatedFace], choice: FaceChoice) -> LocatedFace:
 
     def off_centre(face: LocatedFace) -> float:
         box = face.detail.bounding_box
-        if box is None:
-            return float("inf")
         return (box.left + box.width / 2 - 0.5) ** 2 + (box.top + box.height / 2 - 0.5) ** 2
 
     return min(located, key=off_centre)

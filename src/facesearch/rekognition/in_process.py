@@ -9,12 +9,15 @@ import io
 import os
 import uuid
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from facesearch._fields import check_is
 from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition import wire
 from facesearch.rekognition.service import Rekognition
+
+if TYPE_CHECKING:
+    from mypy_boto3_rekognition import RekognitionClient
 
 __all__ = ["answering", "client"]
 
@@ -30,7 +33,7 @@ def client(
     region_name: str = "us-east-1",
     service: Rekognition | None = None,
     **options: Any,
-) -> Any:
+) -> "RekognitionClient":
     """Give a stock boto3 client of Amazon Rekognition that is answered in this process.
 
     No credentials are needed and no socket is opened. Nothing that is configured for AWS, in the environment or in files, has
@@ -50,8 +53,9 @@ def client(
 
     Returns
     -------
-    botocore.client.BaseClient
-        As ``boto3.client("rekognition")`` gives it.
+    RekognitionClient
+        As ``boto3.client("rekognition")`` gives it. Type checkers know it by the package mypy-boto3-rekognition, which the extra
+        ``aws`` brings; without that it is ``Any`` to them.
 
     Raises
     ------
@@ -87,7 +91,9 @@ def client(
     answers = _service(service, data=data, region=region_name, **options)
     if service is None:
         session.register("creating-client-class.rekognition", _closing(answers))
-    made = boto3.Session(botocore_session=session).client("rekognition", region_name=region_name, config=config)
+    made: RekognitionClient = boto3.Session(botocore_session=session).client(
+        "rekognition", region_name=region_name, config=config
+    )
     _Answerer(answers).listen(made.meta.events)
     return made
 

@@ -251,7 +251,7 @@ def _store(objects: ObjectStore | str | PathLike[str] | None) -> ObjectStore | N
     if objects is None:
         return None
     if not isinstance(objects, str | PathLike):
-        return check_acts_as("objects", objects, ObjectStore)
+        return check_acts_as("objects", objects, ObjectStore)  # type: ignore[type-abstract]  # a protocol is all that is asked for
     try:
         return S3Folder(objects)
     except InvalidParameterError as error:
