@@ -34,8 +34,10 @@ fix: .venv/installed  ## mend what can be mended by itself
 bench: .venv/installed  ## every measurement in README and docs; needs FACESEARCH_DATA for most
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/people.py
+	$(BIN)/python benchmarks/own_network.py
 	$(BIN)/python benchmarks/groups.py
 	$(BIN)/python benchmarks/attributes.py
 	$(BIN)/python benchmarks/gaze.py
@@ -49,6 +51,8 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
+	$(BIN)/python benchmarks/fuzz.py
+	$(BIN)/python benchmarks/soak.py
 
 clean:  ## remove what these commands made
 	rm -rf .venv out .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -53,7 +53,7 @@ def remote(address: str) -> Callable[[bytes], str]:
     return lambda jpeg: first(asker.search_users_by_image(CollectionId="crowd", Image={"Bytes": jpeg}))
 
 
-def first(answer: Mapping[str, Any]) -> str:
+def first(answer: dict) -> str:  # type: ignore[type-arg]  # boto3's, which has no types
     """Give who was found first."""
     return str(answer["UserMatches"][0]["User"]["UserId"])
 

@@ -1,10 +1,12 @@
 """Fixtures and settings shared by all tests; where each kind of test lives is told in tests/README.md."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from facesearch import catalog, storage
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.testing.fakes import fake_analyzer
 
@@ -24,3 +26,12 @@ def fake() -> FaceAnalyzer:
 def real() -> FaceAnalyzer:
     """The analyzer that users get."""
     return default_analyzer()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def same_ids() -> Iterator[None]:
+    """One secret for the ids of all collections that this process makes, so that they can be compared with each other."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (catalog, storage):
+            patched.setattr(module, "new_secret", lambda: b"the secret of the tests' ids ...")
+        yield

@@ -1,5 +1,6 @@
 """The stages composed: options, many photos at once, order and laziness."""
 
+import io
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import facesearch as fs
 from facesearch.analysis import default_analyzer
+from facesearch.rekognition import Rekognition
+from facesearch.selection import by_size
 from facesearch.stages import Detection, PixelArray
 from facesearch.testing.fakes import FakeDetector, fake_analyzer, paint
 from samples import astronaut, hopper
@@ -131,3 +135,37 @@ def test_a_stage_of_ones_own_takes_the_place_of_ours() -> None:
     analyzer = attrs.evolve(fake_analyzer(), detector=Nobody())
     assert analyzer.analyze(PHOTOS[0]) == ()
     assert FakeDetector().detect(PHOTOS[0])
+
+
+CROWD = paint(
+    (11 * 60, 11 * 60),
+    {
+        (60 * x + 4, 60 * y + 4, 60 * x + 34 + (x + y) % 20, 60 * y + 44): COLOURS[0]
+        for x in range(11)
+        for y in range(11)
+    },
+)
+
+
+def test_detect_faces_gives_the_hundred_largest_by_every_route_as_aws_and_more_only_when_asked() -> None:
+    analyzer = fake_analyzer()
+    every = fs.detect_faces(CROWD, analyzer=analyzer, max_faces=None)
+    assert len(every) == 121
+    assert fs.detect_faces(CROWD, analyzer=analyzer) == every[:100]
+    assert fs.detect_faces(CROWD, analyzer=analyzer, max_faces=7) == every[:7]
+
+    file = io.BytesIO()
+    Image.fromarray(CROWD).save(file, "PNG")
+    answer = Rekognition(analyzer=analyzer).detect_faces(Image={"Bytes": file.getvalue()})
+    assert answer["FaceDetails"] == [fs.to_aws(face) for face in every[:100]]
+
+
+def test_located_faces_come_in_the_order_by_which_faces_are_selected() -> None:
+    located = fake_analyzer().locate(CROWD)
+    assert by_size([face.measurements for face in located]) == tuple(range(121))
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, "all", True])
+def test_max_faces_is_a_whole_number_or_none(most: Any) -> None:
+    with pytest.raises(fs.InvalidParameterError, match=r"^max_faces: expected a whole number >= 1, got "):
+        fs.detect_faces(CROWD, max_faces=most, analyzer=fake_analyzer())

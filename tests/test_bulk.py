@@ -6,12 +6,15 @@ import logging
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +23,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +38,7 @@ from facesearch.folder_report import FolderProgress, FolderReport
 from facesearch.image import read_image
 from facesearch.looks import look_to_enroll
 from facesearch.photo_outcomes import PhotoOutcome
-from facesearch.photo_plan import plan_photos
+from facesearch.photo_plan import plan_photos, user_id_of
 from facesearch.photo_work import BrokenFile
 from facesearch.stages import Detection, PixelArray
 from facesearch.testing.fakes import FakeDetector, fake_analyzer, paint
@@ -229,8 +233,35 @@ def vector_of(colour: tuple[int, int, int]) -> Any:
 # -------------------------------------------------------------------- which photos
 
 
+def test_the_content_of_a_file_that_is_no_photo_is_neither_told_nor_stored(fake: FaceAnalyzer, tmp_path: Path) -> None:
+    root = folder_of(
+        tmp_path / "p",
+        {"ada": {"1.png": portrait(RED), "2.jpg": b"DB_PASSWORD=hunter2", "3.png": b"\x89PNG\r\n\x1a\nhunter2hunter2"}},
+    )
+    with fs.Collection.open(tmp_path / "people.db", "staff", analyzer=fake) as staff:
+        report = quiet(staff, root)
+        assert len(report.broken) == 2
+        assert "hunter2" not in f"{report} {report.broken}"
+        assert not any(b"hunter2" in file.read_bytes() for file in tmp_path.glob("people.db*"))
+
+
+def test_photos_of_every_format_are_enrolled(staff: fs.Collection, tmp_path: Path) -> None:
+    folder = tmp_path / "p" / "ada"
+    folder.mkdir(parents=True)
+    options: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "avif": {"quality": 100}, "jpg": {"quality": 95}}
+    for number, ending in enumerate(["png", "jpg", "WEBP", "tif", "tiff", "gif", "avif"]):
+        photo = Image.fromarray(paint((100, 120), {(10 + 5 * number, 20, 70 + 5 * number, 80): RED}))
+        photo.save(folder / f"{number}.{ending}", **options.get(ending.lower(), {}))
+    pillow_heif.from_pillow(Image.fromarray(paint((100, 120), {(50, 20, 110, 80): RED}))).save(
+        folder / "7.heic", quality=100
+    )
+    report = quiet(staff, tmp_path / "p")
+    assert (report.photos, len(report.broken), report.skipped) == (8, 0, ())
+    assert report.accepted + len(report.refused) == 8
+
+
 def test_only_photos_are_looked_at_and_others_are_counted(staff: fs.Collection, tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "p", {"ada": {"1.PNG": portrait(RED), "notes.txt": b"", "2.heic": b"", "3.HEIC": b""}})
+    root = folder_of(tmp_path / "p", {"ada": {"1.PNG": portrait(RED), "notes.txt": b"", "2.bmp": b"", "3.BMP": b""}})
     for hidden in (".DS_Store", "._1.png", ".trash/1.png"):
         write(root / "ada" / hidden, b"not for us")
     write(root / ".git" / "1.png", portrait(BLUE))
@@ -242,7 +273,7 @@ def test_only_photos_are_looked_at_and_others_are_counted(staff: fs.Collection, 
     (root / "ada" / "gone.png").symlink_to(root / "nowhere.png")
     report = quiet(staff, root)
 
-    assert report.skipped == ((".heic", 2), (".txt", 1))
+    assert report.skipped == ((".bmp", 2), (".txt", 1))
     assert (report.photos, report.accepted) == (3, 1)
     assert [photo.path.name for photo in report.broken] == ["gone.png", "self.png"]
     assert report.broken[0].detail == "expected a file, there is none"
@@ -260,8 +291,25 @@ def test_links_to_elsewhere_are_followed_once(tmp_path: Path) -> None:
     ]
 
 
-def test_names_that_are_no_user_ids_are_told_not_guessed(staff: fs.Collection, tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "p", {"Anna Müller": {"1.png": portrait(RED)}, "bob": {"1.png": portrait(BLUE)}})
+def test_a_folder_whose_name_is_no_user_id_gets_the_nearest_one_and_says_so(
+    staff: fs.Collection, tmp_path: Path
+) -> None:
+    root = folder_of(tmp_path / "p", {"Zoë Müller": {"1.png": portrait(RED)}, "bob": {"1.png": portrait(BLUE)}})
+    report = quiet(staff, root)
+
+    assert [user.user_id for user in staff.users()] == ["Zoe_Muller", "bob"]
+    assert report.accepted == 2
+    assert report.renamed == (("Zoë Müller", "Zoe_Muller"),)
+    assert report.notes == ()
+    assert str(report).endswith("\nZoë Müller  Zoe_Muller")
+    assert report.to_dict()["renamed"] == {"Zoë Müller": "Zoe_Muller"}
+    assert "<td" in report._repr_html_()
+    again = quiet(staff, root)
+    assert (again.known, again.renamed) == (2, report.renamed)
+
+
+def test_folders_that_no_id_can_be_made_of_are_told_not_guessed(staff: fs.Collection, tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "p", {"李": {"1.png": portrait(RED)}, "bob": {"1.png": portrait(BLUE)}})
     write(root / "cover.png", portrait(GREEN))
     (root / "empty").mkdir()
     report = quiet(staff, root)
@@ -269,12 +317,72 @@ def test_names_that_are_no_user_ids_are_told_not_guessed(staff: fs.Collection, t
     assert [user.user_id for user in staff.users()] == ["bob"]
     assert len(staff.faces()) == 1
     assert [note.split(":")[0] for note in report.notes] == [
-        "'Anna Müller'",
         "'empty'",
+        "'李'",
         "1 photo beside the people's folders left out",
     ]
-    assert "no user id, 1 photo left out" in report.notes[0]
-    assert report.notes[0] in str(report)
+    assert "no user id, 1 photo left out" in report.notes[1]
+    assert "CSV" in report.notes[1]
+    assert report.notes[1] in str(report)
+
+
+@pytest.mark.parametrize(
+    "names", [("Ada Lovelace", "Ada_Lovelace"), ("Ada  Lovelace", "Ada Lovelace!"), ("José", "Jose")]
+)
+def test_two_folders_of_one_id_are_refused_before_the_work_and_both_are_named(
+    staff: fs.Collection, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    one, other = names
+    root = folder_of(tmp_path / "p", {one: {"1.png": portrait(RED)}, other: {"1.png": portrait(BLUE)}, "bob": {}})
+    with pytest.raises(fs.InvalidParameterError) as caught:
+        quiet(staff, root)
+
+    assert repr(one) in str(caught.value)
+    assert repr(other) in str(caught.value)
+    assert staff.faces() == ()
+    (root / other / "1.png").unlink()  # a folder without photos takes no id
+    assert quiet(staff, root).accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "user_id"),
+    [
+        ("Ada Lovelace", "Ada_Lovelace"),
+        ("Anne-Marie (2)", "Anne-Marie_2"),
+        ("  O'Brien, Pat. ", "O_Brien_Pat."),
+        ("José", "Jose"),
+        ("Jose\u0301", "Jose"),
+        ("Łukasz Żółć", "Lukasz_Zolc"),
+        ("Straße", "Strasse"),
+        ("\u01ff", "o"),
+        ("\uff21\uff44\uff41", "Ada"),
+        ("Ada ❤\ufe0f", "Ada"),
+        ("½", "1_2"),
+        ("a" * 128, "a" * 128),
+        ("_", "_"),
+        ("李", None),
+        ("Ada 李", None),  # "Ada" would be whoever comes first
+        ("Мария", None),
+        ("!!!", None),
+        ("", None),
+        ("a " * 100, None),
+        ("Ada\udce9", None),
+        ("Ada \ue000", None),
+    ],
+)
+def test_the_id_of_a_name(name: str, user_id: str | None) -> None:
+    assert user_id_of(name) == user_id
+
+
+@given(st.text(max_size=140))
+def test_what_is_made_of_a_name_is_an_id_and_stays_one(name: str) -> None:
+    user_id = user_id_of(name)
+    if re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,128}", name):
+        assert user_id == name
+    if user_id is not None:
+        assert re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,128}", user_id)
+        assert user_id_of(user_id) == user_id
+        assert user_id_of(unicodedata.normalize("NFC", name)) == user_id_of(unicodedata.normalize("NFD", name))
 
 
 def test_photos_in_no_persons_folder_become_nobodys_faces(staff: fs.Collection, tmp_path: Path) -> None:
@@ -350,12 +458,12 @@ def test_a_csv_file_tells_whose_photos_are(staff: fs.Collection, team: Path, tmp
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"photo;user_id\n", "line 1: expected a CSV file with the columns photo and user_id, got "),
+        (b"photo;user_id\n", "line 1: expected a CSV file with the columns photo and user_id, got 1 others"),
         (b"", "line 1: expected a CSV file"),
         (b"photo,user_id,photo\n", "line 1: expected a CSV file"),
         (b"photo,user_id\n1.png,ada\n2.png\n", "line 3: expected 2 values"),
         (b"photo,user_id\n1.png,ada,x\n", "line 2: expected 2 values"),
-        (b"photo,user_id\n\n1.png,a b\n", "line 3: expected a user id, .* got 'a b'"),
+        (b"photo,user_id\n\n1.png,a b\n", "line 3: expected a user id, .* got one of 3 characters"),
         (b"photo,user_id\n1.png,\n", "line 2: expected a user id"),
         (b"photo,user_id\n,ada\n", "line 2: expected the path of a photo"),
         (b'photo,user_id\n1.png,ada\n"2.png,ada\n', "after line 2: expected a CSV file"),
@@ -370,6 +478,23 @@ def test_a_csv_file_that_is_none_is_refused_with_the_line(
 
     with pytest.raises(fs.InvalidParameterError, match=message):
         quiet(staff, file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"DB_PASSWORD=hunter2\n",
+        b"photo,user_id\n1.png,hunter2 \xe9\n",
+        b"photo,user_id\n1.png,hunter2!\n",
+        b"\x93hunter2",
+    ],
+)
+def test_a_file_that_is_no_such_csv_file_is_not_quoted(staff: fs.Collection, tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "list.csv"
+    file.write_bytes(text)
+    with pytest.raises(fs.InvalidParameterError) as caught:
+        quiet(staff, file)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_photo_that_is_not_there_costs_one_line(staff: fs.Collection, team: Path) -> None:
@@ -769,6 +894,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(
     expected = fs.Collection("staff", analyzer=fake)
     whole = quiet(expected, team)
     db = tmp_path / "people.db"
+    fs.Collection.open(db, "staff", analyzer=fake).close()  # made here, so that ids are those of this process
     before = 0
     for photos in (1, 5, 9):
         settled, errors = killed_after(photos, number, db, team)

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import facesearch as fs
+from durable import bytes_of
 from facesearch import errors, weights
 from facesearch.cli import output
 from facesearch.cli.app import app
@@ -197,7 +200,9 @@ def test_an_error_is_one_line_and_with_debug_a_traceback(photos: Path) -> None:
     done = run("detect", photos / "text.jpg")
     assert done.exit_code == Exit.PHOTO
     assert done.stdout == ""
-    assert re.fullmatch(r"Error: image '.*text.jpg': expected a JPEG or PNG, got .*\n", done.stderr)
+    assert re.fullmatch(
+        r"Error: image '.*text.jpg': expected a JPEG, PNG, .*, got 5 bytes of no known format\n", done.stderr
+    )
 
     debugged = run("detect", photos / "text.jpg", "--debug")
     assert debugged.exit_code == Exit.PHOTO
@@ -683,6 +688,115 @@ def test_doctor_sees_a_damaged_file(own: Path) -> None:
     assert "1 thing wrong" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_doctor_tells_of_what_lets_others_see_people(own: Path) -> None:
+    from facesearch._unfinished import unfinished_files
+
+    left = [own.with_name(f".{own.name}.01234567.new"), own.with_name(".staff.npz.01234567.new")]
+    left[0].write_bytes(b"anything")
+    fs.Collection("staff").save(left[1].with_name("staff.npz"))
+    left[1].with_name("staff.npz").rename(left[1])
+    own.with_name(".foreign.01234567.new").write_bytes(b"another program's")
+    for mode in (0o644, 0o600):
+        own.chmod(mode)
+        notes = [each for each in told("doctor", "--db", own)["findings"] if each["state"] == "note"]
+        assert [each["about"] for each in notes if "killed" in each["text"]] == list(map(str, left))
+        assert [each["text"] for each in notes if each["about"] == str(own)] == (
+            ["other users can read it (mode 0644)"] if mode == 0o644 else []
+        )
+    assert unfinished_files(own) == left[:1]  # nothing is changed
+
+
+# ---------------------------------------------------------------- what is not replaced
+
+
+PHOTO_NAMES = ("photo.jpg", "sub/../photo.jpg", "link.jpg", "hard.jpg")
+CLASHES = [
+    *(f"search photo.jpg --db own.jpg --save {name}" for name in (*PHOTO_NAMES, "own.jpg")),
+    *(f"search link.jpg --db own.jpg --all-faces --json --save {name}" for name in PHOTO_NAMES),
+    *(f"detect photo.jpg --save {name}" for name in PHOTO_NAMES),
+    *(f"export --db own.jpg {name}" for name in ("own.jpg", "sub/../own.jpg", "own.jpg-wal", "own.jpg-journal")),
+]
+
+
+@pytest.mark.parametrize("line", [*CLASHES, *(f"{line} --force" for line in CLASHES)])
+def test_no_photo_and_no_database_is_replaced_by_what_is_made_of_it(
+    photos: Path, db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    Path("photo.jpg").write_bytes((photos / "eileen.jpg").read_bytes())
+    Path("own.jpg").write_bytes(db.read_bytes())  # a database may be called anything
+    Path("link.jpg").symlink_to("photo.jpg")
+    os.link("photo.jpg", "hard.jpg")
+    before = bytes_of(tmp_path)
+    done = run(*line.split())
+
+    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
+    target = line.removesuffix(" --force").split()[-1]
+    assert re.fullmatch(rf"Error: {re.escape(target)}: not replaced, it is .*; choose another .*\n", done.stderr)
+    assert bytes_of(tmp_path) == before
+
+
+def test_a_photo_on_standard_input_is_not_replaced(photos: Path, db: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes((photos / "eileen.jpg").read_bytes())
+    before = bytes_of(tmp_path)
+    command = [sys.executable, "-m", "facesearch", "search", "-", "--db", str(db), "--save", str(photo), "--force"]
+    with photo.open("rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)  # noqa: S603  # our own
+
+    assert done.returncode == Exit.USAGE
+    assert f"{photo}: not replaced, it is an input of this command" in done.stderr
+    assert bytes_of(tmp_path) == before
+
+
+def test_a_file_of_another_kind_is_replaced_with_force_alone(photos: Path, own: Path, tmp_path: Path) -> None:
+    other = photos / "grace.jpg"
+    lines: dict[str, list[str | Path]] = {
+        "marked.jpg": ["search", photos / "eileen.jpg", "--db", own, "--save"],
+        "marked.png": ["detect", photos / "eileen.jpg", "--save"],
+        "people.npz": ["export", "--db", own],
+    }
+    for name, command in lines.items():
+        target = tmp_path / name
+        target.write_bytes(other.read_bytes())
+        refused = run(*command, target)
+        assert refused.exit_code == Exit.USAGE
+        assert f"{target}: not replaced, it exists and is not a" in refused.stderr
+        assert target.read_bytes() == other.read_bytes()
+        assert run(*command, target, "--force").exit_code == Exit.DONE
+        first = target.read_bytes()
+        assert run(*command, target).exit_code == Exit.DONE  # it is one of ours now
+        assert target.read_bytes() == first
+
+
+def test_the_demo_and_the_benchmark_look_before_the_work(photos: Path, tmp_path: Path) -> None:
+    from facesearch.benchmark.__main__ import main
+
+    (tmp_path / "demo.html").write_text("<h1>my page</h1>")
+    demo = run("demo", "--strangers", "0", "--out", tmp_path)
+    assert (demo.exit_code, demo.stdout) == (Exit.USAGE, "")
+    assert "demo.html: not replaced, it exists and is not a page of facesearch demo" in demo.stderr
+
+    photo = photos / "people" / "eileen" / "1.jpg"
+    before = photo.read_bytes()
+    with pytest.raises(SystemExit, match="2"):
+        main(["calibrate", str(photos / "people"), "--save", str(photo), "--force"])
+    assert photo.read_bytes() == before
+
+    people = photos / "people"
+    rows = [
+        f"{people}/eileen/1.jpg,{people}/{b}/2.jpg,{b == 'eileen':d},{n}" for b in ("eileen", "grace") for n in (0, 1)
+    ]
+    (tmp_path / "pairs.csv").write_text("\n".join(["a,b,same,fold", *rows]))
+    (tmp_path / "det.png").write_bytes(before)
+    files = bytes_of(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["verify", str(tmp_path / "pairs.csv"), "--plots", str(tmp_path), "--cache", str(tmp_path / "cache.npz")])
+    assert bytes_of(tmp_path) == files  # not even the vectors were made
+
+
 # ---------------------------------------------------------------- tables
 
 
@@ -692,9 +806,9 @@ CELL = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size
 @given(st.lists(st.tuples(CELL, CELL.filter(lambda cell: len(cell) < 20)), max_size=8), st.integers(40, 120))
 def test_a_table_fits_its_terminal(rows: list[tuple[str, str]], columns: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "_terminal_width", lambda: columns)
+        patch.setattr(output, "terminal_width", lambda: columns)
         narrow = output.table(["user", "status"], rows).split("\n")
-        patch.setattr(output, "_terminal_width", lambda: None)
+        patch.setattr(output, "terminal_width", lambda: None)
         whole = output.table(["user", "status"], rows).split("\n")
 
     assert len(narrow) == len(whole) == len(rows) + 1
@@ -703,13 +817,6 @@ def test_a_table_fits_its_terminal(rows: list[tuple[str, str]], columns: int) ->
     for (user, status), line in zip(rows, whole[1:], strict=True):
         assert line.startswith(user)
         assert line.endswith(status)
-
-
-@given(st.text())
-def test_what_is_shown_never_commands_the_terminal(text: str) -> None:
-    assert output.printable(text).isprintable()
-    if text.isprintable():
-        assert output.printable(text) == text
 
 
 # ---------------------------------------------------------------- what is written about it

@@ -39,7 +39,7 @@ def test_it_finds_both(tmp_path: Path) -> None:
 
 
 def test_without_matplotlib_there_is_one_person_and_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_photos, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     done = run("--strangers", "0", "--json", cwd=tmp_path)
     assert done.exit_code == 0, done.output

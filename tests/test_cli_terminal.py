@@ -287,7 +287,9 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(photos: Path, tm
     at_once = json.loads(run("index", photos / "crowd", "--db", fresh, "--json").stdout)
     for name in ("accepted", "users", "photos"):
         assert resumed[name] == at_once[name]
-    assert run("faces", "--db", db).stdout == run("faces", "--db", fresh).stdout
+    # All but the ids of faces, which are others in every file, and their order.
+    shown = [[line.split()[1:] for line in run("faces", "--db", each).stdout.splitlines()] for each in (db, fresh)]
+    assert sorted(shown[0]) == sorted(shown[1])
 
 
 def test_the_session_in_the_readme_is_true(photos: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def people(tmp_path_factory: pytest.TempPathFactory, astronaut: Image.Image, adm
         (folder / name).mkdir()
     ImageOps.mirror(astronaut).save(folder / "Eileen Collins" / "1.jpg")
     ImageEnhance.Brightness(astronaut).enhance(0.6).save(folder / "Eileen Collins" / "2.PNG", "PNG")
-    (folder / "Eileen Collins" / "3.jpg").write_bytes(b"GIF89a: no JPEG at all")
+    (folder / "Eileen Collins" / "3.jpg").write_bytes(b"%PDF-1.7: no JPEG at all")
     (folder / "Eileen Collins" / "notes.txt").write_text("not a photo")
     Image.new("RGB", (200, 200), "grey").save(folder / "Eileen Collins" / "4.png")
     ImageOps.mirror(admiral).save(folder / "grace_hopper" / "1.jpg")
@@ -77,7 +77,7 @@ def test_quickstart_enrols_a_folder_and_searches_a_photo(tmp_path: Path, people:
     assert done.stderr == ""
     assert "  1.jpg: accepted\n  2.PNG: accepted\n  4.png: not accepted, NO_FACE\n" in done.stdout
     assert "3.jpg: not read. " in done.stdout
-    assert "got a GIF" in done.stdout
+    assert "got a PDF" in done.stdout
     assert "notes.txt" not in done.stdout
     assert "empty:\n  left out: no photo that can be used\n" in done.stdout
     assert '"UserId": "Eileen_Collins"' in done.stdout
@@ -106,7 +106,7 @@ def test_quickstart_tells_apart_nobody_known_and_no_face(
     for argument, words in [
         ("missing.jpg", "missing.jpg"),
         ("people", "people"),
-        ("text.jpg", "expected a JPEG or PNG"),
+        ("text.jpg", "expected a JPEG, PNG"),
     ]:
         (tmp_path / "text.jpg").write_text("hello")
         assert quickstart.main([str(one), str(tmp_path / argument)]) == 2

@@ -96,15 +96,12 @@ def crowds(draw: st.DrawFn) -> PixelArray:
     return picture
 
 
-DETAIL = fs.FaceDetail(bounding_box=fs.BoundingBox(left=0.2, top=0.2, width=0.3, height=0.3))
-
-
 @attrs.frozen
 class Face:
     """A face that was found and measured."""
 
     measurements: FaceMeasurements
-    detail: fs.FaceDetail = DETAIL
+    detail: fs.FaceDetail = attrs.field(factory=fs.FaceDetail)
 
 
 def evidence(faces: list[FaceMeasurements], **rule: Any) -> Evidence:
@@ -167,6 +164,7 @@ def test_searching_all_faces_explains_its_own_and_the_refused(photo: PixelArray,
     for response in fs.search_all_faces(STAFF, photo, quality_filter=quality):
         told = response.explain().faces
 
+        assert response.searched_face
         assert [face.detail for face in told if face.used] == [response.searched_face.face_detail]
         assert [(face.detail, face.reasons) for face in told if not face.used] == [
             (face.face_details, names(face.reasons)) for face in response.unsearched_faces
@@ -337,7 +335,7 @@ def test_a_notebook_shows_the_table() -> None:
 
 
 def test_a_notebook_is_safe_from_what_a_caller_brings() -> None:
-    face = fs.FaceExplanation(used=False, reasons=("<script>",))
+    face = fs.FaceExplanation(detail=fs.FaceDetail(), used=False, reasons=("<script>",))
     told = fs.Explanation(use=Use.SEARCHED, faces=(face,))
 
     assert "<script>" not in told._repr_html_()
@@ -479,9 +477,7 @@ def test_measurements_are_not_part_of_the_answer() -> None:
 
 @pytest.mark.parametrize("value", [None, 3, "response", {}, ()])
 def test_what_is_no_answer_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(
-        fs.InvalidParameterError, match=r"^response: expected an Explainable.*; give what search_users_by_image, "
-    ):
+    with pytest.raises(fs.InvalidParameterError, match=r"^response: expected what search_users_by_image, "):
         fs.explain(value)
 
 

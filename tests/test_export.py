@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import tempfile
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch import array_file
 from facesearch.analysis import FaceAnalyzer
 from facesearch.stages import FloatArray
 from facesearch.testing.fakes import paint
@@ -122,12 +123,13 @@ def test_only_an_empty_collection_is_filled(staff: fs.Collection, folder: Path) 
 def test_a_file_that_cannot_be_written_is_left_as_it_was(staff: fs.Collection, folder: Path) -> None:
     path = folder / "staff.npz"
     path.write_bytes(b"before")
-    for where in (folder / "missing" / "staff.npz", folder):
-        with pytest.raises(fs.StorageError):
-            staff.save(where)
+    with pytest.raises(fs.StorageError, match=r"missing/staff\.npz: No such file or directory$"):
+        staff.save(folder / "missing" / "staff.npz")
+    with pytest.raises(fs.OutputRefusedError, match="expected a file to write, got a folder"):
+        staff.save(folder)
     folder.chmod(0o555)
     with unprivileged(), pytest.raises(fs.StorageReadOnlyError):
-        staff.save(path)
+        staff.save(path, overwrite=True)
     folder.chmod(0o755)
     assert bytes_of(folder) == {"staff.npz": b"before"}
 
@@ -141,9 +143,9 @@ def test_what_is_interrupted_leaves_nothing(
     def fail(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(array_file, "sync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(KeyboardInterrupt):
-        staff.save(path)
+        staff.save(path, overwrite=True)
     assert bytes_of(folder) == {"staff.npz": b"before"}
 
 
@@ -269,6 +271,50 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "pictures before the start": lambda p: changed(p, thumbnail_ends=np.array([-1, 0, 0, 0, 0])),
     "pictures of nobody": lambda p: changed(p, thumbnails=np.zeros(10**6, np.uint8)),
 }
+
+
+def picture(kind: str, side: int, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((side, side), 90).convert("RGB").save(file, kind, **options)
+    return file.getvalue()
+
+
+HOSTILE_PICTURES = {
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 112 112\n(hunter2) print\n",
+    "a large PNG": picture("PNG", 112),
+    "a large JPEG": picture("JPEG", 113),
+    "a JPEG of a width of its own": picture("JPEG", 112).replace(b"\0\x70\0\x70", b"\0\x70\x70\0"),
+    "a JPEG of too many bytes": picture("JPEG", 112) + bytes(40_000),
+    "a JPEG within another": picture("JPEG", 112)[:20] + picture("JPEG", 112) + picture("JPEG", 113),
+    "a JPEG of 100 scans": picture("JPEG", 112, progressive=True)[:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 90,
+    "text": b"DB_PASSWORD=hunter2",
+    "one byte": b"\xff",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE_PICTURES.values(), ids=HOSTILE_PICTURES)
+def test_whatever_stands_in_the_place_of_a_thumbnail_is_refused_and_never_opened(
+    staff: fs.Collection, folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "staff.npz"
+    staff.save(path)
+    ends = np.full(FACES, len(content))
+    changed(path, thumbnails=np.frombuffer(content, np.uint8), thumbnail_ends=ends)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(fs.StorageFormatError, match="thumbnails: expected JPEG files of 112 x 112 pixels") as caught:
+        fs.Collection.load(path)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_value_of_an_export_is_quoted(staff: fs.Collection, folder: Path) -> None:
+    for members in ({"collection_id": "hunter2 \x1b"}, {"format": "hunter2"}, {"calibration": {"hunter2": 1}}):
+        path = folder / "staff.npz"
+        path.unlink(missing_ok=True)
+        staff.save(path)
+        changed(path, about=about(path, **members))
+        with pytest.raises(fs.StorageFormatError) as caught:
+            fs.Collection.load(path)
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

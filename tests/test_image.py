@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFile, ImageOps
 
 from facesearch import image as module
-from facesearch._decoding import MAX_SCANS, MAX_SEGMENTS
+from facesearch._decoding import AWS_FORMATS, MAX_SCANS, MAX_SEGMENTS
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -404,6 +404,7 @@ def test_the_clear_grey_of_a_four_level_png_is_found() -> None:
 @quick
 @given(hnp.arrays(np.uint16, (80, 81), elements=st.integers(0, 65535)))
 def test_sixteen_bits_are_scaled_to_eight_not_clipped(deep: npt.NDArray[np.uint16]) -> None:
+    deep[0, 0] = 256  # so that no picture is of 8-bit values
     right = np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     grey = Image.fromarray(deep)
     colour = np.repeat(deep[:, :, None], 3, axis=2).astype(">u2")
@@ -414,6 +415,50 @@ def test_sixteen_bits_are_scaled_to_eight_not_clipped(deep: npt.NDArray[np.uint1
     sources: list[ImageSource] = [grey, wide, swapped, *files, *map(opened, files)]
     for source in sources:
         assert np.array_equal(read_image(source).pixels, right)
+
+
+EIGHT_BITS = st.tuples(SIDES, SIDES).flatmap(lambda side: hnp.arrays(np.uint8, side))
+DEEP_MODES = ["I", "I;16", "I;16L", "I;16B", "I;16N"]
+
+
+def of_mode(mode: str, values: npt.NDArray[Any]) -> Image.Image:
+    kind = {"I": "<i4", "I;16B": ">u2"}.get(mode, "<u2")
+    return Image.frombytes(mode, values.shape[::-1], values.astype(kind).tobytes())
+
+
+@quick
+@given(EIGHT_BITS, st.sampled_from(DEEP_MODES), st.booleans())
+def test_eight_bit_values_in_a_wider_container_are_taken_as_they_are(grey: Pixels, mode: str, as_file: bool) -> None:
+    picture = of_mode(mode, grey)
+    source: ImageSource = encoded(picture if mode == "I;16" else of_mode("I;16", grey)) if as_file else picture
+    assert np.array_equal(read_image(source).pixels, np.repeat(grey[:, :, None], 3, axis=2))
+
+
+@quick
+@given(EIGHT_BITS, st.integers(0, 255), st.sampled_from(DEEP_MODES))
+def test_sixteen_bit_values_keep_their_high_byte_in_any_mode(high: Pixels, low: int, mode: str) -> None:
+    deep = high.astype(np.uint16) << 8 | low
+    deep[0, 0] = 0xFF00 | low
+    assert np.array_equal(read_image(of_mode(mode, deep)).pixels[:, :, 0], (deep >> 8).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("factor", "alpha"), [(1, None), (1, 255), (1, 65535), (256, None), (256, 65535), (257, 65535)]
+)
+def test_sixteen_bit_colour_pngs_are_scaled_by_what_their_values_say(factor: int, alpha: int | None) -> None:
+    right = noise(90, 100, 3)
+    samples = right.astype(np.uint16) * factor
+    if alpha is not None:
+        samples = np.concatenate([samples, np.full((90, 100, 1), alpha, np.uint16)], axis=2)
+    file = png(samples.astype(">u2"), 16, 2 if alpha is None else 6, side=(100, 90))
+    assert np.array_equal(read_image(file).pixels, right)
+
+
+def test_sixteen_bit_grey_with_alpha_of_eight_bit_values_is_refused_with_a_hint() -> None:
+    samples = np.full((90, 90, 2), 200, ">u2")
+    with pytest.raises(InvalidImageFormatError, match="16-bit samples that are all below 256: write them as uint8"):
+        read_image(png(samples, 16, 4))
+    assert (read_image(png((samples.astype(">u2") << 8) | 0xFF, 16, 4)).pixels >= 200).all()
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -461,14 +506,24 @@ def test_pil_images_of_other_colour_spaces_become_rgb(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["F", "LAB", "La"])
 def test_pil_images_of_unknown_scale_are_refused_by_mode(mode: str) -> None:
-    with pytest.raises(InvalidImageFormatError, match=f"^image: expected a PIL image of mode .* got '{mode}'"):
+    with pytest.raises(
+        InvalidImageFormatError, match=f"^image: expected a PIL image of mode .* got '{mode}'; convert it: "
+    ):
         read_image(Image.new(mode, (90, 90)))
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
 def test_wide_integers_beyond_sixteen_bits_are_refused(value: int) -> None:
-    with pytest.raises(InvalidImageFormatError, match="mode 'I' to hold 0 to 65535, got"):
+    with pytest.raises(
+        InvalidImageFormatError, match=r"expected grey samples of 0 to 255 or 0 to 65535, got .* scale them"
+    ):
         read_image(Image.new("I", (90, 90), value))
+
+
+def test_a_multi_picture_jpeg_whose_pictures_have_thumbnails_reads_as_its_first_picture() -> None:
+    file = WITH_THUMBNAIL["padding after the thumbnail"]
+    for many in (file + file, file + bytes(99) + PROGRESSIVE_FILE + file):
+        assert np.array_equal(read_image(many).pixels, JPEG_PIXELS)
 
 
 def test_a_multi_picture_jpeg_reads_as_its_first_picture() -> None:
@@ -496,6 +551,77 @@ def test_a_pil_jpeg_already_turned_upright_is_not_turned_again() -> None:
     assert np.array_equal(read_image(upright).pixels, read_image(turned).pixels)
     ImageOps.exif_transpose(turned, in_place=True)
     assert np.array_equal(read_image(turned).pixels, read_image(upright).pixels)
+
+
+# --- thumbnails in EXIF
+
+
+def exif_with_thumbnail(thumbnail: bytes, after: bytes) -> bytes:
+    """A big-endian EXIF block: two directories, the second with the thumbnail's place, and something after it."""
+    first = struct.pack(">HHHLHHL", 1, 0x0112, 3, 1, 1, 0, 26)
+    second = struct.pack(">HHHLLHHLLL", 2, 0x0201, 4, 1, 56, 0x0202, 4, 1, len(thumbnail), 0)
+    return b"MM\0*" + struct.pack(">L", 8) + first + second + thumbnail + after
+
+
+THUMBNAIL = encoded(Image.new("RGB", (160, 120), "red"), "JPEG", quality=50)
+WITH_THUMBNAIL = {
+    "nothing after the thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, b"")),
+    "padding after the thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, bytes(40))),
+    "maker notes after the thumbnail": with_exif(
+        PROGRESSIVE_FILE, exif_with_thumbnail(THUMBNAIL, b"Nikon\0\xff\x10" * 9)
+    ),
+    "a second thumbnail": with_exif(JPEG_FILE, exif_with_thumbnail(THUMBNAIL, bytes(8) + THUMBNAIL)),
+}
+
+
+@pytest.mark.parametrize("file", WITH_THUMBNAIL.values(), ids=WITH_THUMBNAIL)
+def test_a_jpeg_with_a_thumbnail_in_its_exif_reads_as_its_photo(file: bytes) -> None:
+    assert np.array_equal(read_image(file).pixels, np.asarray(opened(file)))
+    assert read_image(file).width == 120
+
+
+@pytest.mark.parametrize("file", WITH_THUMBNAIL.values(), ids=WITH_THUMBNAIL)
+def test_a_jpeg_whose_exif_has_any_other_length_is_never_read_as_its_thumbnail(file: bytes) -> None:
+    for length in range(2, int.from_bytes(file[4:6], "big")):
+        picture = survives(file[:4] + struct.pack(">H", length) + file[6:])
+        assert picture is None or picture.width == 120, length
+
+
+@settings(quick, max_examples=400)
+@given(st.sampled_from(list(WITH_THUMBNAIL.values())), st.data())
+def test_a_jpeg_damaged_before_its_first_scan_is_never_read_as_its_thumbnail(file: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(file)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(2, file.rindex(b"\xff\xc4")))] = data.draw(
+            st.sampled_from([0, 1, 0xD8, 0xE1, 0xFF])
+        )
+    picture = survives(bytes(damaged))
+    assert picture is None or (picture.width, picture.height) != (160, 120)
+
+
+def test_a_spilled_thumbnail_is_reported_as_damage() -> None:
+    file = WITH_THUMBNAIL["padding after the thumbnail"]
+    short = file[:4] + struct.pack(">H", 40) + file[6:]
+    with pytest.raises(
+        InvalidImageFormatError, match=r"expected an intact JPEG, .* \(a second picture, such as a thumbnail"
+    ):
+        read_image(short)
+
+
+@quick
+@given(st.data())
+def test_fill_bytes_before_any_marker_change_nothing(data: st.DataObject) -> None:
+    parts, at = [JPEG_FILE[:2]], 2
+    while JPEG_FILE[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(JPEG_FILE[at + 2 : at + 4], "big")
+        parts.append(b"\xff" * data.draw(st.integers(0, 5)) + JPEG_FILE[at:end])
+        at = end
+    assert np.array_equal(read_image(b"".join(parts) + JPEG_FILE[at:]).pixels, JPEG_PIXELS)
+
+
+def test_bytes_between_segments_that_belong_to_none_are_passed_over_where_there_is_one_picture_only() -> None:
+    at = JPEG_FILE.index(b"\xff\xdb")
+    assert np.array_equal(read_image(JPEG_FILE[:at] + bytes(3) + JPEG_FILE[at:]).pixels, JPEG_PIXELS)
 
 
 # --- limits
@@ -618,32 +744,71 @@ def test_files_over_15_mib_are_refused_without_being_read(tmp_path: Path) -> Non
     ("data", "seen"),
     [
         (b"", "0 bytes"),
-        (encoded(scene(), "GIF"), "a GIF"),
-        (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP picture"),
-        (encoded(scene(), "BMP"), "a BMP picture"),
-        (encoded(scene(), "TIFF"), "a TIFF picture"),
-        (b"MM\0*\0\0\0\x08", "a TIFF picture"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture"),
-        (b"\0\0\0\x18ftypavif\0\0\0\0", "an AVIF picture"),
+        (encoded(scene(), "BMP"), "a BMP picture; convert it: python -c"),
+        (b"II+\0\x08\0\0\0", "a BigTIFF picture; convert it"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0", "a HEIF picture of another kind than HEIC and AVIF"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
         (b"\xff\x0a\0\0", "a JPEG XL picture"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
         (b"%PDF-1.7", "a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript file"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"SQLite format 3\0", "an SQLite database"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing"),
         (b"<?xml version='1.0'?>\n<!-- made by hand -->\n<svg>", "an SVG drawing"),
         (b"<!DOCTYPE html><html>", "an HTML page"),
         (base64.b64encode(JPEG_FILE), "base64 text; decode it first"),
         (base64.b64encode(PNG_FILE), "base64 text; decode it first"),
         (b"data:image/png;base64,iVBORw0KGgo", "a data: URL; decode what follows its comma"),
-        (b"hello", r"5 bytes that begin with b'hello'"),
-        (b"\xff\xd8", r"2 bytes that begin with b'\\xff\\xd8'"),
+        (b"hello", "5 bytes of no known format"),
+        (b"\xff\xd8", "2 bytes of no known format"),
     ],
 )
-def test_bytes_that_are_no_jpeg_or_png_are_named(data: bytes, seen: str, tmp_path: Path) -> None:
+def test_bytes_that_are_no_picture_are_named_by_their_format(data: bytes, seen: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(data)
     for source in (data, io.BytesIO(data), path):
-        with pytest.raises(InvalidImageFormatError, match=rf"^image.*: expected a JPEG or PNG, got {seen}"):
+        with pytest.raises(InvalidImageFormatError, match=rf"^image.*: expected a JPEG, PNG, .*AVIF, got {seen}"):
             read_image(source)
+
+
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (encoded(scene(), "GIF"), "a GIF; convert it"),
+        (encoded(scene(), "WEBP"), "a WebP picture; convert it"),
+        (encoded(scene(), "TIFF"), "a TIFF picture; convert it"),
+        (encoded(scene(), "AVIF"), "an AVIF picture; convert it"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture; convert it"),
+    ],
+)
+def test_formats_that_were_not_asked_for_are_refused_and_named(data: bytes, seen: str) -> None:
+    with pytest.raises(InvalidImageFormatError, match=f"^image: expected a JPEG or PNG, got {seen}"):
+        read_image(data, formats=AWS_FORMATS)
+
+
+@quick
+@given(
+    st.sampled_from(
+        [b"", b"DB_PASSWORD=", b"{", b"-----BEGIN ", *MAGICS, b"GIF89a", b"RIFF\0\0\0\0WEBP", b"MM\0*", b"%!PS"]
+    )
+)
+def test_no_error_quotes_the_content_of_what_was_given_as_a_picture(start: bytes) -> None:
+    secret = b"hunter2secret"
+    data = start + secret * 20
+    texts: list[str] = [secret.decode(), secret.hex()]
+    sources: list[Any] = [data, bytearray(data), io.BytesIO(data), {"Bytes": data}, [data], (data,)]
+    for source in sources:
+        with pytest.raises((ImageError, InvalidParameterError)) as caught:
+            read_image(source)
+        assert not any(text in str(caught.value) for text in texts), caught.value
+
+
+def test_a_text_of_base64_in_place_of_a_path_is_not_quoted() -> None:
+    text = base64.b64encode(JPEG_FILE).decode()
+    with pytest.raises(InvalidImageFormatError) as caught:
+        read_image(text)
+    assert text[4:20] not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -766,10 +931,12 @@ def test_anything_else_is_an_invalid_parameter_that_names_image(value: Any) -> N
     ("array", "hint"),
     [
         (np.zeros((90, 90, 3), np.float32), r"float32 of shape \(90, 90, 3\); a float picture.*\.round\(\)\.astype"),
-        (np.zeros((90, 90), np.uint16), "uint16 of shape .*image >> 8"),
-        (np.zeros((90, 90), np.uint32), r"uint32 of shape \(90, 90\)$"),
+        (np.full((90, 90), 256, np.uint16), "uint16 of shape .*image >> 8"),
+        (np.full((90, 90), 255, np.uint16), r"uint16 of shape .*8-bit values\? image\.astype\('uint8'\)"),
+        (np.full((90, 90), 65536, np.uint32), r"uint32 of shape \(90, 90\)$"),
         (np.zeros((90, 90), bool), "bool of shape .* a mask"),
-        (np.zeros((90, 90, 3), np.int64), r"int64 of shape \(90, 90, 3\)$"),
+        (np.full((90, 90, 3), -1, np.int64), r"int64 of shape \(90, 90, 3\)$"),
+        (np.full((90, 90, 3), 7, np.int64), r"int64 of shape .*8-bit values"),
         (np.zeros((3, 90, 90), np.uint8), r"channels first\? image\.transpose\(1, 2, 0\)"),
         (np.zeros((1, 90, 90, 3), np.uint8), "a batch"),
         (np.zeros((90, 90, 2), np.uint8), r"uint8 of shape \(90, 90, 2\)$"),

@@ -571,6 +571,7 @@ def test_answers_are_sent_at_once() -> None:
 def test_the_command_serves_a_file_until_it_is_told_to_end(tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text(f"{KEY} {SECRET}\n")
+    keys.chmod(0o600)
     with command("--db", tmp_path / "people.db", "--key-file", keys) as (process, first):
         assert first.startswith("listening on http://127.0.0.1:"), process.communicate()
         assert process.stdout
@@ -645,6 +646,21 @@ def test_the_command_needs_the_key_file_it_is_given(tmp_path: Path) -> None:
 
     assert done.exit_code == Exit.COLLECTION
     assert missing in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_the_command_warns_once_of_keys_that_others_can_read(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text(f"{KEY} {SECRET}\n")
+    for mode, warnings in {0o644: 1, 0o600: 0}.items():
+        keys.chmod(mode)
+        arguments = ["--db", str(tmp_path / "people.db"), "--key-file", str(keys), "--s3-endpoint", "nowhere"]
+        done = CliRunner().invoke(commands, ["serve", *arguments])
+        assert done.exit_code == Exit.USAGE
+        assert (
+            done.stderr.count("keys.txt': other users can read it (mode 0644); take that away: chmod 600") == warnings
+        )
+        assert SECRET not in done.output
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "botocore"])

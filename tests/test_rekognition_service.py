@@ -1,6 +1,7 @@
 """Every operation in all three ways: plain Python, a stock boto3 client in-process, and one over HTTP."""
 
 import inspect
+import io
 import json
 import multiprocessing
 import re
@@ -18,6 +19,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from PIL import Image
 
 import facesearch as fs
 from facesearch.rekognition import ANSWERED, Rekognition, client, shelf
@@ -26,6 +28,12 @@ from rekognition_ways import BLUE, GREEN, RED, WAYS, asked, photo, png, remote, 
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")
 UNKNOWN_FACE = "00000000-0000-4000-8000-000000000000"
+
+
+def webp() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (100, 90)).save(file, "WEBP")
+    return file.getvalue()
 
 
 def method_of(operation: str) -> str:
@@ -184,6 +192,8 @@ ERRORS: list[tuple[str, dict[str, Any], str, str]] = [
     ("compare_faces", {"SourceImage": photo(RED), "TargetImage": photo()}, "InvalidParameterException", "Request has invalid parameters"),
     ("detect_faces", {"Image": {"Bytes": png(paint((79, 200), {}))}}, "InvalidParameterException", "Request has invalid parameters"),
     ("detect_faces", {"Image": {"Bytes": b"GIF89a" + bytes(100)}}, "InvalidImageFormatException", "Request has invalid image format"),
+    ("detect_faces", {"Image": {"Bytes": webp()}}, "InvalidImageFormatException", "image: expected a JPEG or PNG, got a WebP picture"),
+    ("detect_faces", {"Image": {"Bytes": b"DB_PASSWORD=x"}}, "InvalidImageFormatException", "got 13 bytes of no known format"),
     ("detect_faces", {"Image": {"Bytes": bytes(5_242_881)}}, "ImageTooLargeException", "Image size is too large."),
     ("detect_faces", {"Image": {}}, "InvalidParameterException", "Request has invalid parameters"),
     ("detect_faces", {"Image": {**photo(RED), "S3Object": {"Bucket": "photos", "Name": "a.jpg"}}}, "InvalidParameterException", "Request has invalid parameters"),

@@ -2,6 +2,8 @@
 
 import json
 import math
+import tempfile
+import traceback
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
 import facesearch as fs
+from durable import MEMORY
 from facesearch.embedding import DLIB_RESNET, DLIB_RESNET_MIRRORED
 from facesearch.scoring import SIMILARITY_AT_FMR, shipped_calibrations
 
@@ -69,13 +72,11 @@ def test_distance_at_undoes_similarity(table: fs.Calibration, percent: float) ->
 
 @given(calibrations())
 def test_a_saved_calibration_is_read_back(table: fs.Calibration) -> None:
-    path = Path("calibration.json")
-    with pytest.MonkeyPatch.context() as patch:
-        written: dict[str, str] = {}
-        patch.setattr(Path, "write_text", lambda self, text, **_: written.setdefault(str(self), text))
-        patch.setattr(Path, "read_text", lambda self, **_: written[str(self)])
-        table.save(path)
-        assert fs.Calibration.load(path, face_model=DLIB_RESNET) == table
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder, "calibration.json")
+        for _ in range(2):  # an earlier one is replaced
+            table.save(path)
+            assert fs.Calibration.load(path, face_model=DLIB_RESNET) == table
 
 
 @tables
@@ -186,3 +187,20 @@ def test_rows_that_do_not_fall_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(fs.CalibrationError, match="similarities falling"):
         fs.Calibration.load(path, face_model=DLIB_RESNET_MIRRORED)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "DB_PASSWORD=hunter2",
+        '{"format": 1, "face_model": {"hunter2": 1}, "rows": []}',
+        '{"format": 1, "face_model": {"name": 7, "version": "hunter2", "digest": "hunter2", "dimension": 1}, "rows": []}',
+        '["hunter2"]',
+    ],
+)
+def test_a_file_that_is_no_calibration_is_not_quoted(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(content)
+    with pytest.raises(fs.CalibrationError, match=r"table\.json: no calibration") as caught:
+        fs.Calibration.load(path, face_model=fs.calibration().face_model)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))

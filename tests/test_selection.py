@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import facesearch as fs
 from facesearch.bars import HIGH_BARS, FaceMeasurements, QualityBars
 from facesearch.checks import quality_reasons
-from facesearch.selection import MAX_FACES, by_size, select
+from facesearch.selection import LARGEST_FACES, by_size, select
 from facesearch.testing.strategies import face_measurements, quality_bars
 
 GOOD = FaceMeasurements(
@@ -28,7 +28,7 @@ def test_every_face_is_accepted_or_refused_with_a_reason(
     refused = [position for position, _ in selection.refused]
     assert sorted([*selection.accepted, *refused]) == list(range(len(faces)))
     assert all(reasons for _, reasons in selection.refused)
-    assert len(selection.accepted) <= (most or MAX_FACES)
+    assert len(selection.accepted) <= (most or LARGEST_FACES)
 
 
 @given(photos, filters)

@@ -57,10 +57,8 @@ class DurableMachine(RuleBasedStateMachine):
         self.turn = 0
 
     def opened(self) -> fs.Collection:
-        path = self.folder / "people.db"
-        opened = fs.Collection.open(path, "machine", analyzer=self.analyzer, thumbnails=True)
-        opened._clock = lambda: self.now
-        return opened
+        timed: type[fs.Collection] = type("Collection", (fs.Collection,), {"_clock": staticmethod(lambda: self.now)})
+        return timed.open(self.folder / "people.db", "machine", analyzer=self.analyzer, thumbnails=True)
 
     def teardown(self) -> None:
         for handle in self.handles:

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 import facesearch as fs
+from facesearch.kept_pictures import small_picture
+from facesearch.preview import Preview
 from facesearch.stages import PixelArray
 from facesearch.storage import MemoryStore
 from facesearch.testing.fakes import fake_analyzer, paint
@@ -120,3 +122,30 @@ def test_the_same_photo_gives_the_same_picture() -> None:
 def test_thumbnails_is_a_yes_or_no() -> None:
     with pytest.raises(fs.InvalidParameterError, match="thumbnails: expected True or False, got 'yes'"):
         fs.Collection("staff", thumbnails="yes")  # type: ignore[arg-type]  # the point of the test
+
+
+def test_something_else_in_the_place_of_a_picture_is_neither_given_out_nor_shown() -> None:
+    people = staff(thumbnails=True)
+    store = people._store
+    assert isinstance(store, MemoryStore)
+    ada = [face.face_id for face in people.faces("ada")]
+    for face_id in ada:
+        entry = store._faces[face_id]
+        store._faces[face_id] = attrs.evolve(entry, thumbnail=b"%!PS-Adobe-3.0 EPSF-3.0")
+    with pytest.raises(fs.StorageFormatError, match="is no JPEG of 112 x 112 pixels"):
+        people.thumbnail(ada[0])
+    response = fs.search_users_by_image(people, photo(), user_match_threshold=0)
+    assert response.pictures
+    assert {user.user_id: len(user.thumbnails) for user in response.pictures.users} == {"ada": 0, "bob": 3}
+
+
+def test_a_kept_picture_is_decoded_at_any_small_size_and_nothing_else_is() -> None:
+    for side in (1, 8, 640):
+        shown = Preview.of(np.full((side, side, 3), 90, np.uint8))
+        pixels = small_picture(shown.jpeg)
+        assert pixels is not None
+        assert pixels.shape == (shown.height, shown.width, 3)
+    file = io.BytesIO()
+    Image.new("RGB", (2000, 100)).save(file, "JPEG")
+    for data in (file.getvalue(), b"", b"%!PS", shown.jpeg[:-20]):
+        assert small_picture(data) is None

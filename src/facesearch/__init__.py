@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from facesearch.errors import InvalidImageFormatError as InvalidImageFormatError
     from facesearch.errors import InvalidParameterError as InvalidParameterError
     from facesearch.errors import MissingExtraError as MissingExtraError
+    from facesearch.errors import OutputRefusedError as OutputRefusedError
     from facesearch.errors import QuotaExceededError as QuotaExceededError
     from facesearch.errors import StorageBusyError as StorageBusyError
     from facesearch.errors import StorageError as StorageError
@@ -73,7 +74,6 @@ if TYPE_CHECKING:
     from facesearch.explanation import explain as explain
     from facesearch.face import AgeRange as AgeRange
     from facesearch.face import Beard as Beard
-    from facesearch.face import DetectedFace as DetectedFace
     from facesearch.face import Emotion as Emotion
     from facesearch.face import EmotionType as EmotionType
     from facesearch.face import EyeDirection as EyeDirection
@@ -139,7 +139,6 @@ if TYPE_CHECKING:
     from facesearch.records import UserStatus as UserStatus
     from facesearch.results import MatchedUser as MatchedUser
     from facesearch.results import SearchedFaceDetails as SearchedFaceDetails
-    from facesearch.results import SearchedFaceResponse as SearchedFaceResponse
     from facesearch.results import SearchUsersByImageResponse as SearchUsersByImageResponse
     from facesearch.results import UnsearchedFace as UnsearchedFace
     from facesearch.results import UnsearchedFaceReason as UnsearchedFaceReason
@@ -181,7 +180,6 @@ __all__ = [
     "ComparedSourceImageFace",
     "Comparison",
     "DeleteFacesResponse",
-    "DetectedFace",
     "DisassociateFacesResponse",
     "DisassociatedFace",
     "Emotion",
@@ -234,6 +232,7 @@ __all__ = [
     "NetworkCard",
     "NetworkEmbedder",
     "OnnxEmbedder",
+    "OutputRefusedError",
     "Picture",
     "Pose",
     "QualityBars",
@@ -248,7 +247,6 @@ __all__ = [
     "SearchUsersResponse",
     "SearchedFace",
     "SearchedFaceDetails",
-    "SearchedFaceResponse",
     "SearchedUser",
     "Smile",
     "StorageBusyError",
@@ -352,6 +350,7 @@ _HOME = {
         "InvalidImageFormatError",
         "InvalidParameterError",
         "MissingExtraError",
+        "OutputRefusedError",
         "QuotaExceededError",
         "StorageBusyError",
         "StorageError",
@@ -372,7 +371,6 @@ _HOME = {
     "face": (
         "AgeRange",
         "Beard",
-        "DetectedFace",
         "Emotion",
         "EmotionType",
         "EyeDirection",
@@ -453,7 +451,6 @@ _HOME = {
         "MatchedUser",
         "SearchUsersByImageResponse",
         "SearchedFaceDetails",
-        "SearchedFaceResponse",
         "UnsearchedFace",
         "UnsearchedFaceReason",
         "UserMatch",

@@ -1,16 +1,32 @@
-"""What is made when it is first needed, and only once."""
+"""What is made when it is first needed, and only once in each process."""
 
-import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
-__all__ = ["Once"]
+import attrs
+
+from facesearch._forks import ForkLock, Level, abandon, generation
+
+__all__ = ["LOADING", "Once", "lazy"]
 
 T = TypeVar("T")
+
+LOADING = ForkLock(Level.LOADING)
+"""Held while weights are loaded and modules imported for it. One lock for all, so that loading can't deadlock, and so that no fork
+catches a module or a library half loaded: the child could never finish it."""
+
+
+@attrs.frozen
+class _Made(Generic[T]):
+    value: T
+    generation: int
 
 
 class Once(Generic[T]):
     """A value that whoever asks first makes; other threads that ask meanwhile wait for it.
+
+    It belongs to the process that made it: after a fork the child makes one of its own. Sessions of ONNX Runtime and networks of
+    dlib need that, since their threads don't exist in the child and the parent's may have been at work with them.
 
     How it is made is told when it is asked for, so that an object that keeps one of its own is freed as soon as nobody has it.
 
@@ -25,12 +41,43 @@ class Once(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made: list[T] = []
+        self._made: _Made[T] | None = None
 
     def __call__(self, make: Callable[[], T]) -> T:
-        """Give the value. Where *make* raises, nothing is kept, and the next caller tries again."""
-        with self._lock:
-            if not self._made:
-                self._made.append(make())
-            return self._made[0]
+        """Return the value. Where *make* raises, nothing is kept, and the next caller tries again."""
+        made = self._made
+        if made is None or made.generation != generation():
+            with LOADING:
+                made = self._made
+                if made is None or made.generation != generation():
+                    if made is not None:
+                        abandon(made.value)
+                        self._made = None
+                    self._made = made = _Made(make(), generation())
+        return made.value
+
+
+class lazy(Generic[T]):  # noqa: N801  # a decorator
+    """A property computed when it is first read, and kept.
+
+    Unlike `functools.cached_property` before Python 3.12 it has no lock, which all instances of a class would share and which a
+    fork might find held. Threads that read it at once may compute it twice.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "lazy[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> "T | lazy[T]":
+        """Compute it; from then on the instance's own attribute is read."""
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value

@@ -1,10 +1,11 @@
 """An ONNX file of unknown making: hashed, read without trusting it, and opened."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facesearch._onnx_simplify import drop_dead_inputs, every_part, free_batch, unpack_weights
 from facesearch.errors import WeightsError
 from facesearch.networks import open_session
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["file_digest", "open_file"]
 
 _LARGEST = 2**31 - 1  # bytes: what protobuf can hold
+_MOST_EXPANSION = 16  # of a weight of 2 bits, the smallest there is, as a float32
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
 
@@ -30,8 +32,18 @@ def file_digest(path: Path, expected: str | None) -> str:
 
 
 def open_file(path: Path, sha256: str, *, threads: int | None) -> Any:
-    """Open a file of that hash in ONNX Runtime, if its operators are the standard's and its weights inside."""
+    """Open a file of that hash in ONNX Runtime, if its operators are the standard's and its weights inside.
+
+    Where the file fixes the number of crops at one, the session takes any number if ONNX Runtime accepts that. Whether one crop then
+    leaves the vector of another alone, the caller must try.
+    """
     model = _read(path, sha256)
+    freed = free_batch(model.graph)
+    if freed:
+        with contextlib.suppress(Exception):  # ONNX Runtime's errors have no base of their own
+            return open_session(model, threads=threads)
+        for axis in freed:
+            axis.dim_value = 1
     try:
         return open_session(model, threads=threads)
     except Exception as error:
@@ -60,20 +72,16 @@ def _read(path: Path, sha256: str) -> "onnx.ModelProto":
     if model.functions:
         names = sorted(f"{each.domain}.{each.name}" for each in model.functions)
         raise WeightsError(f"{path}: expected a graph without functions of its own, got {names[:3]}; see onnx.inliner")
-    parts = list(_parts(model.graph))
+    parts = list(every_part(model.graph))
     nodes = [each for each in parts if isinstance(each, onnx.NodeProto)]
     foreign = sorted({f"{each.domain}.{each.op_type}" for each in nodes if each.domain not in _STANDARD_DOMAINS})
     if foreign:
         raise WeightsError(f"{path}: expected the standard's operators only, got {foreign[:3]}")
     if any(isinstance(each, onnx.TensorProto) and each.data_location == each.EXTERNAL for each in parts):
         raise WeightsError(f"{path}: expected a file with its weights inside, got one that keeps them in other files")
+    drop_dead_inputs(model.graph)
+    try:
+        unpack_weights(model.graph, most_bytes=min(_LARGEST, _MOST_EXPANSION * len(content)))
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
     return model
-
-
-def _parts(message: Any) -> Iterator[Any]:
-    """Give every message within a message, however deep: operators and constants of branches and loops too."""
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is not None:
-            for each in [value] if hasattr(value, "ListFields") else value:
-                yield each
-                yield from _parts(each)

@@ -3,13 +3,12 @@
 What is asked here is asked within `facesearch.storage.Store.writing`.
 """
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 import numpy as np
 
+from facesearch.content_ids import content_id, former_content_id
 from facesearch.enrolment import doubts, needed_similarity
 from facesearch.looks import KeptFace, Look
 from facesearch.ranking import check_embedding
@@ -19,23 +18,15 @@ from facesearch.scoring import Calibration
 from facesearch.stages import FloatArray
 from facesearch.storage import Store, StoredFace
 
-__all__ = ["MAX_FACES_PER_USER", "Admission", "Offer", "content_id", "image_id"]
+__all__ = ["MAX_FACES_PER_USER", "Admission", "Offer", "image_ids"]
 
 MAX_FACES_PER_USER = 100
 """As in Amazon Rekognition: "100 faces per user"."""
 
-# Ids follow from content (RFC 9562, version 5): the same photo gives the same ids, in every collection of one face model.
-_NAMESPACE = uuid.UUID("7f5b2f0e-5d0c-5a52-9d43-9a6b9f3b7c11")
 
-
-def content_id(*parts: Any) -> str:
-    """Give the UUID that follows from what something is made of."""
-    return str(uuid.uuid5(_NAMESPACE, repr(parts)))
-
-
-def image_id(digest: str | None) -> str:
-    """Give the id of the photo of that digest."""
-    return content_id("image", digest)
+def image_ids(secret: bytes, digest: str | None) -> tuple[str, str]:
+    """Return the id of the photo of that digest, and the one that it had before collections had secrets."""
+    return content_id(secret, "image", digest), former_content_id("image", digest)
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +74,7 @@ class Admission:
         face = Face(
             face_id=self._face_id(digest, seen, external_image_id),
             bounding_box=seen.detail.bounding_box,
-            image_id=image_id(digest),
+            image_id=image_ids(self.store.secret(), digest)[0],
             external_image_id=external_image_id,
             confidence=seen.detail.confidence,
             index_faces_model_version=self.face_model.version,
@@ -142,7 +133,10 @@ class Admission:
         )
 
     def _face_id(self, digest: str, face: KeptFace, external_image_id: str | None) -> str:
-        return content_id("face", self.face_model.digest, digest, external_image_id, face.detail.bounding_box)
+        content = "face", self.face_model.digest, digest, external_image_id, face.detail.bounding_box
+        face_id, former = content_id(self.store.secret(), *content), former_content_id(*content)
+        # Of an older file, or an export of one.
+        return former if former in self.store.known([former]) else face_id
 
     def _refusals(
         self, user_id: str, offered: Mapping[str, tuple[str, KeptFace]], threshold: float

@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 
 from facesearch._dlib import predict_shape
+from facesearch._once import LOADING
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Detection, PixelArray, PointArray
 from facesearch.weights import LANDMARKS_5
 
@@ -23,7 +24,8 @@ class DlibAligner:
 
     def align(self, pixels: PixelArray, detection: Detection) -> AlignedFace:
         """Cut out one face; see `facesearch.stages.Aligner.align`."""
-        import dlib
+        with LOADING:
+            import dlib
 
         pixels, detection, to_picture = _upright(pixels, detection)
         shape = predict_shape(LANDMARKS_5, pixels, detection)

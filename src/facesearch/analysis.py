@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
-from os import PathLike
-from typing import Any
+from types import MappingProxyType
 
 import attrs
 import numpy as np
 
-from facesearch._fields import acts_as, check_each, check_int, check_is, check_member, is_a, maybe, plain_int, whole
+from facesearch._fields import check_int, check_member, is_a, maybe, plain_int, whole
 from facesearch._parallel import in_order
-from facesearch._values import FrozenMapping, content
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
 from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
@@ -20,15 +18,15 @@ from facesearch.checks import quality_reasons
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
-from facesearch.errors import InvalidParameterError
-from facesearch.face import DetectedFace
-from facesearch.image import ImageSource, read_image
+from facesearch.face import FaceDetail
+from facesearch.image import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
 from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 from facesearch.records import FaceModel
 from facesearch.scoring import Calibration
+from facesearch.selection import LARGEST_FACES, by_size
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
 
 __all__ = [
@@ -36,22 +34,14 @@ __all__ = [
     "Engine",
     "FaceAnalyzer",
     "LocatedFace",
-    "analyzer_or_default",
     "default_analyzer",
     "detect_faces",
 ]
 
 
-def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Unassessed]:
-    given: Any = unassessed  # what callers pass may not be what the annotation asks for
-    if not isinstance(given, Mapping) or not all(isinstance(each, Attribute) for each in given):
-        raise InvalidParameterError.of("unassessed", given, "a mapping of Attribute to Unassessed")
-    return FrozenMapping(unassessed)
-
-
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class LocatedFace:
-    """A face that was found and measured, but not embedded; equal where all of it is, pictures pixel by pixel.
+    """A face that was found and measured, but not embedded.
 
     Attributes
     ----------
@@ -67,16 +57,16 @@ class LocatedFace:
         Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
     """
 
-    detail: DetectedFace = attrs.field(validator=is_a(DetectedFace))
-    measurements: FaceMeasurements = attrs.field(validator=is_a(FaceMeasurements))
-    chip: PixelArray = attrs.field(repr=False, eq=content)
-    probe: PixelArray = attrs.field(repr=False, eq=content)
-    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
+    detail: FaceDetail
+    measurements: FaceMeasurements
+    chip: PixelArray = attrs.field(repr=False)
+    probe: PixelArray = attrs.field(repr=False)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=lambda: MappingProxyType({}))
     # The vector, where the pass that told what the face looks like gave it too.
-    _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
+    _vector: FloatArray | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class AnalyzedFace(LocatedFace):
     """A face with its vector.
 
@@ -88,8 +78,8 @@ class AnalyzedFace(LocatedFace):
         What made it.
     """
 
-    embedding: FloatArray = attrs.field(repr=False, eq=content)
-    face_model: FaceModel = attrs.field(validator=is_a(FaceModel))
+    embedding: FloatArray = attrs.field(repr=False)
+    face_model: FaceModel
 
 
 @attrs.frozen(eq=False)
@@ -143,19 +133,13 @@ class FaceAnalyzer:
     threads: int | None = attrs.field(
         default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1))
     )
-    detector: Detector = attrs.field(
-        default=attrs.Factory(lambda self: self._default_detector(), takes_self=True), validator=acts_as(Detector)
-    )
-    aligner: Aligner = attrs.field(factory=DlibAligner, validator=acts_as(Aligner))
-    landmarker: Landmarker = attrs.field(factory=DlibLandmarker, validator=acts_as(Landmarker))
-    embedder: Embedder = attrs.field(
-        default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True), validator=acts_as(Embedder)
-    )
-    calibration: Calibration | None = attrs.field(default=None, validator=maybe(is_a(Calibration)))
+    detector: Detector = attrs.field(default=attrs.Factory(lambda self: self._default_detector(), takes_self=True))
+    aligner: Aligner = attrs.field(factory=DlibAligner)
+    landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
+    embedder: Embedder = attrs.field(default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True))
+    calibration: Calibration | None = None
     bars: FilterBars = attrs.field(default=SHIPPED_BARS, validator=is_a(FilterBars))
-    describer: Describer = attrs.field(
-        default=attrs.Factory(lambda self: self._default_describer(), takes_self=True), validator=acts_as(Describer)
-    )
+    describer: Describer = attrs.field(default=attrs.Factory(lambda self: self._default_describer(), takes_self=True))
 
     @property
     def face_model(self) -> FaceModel:
@@ -190,7 +174,7 @@ class FaceAnalyzer:
         pixels = read_image(image).pixels
         found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
         faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
-        return tuple(sorted(faces, key=_by_size))
+        return tuple(faces[position] for position in by_size([face.measurements for face in faces]))
 
     def assess(self, faces: Sequence[LocatedFace], bars: QualityBars | None) -> tuple[LocatedFace, ...]:
         """Measure how well faces are likely to match, of those that pass all other bars; the rest stay as they are.
@@ -204,10 +188,8 @@ class FaceAnalyzer:
         bars
             What they are held against; ``None`` asks for nothing, and nothing is measured.
         """
-        check_each("faces", faces, LocatedFace)
         if bars is None:
             return tuple(faces)
-        check_is("bars", bars, QualityBars)
         unknown = [
             position
             for position, face in enumerate(faces)
@@ -227,7 +209,7 @@ class FaceAnalyzer:
 
     def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
         """Embed located faces, all in one call; in their order."""
-        if not check_each("faces", faces, LocatedFace):
+        if not faces:
             return ()
         vectors = self._vectors(faces)
         return tuple(
@@ -261,7 +243,8 @@ class FaceAnalyzer:
         Parameters
         ----------
         images
-            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out.
+            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out. Relative paths are
+            relative to the current folder of this call, whatever it is when they are opened.
         attributes
             AWS's names, see `Attribute`.
         workers
@@ -287,11 +270,8 @@ class FaceAnalyzer:
         [True, True]
         """
         asked = parse_attributes(attributes)
-        given: Any = images  # what callers pass may not be what the annotation asks for
-        if not isinstance(given, Iterable) or isinstance(given, str | bytes | PathLike):
-            raise InvalidParameterError.of("images", images, "an iterable of images", fix="of one: [image]")
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
-        return in_order(partial(self.analyze, attributes=asked), images, count)
+        return in_order(partial(self.analyze, attributes=asked), bound(images), count)
 
     def _default_detector(self) -> Detector:
         return DlibMmodDetector() if self.engine is Engine.DLIB else MmodDetector(threads=self.threads)
@@ -331,7 +311,7 @@ class FaceAnalyzer:
         landmarks = aws_landmarks(points, pixels)
         box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
         face = LocatedFace(
-            detail=DetectedFace(
+            detail=FaceDetail(
                 bounding_box=box,
                 landmarks=landmarks if Attribute.ALL in asked else landmarks[:DEFAULT_LANDMARKS],
                 pose=pose,
@@ -357,31 +337,20 @@ class FaceAnalyzer:
         )
 
 
-def _by_size(face: LocatedFace) -> tuple[float, float]:
-    return -face.measurements.area, -face.measurements.confidence
-
-
 @cache
 def default_analyzer() -> FaceAnalyzer:
     """Give the analyzer that is used where none is named: one for the process, so that weights are loaded once."""
     return FaceAnalyzer()
 
 
-def analyzer_or_default(analyzer: FaceAnalyzer | None) -> FaceAnalyzer:
-    """Return *analyzer*, or the process's own where it is ``None``.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is something else.
-    """
-    return default_analyzer() if analyzer is None else check_is("analyzer", analyzer, FaceAnalyzer)
-
-
 def detect_faces(
-    image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
-) -> tuple[DetectedFace, ...]:
-    """Tell what faces a photo shows, as AWS's DetectFaces does.
+    image: ImageSource,
+    *,
+    attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
+    max_faces: int | None = LARGEST_FACES,
+    analyzer: FaceAnalyzer | None = None,
+) -> tuple[FaceDetail, ...]:
+    """Detect the faces of a photo and describe them, as AWS's DetectFaces does.
 
     Parameters
     ----------
@@ -389,10 +358,14 @@ def detect_faces(
         Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
     attributes
         AWS's names: DEFAULT, ALL, or single ones.
+    max_faces
+        Return at most so many of the largest, >= 1; by default 100, as AWS. ``None`` for all.
+    analyzer
+        What detects and describes; by default the one of the process.
 
     Returns
     -------
-    tuple of DetectedFace
+    tuple of FaceDetail
         Largest box first; empty when there is no face.
 
     Raises
@@ -400,7 +373,7 @@ def detect_faces(
     ImageError
         If the picture can't be used.
     InvalidParameterError
-        If an attribute is unknown.
+        If an attribute is unknown, or another argument is wrong.
 
     Examples
     --------
@@ -409,4 +382,6 @@ def detect_faces(
     >>> face.confidence > 99, [landmark.type.value for landmark in face.landmarks]
     (True, ['eyeLeft', 'eyeRight', 'mouthLeft', 'mouthRight', 'nose'])
     """
-    return tuple(face.detail for face in default_analyzer().locate(image, attributes=attributes))
+    most = None if max_faces is None else check_int("max_faces", max_faces, 1)
+    located = (analyzer or default_analyzer()).locate(image, attributes=attributes)
+    return tuple(face.detail for face in located[:most])

@@ -7,20 +7,20 @@ before any of it is read; and no part of it is evaluated, as NumPy does with hea
 import math
 import os
 import re
-import secrets
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.database import sync, translated
+from facesearch._output import OutputKind, write_file
+from facesearch.database import translated
 from facesearch.errors import CollectionNotFoundError, StorageFormatError
 
-__all__ = ["Arrays", "DamagedError", "read_arrays", "write_arrays"]
+__all__ = ["Arrays", "DamagedError", "has_arrays", "read_arrays", "starts_with_array", "write_arrays"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Kinds = Mapping[str, tuple[str, int]]
@@ -30,6 +30,8 @@ _MAGIC: Final = b"\x93NUMPY\x01\x00"
 _HEADER: Final = re.compile(
     rb"\{'descr': '([<|][a-zA-Z]\d{1,3})', 'fortran_order': False, 'shape': \((\d{1,15}),(?: (\d{1,6}))?\), \} *\n"
 )
+_START: Final = b"PK\x03\x04"  # of an archive that has a member
+_MEMBER: Final = 30  # bytes before the first member's name
 _END: Final = (
     22  # bytes: the end of an archive; before it, in those of 2 GiB and more, 20 and 56 bytes for large numbers
 )
@@ -40,8 +42,8 @@ class DamagedError(ValueError):
     """A file is not what was expected; the message says where. Whoever knows the file makes it one of ours."""
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write a file; one that is there is replaced.
+def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: bool = False) -> None:
+    """Write a file, whole or not at all; an earlier one of the same kind is replaced.
 
     Parameters
     ----------
@@ -49,25 +51,49 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
         Absolute.
     arrays
         In C order, of plain types. The same ones make the same bytes.
+    kind
+        What they are together.
+    overwrite
+        Replace a file of another kind too.
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that must not be replaced; see `facesearch._output`.
     StorageError
         And those under it, if it can't be written; a file that was there is as it was.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    with translated(path):
-        try:
-            with zipfile.ZipFile(new, "w") as archive:
-                for name, array in arrays.items():
-                    # ZipInfo has a date of its own, and always the same.
-                    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-            sync(new)
-            new.replace(path)
-            sync(path.parent)
-        finally:
-            new.unlink(missing_ok=True)
+    with (
+        translated(path),
+        write_file(path, kind, overwrite=overwrite) as file,
+        zipfile.ZipFile(file, "w") as archive,
+    ):
+        for name, array in arrays.items():
+            # ZipInfo has a date of its own, and always the same.
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+
+def has_arrays(file: IO[bytes], names: Iterable[str]) -> bool:
+    """Tell whether a file, open for reading, is an .npz that `write_arrays` wrote, with these arrays and perhaps others.
+
+    Raises
+    ------
+    ValueError, OSError, zipfile.BadZipFile
+        Of files that are none.
+    """
+    if file.read(len(_START)) != _START:
+        return False
+    _check_directory(file)
+    with zipfile.ZipFile(file) as archive:
+        return {f"{name}.npy" for name in names} <= set(archive.namelist())
+
+
+def starts_with_array(file: IO[bytes], name: str) -> bool:
+    """Tell whether a file, perhaps unfinished, begins as `write_arrays` begins one whose first array has this name."""
+    expected = f"{name}.npy".encode()
+    head = file.read(_MEMBER + len(expected))
+    return head.startswith(_START) and head[_MEMBER:] == expected
 
 
 def read_arrays(path: Path, kinds: Kinds) -> Arrays:
@@ -103,8 +129,11 @@ def read_arrays(path: Path, kinds: Kinds) -> Arrays:
                     return _read(archive, kinds, file.seek(0, os.SEEK_END))
         except FileNotFoundError:
             raise CollectionNotFoundError(f"{path}: no such file") from None
-        except (zipfile.BadZipFile, ValueError, struct.error, EOFError, RuntimeError) as error:
+        except DamagedError as error:
             raise StorageFormatError(f"{path}: no export, or damaged ({error})") from error
+        except (zipfile.BadZipFile, ValueError, struct.error, EOFError, RuntimeError):
+            # The cause quotes names from the file.
+            raise StorageFormatError(f"{path}: no export, or damaged (not a plain .npz file)") from None
 
 
 def _check_directory(file: IO[bytes]) -> None:

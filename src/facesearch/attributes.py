@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -134,15 +135,15 @@ def unassessed(
     """
     single = asked & SINGLE
     if chip_side < SMALLEST_CHIP:
-        return dict.fromkeys(single, Unassessed.FACE_TOO_SMALL)
+        return MappingProxyType(dict.fromkeys(single, Unassessed.FACE_TOO_SMALL))
     if abs(pose.yaw) > FURTHEST_YAW:
-        return dict.fromkeys(single, Unassessed.FACE_TURNED_AWAY)
+        return MappingProxyType(dict.fromkeys(single, Unassessed.FACE_TURNED_AWAY))
     found: dict[Attribute, Unassessed] = {}
     if _yes(answers.chance["masked"]):
         found |= dict.fromkeys(single & _MOUTH, Unassessed.MOUTH_COVERED)
     if _yes(answers.chance["sunglasses"]):
         found |= dict.fromkeys(single & _EYES, Unassessed.EYES_COVERED)
-    return found
+    return MappingProxyType(found)
 
 
 def worded(answers: Answers, eyes_open: float) -> dict[Attribute, tuple[str, Any]]:

@@ -200,7 +200,7 @@ def audit(
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Gallery:
-    """Users and their faces, both sorted by id, a user's faces in a row: from here on no order given can matter."""
+    """Users by id and their faces by vector, a user's faces in a row: from here on no order given can matter."""
 
     user_ids: list[str]
     vectors: FloatArray
@@ -234,7 +234,10 @@ class _Gallery:
         ):
             if matrix.ndim != _MATRIX or len(matrix) != count:
                 raise InvalidParameterError(f"{argument}: expected {count} rows, got shape {matrix.shape}")
-        faces = sorted(range(len(face_ids)), key=lambda face: (rows[owners[face]], face_ids[face]))
+        # By vector before id: ids are random, and no last bit of a sum may depend on them.
+        faces = sorted(
+            range(len(face_ids)), key=lambda face: (rows[owners[face]], embeddings[face].tobytes(), face_ids[face])
+        )
         owner = np.array([rows[owners[face]] for face in faces], np.intp)
         counts = np.bincount(owner, minlength=len(rows))
         offsets = {count: calibration.user_offset(count) for count in set(counts.tolist())}

@@ -148,6 +148,7 @@ class _Run:
             broken=tuple(self._broken),
             skipped=self._plan.skipped,
             notes=self._plan.notes,
+            renamed=self._plan.renamed,
         )
 
     # ---------------------------------------------------------------- in a thread of its own

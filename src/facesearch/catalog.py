@@ -4,8 +4,8 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +13,30 @@ from typing import Any, Final
 import attrs
 from attrs import field
 
-from facesearch._fields import check_float, check_text, is_a, is_bool, plain_int, whole
+from facesearch._fields import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
+from facesearch._output import absolute
+from facesearch.calibration_choice import describe_kept
+from facesearch.content_ids import new_secret
 from facesearch.database import create, translated
-from facesearch.erasing import clean_up, compact, empty_faces, empty_users, is_few
+from facesearch.erasing import (
+    ERASING_WAIT,
+    compact,
+    empty_faces,
+    empty_users,
+    erase,
+    is_few,
+    is_pending,
+    mark_deletion,
+)
 from facesearch.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
     InvalidParameterError,
     QuotaExceededError,
     StorageFormatError,
+    without_value,
 )
+from facesearch.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.sessions import Sessions
 
@@ -36,8 +50,11 @@ __all__ = [
     "collection_info",
     "collection_tags",
     "collections",
+    "database_path",
     "delete_collection",
+    "erase_deleted",
     "find_entry",
+    "is_erased",
     "missing",
     "sessions_of",
 ]
@@ -47,6 +64,7 @@ MAX_TAGS: Final = 200
 
 _LONGEST_TAG: Final = {"key": 128, "value": 256}  # characters: shapes TagKey and TagValue
 _LONGEST_WAIT: Final = 3600  # seconds
+_LARGEST_DIMENSION: Final = 1 << 16
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +83,9 @@ class CollectionInfo:
         When, in UTC.
     thumbnails
         Whether it keeps small pictures of faces.
+    calibration
+        The name of a calibration that the file keeps for it, in one printable line; ``None`` where it keeps none. It counts only if no
+        calibration for this face model comes with the library, or by ``calibration="file"``.
     """
 
     collection_id: str = field(validator=is_a(str))
@@ -73,6 +94,7 @@ class CollectionInfo:
     face_model: FaceModel = field(validator=is_a(FaceModel))
     created: datetime = field(validator=is_a(datetime))
     thumbnails: bool = field(validator=is_bool)
+    calibration: str | None = field(default=None, validator=maybe(is_a(str)))
 
 
 @attrs.frozen(kw_only=True)
@@ -96,23 +118,69 @@ class Entry:
     face_model: FaceModel
     thumbnails: bool
     calibration: str | None
-    salt: bytes
+    salt: bytes = field(repr=False)
 
 
-def sessions_of(path: str | os.PathLike[str], timeout: float) -> Sessions:
-    """Give connections to a file, which are opened when needed.
+def database_path(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a file of collections, which a later `os.chdir` does not change.
 
     Raises
     ------
     InvalidParameterError
-        If an argument is wrong.
+        If it is no path.
     """
     given: Any = path  # what callers pass may not be what the annotation asks for
     name = os.fspath(given) if isinstance(given, str | os.PathLike) else None
     # ":memory:" is what SQLite calls no file at all.
     if not isinstance(name, str) or name in {"", ":memory:"} or "\0" in name:
         raise InvalidParameterError.of("path", path, "the path of a file")
-    return Sessions(Path(name).absolute(), check_float("timeout", timeout, 0, _LONGEST_WAIT))
+    return absolute(name)
+
+
+def sessions_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False) -> Sessions:
+    """Give connections to a file, which are opened when needed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    timeout
+        Seconds to wait for others that write.
+    read_only
+        See `facesearch.sessions.Sessions`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an argument is wrong.
+    """
+    given: Any = read_only
+    if given is not None and not isinstance(given, bool):
+        raise InvalidParameterError.of("read_only", read_only, "True, False, or None for where nothing can be written")
+    return Sessions(database_path(path), check_float("timeout", timeout, 0, _LONGEST_WAIT), read_only=read_only)
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str], timeout: float) -> Iterator[tuple[Sessions, sqlite3.Connection]]:
+    """Read a file, read-only where it can't be written."""
+    with closing(sessions_of(path, timeout, read_only=None)) as sessions:
+        with sessions.reading() as sql:
+            pending = is_pending(sql)
+            yield sessions, sql
+        if pending:
+            erase(sessions, 0)
+
+
+@contextmanager
+def _changing(path: str | os.PathLike[str], timeout: float) -> Iterator[tuple[Sessions, sqlite3.Connection]]:
+    """Change a file in one step."""
+    with closing(sessions_of(path, timeout)) as sessions:
+        with sessions.writing() as sql:
+            pending = is_pending(sql)
+            yield sessions, sql
+            deleted = is_pending(sql) and not pending
+        if pending or deleted:
+            erase(sessions, ERASING_WAIT if deleted else 0)
 
 
 def find_entry(sessions: Sessions, collection_id: str) -> Entry | None:
@@ -161,9 +229,9 @@ def add_entry(
     with sessions.writing() as sql:
         added = sql.execute(
             """INSERT OR IGNORE INTO collections
-            (collection_id, created, model_name, model_version, model_digest, dimension, calibration, thumbnails)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-            (collection_id, time.time(), *attrs.astuple(face_model), calibration, thumbnails),
+            (collection_id, created, model_name, model_version, model_digest, dimension, calibration, thumbnails, secret)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (collection_id, time.time(), *attrs.astuple(face_model), calibration, thumbnails, new_secret()),
         ).rowcount
         if must_be_new and not added:
             raise CollectionExistsError(f"collection_id: {sessions.path} has a collection {collection_id!r} already")
@@ -196,9 +264,9 @@ def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple
     InvalidParameterError
         If an argument is wrong.
     """
-    with closing(sessions_of(path, timeout)) as sessions, sessions.reading() as sql:
-        rows = sql.execute(_INFO).fetchall()
-    return tuple(sorted(map(_info, rows), key=lambda info: info.collection_id))
+    with _reading(path, timeout) as (_, sql):
+        infos = [_info(sql, row) for row in fetch(sql, _INFO_KINDS, _INFO)]
+    return tuple(sorted(infos, key=lambda info: info.collection_id))
 
 
 def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> CollectionInfo:
@@ -214,17 +282,17 @@ def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout
     0
     """
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-    with closing(sessions_of(path, timeout)) as sessions, sessions.reading() as sql:
-        rows = sql.execute(f"{_INFO} WHERE collection_id = ?", (collection_id,)).fetchall()
+    with _reading(path, timeout) as (sessions, sql):
+        rows = fetch(sql, _INFO_KINDS, f"{_INFO} WHERE collection_id = ?", (collection_id,))
         if not rows:
             raise missing(sessions.path, collection_id)
-    return _info(rows[0])
+        return _info(sql, rows[0])
 
 
 def collection_tags(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> dict[str, str]:
     """Give the tags of a collection, by key; parameters and errors are those of `delete_collection`."""
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-    with closing(sessions_of(path, timeout)) as sessions, sessions.reading() as sql:
+    with _reading(path, timeout) as (sessions, sql):
         return _tags(sql, _number(sessions, sql, collection_id))
 
 
@@ -279,7 +347,7 @@ def change_tags(
     """
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
     add, remove = check_tags("add", add or {}), [_check_tag("remove", "key", key) for key in remove]
-    with closing(sessions_of(path, timeout)) as sessions, sessions.writing() as sql:
+    with _changing(path, timeout) as (sessions, sql):
         number = _number(sessions, sql, collection_id)
         _put_tags(sql, number, add)
         sql.executemany("DELETE FROM tags WHERE collection = ? AND key = ?", ((number, key) for key in remove))
@@ -317,7 +385,8 @@ def _check_count(sql: sqlite3.Connection, number: int) -> None:
 
 
 def _tags(sql: sqlite3.Connection, number: int) -> dict[str, str]:
-    return dict(sql.execute("SELECT key, value FROM tags WHERE collection = ? ORDER BY key", (number,)).fetchall())
+    query = "SELECT key, value FROM tags WHERE collection = ? ORDER BY key"
+    return dict(fetch(sql, (TEXT, TEXT), query, (number,)))
 
 
 def _number(sessions: Sessions, sql: sqlite3.Connection, collection_id: str) -> int:
@@ -349,19 +418,70 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
         If an argument is wrong.
     """
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-    with closing(sessions_of(path, timeout)) as sessions:
-        with sessions.writing() as sql:
-            number = (_number(sessions, sql, collection_id),)
-            few = is_few(sql, *number)
-            if few:
-                empty_faces(sql, [fid for (fid,) in sql.execute("SELECT fid FROM faces WHERE collection = ?", number)])
-                empty_users(sql, [uid for (uid,) in sql.execute("SELECT uid FROM users WHERE collection = ?", number)])
-            for table in ("photos", "answers", "tags", "faces", "gone_faces", "users", "gone"):
-                sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
-            sql.execute("DELETE FROM collections WHERE id = ?", number)
-            if not few:
-                compact(sql)
-        clean_up(sessions)
+    with _changing(path, timeout) as (sessions, sql):
+        number = (_number(sessions, sql, collection_id),)
+        few = is_few(sql, *number)
+        if few:
+            for empty, query in (
+                (empty_faces, "SELECT fid FROM faces WHERE collection = ?"),
+                (empty_users, "SELECT uid FROM users WHERE collection = ?"),
+            ):
+                empty(sql, [key for (key,) in fetch(sql, (ID,), query, number)])
+        for table in ("photos", "answers", "tags", "faces", "gone_faces", "users", "gone"):
+            sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
+        sql.execute("DELETE FROM collections WHERE id = ?", number)
+        if not few:
+            compact(sql)
+        mark_deletion(sql)
+
+
+def erase_deleted(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:
+    """Erase what is left of deleted people in a file and the log beside it; see `facesearch.Collection.erase_deleted`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    timeout
+        Seconds, 0-3600, to wait for others that read or write.
+
+    Returns
+    -------
+    bool
+        Whether nothing is left.
+
+    Raises
+    ------
+    CollectionNotFoundError
+        If there is no such file.
+    StorageError
+        And those under it, if it can't be used.
+    InvalidParameterError
+        If an argument is wrong.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import facesearch as fs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fs.Collection.open(f"{folder}/people.db", "staff").close()
+    ...     fs.delete_collection(f"{folder}/people.db", "staff")
+    ...     erase_deleted(f"{folder}/people.db")
+    True
+    """
+    with closing(sessions_of(path, timeout, read_only=None)) as sessions:
+        with sessions.reading():  # raises what erasing passes over
+            pass
+        return erase(sessions, timeout)
+
+
+def is_erased(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:
+    """Tell whether nothing of what was deleted is left in a file; changes nothing.
+
+    Parameters and errors are those of `erase_deleted`.
+    """
+    with closing(sessions_of(path, timeout, read_only=True)) as sessions, sessions.reading() as sql:
+        return not is_pending(sql)
 
 
 def missing(path: Path, collection_id: str) -> CollectionNotFoundError:
@@ -373,11 +493,19 @@ def missing(path: Path, collection_id: str) -> CollectionNotFoundError:
 
 _FIXED: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
 _INFO: Final = f"SELECT users, faces, created, {_FIXED} FROM collections"  # noqa: S608  # names of ours
+_COLLECTION_ID: Final = Kind.matching(COLLECTION_ID_PATTERN, 255)
+_DIMENSION: Final = Kind("a vector's length", frozenset({int}), lambda value: 0 < value <= _LARGEST_DIMENSION)
+_TIME: Final = Kind("a time", frozenset({float}), lambda value: 0 <= value <= _LAST_TIME)
+_LAST_TIME: Final = 253402300799  # of the year 9999
+_KEY: Final = Kind("up to 64 bytes", frozenset({bytes}), lambda value: 0 < len(value) <= _LONGEST_KEY)
+_LONGEST_KEY: Final = 64  # of BLAKE2b
+_FIXED_KINDS: Final = (ID, _COLLECTION_ID, COUNT, TEXT.or_null, TEXT, TEXT, TEXT, _DIMENSION)
+_INFO_KINDS: Final = (COUNT, COUNT, _TIME, *_FIXED_KINDS)
 
 
-def _info(row: Any) -> CollectionInfo:
+def _info(sql: sqlite3.Connection, row: tuple[Any, ...]) -> CollectionInfo:
     users, faces, created, *fixed = row
-    entry = _entry(b"", fixed)
+    entry = _entry(sql, b"", fixed)
     return CollectionInfo(
         collection_id=entry.collection_id,
         users=users,
@@ -385,23 +513,26 @@ def _info(row: Any) -> CollectionInfo:
         face_model=entry.face_model,
         created=datetime.fromtimestamp(created, UTC),
         thumbnails=entry.thumbnails,
+        calibration=describe_kept(entry.calibration),
     )
 
 
 def _find(sql: sqlite3.Connection, collection_id: str) -> Entry | None:
     query = f"SELECT salt, {_FIXED} FROM collections, file WHERE collection_id = ?"  # noqa: S608  # names of ours
-    for salt, *fixed in sql.execute(query, (collection_id,)):
-        return _entry(salt, fixed)
+    for salt, *fixed in fetch(sql, (_KEY, *_FIXED_KINDS), query, (collection_id,)):
+        return _entry(sql, salt, fixed)
     return None
 
 
-def _entry(salt: bytes, fixed: list[Any]) -> Entry:
+def _entry(sql: sqlite3.Connection, salt: bytes, fixed: list[Any]) -> Entry:
     number, collection_id, thumbnails, calibration, *model = fixed
     try:
         name, version, digest, dimension = model
         face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
     except InvalidParameterError as error:
-        raise StorageFormatError(f"collection {collection_id!r}: damaged face model ({error})") from error
+        raise StorageFormatError(
+            f"{path_of(sql)}: {collection_id}: damaged face model ({without_value(error)})"
+        ) from None
     return Entry(
         number=number,
         collection_id=collection_id,

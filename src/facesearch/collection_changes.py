@@ -8,8 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._fields import check_float, check_text
-from facesearch.admission import content_id
-from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_ids, check_sequence, user_of
+from facesearch.collection_base import (
+    MAX_FACES_PER_DELETION,
+    TOKEN_SECONDS,
+    CollectionBase,
+    check_face_ids,
+    check_sequence,
+    user_of,
+)
+from facesearch.content_ids import content_id
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
 from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation
 from facesearch.ranking import check_embedding
@@ -31,9 +38,6 @@ __all__ = ["MAX_FACES_PER_REQUEST", "TOKEN_SECONDS", "CollectionChanges"]
 
 MAX_FACES_PER_REQUEST: Final = 100
 """As in Amazon Rekognition's model: shape UserFaceIdList."""
-
-TOKEN_SECONDS: Final = 24 * 3600
-"""How long an answer is remembered; see `Collection.once`."""
 
 
 class CollectionChanges(CollectionBase):
@@ -139,7 +143,7 @@ class CollectionChanges(CollectionBase):
         self._check_model(face_model)
         try:
             rows = np.asarray(matrix)
-        except (TypeError, ValueError, OverflowError):  # such as rows of different lengths
+        except ValueError:  # rows of different lengths
             rows = np.empty(0)
         if rows.shape[:1] != (len(user_ids),):
             raise InvalidEmbeddingError(
@@ -279,8 +283,8 @@ class CollectionChanges(CollectionBase):
         request
             What is asked for, in full.
         answer
-            Does it, with any methods that change this collection, and gives a text. The text must name nobody: it outlives the
-            deletion of whom it is about. While it runs others wait, so photos should be looked at before.
+            Does it, with any methods that change this collection, and gives a text. The text must name neither users nor faces: it
+            outlives the deletion of what it is about. While it runs others wait, so photos should be looked at before.
 
         Returns
         -------
@@ -336,10 +340,10 @@ class CollectionChanges(CollectionBase):
         The same vector added again is one more face: the first free number of its content makes the id.
         """
         given: dict[str, int] = {}  # id -> row
-        waiting, copies = dict(enumerate(zip(user_ids, vectors, strict=True))), 0
+        waiting, copies, secret = dict(enumerate(zip(user_ids, vectors, strict=True))), 0, self._store.secret()
         while waiting:
             wanted = {
-                row: content_id("vector", user_id, vector.tobytes().hex(), copies)
+                row: content_id(secret, "vector", user_id, vector.tobytes().hex(), copies)
                 for row, (user_id, vector) in waiting.items()
             }
             known = self._store.known(wanted.values())

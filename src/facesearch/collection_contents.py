@@ -6,10 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._fields import check_each, check_int, check_is, check_text
+from facesearch._fields import check_int, check_text
 from facesearch.analysis import AnalyzedFace
 from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
-from facesearch.errors import FaceNotFoundError
+from facesearch.errors import FaceNotFoundError, StorageFormatError
+from facesearch.kept_pictures import is_thumbnail
 from facesearch.preview import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures
 from facesearch.preview import thumbnail as make_thumbnail
 from facesearch.records import Face, User
@@ -146,6 +147,8 @@ class CollectionContents(CollectionBase):
         ------
         FaceNotFoundError
             If there is no such face.
+        StorageFormatError
+            If the file holds something else in the picture's place.
 
         Examples
         --------
@@ -157,7 +160,12 @@ class CollectionContents(CollectionBase):
         """
         with self._store.reading():
             self._check_face(face_id)
-            return self._store.thumbnail(face_id)
+            kept = self._store.thumbnail(face_id)
+        if kept is not None and not is_thumbnail(kept):
+            raise StorageFormatError(
+                f"collection {self._id!r}: the picture of face {face_id} is no JPEG of 112 x 112 pixels; index its photo again"
+            )
+        return kept
 
     def pictures(self, probe: AnalyzedFace, matches: Sequence[UserMatch]) -> Pictures | None:
         """Give what there is to show of a search: the searched face, and thumbnails of the best matches.
@@ -174,8 +182,6 @@ class CollectionContents(CollectionBase):
         Pictures or None
             ``None`` where the collection keeps no thumbnails. Users that were deleted meanwhile are left out.
         """
-        check_is("probe", probe, AnalyzedFace)
-        check_each("matches", matches, UserMatch)
         if not self._thumbnails:
             return None
         with self._store.reading():
@@ -249,4 +255,4 @@ class CollectionContents(CollectionBase):
 
         ordered = sorted(self._store.faces_of(user_id), key=distance)
         kept = (self._store.thumbnail(face_id) for face_id in ordered)
-        return tuple([small for small in kept if small is not None][:SHOWN_FACES])
+        return tuple([small for small in kept if small is not None and is_thumbnail(small)][:SHOWN_FACES])

@@ -8,12 +8,13 @@ from typing import Self
 
 import attrs
 
-from facesearch._fields import check_text
+from facesearch._fields import check_float, check_text
 from facesearch.analysis import FaceAnalyzer
+from facesearch.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
-from facesearch.collection_base import CollectionBase, check_settings
+from facesearch.collection_base import TOKEN_SECONDS, CollectionBase
 from facesearch.errors import InvalidParameterError
-from facesearch.export import Export, read_export, write_export
+from facesearch.export import Export, check_export, read_export, write_export
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.scoring import Calibration, shipped_calibrations
 from facesearch.sessions import Sessions
@@ -34,9 +35,10 @@ class CollectionFiles(CollectionBase):
         create: bool = True,
         face_model: FaceModel | None = None,
         analyzer: FaceAnalyzer | None = None,
-        calibration: Calibration | None = None,
+        calibration: CalibrationChoice = None,
         thumbnails: bool | None = None,
         timeout: float = 10.0,
+        read_only: bool | None = False,
     ) -> Self:
         """Open a collection that lasts, in a file that may have several.
 
@@ -51,11 +53,15 @@ class CollectionFiles(CollectionBase):
         face_model, analyzer
             As for a collection in memory. One that is there already has its own model, and refuses others.
         calibration
-            By default the analyzer's, that with which the collection was made, or what comes with the library.
+            A calibration, or ``"file"`` for that with which the collection was made. By default the analyzer's, or what comes with the
+            library; where nothing comes for this face model, the file's. One that is in the file and not used is named in the log.
         thumbnails
             As for a collection in memory; by default what the collection was made with, or no.
         timeout
             Seconds, 0-3600, to wait for others that write.
+        read_only
+            True needs no write access and refuses changes: for backups, read-only disks, and files of other users. Nothing is
+            made then, whatever *create*. ``None`` is True where the file or its folder can't be written, and False elsewhere.
 
         Returns
         -------
@@ -69,8 +75,9 @@ class CollectionFiles(CollectionBase):
         FaceModelMismatchError
             If it has another face model.
         StorageError
-            And those under it: if the file is none of ours, truncated, damaged or of a newer format, can't be written, or
-            others write for too long. The file is left as it was.
+            And those under it: if the file is none of ours, truncated, damaged or of a newer format, can't be written
+            (`StorageReadOnlyError`, which changes to a collection that is open read-only raise too), or others write for too
+            long. The file is left as it was.
         CalibrationError, InvalidParameterError
             If an argument is wrong.
 
@@ -79,6 +86,9 @@ class CollectionFiles(CollectionBase):
         What a method has returned is on disk, even if the process is killed a moment later; what it has not is there whole or
         not at all. Any number of threads and processes may read and write one file: each search sees all that was committed
         before. Users' vectors are read into memory by the first search. docs/collections.md has more.
+
+        What an earlier deletion could not erase, because another process was reading, is erased if nobody is in the way now; see
+        `erase_deleted`.
 
         Examples
         --------
@@ -91,36 +101,35 @@ class CollectionFiles(CollectionBase):
         ['ada']
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
-        check_settings(face_model, analyzer, calibration)
-        sessions = sessions_of(path, timeout)
+        choice = check_choice(calibration)
+        sessions = sessions_of(path, timeout, read_only=read_only)
         with ExitStack() as undo:
             undo.callback(sessions.close)
             entry = find_entry(sessions, collection_id)
             if entry is None:
-                if not create:
+                if not create or sessions.read_only:
                     raise missing(sessions.path, collection_id)
                 draft = cls(
                     collection_id,
                     face_model=face_model,
                     analyzer=analyzer,
-                    calibration=calibration,
+                    calibration=None if choice == "file" else choice,
                     thumbnails=thumbnails or False,
                 )
                 entry = draft._add_to(sessions)
             if thumbnails is not None and thumbnails != entry.thumbnails:
                 raise InvalidParameterError.of("thumbnails", thumbnails, f"{entry.thumbnails}, what it was made with")
-            if calibration is None and entry.calibration and (analyzer is None or analyzer.calibration is None):
-                origin = f"{sessions.path}: {collection_id}"
-                calibration = Calibration.from_json(entry.calibration, face_model=entry.face_model, origin=origin)
             opened = cls(
                 collection_id,
                 face_model=entry.face_model,
                 analyzer=analyzer,
-                calibration=calibration,
+                calibration=_counting(
+                    choice, entry.calibration, analyzer, entry.face_model, f"{sessions.path}: {collection_id}"
+                ),
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
-            opened._store = SqliteStore(sessions, entry, opened.calibration.user_offset)
+            opened._keep_in(sessions, entry)
             undo.pop_all()
         return opened
 
@@ -167,8 +176,13 @@ class CollectionFiles(CollectionBase):
         except BaseException:
             sessions.close()
             raise
-        made._store = SqliteStore(sessions, entry, made.calibration.user_offset)
+        made._keep_in(sessions, entry)
         return made
+
+    def _keep_in(self, sessions: Sessions, entry: Entry) -> None:
+        store = SqliteStore(sessions, entry, self.calibration.user_offset)
+        store.tidy(self._clock() - TOKEN_SECONDS)
+        self._store = store
 
     def _add_to(self, sessions: Sessions, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
         return add_entry(
@@ -188,19 +202,65 @@ class CollectionFiles(CollectionBase):
         """
         self._store.close()
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def erase_deleted(self, timeout: float = 10.0) -> bool:
+        """Erase what is left of deleted people in the file and the log beside it.
+
+        Deleting does that by itself. Only where another process reads at that moment, or the process is killed, something is
+        left for later; it is erased when the file is next opened or changed, or the reader is done. Call this to wait for it.
+
+        Parameters
+        ----------
+        timeout
+            Seconds, 0-3600, to wait for others that read or write.
+
+        Returns
+        -------
+        bool
+            Whether nothing is left. False: others are still at work, the disk is full, or the collection is open read-only. In
+            memory nothing is ever left.
+
+        Raises
+        ------
+        StorageError
+            If it was closed.
+        InvalidParameterError
+            If the argument is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with Collection.open(f"{folder}/people.db", "staff") as staff:
+        ...         _ = staff.add_embedding("ada", np.full(128, 0.1))
+        ...         staff.delete_user("ada", faces=True)
+        ...         staff.erase_deleted()
+        True
+        """
+        wait = check_float("timeout", timeout, 0, 3600)
+        with self._store.reading():  # which a closed one refuses
+            pass
+        return self._store.erase(wait)
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write all there is in it to one portable file, an .npz without pickle; see `load`.
 
         Parameters
         ----------
         path
-            A file that is there is replaced, when the new one is complete.
+            An earlier export is replaced, when the new one is complete; it keeps its mode, and a link to it stays. A new file
+            has mode 0600: it lets whoever has it recognise these people.
+        overwrite
+            Replace any other file too.
 
         Raises
         ------
+        OutputRefusedError
+            If a file is there that is no export; or, whatever *overwrite* is, if it is a database in use or a part of one.
+            Nothing is touched.
         StorageError
             And those under it, if it can't be written; nothing is left half written.
         """
+        check_export(path, overwrite=overwrite)
         with self._store.reading():
             export = Export(
                 collection_id=self._id,
@@ -209,8 +269,9 @@ class CollectionFiles(CollectionBase):
                 calibration=_own(self._calibration),
                 user_ids=[user_id for user_id, _ in self._store.users()],
                 faces=list(self._store.stored_faces()),
+                secret=self._store.secret(),
             )
-        write_export(path, export)
+        write_export(path, export, overwrite=overwrite)
 
     @classmethod
     def load(
@@ -218,7 +279,7 @@ class CollectionFiles(CollectionBase):
         path: str | PathLike[str],
         *,
         analyzer: FaceAnalyzer | None = None,
-        calibration: Calibration | None = None,
+        calibration: CalibrationChoice = None,
     ) -> Self:
         """Read what `save` wrote into a collection in memory; `restore` reads it into one that lasts.
 
@@ -229,7 +290,8 @@ class CollectionFiles(CollectionBase):
         analyzer
             As for a new collection.
         calibration
-            By default the analyzer's, that with which the collection was saved, or what comes with the library.
+            A calibration, or ``"file"`` for that with which the collection was saved. By default the analyzer's, or what comes with the
+            library; where nothing comes for this face model, the file's. One that is in the file and not used is named in the log.
 
         Raises
         ------
@@ -252,15 +314,13 @@ class CollectionFiles(CollectionBase):
         ...     Collection.load(f"{folder}/staff.npz").faces() == staff.faces()
         True
         """
-        check_settings(None, analyzer, calibration)
+        choice = check_choice(calibration)
         export = read_export(path)
-        if calibration is None and export.calibration and (analyzer is None or analyzer.calibration is None):
-            calibration = Calibration.from_json(export.calibration, face_model=export.face_model, origin=str(path))
         loaded = cls(
             export.collection_id,
             face_model=export.face_model,
             analyzer=analyzer,
-            calibration=calibration,
+            calibration=_counting(choice, export.calibration, analyzer, export.face_model, str(path)),
             thumbnails=export.thumbnails,
         )
         loaded._restore(export)
@@ -283,7 +343,10 @@ class CollectionFiles(CollectionBase):
         CollectionNotFoundError, StorageFormatError, StorageError
             As from `load`.
         """
-        self._restore(read_export(path))
+        export = read_export(path)
+        if export.calibration != _own(self._calibration):
+            warn_unused(export.calibration, origin=str(path))
+        self._restore(export)
 
     def _restore(self, export: Export) -> None:
         self._check_model(export.face_model)
@@ -297,6 +360,8 @@ class CollectionFiles(CollectionBase):
             faces = Counter(stored.face.user_id for stored in export.faces if stored.face.user_id)
             for user_id, number in faces.items():
                 self._check_quota(user_id, number)
+            if export.secret is not None:  # so that photos have the ids that they had
+                self._store.set_secret(export.secret)
             self._store.create_users(export.user_ids)
             self._store.put_faces(
                 stored if self._thumbnails else attrs.evolve(stored, thumbnail=None) for stored in export.faces
@@ -308,6 +373,15 @@ class CollectionFiles(CollectionBase):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _counting(
+    choice: CalibrationChoice, kept: str | None, analyzer: FaceAnalyzer | None, face_model: FaceModel, origin: str
+) -> Calibration | None:
+    """Return the calibration that counts; ``None`` for the analyzer's or the library's."""
+    if choice is None and analyzer is not None and analyzer.calibration is not None:
+        return None
+    return chosen(choice, kept, face_model=face_model, origin=origin)
 
 
 def _own(calibration: Calibration) -> str | None:

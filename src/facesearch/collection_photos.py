@@ -180,7 +180,8 @@ class CollectionPhotos(CollectionBase):
         Parameters
         ----------
         path
-            A folder with a sub-folder for each person, named after the user: JPEG and PNG files, at any depth below it. Or a
+            A folder with a sub-folder for each person, named after the user: picture files, at any depth below it. Where a
+            name is no user id the nearest id is taken, "Ada_Lovelace" for "Ada Lovelace", and the report says so. Or a
             folder with nothing but photos, whose faces are indexed as nobody's, under the files' names where those are
             valid as ``external_image_id``. Or a CSV file with the columns ``photo``, relative to the file, and ``user_id``;
             others are ignored.
@@ -206,7 +207,8 @@ class CollectionPhotos(CollectionBase):
         Raises
         ------
         InvalidParameterError
-            If there is no such folder, a CSV file is none (the message says in which line), or another argument is wrong.
+            If there is no such folder, two folders are one user id by their names, a CSV file is none (the message says in which
+            line), or another argument is wrong.
         ExecutorError
             If *executor* broke.
 

@@ -327,7 +327,7 @@ class CollectionSearch(CollectionBase):
         self._check_model(face_model)
         try:
             rows = np.asarray(probes)
-        except (TypeError, ValueError, OverflowError):  # such as rows of different lengths
+        except ValueError:  # rows of different lengths
             rows = np.empty(())
         dimension = self._face_model.dimension
         if rows.ndim == 0 or (len(rows) and rows.ndim == 1):

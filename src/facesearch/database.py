@@ -9,12 +9,16 @@ other tables and indexes hold of a person is numbers and ids computed from conte
 import contextlib
 import errno
 import os
-import secrets
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import attrs
+
+from facesearch._output import write_new
+from facesearch._unfinished import remove_unfinished
 from facesearch.errors import (
     CollectionNotFoundError,
     FacesearchError,
@@ -24,10 +28,29 @@ from facesearch.errors import (
     StorageFullError,
     StorageReadOnlyError,
 )
+from facesearch.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
+from facesearch.schema import check_schema
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "connect", "create", "sync", "transaction", "translated"]
+__all__ = [
+    "APPLICATION_ID",
+    "MIGRATIONS",
+    "ReadOnly",
+    "connect",
+    "connect_read_only",
+    "create",
+    "file_state",
+    "ids_beginning",
+    "is_writable",
+    "open_as_it_is",
+    "transaction",
+    "translated",
+]
 
 APPLICATION_ID: Final = 0x66616365  # "face", at byte 68 of the file
+
+# What software must know to write the file, and to read it: https://www.sqlite.org/fileformat.html, 1.3.3.
+_FILE_VERSIONS: Final = slice(18, 20)
+_WAL_VERSIONS: Final = b"\2\2"
 
 _FORMAT_1 = (
     # One row. The salt makes the hashes of user ids other ones in every file; so many rows were emptied since `compact`.
@@ -124,9 +147,35 @@ _FORMAT_3 = (
     )""",
 )
 
+_FORMAT_4 = (
+    # Transactions that deleted something of people are counted. Of the first so many, nothing is left in the file or its log.
+    "ALTER TABLE file ADD COLUMN deletions INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE file ADD COLUMN erased INTEGER NOT NULL DEFAULT 0",
+    "UPDATE file SET deletions = 1",  # older versions may have left something
+    # For the ids of faces and photos: see facesearch.content_ids. Faces from before keep the ids they have.
+    "ALTER TABLE collections ADD COLUMN secret BLOB NOT NULL DEFAULT x''",
+    "UPDATE collections SET secret = randomblob(32)",
+    # The answers of before name faces. A dropped table's pages are overwritten whole.
+    "DROP TABLE answers",
+    """CREATE TABLE answers ( -- to requests that happen once
+        collection INTEGER NOT NULL REFERENCES collections,
+        token BLOB NOT NULL, -- hash
+        request BLOB NOT NULL, -- hash
+        answer TEXT NOT NULL, -- it names neither people nor faces
+        given REAL NOT NULL, -- seconds since 1970, UTC
+        PRIMARY KEY (collection, token)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX answers_by_age ON answers (collection, given)",
+)
+
 # Each entry brings a file from the format of its position to the next; an empty one is of format 0. None is ever changed: files
 # of its format are out there.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FORMAT_1, _FORMAT_2, _FORMAT_3)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _FORMAT_1,
+    _FORMAT_2,
+    _FORMAT_3,
+    _FORMAT_4,
+)
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",  # kept in the file: who reads and who writes don't wait for each other
@@ -134,7 +183,6 @@ _SETTINGS = (
     "PRAGMA fullfsync = ON",  # macOS: on disk, not in its cache
     "PRAGMA secure_delete = ON",  # what is deleted is overwritten
     "PRAGMA foreign_keys = ON",
-    "PRAGMA temp_store = MEMORY",  # no vectors in temporary files
 )
 
 
@@ -150,7 +198,7 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _ours(path, error) from error
+        raise _ours(path, error) from None  # SQLite's text may quote what is in the file
     except FacesearchError:
         raise
     except OSError as error:
@@ -168,18 +216,30 @@ _KIND_OF_ERRNO = {
 
 
 def _ours(path: Path, error: sqlite3.Error) -> StorageError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bytes tell details
-    match code:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StorageBusyError(f"{path}: others wrote to it for longer than the timeout; nothing was changed")
-        case sqlite3.SQLITE_FULL:
-            return StorageFullError(f"{path}: no room on the disk; nothing was changed")
-        case sqlite3.SQLITE_READONLY:
-            return StorageReadOnlyError(f"{path}: can't be written; its file and folder must be writable")
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StorageFormatError(f"{path}: no collections, or damaged ({error})")
-        case _:
-            return StorageError(f"{path}: {error}")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bytes have details
+    if "Could not decode to UTF-8" in str(error):  # raised by Python, without a code
+        code = sqlite3.SQLITE_CORRUPT
+    kind, text = _KIND_OF_CODE.get(code, (StorageError, "{name}"))
+    return kind(f"{path}: {text.format(name=getattr(error, 'sqlite_errorname', type(error).__name__))}")
+
+
+_DAMAGED = StorageFormatError, "no collections, or damaged ({name})"
+_CONTRADICTION = StorageFormatError, "damaged, its tables contradict each other ({name})"
+_BUSY = StorageBusyError, "others wrote to it for longer than the timeout; nothing was changed"
+_ENDLESS = StorageFormatError, "damaged, or too slow to read: it takes more work than a file of its size can need"
+_KIND_OF_CODE: Final[dict[int, tuple[type[StorageError], str]]] = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_FULL: (StorageFullError, "no room on the disk; nothing was changed"),
+    sqlite3.SQLITE_READONLY: (StorageReadOnlyError, "can't be written; its file and folder must be writable"),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_FORMAT: _DAMAGED,
+    sqlite3.SQLITE_CONSTRAINT: _CONTRADICTION,
+    sqlite3.SQLITE_MISMATCH: _CONTRADICTION,
+    sqlite3.SQLITE_TOOBIG: _CONTRADICTION,
+    sqlite3.SQLITE_INTERRUPT: _ENDLESS,
+}
 
 
 @contextlib.contextmanager
@@ -195,15 +255,15 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
         raise
 
 
-def connect(path: Path, timeout: float) -> sqlite3.Connection:
-    """Open a file that is there, and bring it to this format; transactions are the caller's to begin and end.
+def connect(path: Path, timeout: float) -> GuardedConnection:
+    """Open a file for reading and writing, and bring it to this format; transactions are the caller's to begin and end.
 
     Parameters
     ----------
     path
         Absolute.
     timeout
-        Seconds to wait for others that write.
+        Seconds to wait for other writers.
 
     Raises
     ------
@@ -212,14 +272,24 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     StorageFormatError
         If it is none of ours, truncated, damaged or of a newer format; it is not touched.
     StorageReadOnlyError
-        If the file or its folder can't be written.
+        If the file or its folder can't be written; `connect_read_only` may open it.
     StorageBusyError, StorageFullError, StorageError
         If something else is in the way.
     """
     with translated(path):
-        _check_file(path, timeout)
-        connection = _open(path, "mode=rw", timeout)
+        _check_readable(path)
+        if not is_writable(path):
+            raise StorageReadOnlyError(
+                f"{path}: can't be written; its file and folder must be writable. To read it, open it with read_only=True"
+            )
+        open_as_it_is(path, timeout).connection.close()  # before anything could write to it
+        if path.stat().st_nlink > 1:
+            # Perhaps a process was killed between giving it this name and taking the first one away.
+            remove_unfinished(Path(os.path.realpath(path)))
+        connection = open_guarded(path, "mode=rw", timeout)
         try:
+            # Once more: opening for writing completes what a journal beside the file says, which the check did not see.
+            _check_contents(connection, path)
             for setting in _SETTINGS:
                 connection.execute(setting)
             if _value(connection, "PRAGMA user_version") != len(MIGRATIONS):
@@ -230,36 +300,100 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     return connection
 
 
+@attrs.frozen(eq=False)
+class ReadOnly:
+    """A connection that reads.
+
+    Attributes
+    ----------
+    connection
+        It.
+    seen
+        Where changes by others would not be noticed: the `file_state` that the connection shows; ``None`` where SQLite looks after it.
+    """
+
+    connection: GuardedConnection
+    seen: tuple[object, ...] | None
+
+
+def connect_read_only(path: Path, timeout: float) -> ReadOnly:
+    """Open a file for reading alone; neither it nor its folder is written.
+
+    Parameters are those of `connect`. A file of an older format is read into memory and brought to this format there.
+
+    Raises
+    ------
+    CollectionNotFoundError, StorageFormatError, StorageBusyError, StorageError
+        As from `connect`.
+    StorageReadOnlyError
+        If the log beside the file holds changes that can't be read without write access.
+
+    Notes
+    -----
+    Where there is no log, nobody has the file open. SQLite then reads it without locks, as it can't make the files that
+    locks need; the caller compares `file_state` before and after each transaction. Where there is a log, SQLite reads both
+    under its locks.
+    """
+    with translated(path):
+        opened = open_as_it_is(path, timeout)
+        try:
+            if _value(opened.connection, "PRAGMA user_version") == len(MIGRATIONS):
+                opened.connection.execute("PRAGMA query_only = ON")
+                return opened
+            state = file_state(path)
+            copy = _copy_in_memory(opened.connection, path)
+        except BaseException:
+            opened.connection.close()
+            raise
+        opened.connection.close()
+        return ReadOnly(copy, state)
+
+
+def is_writable(path: Path) -> bool:
+    """Tell whether a file and its folder can be written by this process."""
+    effective = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    return all(os.access(each, os.W_OK, **effective) for each in (path, path.parent))
+
+
+def file_state(path: Path) -> tuple[object, ...]:
+    """Return what changes whenever a file, or the log beside it, is written."""
+    state: list[object] = []
+    for each in (path, path.with_name(path.name + "-wal")):
+        with contextlib.suppress(FileNotFoundError):
+            found = each.stat()
+            state += [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
+    return tuple(state)
+
+
 def create(path: Path) -> None:
     """Make a file without collections, whole or not at all; if another process is first, its file stays.
+
+    Only its owner may read and write it. SQLite gives the files that it keeps beside it the same mode.
 
     Raises
     ------
     StorageReadOnlyError, StorageFullError, StorageError
         If it can't be made; nothing is left.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    with translated(path):
-        try:
-            with contextlib.closing(_open(new, "mode=rwc", 0)) as connection:
-                for setting in _SETTINGS:
-                    connection.execute(setting)
-                _migrate(connection, new)
-            sync(new)
-            _publish(new, path)
-            sync(path.parent)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-                raise
-            os.close(os.open(new, os.O_CREAT | os.O_RDWR))  # tells why not
-            raise
-        finally:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                new.with_name(new.name + suffix).unlink(missing_ok=True)
+    with translated(path), contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        _migrate(connection, path)
+        content = bytearray(connection.serialize())
+        content[_FILE_VERSIONS] = _WAL_VERSIONS  # as journal_mode = WAL has it, which a database in memory can't be
+        write_new(path, bytes(content))
+
+
+# AWS's patterns, as in facesearch.records, which loads too much for a shell's completion. A test compares them.
+COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
+USER_ID: Final = re.compile(r"[a-zA-Z0-9_.\-:]{1,128}")
+_COMPLETION_SECONDS: Final = 0.5
 
 
 def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -> list[str]:
-    """List ids that begin with *start*, for the completion of a shell, which must not wait: loads no other module.
+    """Return ids that begin with *start*, for the completion of a shell, which must not wait: loads no other module.
+
+    The file may be a stranger's. It is opened read-only and not migrated, and an id that a shell could take for anything else than a word is left out.
 
     Parameters
     ----------
@@ -278,52 +412,30 @@ def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -
     Raises
     ------
     CollectionNotFoundError, StorageError
-        As from `connect`.
+        As from `connect_read_only`, and if it takes longer than half a second.
     """
     query = "SELECT collection_id AS id FROM collections LIMIT 100000"
     if collection_id is not None:
         query = """SELECT user_id AS id FROM collections JOIN users ON users.collection = collections.id
             JOIN user_data USING (uid) WHERE collection_id = ? LIMIT 100000"""
     values = (*([] if collection_id is None else [collection_id]), len(start), start)
-    beginning = f"SELECT id FROM ({query}) WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 200"  # noqa: S608  # the query above
-    with translated(path), contextlib.closing(connect(path, 0)) as connection:
-        return [name for (name,) in connection.execute(beginning, values)]
-
-
-def _publish(new: Path, path: Path) -> None:
-    try:
-        os.link(new, path)  # never replaces a file that is there
-    except FileExistsError:
-        return
-    except OSError:  # this file system has no second names
-        if not path.exists():
-            new.rename(path)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    if os.name == "nt" and path.is_dir():  # Windows can't, and need not
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _open(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
-    # Whoever shares it between threads guards it with a lock.
-    return sqlite3.connect(
-        f"{path.as_uri()}?{mode}", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
-    )
+    # Ids that begin with a dash would be options.
+    word = "id NOT GLOB '-*' AND id NOT GLOB '*[^a-zA-Z0-9_.:-]*'"
+    beginning = f"SELECT id FROM ({query}) WHERE substr(id, 1, ?) = ? AND {word} ORDER BY id LIMIT 200"  # noqa: S608  # the query above
+    pattern = COLLECTION_ID if collection_id is None else USER_ID
+    with (
+        translated(path),
+        contextlib.closing(open_as_it_is(path, 0, seconds=_COMPLETION_SECONDS).connection) as connection,
+    ):
+        found = fetch(connection, (VALUE,), beginning, values)
+    return [name for (name,) in found if isinstance(name, str) and pattern.fullmatch(name)]
 
 
 def _value(connection: sqlite3.Connection, query: str) -> int:
     return int(connection.execute(query).fetchone()[0])
 
 
-def _check_file(path: Path, timeout: float) -> None:
-    """Refuse what is none of ours, before anything could write to it."""
+def _check_readable(path: Path) -> None:
     if path.is_dir():
         raise StorageFormatError(f"{path}: expected a file, got a folder")
     try:
@@ -332,26 +444,98 @@ def _check_file(path: Path, timeout: float) -> None:
         raise CollectionNotFoundError(f"{path}: no such file") from None
     if size == 0:
         raise StorageFormatError(f"{path}: an empty file")
-    effective = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
-    for each in (path, path.parent):
-        if not os.access(each, os.W_OK, **effective):
-            raise StorageReadOnlyError(f"{path}: can't be written; its file and folder must be writable")
-    # Read by SQLite itself: whoever else opens and closes the file takes away the locks that this process has on it. Without
-    # locks, and leaving no files beside it, only where nobody has it open.
-    settled = not path.with_name(path.name + "-wal").exists()
-    with contextlib.closing(_open(path, "mode=ro&immutable=1" if settled else "mode=ro", timeout)) as connection:
-        application, version, pages, page = (
-            _value(connection, f"PRAGMA {name}")
-            for name in ("application_id", "user_version", "page_count", "page_size")
-        )
+    if not os.access(path, os.R_OK, **({"effective_ids": True} if os.access in os.supports_effective_ids else {})):
+        raise StorageReadOnlyError(f"{path}: can't even be read by this user")
+
+
+def open_as_it_is(path: Path, timeout: float, *, seconds: float | None = None) -> ReadOnly:
+    """Open a file for reading, of whichever format it is, and refuse what is none of ours.
+
+    Parameters
+    ----------
+    path
+        Absolute.
+    timeout
+        Seconds to wait for other writers.
+    seconds
+        After how many to give up reading; ``None`` for never.
+
+    Raises
+    ------
+    CollectionNotFoundError, StorageFormatError, StorageReadOnlyError, StorageError
+        As from `connect_read_only`; and SQLite's own errors, see `translated`.
+    """
+    while True:
+        _check_readable(path)
+        state = file_state(path)
+        try:
+            return _open_in_some_way(path, timeout, state, seconds)
+        except (StorageFormatError, sqlite3.DatabaseError):
+            # What is read without locks while somebody writes may look damaged.
+            if state == file_state(path):
+                raise
+
+
+def _open_in_some_way(path: Path, timeout: float, state: tuple[object, ...], seconds: float | None) -> ReadOnly:
+    # Read by SQLite itself: any other reader that opens and closes the file would take away the locks that this process has
+    # on it.
+    log = path.with_name(path.name + "-wal")
+    for alone in (False, True) if log.exists() else (True,):
+        connection = open_guarded(path, "mode=ro&immutable=1" if alone else "mode=ro", timeout, seconds=seconds)
+        try:
+            _check_contents(connection, path, whole=alone)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if alone or code not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+                raise
+            # The index of the log is missing, and can't be made. An empty log has nothing to be read.
+            if log.exists() and log.stat().st_size > 0:
+                raise StorageReadOnlyError(
+                    f"{path}: the log beside it, {log.name}, has changes that can't be read where nothing can be written; "
+                    "copy both files to a folder of your own and open them there"
+                ) from error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return ReadOnly(connection, state if alone else None)
+    raise AssertionError  # pragma: no cover  # the last try returns or raises
+
+
+def _check_contents(connection: GuardedConnection, path: Path, *, whole: bool = False) -> None:
+    """Refuse a database that is none of ours; *whole* where all of it must be in the file."""
+    application, version, pages, page = (
+        _value(connection, f"PRAGMA {name}") for name in ("application_id", "user_version", "page_count", "page_size")
+    )
     if application != APPLICATION_ID:
         raise StorageFormatError(f"{path}: an SQLite file, but not of collections")
     _check_version(path, version)
-    if settled and size < pages * page:
+    size = path.stat().st_size
+    if whole and size < pages * page:
         raise StorageFormatError(f"{path}: truncated, expected {pages * page} bytes, got {size}")
+    check_schema(connection, path, MIGRATIONS[:version])
+
+
+def _copy_in_memory(connection: GuardedConnection, path: Path) -> GuardedConnection:
+    """Copy a database of an older format into memory, and bring the copy to this format."""
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=GuardedConnection)
+    try:
+        copy.path = path
+        connection.backup(copy)
+        copy.guard()
+        copy.measure()
+        _migrate(copy, path)
+        copy.execute("PRAGMA query_only = ON")
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def _check_version(path: Path, version: int) -> None:
+    if version < 0:
+        raise StorageFormatError(f"{path}: damaged, expected a format, got {version}")
     if version > len(MIGRATIONS):
         raise StorageFormatError(
             f"{path}: written by a newer facesearch: expected format {len(MIGRATIONS)} or older, got {version}"
@@ -362,6 +546,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     with transaction(connection):
         version = _value(connection, "PRAGMA user_version")  # again: another process may have been first
         _check_version(path, version)
+        check_schema(connection, path, MIGRATIONS[:version])
         for step in MIGRATIONS[version:]:
             for statement in step:
                 connection.execute(statement)

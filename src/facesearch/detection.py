@@ -1,8 +1,7 @@
 """Where faces are: boxes and how sure the detector is of each."""
 
 import math
-import threading
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -11,13 +10,14 @@ import numpy.typing as npt
 from attrs import field
 
 from facesearch._fields import maybe, whole
+from facesearch._once import Once
 from facesearch._scaling import reduced, scaled
 from facesearch.dlib_format import read_network
 from facesearch.errors import WeightsError
 from facesearch.layers import Network, Overlap
 from facesearch.networks import detector_model, open_session, suppress, window_boxes
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import FACE_DETECTOR, weights_path
+from facesearch.weights import FACE_DETECTOR, read_weights
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -59,8 +59,6 @@ _MIDDLE: Final = slice(3, 10)
 _FLOOR: Final = -0.5  # what is certainly no face is not told apart further
 # Heads are likelier to be tilted by 30 degrees than by 60: without this factor 1 in 10 of those would be laid on its side.
 _FAVOURED: Final = 1.15
-
-_BUILDING = threading.Lock()
 
 
 @attrs.frozen(kw_only=True)
@@ -225,7 +223,7 @@ _ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, whose right and bottom are pix
 
 @cache
 def _network() -> Network:
-    return read_network(weights_path(FACE_DETECTOR).read_bytes())
+    return read_network(read_weights(FACE_DETECTOR))
 
 
 @cache
@@ -236,11 +234,12 @@ def _overlap() -> Overlap:
     return windows.suppression
 
 
+_SESSIONS: "Final[dict[int | None, Once[onnxruntime.InferenceSession]]]" = {}  # by threads
+
+
 def _session(threads: int | None) -> "onnxruntime.InferenceSession":
-    with _BUILDING:  # one, even where many threads ask for the first time at once
-        return _new_session(threads)
+    return _SESSIONS.setdefault(threads, Once())(partial(_new_session, threads))
 
 
-@cache
 def _new_session(threads: int | None) -> "onnxruntime.InferenceSession":
     return open_session(detector_model(_network(), levels=_LEVELS, ratio=_RATIO, ranges=_RANGES), threads=threads)

@@ -3,14 +3,15 @@
 import math
 import threading
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
+from facesearch._dlib import as_path, check_pool
+from facesearch._once import LOADING, Once
 from facesearch._scaling import reduced
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import FACE_DETECTOR, weights_path
+from facesearch.weights import FACE_DETECTOR, read_weights
 
 __all__ = ["DlibMmodDetector", "HogDetector"]
 
@@ -44,9 +45,10 @@ class HogDetector:
 
     def _look(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
         if not hasattr(self._local, "detector"):
-            import dlib
+            with LOADING:
+                import dlib
 
-            self._local.detector = dlib.get_frontal_face_detector()
+                self._local.detector = dlib.get_frontal_face_detector()
         boxes, scores, _ = self._local.detector.run(pixels, _UPSAMPLINGS, 0.0)
         # The margin of a linear classifier, for which the logistic is the usual link (Platt 1999). Its false alarms on
         # `groups/` score below 0.2 and clear faces 1 to 3.
@@ -65,7 +67,8 @@ class DlibMmodDetector:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # the network keeps its activations in itself: one caller at a time
+        # The network keeps its activations in itself: one caller at a time.
+        self._loaded: Once[tuple[threading.Lock, Any]] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return type(self), ()
@@ -75,14 +78,16 @@ class DlibMmodDetector:
         return _with_second_look(pixels, self._look)
 
     def _look(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
-        with self._lock:
-            return [(found.rect, found.confidence) for found in self._network(pixels, _UPSAMPLINGS)]
+        lock, network = self._loaded(self._load)
+        check_pool()
+        with lock:
+            return [(found.rect, found.confidence) for found in network(pixels, _UPSAMPLINGS)]
 
-    @cached_property
-    def _network(self) -> Any:
+    def _load(self) -> tuple[threading.Lock, Any]:
         import dlib
 
-        return dlib.cnn_face_detection_model_v1(str(weights_path(FACE_DETECTOR)))
+        with as_path(read_weights(FACE_DETECTOR)) as path:
+            return threading.Lock(), dlib.cnn_face_detection_model_v1(path)
 
 
 def _with_second_look(

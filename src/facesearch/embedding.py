@@ -2,19 +2,20 @@
 
 import hashlib
 import threading
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import attrs
 import numpy as np
 
+from facesearch._dlib import as_path, check_pool
 from facesearch._fields import check_int
 from facesearch._once import Once
 from facesearch.dlib_format import read_network
 from facesearch.networks import embedding_model, open_session
 from facesearch.records import FaceModel
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
-from facesearch.weights import RESNET, weights_path
+from facesearch.weights import RESNET, read_weights
 
 __all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
 
@@ -123,7 +124,7 @@ class OnnxEmbedder:
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def _load(self) -> Any:
-        model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
+        model = embedding_model(read_network(read_weights(RESNET)), stages=True)
         return open_session(model, threads=self._threads)
 
 
@@ -142,7 +143,8 @@ class DlibEmbedder:
 
     def __init__(self, *, mirrored: bool = True) -> None:
         self._mirrored = mirrored
-        self._lock = threading.Lock()  # the network keeps its activations in itself: one caller at a time
+        # The network keeps its activations in itself: one caller at a time.
+        self._loaded: Once[tuple[threading.Lock, Any]] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), mirrored=self._mirrored), ()
@@ -159,15 +161,17 @@ class DlibEmbedder:
     def embed(self, chips: PixelArray) -> FloatArray:
         """Embed faces; see `facesearch.stages.Embedder.embed`."""
         vectors = np.empty((len(chips), self.face_model.dimension), np.float32)
-        with self._lock:
+        lock, network = self._loaded(self._load)
+        check_pool()
+        with lock:
             for row, chip in enumerate(chips):
                 views = (chip, chip[:, ::-1]) if self._mirrored else (chip,)
-                found = [self._network.compute_face_descriptor(np.ascontiguousarray(view)) for view in views]
+                found = [network.compute_face_descriptor(np.ascontiguousarray(view)) for view in views]
                 vectors[row] = np.mean(found, axis=0)
         return vectors
 
-    @cached_property
-    def _network(self) -> Any:
+    def _load(self) -> tuple[threading.Lock, Any]:
         import dlib
 
-        return dlib.face_recognition_model_v1(str(weights_path(RESNET)))
+        with as_path(read_weights(RESNET)) as path:
+            return threading.Lock(), dlib.face_recognition_model_v1(path)

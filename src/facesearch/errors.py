@@ -4,9 +4,10 @@
 
     FacesearchError
     ├── InvalidParameterError (ValueError)       an argument is out of range, of the wrong type, badly spelt
-    │   └── InvalidEmbeddingError                a vector of the wrong length, not finite, or all zeros
+    │   ├── InvalidEmbeddingError                a vector of the wrong length, not finite, or all zeros
+    │   └── OutputRefusedError (FileExistsError) a file to be written is one that must not be lost
     ├── ImageError (ValueError)                  the picture can't be used
-    │   ├── InvalidImageFormatError              not a JPEG or PNG, truncated, wrong dtype or shape
+    │   ├── InvalidImageFormatError              no file of a known format, truncated, wrong dtype or shape
     │   ├── ImageTooLargeError                   too many bytes, or a side over 10,000 px
     │   ├── ImageTooSmallError                   a side under 80 px
     │   └── ImageNotFoundError (FileNotFoundError)
@@ -33,6 +34,8 @@ Each is also the builtin that callers may already catch. A face that is not ther
 answers, never errors.
 """
 
+from itertools import islice
+from json import JSONDecodeError
 from typing import Any
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "InvalidImageFormatError",
     "InvalidParameterError",
     "MissingExtraError",
+    "OutputRefusedError",
     "QuotaExceededError",
     "StorageBusyError",
     "StorageError",
@@ -73,13 +77,17 @@ class InvalidParameterError(FacesearchError, ValueError):
     """An argument is not what it must be; the message names it, shows the value and says what was expected."""
 
     @classmethod
-    def of(cls, argument: str, value: Any, expected: str, *, fix: str = "") -> "InvalidParameterError":
-        """Build the error all of ours look like: ``argument: expected ..., got ...``, and what to do instead if given."""
-        return cls(f"{argument}: expected {expected}, got {shown(value)}{'; ' if fix else ''}{fix}")
+    def of(cls, argument: str, value: Any, expected: str) -> "InvalidParameterError":
+        """Build the error all of ours look like: ``argument: expected ..., got ...``."""
+        return cls(f"{argument}: expected {expected}, got {shown(value)}")
 
 
 class InvalidEmbeddingError(InvalidParameterError):
     """A vector can't be an embedding: wrong length, not finite, or all zeros."""
+
+
+class OutputRefusedError(InvalidParameterError, FileExistsError):
+    """A file to be written is a database in use, an input, or a file of another kind; nothing was touched."""
 
 
 class ImageError(FacesearchError, ValueError):
@@ -87,7 +95,7 @@ class ImageError(FacesearchError, ValueError):
 
 
 class InvalidImageFormatError(ImageError):
-    """Not a JPEG or PNG, a truncated one, or an array of another dtype or shape."""
+    """No picture file of the formats that are taken, a truncated one, or an array of another dtype or shape."""
 
 
 class ImageTooLargeError(ImageError):
@@ -172,7 +180,7 @@ class StorageFullError(StorageError):
 
 
 class StorageReadOnlyError(StorageError, PermissionError):
-    """A file or its folder can't be written, which even reading needs here."""
+    """A collection was opened read-only, or a file or its folder can't be written; nothing was changed."""
 
 
 class WireError(FacesearchError, ValueError):
@@ -180,6 +188,53 @@ class WireError(FacesearchError, ValueError):
 
 
 def shown(value: Any, limit: int = 80) -> str:
-    """Give *value* as it should stand in a message: its repr, cut at *limit* characters."""
-    text = repr(value)
+    """Return *value* as it should stand in a message: its repr, cut at *limit* characters.
+
+    Of bytes only their number is shown: they may be the content of a file, and a message ends up in logs and in answers.
+
+    Examples
+    --------
+    >>> shown({"Bytes": b"DB_PASSWORD=hunter2"})
+    "{'Bytes': <19 bytes>}"
+    """
+    text = repr(_without_content(value, limit))
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def without_value(error: Exception) -> str:
+    """Return the message of an error about a value that was read from a file, without the value.
+
+    Examples
+    --------
+    >>> without_value(InvalidParameterError.of("dimension", "hunter2", "a whole number >= 1"))
+    'dimension: expected a whole number >= 1'
+    """
+    if isinstance(error, InvalidParameterError | CalibrationError):
+        return str(error).partition(", got ")[0]
+    if isinstance(error, JSONDecodeError):
+        return f"no JSON after character {error.pos:,}"
+    return "a member is missing, unknown or of another type"
+
+
+class _Bytes:
+    """Stands for bytes in a repr."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __repr__(self) -> str:
+        return f"<{self._count:,} bytes>"
+
+
+def _without_content(value: Any, most: int, depth: int = 3) -> Any:
+    """Put a `_Bytes` in place of all bytes in a value, also within plain lists, tuples and dicts; of these the first *most* items."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        count = memoryview(value).nbytes
+        return _Bytes(count) if count else value
+    if not depth:
+        return value
+    if type(value) is dict:
+        return {key: _without_content(each, most, depth - 1) for key, each in islice(value.items(), most)}
+    if type(value) in {list, tuple}:
+        return type(value)(_without_content(each, most, depth - 1) for each in islice(value, most))
+    return value

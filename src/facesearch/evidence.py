@@ -17,7 +17,7 @@ from facesearch.errors import InvalidParameterError
 from facesearch.explanation import Explanation, FaceExplanation, Use
 from facesearch.face import FaceDetail
 from facesearch.reasons import EnrollmentReason, QualityReason, UnsearchedFaceReason
-from facesearch.selection import MAX_FACES, Selection, by_size, select
+from facesearch.selection import LARGEST_FACES, Selection, by_size, select
 
 __all__ = ["Evidence", "known"]
 
@@ -160,7 +160,7 @@ class Evidence:
             face = self._face(1, first, bars, reasons, [self._judged(reason, areas, verdict) for reason in reasons])
         else:
             names = tuple(reason.value for reason in verdict.reasons)
-            face = FaceExplanation(used=False, reasons=names)
+            face = FaceExplanation(detail=FaceDetail(), used=False, reasons=names)
         return Explanation(use=self.use, quality_filter=asked, bars=bars, faces=(face,))
 
     def _asked(
@@ -180,7 +180,7 @@ class Evidence:
         compared: Sequence[Comparison | None],
     ) -> FaceExplanation:
         detail, measured = self.details[position], self.measurements[position]
-        edges = detail.bounding_box.to_pixels(self.width, self.height)
+        edges = detail.bounding_box.to_pixels(self.width, self.height) if detail.bounding_box else None
         return FaceExplanation(
             detail=detail,
             used=not reasons,
@@ -200,8 +200,8 @@ class Evidence:
             searched = selection.accepted[0]
             return not_largest(self.measurements[order[rank - 1]].area, self.measurements[searched].area)
         if reason is UnsearchedFaceReason.EXCEEDS_MAX_FACES:
-            if rank > MAX_FACES or self.max_faces is None:
-                return one_too_many(rank, MAX_FACES, of_all=True)
+            if rank > LARGEST_FACES or self.max_faces is None:
+                return one_too_many(rank, LARGEST_FACES, of_all=True)
             passing = {*selection.accepted, *(each for each, reasons in selection.refused if reasons == (reason,))}
             place = sum(each in passing for each in order[:rank])
             return one_too_many(place, self.max_faces, of_all=False)

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import attrs
 from attrs import field
 
-from facesearch._fields import between, check_acts_as, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.checks import Check, wanted
 from facesearch.comparisons import Comparison
+from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 
 __all__ = ["Explanation", "FaceExplanation", "Use", "explain"]
@@ -37,7 +38,7 @@ class FaceExplanation:
     Attributes
     ----------
     detail
-        The face as the answer has it; ``None`` for a photo without any.
+        The face as the answer has it; empty for a photo without any.
     used
         Whether it was searched, indexed or enrolled.
     reasons
@@ -54,7 +55,7 @@ class FaceExplanation:
         Left, top, right and bottom, in whole pixels of the upright photo; may leave it.
     """
 
-    detail: FaceDetail | None = field(default=None, validator=maybe(is_a(FaceDetail)))
+    detail: FaceDetail = field(validator=is_a(FaceDetail))
     used: bool = field(validator=is_bool)
     reasons: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     checks: tuple[Check, ...] = field(default=(), validator=tuple_of(Check))
@@ -100,12 +101,15 @@ class Explanation:
         What it asks for; ``None`` asks for nothing.
     faces
         Largest first; of an enrolment the largest of each photo, in the photos' order.
+    calibration
+        The name of the calibration that the answer's percentages are by; ``None`` for one that comes with the library.
     """
 
     use: Use = field(validator=is_a(Use))
     quality_filter: QualityFilter | None = field(default=None, validator=maybe(is_a(QualityFilter)))
     bars: QualityBars | None = field(default=None, validator=maybe(is_a(QualityBars)))
     faces: tuple[FaceExplanation, ...] = field(default=(), validator=tuple_of(FaceExplanation))
+    calibration: str | None = field(default=None, validator=maybe(is_a(str)))
 
     @property
     def used(self) -> int:
@@ -115,11 +119,13 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as plain dicts, lists, strings, numbers and booleans, which ``json.dumps`` takes as they are.
 
-        Keys are the attributes' names; of ``detail`` only those that are known, none where there is no face. Each check also says whether it ``passed``.
+        Keys are the attributes' names; of ``detail`` only those that are known. Each check also says whether it ``passed``.
         """
         plain: dict[str, Any] = _plain(self)
+        if self.calibration is None:
+            del plain["calibration"]
         for face, told in zip(self.faces, plain["faces"], strict=True):
-            told["detail"] = {name: value for name, value in (told["detail"] or {}).items() if value is not None}
+            told["detail"] = {name: value for name, value in told["detail"].items() if value is not None}
             for check, shown in zip(face.checks, told["checks"], strict=True):
                 shown["passed"] = check.passed
         return plain
@@ -127,7 +133,7 @@ class Explanation:
     def __str__(self) -> str:
         indent = "wanted: "
         asked = textwrap.wrap(self._wanted(), _WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
-        lines = [self._headline(), *asked]
+        lines = [self._headline(), *self._calibrated(), *asked]
         if not self.faces:
             return "\n".join(lines)
         rows = [(self._counted, "box in px", "", ""), *self._rows()]
@@ -141,7 +147,7 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Show what the printed table shows, one row for each reason."""
         rows = list(self._rows())
-        parts = [f"<p>{escape(self._headline())}</p>"]
+        parts = [f"<p>{escape(line)}</p>" for line in (self._headline(), *self._calibrated())]
         if self._wanted():
             parts.append(f"<p>wanted: {escape(self._wanted())}</p>")
         if rows:
@@ -164,6 +170,10 @@ class Explanation:
             return f"no face was found, {by}"
         plural = "" if len(self.faces) == 1 else "s"
         return f"{self.used} of {len(self.faces)} {self._counted}{plural} {self.use.value}, {by}"
+
+    def _calibrated(self) -> tuple[str, ...]:
+        """Return a line that names the calibration, where it does not come with the library."""
+        return () if self.calibration is None else (f"percentages: calibration {self.calibration}",)
 
     def _wanted(self) -> str:
         return ", ".join(wanted(self.bars)) if self.bars else ""
@@ -226,6 +236,7 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     >>> response = fs.search_users_by_image(staff, photo)
     >>> print(fs.explain(response))
     1 of 2 faces searched, quality filter NONE
+    percentages: calibration measured on 'nothing: painted faces', 2,887 people
     <BLANKLINE>
     face  box in px
        1  68 x 83 at 106, 23  searched
@@ -236,7 +247,10 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     >>> print(*fs.explain(response, quality_filter="HIGH").faces[1].missed)
     size 34.2 px, at least 38 px wanted (as in a photo of 1920 px)
     """
-    return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)  # type: ignore[type-abstract]  # a protocol is all that is asked for
+    if not callable(getattr(response, "explain", None)):
+        expected = "what search_users_by_image, index_faces or enroll answered"
+        raise InvalidParameterError.of("response", response, expected)
+    return response.explain(quality_filter=quality_filter)
 
 
 def _plain(value: Any) -> Any:

@@ -15,15 +15,19 @@ from typing import Any, Final
 
 import attrs
 import numpy as np
+from attrs import field
 
 from facesearch._fields import check_text
-from facesearch.array_file import Arrays, DamagedError, read_arrays, write_arrays
-from facesearch.errors import StorageFormatError
+from facesearch._output import OutputKind, check_output
+from facesearch.array_file import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
+from facesearch.content_ids import SECRET_BYTES
+from facesearch.errors import StorageFormatError, without_value
 from facesearch.geometry import BoundingBox
+from facesearch.kept_pictures import is_thumbnail
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
 from facesearch.storage import StoredFace
 
-__all__ = ["Export", "read_export", "write_export"]
+__all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
 _FORMAT: Final = 1
 
@@ -59,6 +63,8 @@ class Export:
         Sorted.
     faces
         By face id.
+    secret
+        For the ids of faces and photos, see `facesearch.content_ids`; ``None`` in files of before there were any.
     """
 
     collection_id: str
@@ -67,17 +73,41 @@ class Export:
     calibration: str | None
     user_ids: Sequence[str]
     faces: Iterable[StoredFace]
+    secret: bytes | None = field(default=None, repr=False)
 
 
-def write_export(path: str | os.PathLike[str], export: Export) -> None:
-    """Write a file, whole or not at all; one that is there is replaced.
+# Of every format, past and to come: other arrays may join these.
+_SURE: Final = ("about", "user_ids", "face_ids", "owners", "vectors")
+EXPORT_FILE: Final = OutputKind(
+    name="an export of facesearch",
+    recognises=lambda file: has_arrays(file, _SURE),
+    starts=lambda file: starts_with_array(file, _SURE[0]),
+)
+"""What `write_export` writes."""
+
+
+def check_export(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Check that `write_export` may write a file, and touch nothing.
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no export, or an open database.
+    """
+    check_output(path, EXPORT_FILE, overwrite=overwrite)
+
+
+def write_export(path: str | os.PathLike[str], export: Export, *, overwrite: bool = False) -> None:
+    """Write a file, whole or not at all; an earlier export is replaced, and with *overwrite* any file.
+
+    Raises
+    ------
+    OutputRefusedError
+        As from `check_export`.
     StorageError
         And those under it, if it can't be written; a file that was there is as it was.
     """
-    write_arrays(Path(path).absolute(), _arrays(export))
+    write_arrays(Path(path).absolute(), _arrays(export), EXPORT_FILE, overwrite=overwrite)
 
 
 def read_export(path: str | os.PathLike[str]) -> Export:
@@ -96,8 +126,12 @@ def read_export(path: str | os.PathLike[str]) -> Export:
     arrays = read_arrays(where, _ARRAYS)
     try:
         return _export(arrays)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except DamagedError as error:
         raise StorageFormatError(f"{where}: no export, or damaged ({error})") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StorageFormatError(
+            f"{where}: no export, or damaged ({without_value(error)})"
+        ) from None  # the cause quotes it
 
 
 def _arrays(export: Export) -> Arrays:
@@ -108,6 +142,7 @@ def _arrays(export: Export) -> Arrays:
         "face_model": attrs.asdict(export.face_model),
         "thumbnails": export.thumbnails,
         "calibration": export.calibration,
+        "secret": None if export.secret is None else export.secret.hex(),
     }
     columns: dict[str, list[Any]] = {name: [] for name in _ARRAYS}
     for stored in export.faces:
@@ -141,7 +176,7 @@ def _export(arrays: Arrays) -> Export:
         raise DamagedError(f"about: {len(arrays['about'])} bytes")
     about = json.loads(arrays["about"].tobytes())
     if about["format"] != _FORMAT:
-        raise DamagedError(f"of format {about['format']!r}, expected {_FORMAT}")
+        raise DamagedError(f"of another format, expected {_FORMAT}")
     face_model = FaceModel(**about["face_model"])
     _check(arrays, face_model.dimension)
     collection_id, thumbnails, calibration = about["collection_id"], about["thumbnails"], about["calibration"]
@@ -156,7 +191,16 @@ def _export(arrays: Arrays) -> Export:
         calibration=calibration,
         user_ids=user_ids,
         faces=list(_faces(arrays, user_ids, face_model)),
+        secret=_secret(about.get("secret")),
     )
+
+
+def _secret(digits: Any) -> bytes | None:
+    if digits is None:
+        return None
+    if not isinstance(digits, str) or len(digits) != 2 * SECRET_BYTES:
+        raise DamagedError(f"about: expected a secret of {SECRET_BYTES} bytes")
+    return bytes.fromhex(digits)
 
 
 def _check(arrays: Arrays, dimension: int) -> None:
@@ -186,6 +230,8 @@ def _faces(arrays: Arrays, user_ids: Sequence[str], face_model: FaceModel) -> It
     start = 0
     for place, row in enumerate(zip(*(arrays[name].tolist() for name in names), strict=True)):
         face_id, owner, box, confidence, image_id, external_image_id, end = row
+        if start < end and not is_thumbnail(pictures[start:end]):
+            raise DamagedError("thumbnails: expected JPEG files of 112 x 112 pixels, got another")
         face = Face(
             face_id=face_id.decode(),
             bounding_box=None if all(map(math.isnan, box)) else BoundingBox(**dict(zip(_BOX, box, strict=True))),

@@ -6,6 +6,7 @@ mean and contrast taken out, as it is and mirrored. It learned from single-eye c
 """
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from facesearch._once import Once
 from facesearch.errors import InvalidParameterError
 from facesearch.networks import open_session
 from facesearch.stages import PixelArray, PointArray
-from facesearch.weights import EYE_STATE, weights_path
+from facesearch.weights import EYE_STATE, read_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -183,8 +184,8 @@ class EyeState:
         return np.asarray((1 + np.tanh((slope * logits + shift) / 2)) / 2)
 
     def _load(self) -> tuple[Any, dict[str, tuple[float, float]]]:
-        path = self._weights or weights_path(EYE_STATE)
-        with np.load(path, allow_pickle=False) as file:
+        content = self._weights.read_bytes() if self._weights else read_weights(EYE_STATE)
+        with np.load(BytesIO(content), allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
         calibration = {kind: _pair(arrays.pop(f"calibration.{kind}")) for kind in ("crop", "face")}
         return open_session(eye_state_model(arrays), threads=self._threads), calibration

@@ -12,15 +12,14 @@ from enum import Enum
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch._values import equal_fields, hash_fields
 from facesearch.errors import InvalidParameterError
 from facesearch.geometry import BoundingBox, Landmark
 
 __all__ = [
     "AgeRange",
     "Beard",
-    "DetectedFace",
     "Emotion",
     "EmotionType",
     "EyeDirection",
@@ -205,11 +204,9 @@ class EyeDirection:
     confidence: float = field(converter=plain_float, validator=between(0, 100))
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class FaceDetail:
     """Everything AWS tells about one face; what was not asked for or could not be assessed is ``None``.
-
-    AWS's own answers to SearchUsersByImage have the bounding box alone. What is found in a photo here is a `DetectedFace`.
 
     Attributes
     ----------
@@ -223,7 +220,7 @@ class FaceDetail:
         In descending confidence.
     """
 
-    bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
+    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
     age_range: AgeRange | None = field(default=None, validator=maybe(is_a(AgeRange)))
     smile: Smile | None = field(default=None, validator=maybe(is_a(Smile)))
     eyeglasses: Eyeglasses | None = field(default=None, validator=maybe(is_a(Eyeglasses)))
@@ -243,32 +240,5 @@ class FaceDetail:
     face_occluded: FaceOccluded | None = field(default=None, validator=maybe(is_a(FaceOccluded)))
     eye_direction: EyeDirection | None = field(default=None, validator=maybe(is_a(EyeDirection)))
 
-    def __eq__(self, other: object) -> bool:
-        return equal_fields(self, other, FaceDetail) if isinstance(other, FaceDetail) else NotImplemented
 
-    def __hash__(self) -> int:
-        return hash_fields(self, FaceDetail)
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class DetectedFace(FaceDetail):
-    """A face as detection finds it: a `FaceDetail` with all that AWS's attribute DEFAULT stands for.
-
-    DetectFaces and IndexFaces always answer with such faces. It is equal to a `FaceDetail` with the same content.
-
-    Attributes
-    ----------
-    confidence
-        How sure it is that this is a face, percent, 0-100.
-    landmarks
-        5 points by default, all 30 with ``attributes=("ALL",)``.
-    pose
-        How the head is turned.
-    quality
-        How bright and how sharp the face is.
-    """
-
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-    landmarks: tuple[Landmark, ...] = field(validator=tuple_of(Landmark))
-    pose: Pose = field(validator=is_a(Pose))
-    quality: ImageQuality = field(validator=is_a(ImageQuality))
+announce(__name__)

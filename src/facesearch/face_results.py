@@ -6,6 +6,7 @@ Source: Amazon Rekognition API reference, ``SearchFaces``, ``SearchFacesByImage`
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.face import Emotion, ImageQuality, Pose, Smile
 from facesearch.geometry import BoundingBox, Landmark
@@ -132,22 +133,23 @@ class ComparedSourceImageFace:
         How sure it is that this is a face, percent, 0-100.
     """
 
-    bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
+    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+    confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
 
 
 @attrs.frozen(kw_only=True)
 class ComparedFace:
-    """A face of the target photo: some of `DetectedFace`'s members, which mean the same here.
+    """A face of the target photo: some of `FaceDetail`'s members, which mean the same here."""
 
-    ``emotions`` and ``smile`` are ``None`` where they were not asked for or could not be assessed.
-    """
-
-    bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-    landmarks: tuple[Landmark, ...] = field(validator=tuple_of(Landmark))
-    pose: Pose = field(validator=is_a(Pose))
-    quality: ImageQuality = field(validator=is_a(ImageQuality))
+    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+    confidence: float | None = field(
+        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+    )
+    landmarks: tuple[Landmark, ...] | None = field(default=None, validator=maybe(tuple_of(Landmark)))
+    pose: Pose | None = field(default=None, validator=maybe(is_a(Pose)))
+    quality: ImageQuality | None = field(default=None, validator=maybe(is_a(ImageQuality)))
     emotions: tuple[Emotion, ...] | None = field(default=None, validator=maybe(tuple_of(Emotion)))
     smile: Smile | None = field(default=None, validator=maybe(is_a(Smile)))
 
@@ -188,3 +190,6 @@ class CompareFacesResponse:
     )
     face_matches: tuple[CompareFacesMatch, ...] = field(default=(), validator=tuple_of(CompareFacesMatch))
     unmatched_faces: tuple[ComparedFace, ...] = field(default=(), validator=tuple_of(ComparedFace))
+
+
+announce(__name__)

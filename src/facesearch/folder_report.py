@@ -10,10 +10,12 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._printable import printable
 
 __all__ = ["BrokenPhoto", "FolderProgress", "FolderReport", "RefusedPhoto"]
 
 _ROWS_SHOWN = 20
+_RENAMED = "folders whose names are no user ids, and the ids that their people have"
 _LEFT = ' style="text-align:left;vertical-align:top"'  # a notebook sets tables to the right
 
 
@@ -88,6 +90,9 @@ class FolderReport:
         Endings of the files that are no photos by their name, and how many there are of each, the most frequent first.
     notes
         What else was left out, and why.
+    renamed
+        Folders whose name is no user id, and the ids that were made of them: (name, user id), by user id. See
+        `facesearch.photo_plan.user_id_of`.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -100,11 +105,16 @@ class FolderReport:
     broken: tuple[BrokenPhoto, ...] = field(default=(), validator=tuple_of(BrokenPhoto))
     skipped: tuple[tuple[str, int], ...] = field(default=(), validator=tuple_of(tuple))
     notes: tuple[str, ...] = field(default=(), validator=tuple_of(str))
+    renamed: tuple[tuple[str, str], ...] = field(default=(), validator=tuple_of(tuple))
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as plain dicts, lists, strings and numbers, which ``json.dumps`` takes as they are."""
         plain = attrs.asdict(self, value_serializer=_plain)
-        return plain | {"skipped": dict(self.skipped), "notes": list(self.notes)}
+        return plain | {
+            "skipped": dict(self.skipped),
+            "notes": list(self.notes),
+            "renamed": {_shown_name(name): user_id for name, user_id in self.renamed},
+        }
 
     def __str__(self) -> str:
         lines = [self._headline(), *self._asides()]
@@ -137,19 +147,21 @@ class FolderReport:
         if self.nobodys:
             lines.append(f"the faces of {_counted(self.nobodys, 'photo')} are nobody's: no folder or list says whose")
         if self.skipped:
-            kinds = ", ".join(f"{count:,} {suffix or 'without ending'}" for suffix, count in self.skipped)
+            kinds = ", ".join(f"{count:,} {printable(suffix) or 'without ending'}" for suffix, count in self.skipped)
             files = _counted(sum(count for _, count in self.skipped), "other file")
             lines.append(f"{files} skipped: {kinds}")
         return [*lines, *self.notes]
 
     def _tables(self) -> Sequence[tuple[str, Sequence[tuple[str, str, str]]]]:
+        renamed = [(printable(_shown_name(name)), user_id, "") for name, user_id in self.renamed]
         refused = [(self._shown(photo.path), ", ".join(photo.reasons), photo.detail) for photo in self.refused]
         broken = [(self._shown(photo.path), photo.detail, "") for photo in self.broken]
-        return [(title, rows) for title, rows in (("refused", refused), ("broken", broken)) if rows]
+        tables = ((_RENAMED, renamed), ("refused", refused), ("broken", broken))
+        return [(title, rows) for title, rows in tables if rows]
 
     def _shown(self, path: Path) -> str:
         root = self.path if self.path.is_dir() else self.path.parent
-        return _text(path.relative_to(root) if path.is_relative_to(root) else path)
+        return printable(_text(path.relative_to(root) if path.is_relative_to(root) else path))
 
 
 @attrs.frozen(kw_only=True)
@@ -212,4 +224,8 @@ def _plain(_: object, __: object, value: Any) -> Any:
 
 def _text(path: Path) -> str:
     """Write a path down, also one that is no valid text."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return _shown_name(str(path))
+
+
+def _shown_name(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

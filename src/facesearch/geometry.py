@@ -9,6 +9,7 @@ from enum import Enum
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, plain_float
 
 __all__ = ["BoundingBox", "Landmark", "LandmarkType"]
@@ -101,3 +102,6 @@ class Landmark:
     type: LandmarkType = field(validator=is_a(LandmarkType))
     x: float = field(converter=plain_float, validator=between())
     y: float = field(converter=plain_float, validator=between())
+
+
+announce(__name__)

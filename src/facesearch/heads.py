@@ -5,6 +5,7 @@ on what, how well each answer holds, and where it doesn't.
 """
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from facesearch.embedding import FaceMaps
 from facesearch.face import EmotionType
 from facesearch.networks import open_session
 from facesearch.stages import FloatArray
-from facesearch.weights import FACE_HEADS, weights_path
+from facesearch.weights import FACE_HEADS, read_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -105,7 +106,7 @@ class FaceHeads:
         return tuple(_answers(row, scale, shift) for row in faces)
 
     def _load(self) -> tuple[Any, FloatArray, FloatArray]:
-        with np.load(weights_path(FACE_HEADS), allow_pickle=False) as file:
+        with np.load(BytesIO(read_weights(FACE_HEADS)), allow_pickle=False) as file:
             weights = {name: file[name].astype(np.float32) for name in file.files}
         scale, shift = weights.pop("emotions.scale"), weights.pop("emotions.shift")
         return open_session(heads_model(weights), threads=self._threads), scale, shift

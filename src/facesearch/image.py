@@ -1,6 +1,6 @@
 """The one reader of pictures: whatever a caller holds becomes an upright RGB array, or an error that says why not.
 
-JPEG and PNG only, told by their first bytes, as AWS has it; :mod:`facesearch._decoding` takes them apart.
+File formats are told by their first bytes; :mod:`facesearch._decoding` takes them apart.
 """
 
 import functools
@@ -9,6 +9,7 @@ import io
 import os
 import re
 import struct
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
@@ -17,8 +18,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facesearch._decoding import DEEP_WHITE, MAX_SIDE, MIN_SIDE, TEXTS, check_sides, decoded, orientation_in, upright
-from facesearch._values import content
+from facesearch._decoding import (
+    AWS_FORMATS,
+    DEEP_WHITE,
+    FORMATS,
+    MAX_SIDE,
+    MIN_SIDE,
+    TEXTS,
+    check_sides,
+    decoded,
+    orientation_in,
+    upright,
+)
+from facesearch._fields import check_int
+from facesearch._pixel_budget import DECODING
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -28,7 +41,18 @@ from facesearch.errors import (
     shown,
 )
 
-__all__ = ["MAX_BYTES", "MAX_FILE_BYTES", "MAX_SIDE", "MIN_SIDE", "ImageSource", "Picture", "read_image"]
+__all__ = [
+    "AWS_FORMATS",
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_FILE_BYTES",
+    "MAX_SIDE",
+    "MIN_SIDE",
+    "ImageSource",
+    "Picture",
+    "bound",
+    "read_image",
+]
 
 MAX_BYTES: Final = 5_242_880
 """Most bytes of a picture given as bytes; the ImageBlob limit of botocore's Rekognition model."""
@@ -39,6 +63,10 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCb
 _ACCEPTED = "a path, bytes, a binary file object, a PIL image or a uint8 RGB array of shape (H, W, 3)"
 _ARRAY = "a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) in RGB order"
 _STRIP = 64  # rows; few enough to stay in the cache
+_BYTE_WHITE = 0xFF  # the highest 8-bit sample
+_CLEAR_MODES = frozenset({"LA", "RGBA", "RGBa"})
+# Formats whose PIL images keep their EXIF orientation to be applied: TIFF's and HEIC's are upright once they are loaded.
+_TURNED_BY_EXIF = frozenset({"JPEG", "MPO", "WEBP", "AVIF"})
 
 
 def _check_pixels(_: "Picture", __: "attrs.Attribute[npt.NDArray[np.uint8]]", pixels: Any) -> None:
@@ -50,21 +78,19 @@ def _check_pixels(_: "Picture", __: "attrs.Attribute[npt.NDArray[np.uint8]]", pi
         )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Picture:
-    """An upright RGB picture, as :func:`read_image` makes it; equal where every pixel and the digest are.
+    """An upright RGB picture, as :func:`read_image` makes it.
 
     Attributes
     ----------
     pixels : numpy.ndarray
         (H, W, 3) uint8, RGB, C-contiguous and read-only; row 0 is the top.
     encoded_digest : str or None
-        Hex SHA-256 of the JPEG or PNG the picture came from; None when it came as pixels.
+        Hex SHA-256 of the file the picture came from; None when it came as pixels.
     """
 
-    pixels: npt.NDArray[np.uint8] = attrs.field(
-        validator=_check_pixels, repr=lambda pixels: f"<{pixels.shape} uint8>", eq=content
-    )
+    pixels: npt.NDArray[np.uint8] = attrs.field(validator=_check_pixels, repr=lambda pixels: f"<{pixels.shape} uint8>")
     encoded_digest: str | None = attrs.field(default=None, repr=False)
 
     @property
@@ -84,30 +110,40 @@ class Picture:
             return self.encoded_digest
         return hashlib.sha256(struct.pack(">QQ", self.height, self.width) + self.pixels.tobytes()).hexdigest()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.pixels, self.encoded_digest)
-
 
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[np.uint8] | Picture
 )
-"""What every ``image`` argument takes: a path, an encoded JPEG or PNG, a binary file object, a PIL image, an array."""
+"""What every ``image`` argument takes: a path, an encoded picture, a binary file object, a PIL image, an array."""
 
 
-def read_image(source: ImageSource) -> Picture:
+def read_image(
+    source: ImageSource, *, formats: Collection[str] = FORMATS, max_pixels: int = MAX_SIDE * MAX_SIDE
+) -> Picture:
     """Read a picture from wherever it is, upright and in RGB.
 
-    The EXIF orientation of a JPEG is applied (also of a PIL image opened from one), that of a PNG is not: AWS does the
-    same. Transparent pixels are laid over white. 16-bit samples keep their high byte. Animations and multi-picture
-    JPEGs give their first or default picture. Colour profiles and gamma are ignored.
+    The EXIF orientation of a JPEG, WebP or TIFF is applied (also of a PIL image opened from one), and the turns that HEIC and AVIF
+    have of their own; that of a PNG is not: AWS does the same. Transparent pixels are laid over white. Animations, sequences and
+    files of several pictures give their first or default picture. Colour profiles and gamma are ignored.
+
+    16-bit samples keep their high byte. Where all colour samples of a picture are below 256 they are 8-bit values in a wider
+    container, as several programs write them, and taken as they are. Floats, negative values and values above 65,535 have no scale
+    that could be known, and are refused.
+
+    Pictures of up to 100 megapixels in all are decoded at the same time in a process; further threads wait for their turn.
 
     Parameters
     ----------
     source : ImageSource
-        A path; the bytes of a JPEG or PNG (at most 5,242,880); a binary file object, read from where it stands and
+        A path; the bytes of a picture file (at most 5,242,880); a binary file object, read from where it stands and
         left open (path and file: at most 15 MiB); a PIL image; a uint8 array, grey (H, W) or (H, W, 1), RGB (H, W, 3)
         or RGBA (H, W, 4); or a :class:`Picture`, returned as it is. Both sides from 80 to 10,000 pixels. Never changed
         (a PIL image opened lazily gets loaded), and later changes to it do not reach the result.
+    formats : collection of str
+        File formats that are taken, of `FORMATS`. HEIC needs ``pip install "facesearch[heic]"``; Amazon Rekognition takes
+        `AWS_FORMATS` only.
+    max_pixels : int
+        Most pixels of a picture, >= 1: width times height. Decoding takes 4 to 16 bytes of memory for each, and 3 are kept.
 
     Returns
     -------
@@ -117,13 +153,13 @@ def read_image(source: ImageSource) -> Picture:
     Raises
     ------
     InvalidParameterError
-        `source` is none of these, or a file opened as text.
+        `source` is none of these, or a file opened as text; or another argument is wrong.
     ImageNotFoundError
         The path leads to no file.
     ImageTooLargeError, ImageTooSmallError
         Bytes or pixels are out of bounds; found before anything is decoded.
     InvalidImageFormatError
-        Not a JPEG or PNG, damaged or truncated, or an array or PIL image of another kind.
+        No file of the formats, damaged or truncated, or an array or PIL image of another kind.
     ImageError
         The file could not be read.
 
@@ -132,30 +168,72 @@ def read_image(source: ImageSource) -> Picture:
     >>> import numpy as np
     >>> read_image(np.zeros((90, 120), np.uint8))
     Picture(pixels=<(90, 120, 3) uint8>)
-    >>> read_image(b"GIF89a...")
+    >>> read_image(b"%PDF-1.7 ...")
     Traceback (most recent call last):
-    facesearch.errors.InvalidImageFormatError: image: expected a JPEG or PNG, got a GIF
+    facesearch.errors.InvalidImageFormatError: image: expected a JPEG, PNG, WebP, TIFF, GIF, HEIC or AVIF, got a PDF
     """
+    most = check_int("max_pixels", max_pixels, 1)
+    taken = _checked_formats(formats)
     if isinstance(source, Picture):
         return source
-    if isinstance(source, np.ndarray):
-        return Picture(pixels=_sealed(_from_array(source)))
-    if isinstance(source, Image.Image):
-        return Picture(pixels=_sealed(_from_pil(source)))
+    with DECODING.room() as room:
+
+        def admit(width: int, height: int, name: str) -> None:
+            check_sides(width, height, name)
+            if width * height > most:
+                raise ImageTooLargeError(f"{name}: expected at most {most:,} pixels, got {width} x {height}")
+            room.take(width * height)
+
+        if isinstance(source, np.ndarray):
+            return Picture(pixels=_sealed(_from_array(source, admit)))
+        if isinstance(source, Image.Image):
+            return Picture(pixels=_sealed(_from_pil(source, admit)))
+        data, name = _encoded(source)
+        pixels = _sealed(_rgb(decoded(data, name, taken, functools.partial(admit, name=name))))
+    return Picture(pixels=pixels, encoded_digest=hashlib.sha256(data).hexdigest())
+
+
+_Admit: TypeAlias = Callable[[int, int, str], None]
+
+
+def _checked_formats(formats: Collection[str]) -> Collection[str]:
+    if formats is FORMATS:
+        return formats
+    given: Any = formats
+    is_list = isinstance(given, Collection) and not isinstance(given, str | bytes) and len(given) > 0
+    if not is_list or any(kind not in FORMATS for kind in given):
+        raise InvalidParameterError.of("formats", formats, f"one or more of {', '.join(FORMATS)} in a list")
+    return formats
+
+
+def _encoded(source: Any) -> tuple[bytes, str]:
+    """Return the bytes of a picture file, and what to call it in a message."""
     if isinstance(source, bytes | bytearray | memoryview):
         size = memoryview(source).nbytes
         if size > MAX_BYTES:
             raise ImageTooLargeError(f"image: expected at most {MAX_BYTES:,} bytes, got {size:,}")
-        data, name = bytes(source), "image"
-    elif isinstance(source, str | os.PathLike):
+        return bytes(source), "image"
+    if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
-        data, name = _from_path(path), f"image {shown(path)}"
-    elif hasattr(source, "read"):
-        data, name = _from_file(source, "image"), "image"
-    else:
-        raise InvalidParameterError.of("image", source, _ACCEPTED)
-    pixels = _sealed(_rgb(decoded(data, name)))
-    return Picture(pixels=pixels, encoded_digest=hashlib.sha256(data).hexdigest())
+        return _from_path(path), f"image {shown(path)}"
+    if hasattr(source, "read"):
+        return _from_file(source, "image"), "image"
+    raise InvalidParameterError.of("image", source, _ACCEPTED)
+
+
+def bound(sources: Iterable[ImageSource]) -> Iterator[ImageSource]:
+    """Bind relative paths to the current folder of this call; whatever leads to no file stays as it is, for its error."""
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:  # it was removed, so that nothing is relative to it
+        return iter(sources)
+    return (_bound(source, folder) for source in sources)
+
+
+def _bound(source: ImageSource, folder: Path) -> ImageSource:
+    if isinstance(source, str | os.PathLike) and os.fspath(source) and os.path.exists(folder / source):  # noqa: PTH110  # false for texts that no path can be
+        return folder / source
+    return source
 
 
 def _from_path(path: str) -> bytes:
@@ -167,7 +245,9 @@ def _from_path(path: str) -> bytes:
     except (OSError, ValueError) as error:
         start = path[:16].encode("utf-8", "replace")
         if kind := next((kind for pattern, kind in TEXTS.items() if re.match(pattern, start)), None):
-            raise InvalidImageFormatError(f"{name}: expected a path, got {kind}") from error
+            raise InvalidImageFormatError(
+                f"image: expected a path, got {kind}"
+            ) from None  # the text is a picture's content
         if isinstance(error, PermissionError):
             raise ImageError(f"{name}: expected a readable file, got {error}") from error
         hint = "; nothing is downloaded here: pass its bytes" if "://" in path else ""
@@ -209,80 +289,113 @@ def _from_file(file: Any, name: str) -> bytes:
     return b"".join(parts)
 
 
-def _from_pil(image: Image.Image) -> npt.NDArray[np.uint8]:
-    check_sides(*image.size, "image")
+def _from_pil(image: Image.Image, admit: _Admit) -> npt.NDArray[np.uint8]:
+    admit(*image.size, "image")
     if image.mode not in _MODES and not image.mode.startswith("I;16"):
+        scale = "np.asarray(image).clip(0, 255).round().astype('uint8') if its values are 0 to 255, 255 times that if 0 to 1"
+        hint = scale if image.mode == "F" else "image.convert('RGB')"
         raise InvalidImageFormatError(
-            f"image: expected a PIL image of mode {', '.join(_MODES)} or I;16, got {image.mode!r};"
-            " turn it into RGB first, values 0 to 255"
+            f"image: expected a PIL image of mode {', '.join(_MODES)} or I;16, got {image.mode!r}; convert it: {hint}"
         )
-    exif = image.info.get("exif") if image.format in {"JPEG", "MPO"} else None
+    exif = image.info.get("exif") if image.format in _TURNED_BY_EXIF else None
     orientation = orientation_in(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
     try:
         image.load()
-        # converting the caller's own palette image would write into its palette; an RGB image is only read
-        return _rgb(upright(image if image.mode == "RGB" else image.copy(), orientation))
+        return _rgb(upright(image, orientation))
     except ImageError:
         raise
-    except Exception as error:  # a lazy file decodes only here
-        raise InvalidImageFormatError(f"image: expected a PIL image that loads, got {shown(error)}") from error
+    except Exception as error:  # a lazy file decodes only here; Pillow's messages may quote it
+        raise InvalidImageFormatError(
+            f"image: expected a PIL image that loads, got one that raises {type(error).__name__}"
+        ) from error
 
 
 def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     """Turn a decoded image of any mode in _MODES into (H, W, 3) uint8, what is transparent over white."""
     clear = image.info.get("transparency")  # one grey or colour, except in palette images
     if image.mode.startswith("I"):
-        deep = np.asarray(image)
-        if image.mode == "I" and (deep.min() < 0 or deep.max() > DEEP_WHITE):
-            raise InvalidImageFormatError(
-                f"image: expected a PIL image of mode 'I' to hold 0 to {DEEP_WHITE}, got {deep.min()} to {deep.max()}"
-            )
-        grey = (deep >> 8).astype(np.uint8)
-        if clear is not None:
-            grey[deep == clear] = 255
-        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
-    if image.mode not in {"1", "L", "RGB"}:
-        if not image.has_transparency_data:
-            return _array(image.convert("RGB"))
-        layer, canvas = image.convert("RGBA"), Image.new("RGB", image.size, "white")
-        canvas.paste(layer, mask=layer)
-        return _array(canvas)
-    if image.mode != "RGB":
-        image.info.pop("transparency", None)  # Pillow would convert it too, and not as we do
-        image = image.convert("RGB")
-    pixels = _array(image)
-    if isinstance(clear, int | tuple):
-        pixels = np.where((pixels == clear).all(axis=2, keepdims=True), np.uint8(255), pixels)
+        return _from_deep(np.asarray(image), clear)
+    if image.mode == "F":
+        raise InvalidImageFormatError(
+            "image: expected samples of 8 or 16 bits, got floats, whose scale is not known: write them as uint8"
+        )
+    if image.mode == "PA":
+        image = image.convert("RGBA")
+    colours = _colours(image, clear) if image.mode == "P" else None
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, strip in _strips(image, pixels):
+        if colours is not None:
+            np.take(colours, np.asarray(strip)[: len(rows)], axis=0, out=rows)
+            continue
+        rows[:] = _opaque(strip)[: len(rows)]
+        if isinstance(clear, int | tuple) and image.mode in {"1", "L", "RGB"}:
+            rows[(rows == clear).all(axis=2)] = 255
     return pixels
 
 
-def _array(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Turn an RGB image into an array in strips: np.asarray holds the picture twice on its way, and takes 3 times as long."""
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
-    strip = Image.new("RGB", (image.width, _STRIP))
+def _strips(image: Image.Image, pixels: npt.NDArray[np.uint8]) -> Iterator[tuple[npt.NDArray[np.uint8], Image.Image]]:
+    """Yield the rows of an array, some at a time, with the part of an image that belongs there, which may be too long.
+
+    The whole image at once would be held two or three times on its way, and takes 3 times as long.
+    """
+    strip = Image.new(image.mode, (image.width, _STRIP))
     for top in range(0, image.height, _STRIP):
         strip.paste(image, (0, -top))  # crop would do, but heeds the global Image.MAX_IMAGE_PIXELS
-        rows = pixels[top : top + _STRIP]
-        rows[:] = np.asarray(strip)[: len(rows)]
+        yield pixels[top : top + _STRIP], strip
+
+
+def _opaque(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Convert a small image to (H, W, 3) uint8, over white."""
+    if image.mode in _CLEAR_MODES or image.mode == "P":
+        layer, canvas = image.convert("RGBA"), Image.new("RGB", image.size, "white")
+        canvas.paste(layer, mask=layer)
+        return np.asarray(canvas)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _colours(image: Image.Image, clear: Any) -> npt.NDArray[np.uint8]:
+    """Return the colours of a palette image, (256, 3) uint8, over white."""
+    table = Image.frombytes("P", (256, 1), bytes(range(256)))
+    mode = "RGBA" if image.palette is not None and image.palette.mode.endswith("A") else "RGB"
+    table.putpalette(image.getpalette(mode) or [], mode)
+    if clear is not None:
+        table.info["transparency"] = clear
+    return np.ascontiguousarray(_opaque(table)[0])
+
+
+def _from_deep(deep: npt.NDArray[Any], clear: Any) -> npt.NDArray[np.uint8]:
+    """Turn grey samples of 16 or 32 bits into (H, W, 3) uint8, by what their values say."""
+    low, high = int(deep.min()), int(deep.max())
+    if low < 0 or high > DEEP_WHITE:
+        raise InvalidImageFormatError(
+            f"image: expected grey samples of 0 to {_BYTE_WHITE} or 0 to {DEEP_WHITE}, got {low} to {high};"
+            " scale them to 0 to 255 first: ((a - a.min()) * 255.0 / (a.max() - a.min())).astype('uint8')"
+        )
+    pixels = np.empty((*deep.shape, 3), np.uint8)
+    for top in range(0, len(deep), _STRIP):
+        rows = deep[top : top + _STRIP]
+        grey = (rows if high <= _BYTE_WHITE else rows >> 8).astype(np.uint8)
+        if isinstance(clear, int):
+            grey[rows == clear] = 255
+        pixels[top : top + _STRIP] = grey[:, :, np.newaxis]
     return pixels
 
 
-def _from_array(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _from_array(array: npt.NDArray[Any], admit: _Admit) -> npt.NDArray[np.uint8]:
     shape = array.shape
     right_shape = array.ndim == 2 or (array.ndim == 3 and shape[2] in {1, 3, 4})  # noqa: PLR2004 - axes
     if array.dtype != np.uint8 or not right_shape:
         hints = {
             "f": "; a float picture in 0..1? (image * 255).round().astype('uint8')",
             "b": "; a mask? image.astype('uint8') * 255",
-            "u": "; 16-bit samples? (image >> 8).astype('uint8')" if array.dtype == np.uint16 else "",
         }
-        hint = hints.get(array.dtype.kind, "")
+        hint = _integers_hint(array) if array.dtype.kind in "iu" else hints.get(array.dtype.kind, "")
         if not right_shape:
             if array.ndim == 3 and shape[0] in {1, 3, 4}:  # noqa: PLR2004 - axes
                 hint += "; channels first? image.transpose(1, 2, 0)"
             hint += {1: "; an encoded file? image.tobytes()", 4: "; a batch? one picture at a time"}.get(array.ndim, "")
         raise InvalidImageFormatError(f"image: expected {_ARRAY}, got {array.dtype} of shape {shape}{hint}")
-    check_sides(shape[1], shape[0], "image")
+    admit(shape[1], shape[0], "image")
     if array.ndim == 2 or shape[2] == 1:  # noqa: PLR2004 - axes
         return np.repeat(array.reshape(*shape[:2], 1), 3, axis=2)
     if shape[2] == 4:  # noqa: PLR2004 - channels
@@ -290,9 +403,13 @@ def _from_array(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.array(array, order="C", subok=False)  # a copy always: a read-only view may have a writable owner
 
 
-def _restored(pixels: npt.NDArray[np.uint8], encoded_digest: str | None) -> Picture:
-    """Return a picture that was copied or pickled: NumPy does not keep an array's read-only flag."""
-    return Picture(pixels=_sealed(pixels), encoded_digest=encoded_digest)
+def _integers_hint(array: npt.NDArray[Any]) -> str:
+    """Say how to convert an array of other integers: by their values, as for PIL images of modes I and I;16."""
+    if array.dtype == np.uint8 or not array.size or array.min() < 0 or array.max() > DEEP_WHITE:
+        return ""
+    if array.max() <= _BYTE_WHITE:
+        return "; 8-bit values? image.astype('uint8')"
+    return "; 16-bit samples? (image >> 8).astype('uint8')"
 
 
 def _sealed(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -11,12 +11,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
 
 from facesearch.errors import StorageFormatError
+from facesearch.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
 from facesearch.row_keys import NumberRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex
@@ -131,8 +132,8 @@ class LiveIndex(ABC):
         self._keys = NumberRows()
         self._index: VectorIndex[int] = VectorIndex(self._dimension, self._keys)
 
-    def _read(self, blobs: Sequence[bytes], table: str, numbers: Sequence[int]) -> FloatArray:
-        return read_vectors(blobs, self._dimension, lambda place: f"{table} {numbers[place]}")
+    def _read(self, sql: sqlite3.Connection, blobs: Sequence[bytes], table: str, numbers: Sequence[int]) -> FloatArray:
+        return read_vectors(blobs, self._dimension, lambda place: f"{path_of(sql)}: {table} {numbers[place]}")
 
 
 class UserIndex(LiveIndex):
@@ -166,23 +167,21 @@ class UserIndex(LiveIndex):
             self._begin()
             self._change = 0
         since = (self._collection, self._change)
-        for (uid,) in sql.execute("SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
+        for (uid,) in fetch(sql, (ID,), "SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
             self._index.remove(uid)
-        cursor = sql.execute(
-            "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?", since
-        )
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            self._take(rows)
+        query = "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?"
+        for rows in fetch_parts(sql, (ID, COUNT, VALUE), query, since, size=_ROWS_AT_ONCE):
+            self._take(sql, rows)
         self._change = state.change
 
-    def _take(self, rows: list[tuple[int, int, bytes]]) -> None:
+    def _take(self, sql: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
         full = [row for row in rows if row[1]]
         if len(full) < len(rows):
             for uid, faces, _ in rows:
                 if not faces:
                     self._index.remove(uid)
         uids, counts, blobs = zip(*full, strict=True) if full else ((), (), ())
-        vectors = self._read(blobs, "user_data", uids)
+        vectors = self._read(sql, blobs, "user_data", uids)
         for count in set(counts) - self._offsets.keys():
             self._offsets[count] = self._offset(count)
         self._index.put_many(uids, vectors, [self._offsets[count] for count in counts])
@@ -206,22 +205,20 @@ class FaceIndex(LiveIndex):
     def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
         """See `LiveIndex.catch_up`."""
         gone = "SELECT number, fid FROM gone_faces WHERE number > ? AND collection = ? ORDER BY number"
-        for number, fid in sql.execute(gone, (self._last_gone, self._collection)):
+        for number, fid in fetch(sql, (ID, ID), gone, (self._last_gone, self._collection)):
             self._index.remove(fid)
             self._last_gone = number
         # By number, which is the order of the file, and no farther back than need be: no index of the collection's faces
         # has that order.
-        cursor = sql.execute(
-            """SELECT fid, vector FROM faces CROSS JOIN face_data USING (fid)
-            WHERE fid > ? AND +collection = ? ORDER BY fid""",
-            (self._last_face, self._collection),
-        )
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        query = """SELECT fid, vector FROM faces CROSS JOIN face_data USING (fid)
+            WHERE fid > ? AND +collection = ? ORDER BY fid"""
+        since = self._last_face, self._collection
+        for rows in fetch_parts(sql, (ID, VALUE), query, since, size=_ROWS_AT_ONCE):
             fids, blobs = zip(*rows, strict=True)
-            self._index.put_many(fids, self._read(blobs, "face_data", fids), np.zeros(len(fids)))
+            self._index.put_many(fids, self._read(sql, blobs, "face_data", fids), np.zeros(len(fids)))
         self._last_face = state.last_face
         if len(self._index) != state.faces:
-            there = sql.execute("SELECT fid FROM faces WHERE collection = ?", (self._collection,))
+            there = fetch(sql, (ID,), "SELECT fid FROM faces WHERE collection = ?", (self._collection,))
             unlisted = np.setdiff1d(self._keys.all(), np.fromiter((fid for (fid,) in there), np.int64))
             for fid in unlisted.tolist():
                 self._index.remove(fid)

@@ -4,6 +4,7 @@ A logistic regression on the means of two of the network's maps. Its 385 weights
 ``training/face_quality.py`` on photographs made worse; docs/quality.md tells how it compares with what others use.
 """
 
+from io import BytesIO
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from facesearch._once import Once
 from facesearch.embedding import FaceMaps
 from facesearch.stages import FloatArray
-from facesearch.weights import FACE_QUALITY, weights_path
+from facesearch.weights import FACE_QUALITY, read_weights
 
 __all__ = ["MatchQuality", "features"]
 
@@ -60,7 +61,7 @@ class MatchQuality:
 
 
 def _load() -> tuple[FloatArray, float]:
-    with np.load(weights_path(FACE_QUALITY), allow_pickle=False) as file:
+    with np.load(BytesIO(read_weights(FACE_QUALITY)), allow_pickle=False) as file:
         return file["weights"], float(file["bias"])
 
 

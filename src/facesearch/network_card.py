@@ -23,6 +23,7 @@ from facesearch._fields import (
     plain_int,
     whole,
 )
+from facesearch._output import absolute
 from facesearch.errors import InvalidParameterError
 from facesearch.records import MODEL_VERSION_PATTERN, FaceModel
 
@@ -66,7 +67,7 @@ class TensorLayout(Enum):
 
 def _path(value: str | PathLike[str]) -> Path:
     try:
-        return Path(value)
+        return absolute(value)
     except TypeError:
         raise InvalidParameterError.of("path", value, "a path") from None
 

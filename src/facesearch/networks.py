@@ -7,7 +7,9 @@ memory; :func:`open_session` runs it. For the detector, :func:`window_boxes` tur
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._graph import Graph
+from facesearch._once import LOADING
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.layers import Convolution, Dense, Layer, Network, Plain
 from facesearch.windows import suppress, window_boxes
@@ -27,12 +30,14 @@ __all__ = [
     "detector_model",
     "detector_ranges",
     "embedding_model",
+    "load_onnxruntime",
     "open_session",
     "suppress",
     "usable_cores",
     "window_boxes",
 ]
 
+_NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 _BLOCK: Final = 16  # channels ONNX Runtime's convolutions work on at once with AVX-512; 8 with AVX2
 # A guess, since it was measured on two cores only: one photo gains little from more, many at once keep them busy.
 _MOST_THREADS: Final = 4
@@ -172,6 +177,30 @@ def usable_cores() -> int:
     return cores or 1
 
 
+def load_onnxruntime() -> "ModuleType":
+    """Import ONNX Runtime with its telemetry off, and return it.
+
+    Since version 1.29 the wheels send properties and hashes of models to Microsoft, and keep a device id in the user's cache folder,
+    unless ``ORT_DISABLE_TELEMETRY`` is set when the module is imported. The thread for it also keeps forked children from ending.
+    The variable is set for the import only. Where the program has imported ONNX Runtime before, no more events are sent from here on.
+    """
+    with LOADING:
+        if "onnxruntime" in sys.modules:
+            import onnxruntime
+        else:
+            before = os.environ.get(_NO_TELEMETRY)
+            os.environ[_NO_TELEMETRY] = "1"
+            try:
+                import onnxruntime
+            finally:
+                if before is None:
+                    del os.environ[_NO_TELEMETRY]
+                else:
+                    os.environ[_NO_TELEMETRY] = before
+        onnxruntime.disable_telemetry_events()
+        return onnxruntime  # type: ignore[no-any-return]  # it has no type information
+
+
 def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "onnxruntime.InferenceSession":
     """Make ONNX Runtime ready to run *model* on the CPU.
 
@@ -193,8 +222,7 @@ def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "on
     InvalidParameterError
         *threads* is less than 1.
     """
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     if threads is None:
         threads = min(usable_cores(), _MOST_THREADS)
     if threads < 1:
@@ -206,7 +234,8 @@ def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "on
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
     options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with LOADING:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _detector(network: Network) -> Network:

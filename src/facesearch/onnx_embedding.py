@@ -139,6 +139,8 @@ class _Network:
         self._session = session
         self._mean, self._scale = np.array(card.mean, np.float32), np.array(card.scale, np.float32)
         inputs = session.get_inputs()
+        if not inputs:
+            raise WeightsError(f"{card.path}: expected a network with an input that some node uses, got none")
         self._input = _choose("input_name", card.input_name, inputs)
         self._output = _choose("output_name", card.output_name, session.get_outputs()).name
         others = [each.name for each in inputs if each.name != self._input.name]

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,17 +13,51 @@ import attrs
 from attrs import field
 
 from facesearch._fields import is_a, maybe, tuple_of
+from facesearch._output import absolute
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.records import USER_ID_PATTERN
 
-__all__ = ["PHOTO_SUFFIXES", "PersonPhotos", "PhotoPlan", "plan_photos"]
+__all__ = ["PHOTO_SUFFIXES", "PersonPhotos", "PhotoPlan", "photos_in", "plan_photos", "user_id_of"]
 
-PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png"})
+PHOTO_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
+)
 """Endings of the files of a folder that are looked at, in small letters."""
 
 _COLUMNS: Final = ("photo", "user_id")
 _MOST_ID: Final = 128  # characters of a user id
 _AT_ONCE: Final = 16  # photos that are nobody's and are written together
+# Latin letters that Unicode takes for letters of their own, not for a letter with a mark, as they are written without them.
+_LATIN: Final = str.maketrans(
+    {
+        "ß": "ss",
+        "ẞ": "SS",
+        "æ": "ae",
+        "Æ": "AE",
+        "œ": "oe",
+        "Œ": "OE",
+        "þ": "th",
+        "Þ": "Th",
+        "ø": "o",
+        "Ø": "O",
+        "đ": "d",
+        "Đ": "D",
+        "ð": "d",
+        "Ð": "D",
+        "ł": "l",
+        "Ł": "L",
+        "ħ": "h",
+        "Ħ": "H",
+        "\u0131": "i",
+        "ŧ": "t",
+        "Ŧ": "T",
+        "ŋ": "n",
+        "Ŋ": "N",
+        "ĸ": "k",
+        "ə": "e",
+        "Ə": "E",
+    }
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,24 +83,78 @@ class PhotoPlan:
     Attributes
     ----------
     path
-        The folder, or the CSV file.
+        The folder, or the CSV file; absolute, as the photos are.
     people
         By user id.
     skipped
         Endings of the files that are no photos by their name, and how many there are of each, the most frequent first.
     notes
         What else is left out, and why, one line each.
+    renamed
+        Folders whose name is no user id, and the ids that `user_id_of` made of them.
     """
 
     path: Path = field(validator=is_a(Path))
     people: tuple[PersonPhotos, ...] = field(default=(), validator=tuple_of(PersonPhotos))
     skipped: tuple[tuple[str, int], ...] = field(default=(), validator=tuple_of(tuple))
     notes: tuple[str, ...] = field(default=(), validator=tuple_of(str))
+    renamed: tuple[tuple[str, str], ...] = field(default=(), validator=tuple_of(tuple))
 
     @property
     def photos(self) -> int:
         """How many there are."""
         return sum(len(person.photos) for person in self.people)
+
+
+def user_id_of(name: str) -> str | None:
+    """Return the user id for a folder's name: the name itself where it is one, else the nearest id.
+
+    Accents are dropped and letters in other forms become plain ones (Unicode's NFKD, and Latin letters such as ø and ß). Each run of
+    blanks, punctuation and symbols that an id can't have becomes one ``_``, and none at the ends. No other letter or digit is ever
+    dropped: ``None`` for a name of another script, for a name without letters and digits, and for more than 128 characters.
+
+    Parameters
+    ----------
+    name
+        The name of a folder.
+
+    Returns
+    -------
+    str or None
+        1-128 characters of ``[a-zA-Z0-9_.-:]``. Different names may have the same id; the id of an id is itself.
+
+    Examples
+    --------
+    >>> user_id_of("Ada Lovelace"), user_id_of("José O'Neill (2)"), user_id_of("Bjørn"), user_id_of("李")
+    ('Ada_Lovelace', 'Jose_O_Neill_2', 'Bjorn', None)
+    """
+    if _is_user_id(name):
+        return name
+    decomposed = unicodedata.normalize("NFKD", name).translate(_LATIN)
+    letters = "".join(letter for letter in decomposed if not unicodedata.category(letter).startswith("M"))
+    # Letters, digits, and what has no meaning that we know: private use, unassigned, bytes that are no text.
+    if any(not letter.isascii() and unicodedata.category(letter)[0] in "LN" for letter in letters):
+        return None
+    if any(unicodedata.category(letter) in {"Co", "Cn", "Cs"} for letter in letters):
+        return None
+    made = re.sub(r"[^a-zA-Z0-9_.\-:]+", "_", letters).strip("_")
+    return made if re.search("[a-zA-Z0-9]", made) and _is_user_id(made) else None
+
+
+def photos_in(path: Path) -> tuple[Path, ...]:
+    """Return the photos of a folder, at any depth, in order; or the file itself, whatever its name.
+
+    Hidden files and files without the ending of a photo are left out. Links are followed, but nowhere twice.
+
+    Raises
+    ------
+    OSError
+        If the folder can't be read. Folders within it that can't be read are left out.
+    """
+    if not path.is_dir():
+        return (path,)
+    with os.scandir(path):  # raises where it can't be read
+        return _below(path, _Found(), set())
 
 
 def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
@@ -74,7 +163,7 @@ def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
     Parameters
     ----------
     path
-        A folder with a sub-folder for each person, named after the user, photos at any depth below; or a folder of photos,
+        A folder with a sub-folder for each person, named after the user (see `user_id_of`), photos at any depth below; or a folder of photos,
         which are nobody's; or a CSV file with the columns ``photo``, relative to the file, and ``user_id``.
 
     Returns
@@ -86,11 +175,12 @@ def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
     Raises
     ------
     InvalidParameterError
-        If there is nothing at *path*, or a CSV file is no such file; the message says in which line.
+        If there is nothing at *path*; if two folders are one user by their names; or if a CSV file is no such file, where the message
+        says in which line.
     """
     if not isinstance(path, str | os.PathLike):
         raise InvalidParameterError.of("path", path, "the path of a folder or of a CSV file")
-    root = Path(os.fsdecode(path))
+    root = absolute(os.fsdecode(path))  # photos are opened later, and shown relative to it
     try:
         if os.fspath(path) and root.is_dir():
             return _folder(root)
@@ -120,28 +210,38 @@ class _Found:
 
 def _folder(root: Path) -> PhotoPlan:
     found = _Found()
-    people: list[PersonPhotos] = []
+    people: dict[str, tuple[str, tuple[Path, ...]]] = {}  # user id: the folder's name, and its photos
     loose: list[Path] = []
     for entry in _listed(root):
         if _is_folder(entry):
-            photos = _below(Path(entry.path), found, {_identity(root)})
-            if photos and not _is_user_id(entry.name):
-                found.notes.append(f"{_name(entry.name)}: no user id, {_counted(len(photos))} left out; {_RENAME}")
-            elif photos:
-                people.append(PersonPhotos(user_id=entry.name, photos=photos))
-            else:
+            photos, user_id = _below(Path(entry.path), found, {_identity(root)}), user_id_of(entry.name)
+            if not photos:
                 found.notes.append(f"{_name(entry.name)}: there is no photo in it")
+            elif user_id is None:
+                found.notes.append(f"{_name(entry.name)}: no user id, {_counted(len(photos))} left out; {_RENAME}")
+            elif user_id in people:
+                raise _one_id(root, people[user_id][0], entry.name, user_id)
+            else:
+                people[user_id] = entry.name, photos
         elif _is_file(entry) and found.is_photo(entry.name):
             loose.append(Path(entry.path))
     if loose and people:
         found.notes.append(f"{_counted(len(loose))} beside the people's folders left out: whose they are is not told")
-    elif loose:
-        people = [*_nobodys(loose)]
+    users = [PersonPhotos(user_id=user_id, photos=people[user_id][1]) for user_id in sorted(people)]
     return PhotoPlan(
         path=root,
-        people=tuple(people),
+        people=tuple(users or _nobodys(loose)),
         skipped=tuple(sorted(found.skipped.items(), key=lambda item: (-item[1], item[0]))),
         notes=tuple(found.notes),
+        renamed=tuple((name, user_id) for user_id, (name, _) in sorted(people.items()) if name != user_id),
+    )
+
+
+def _one_id(root: Path, first: str, second: str, user_id: str) -> InvalidParameterError:
+    """Refuse two folders with one id: whether they are one person or two is not ours to guess."""
+    return InvalidParameterError(
+        f"path: the folders {_name(first)} and {_name(second)} of {_name(str(root))} are both the user id {user_id}; rename one if "
+        "they are two people, put the photos into one folder if they are one, or list them in a CSV file"
     )
 
 
@@ -202,9 +302,8 @@ def _table(file: Path) -> PhotoPlan:
         if not photo:
             raise InvalidParameterError(f"{_name(str(file))}, line {line}: expected the path of a photo, got none")
         if not _is_user_id(user_id):
-            raise InvalidParameterError(
-                f"{_name(str(file))}, line {line}: expected a user id, {_IDS}, got {shown(user_id)}"
-            )
+            got = f"one of {len(user_id)} characters" if user_id else "none"
+            raise InvalidParameterError(f"{_name(str(file))}, line {line}: expected a user id, {_IDS}, got {got}")
         photos.setdefault(user_id, {})[file.parent / photo] = None
     people = (PersonPhotos(user_id=user_id, photos=tuple(sorted(photos[user_id]))) for user_id in sorted(photos))
     return PhotoPlan(path=file, people=tuple(people))
@@ -219,7 +318,10 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(stream, strict=True, skipinitialspace=True)
             header = reader.fieldnames or []
             if any(header.count(column) != 1 for column in _COLUMNS):
-                raise InvalidParameterError(f"{name}, line 1: expected {expected}, got {shown(list(header))}")
+                missing = " and ".join(column for column in _COLUMNS if header.count(column) != 1)
+                raise InvalidParameterError(
+                    f"{name}, line 1: expected {expected}, got {len(header)} others, or one of them twice; see to {missing}"
+                )
             for row in reader:
                 line = reader.line_num
                 values: dict[str | None, Any] = dict(
@@ -231,7 +333,9 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     )
                 yield line, row
     except UnicodeDecodeError as error:
-        raise InvalidParameterError(f"{name}: expected {expected}, in UTF-8, got {shown(error.object[:20])}") from error
+        raise InvalidParameterError(
+            f"{name}: expected {expected}, in UTF-8, got other bytes after byte {error.start:,}"
+        ) from None  # the cause holds the file's content
     except csv.Error as error:
         raise InvalidParameterError(f"{name}, after line {line}: expected {expected}, got {error}") from error
 

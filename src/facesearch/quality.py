@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from facesearch._once import LOADING
 from facesearch.face import ImageQuality
 from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray
 
@@ -60,7 +61,8 @@ def _brightness(luma: FloatArray) -> float:
 
 
 def _sharpness(luma: FloatArray) -> float:
-    from scipy.ndimage import gaussian_filter  # scikit-image stands on scipy
+    with LOADING:
+        from scipy.ndimage import gaussian_filter
 
     once = gaussian_filter(luma[_WHOLE_FRAME], _FINE, truncate=3)
     twice = gaussian_filter(once, math.sqrt(_COARSE**2 - _FINE**2), truncate=3)

@@ -8,11 +8,12 @@ from enum import Enum
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
-from facesearch.face import DetectedFace
+from facesearch.face import FaceDetail
 from facesearch.geometry import BoundingBox
 from facesearch.reasons import EnrollmentReason, UnindexedFaceReason
 
@@ -112,7 +113,7 @@ class Face:
     Attributes
     ----------
     face_id, image_id
-        UUIDs that follow from the content: the same photo gives the same ids again.
+        UUIDs that follow from the content and a secret of the collection: the same photo gives the same ids in it again.
     bounding_box, confidence
         Where it was in its photo, and how sure it is a face; absent for a face added as an embedding.
     external_image_id
@@ -139,7 +140,7 @@ class FaceRecord:
     """A face that was indexed, and what it looks like."""
 
     face: Face = field(validator=is_a(Face))
-    face_detail: DetectedFace = field(validator=is_a(DetectedFace))
+    face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
 @attrs.frozen(kw_only=True)
@@ -147,7 +148,7 @@ class UnindexedFace:
     """A face that was detected but not indexed, with every reason that holds."""
 
     reasons: tuple[UnindexedFaceReason, ...] = field(default=(), validator=tuple_of(UnindexedFaceReason))
-    face_detail: DetectedFace = field(validator=is_a(DetectedFace))
+    face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
 @attrs.frozen(kw_only=True)
@@ -387,3 +388,6 @@ class EnrollmentReport:
             known(None).explain()
         ]
         return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))
+
+
+announce(__name__)

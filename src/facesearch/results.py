@@ -6,9 +6,10 @@ Source: Amazon Rekognition API reference, ``SearchUsersByImage``.
 import attrs
 from attrs import field
 
+from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
-from facesearch._values import equal_fields, hash_fields
 from facesearch.bars import QualityBars, QualityFilter
+from facesearch.calibration_choice import describe_foreign
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
 from facesearch.face import FaceDetail
@@ -23,7 +24,6 @@ __all__ = [
     "MatchedUser",
     "SearchUsersByImageResponse",
     "SearchedFaceDetails",
-    "SearchedFaceResponse",
     "UnsearchedFace",
     "UnsearchedFaceReason",
     "UserMatch",
@@ -86,7 +86,7 @@ class SearchedFaceDetails:
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class SearchUsersByImageResponse:
     """The answer to "who is in this photo?".
 
@@ -155,15 +155,13 @@ class SearchUsersByImageResponse:
         InvalidParameterError
             If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
         """
-        return known(self.evidence).explain(quality_filter)
+        explanation = known(self.evidence).explain(quality_filter)
+        return attrs.evolve(explanation, calibration=self.calibration_note)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, SearchUsersByImageResponse):
-            return NotImplemented
-        return equal_fields(self, other, SearchUsersByImageResponse)
-
-    def __hash__(self) -> int:
-        return hash_fields(self, SearchUsersByImageResponse)
+    @property
+    def calibration_note(self) -> str | None:
+        """The name of the calibration that the percentages are by, in one line; ``None`` if it comes with the library."""
+        return describe_foreign(self.calibration)
 
     def _repr_html_(self) -> str:
         """Show the photo with its faces boxed, who was found, and why the other faces were not searched."""
@@ -177,21 +175,6 @@ class SearchUsersByImageResponse:
                 calibration=self.calibration,
             )
         )
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class SearchedFaceResponse(SearchUsersByImageResponse):
-    """The answer about one face of a photo, as `facesearch.search_all_faces` gives it: a face was searched.
-
-    It is equal to a `SearchUsersByImageResponse` with the same content.
-
-    Attributes
-    ----------
-    searched_face
-        The face; never ``None``.
-    """
-
-    searched_face: SearchedFaceDetails = field(validator=is_a(SearchedFaceDetails))
 
 
 def seen_faces(*responses: SearchUsersByImageResponse) -> tuple[SeenFace, ...]:
@@ -224,3 +207,6 @@ def _searched(face: SearchedFaceDetails, found: tuple[UserMatch, ...]) -> SeenFa
 def _unsearched(face: UnsearchedFace) -> SeenFace:
     reasons = tuple(reason.value for reason in face.reasons)
     return SeenFace(detail=face.face_details, kind=class_of(reasons), reasons=reasons)
+
+
+announce(__name__)

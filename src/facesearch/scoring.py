@@ -14,16 +14,25 @@ from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import attrs
 from attrs import field
 
-from facesearch._fields import between, check_float, check_is, is_a, plain_float, plain_int, tuple_of, whole
-from facesearch.errors import CalibrationError, InvalidParameterError
+from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
+from facesearch._output import OutputKind, write_file
+from facesearch.errors import CalibrationError, InvalidParameterError, without_value
 from facesearch.records import FaceModel
 
-__all__ = ["SIMILARITY_AT_FMR", "Calibration", "CalibrationRow", "calibration", "distance_at", "similarity"]
+__all__ = [
+    "CALIBRATION_FILE",
+    "SIMILARITY_AT_FMR",
+    "Calibration",
+    "CalibrationRow",
+    "calibration",
+    "distance_at",
+    "similarity",
+]
 
 # What a percentage means: the false-match rate at which it is reached.
 SIMILARITY_AT_FMR: Final = {1e-5: 99.0, 1e-4: 90.0, 1e-3: 80.0, 1e-2: 50.0, 1e-1: 15.0, 0.5: 2.0}
@@ -140,16 +149,32 @@ class Calibration:
         """Give the squared distance to add to that from a user's vector made of so many photos, >= 1."""
         return self.user_spread * (1 - 1 / photos)
 
-    def save(self, path: str | Path) -> None:
-        """Write it down as JSON; see `load`."""
-        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write it to a file as JSON, whole or not at all; see `load`.
+
+        Parameters
+        ----------
+        path
+            An earlier calibration is replaced.
+        overwrite
+            Replace any other file too.
+
+        Raises
+        ------
+        OutputRefusedError
+            If a file is there that is no calibration, or that is an open database.
+        OSError
+            If it can't be written; a file that was there is as it was.
+        """
+        with write_file(path, CALIBRATION_FILE, overwrite=overwrite) as file:
+            file.write(f"{self.to_json()}\n".encode())
 
     def to_json(self) -> str:
         """Give it as JSON; see `from_json`."""
         return json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=_public)}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str, *, face_model: FaceModel, origin: str = "calibration") -> "Calibration":
+    def from_json(cls, text: str, *, face_model: FaceModel | None, origin: str = "calibration") -> "Calibration":
         """Read what `to_json` gave.
 
         Parameters
@@ -157,7 +182,7 @@ class Calibration:
         text
             JSON.
         face_model
-            Whose distances it shall read.
+            Whose distances it shall read; ``None`` for any.
         origin
             Where the text is from, for the error.
 
@@ -166,9 +191,8 @@ class Calibration:
         CalibrationError
             If it is no calibration, or that of another model.
         """
-        check_is("face_model", face_model, FaceModel)
         found = _parse(text, origin)
-        if found.face_model.digest != face_model.digest:
+        if face_model is not None and found.face_model.digest != face_model.digest:
             raise CalibrationError(
                 f"{origin}: expected the calibration of {face_model.name} ({face_model.digest[:12]}...), "
                 f"got that of {found.face_model.name} ({found.face_model.digest[:12]}...)"
@@ -191,7 +215,6 @@ class Calibration:
         CalibrationError
             If the file can't be read, is no calibration, or is that of another model.
         """
-        check_is("face_model", face_model, FaceModel)
         try:
             content = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -220,6 +243,16 @@ _FORMAT = 1
 _SHIPPED = ("calibration_mirrored.json", "calibration_plain.json")
 
 
+def _is_calibration(file: IO[bytes]) -> bool:
+    found = json.loads(file.read(_MOST_BYTES))
+    return isinstance(found, dict) and {"format", "face_model", "rows"} <= found.keys()
+
+
+_MOST_BYTES = 1_000_000
+CALIBRATION_FILE = OutputKind(name="a calibration of facesearch", recognises=_is_calibration, private=False)
+"""What `Calibration.save` writes."""
+
+
 def _public(attribute: "attrs.Attribute[Any]", _: Any) -> bool:
     return not attribute.name.startswith("_")
 
@@ -233,7 +266,9 @@ def _parse(content: str, path: str) -> Calibration:
         rows = tuple(CalibrationRow(**row) for row in fields.pop("rows"))
         return Calibration(face_model=model, rows=rows, **fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CalibrationError(f"{path}: no calibration ({error})") from error
+        raise CalibrationError(
+            f"{path}: no calibration ({without_value(error)})"
+        ) from None  # the cause quotes the file
 
 
 @attrs.frozen
@@ -321,7 +356,6 @@ def calibration(face_model: FaceModel | None = None) -> Calibration:
     known = shipped_calibrations()
     if face_model is None:
         return known[0]
-    check_is("face_model", face_model, FaceModel)
     for each in known:
         if each.face_model.digest == face_model.digest:
             return each

@@ -14,9 +14,9 @@ from facesearch.bars import FaceMeasurements, QualityBars
 from facesearch.checks import quality_reasons
 from facesearch.reasons import UnsearchedFaceReason
 
-__all__ = ["MAX_FACES", "RIVAL_AREA", "Selection", "by_size", "select", "several_faces"]
+__all__ = ["LARGEST_FACES", "RIVAL_AREA", "Selection", "by_size", "select", "several_faces"]
 
-MAX_FACES: Final = 100  # AWS looks at the 100 largest faces of an image (Amazon Rekognition quotas)
+LARGEST_FACES: Final = 100  # AWS looks at the 100 largest faces of an image (Amazon Rekognition quotas)
 # A second face of at least this part of the largest one's area may be the one that is meant; our own choice. Of the 100 photos
 # in data/people 7 show a second face, and 2 one that large (benchmarks/auditing.py).
 RIVAL_AREA: Final = 0.5
@@ -96,7 +96,7 @@ def select(
     refused: dict[int, tuple[UnsearchedFaceReason, ...]] = {}
     for rank, position in enumerate(by_size(faces)):
         reasons = tuple(UnsearchedFaceReason(reason.value) for reason in quality_reasons(faces[position], bars))
-        if rank >= MAX_FACES or (not reasons and len(accepted) >= limit):
+        if rank >= LARGEST_FACES or (not reasons and len(accepted) >= limit):
             reasons = (UnsearchedFaceReason.EXCEEDS_MAX_FACES, *reasons)
         elif not reasons and accepted and largest_only:
             reasons = (UnsearchedFaceReason.FACE_NOT_LARGEST,)

@@ -6,20 +6,19 @@ closed before, and opened again by whoever needs them.
 """
 
 import contextlib
-import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
-from facesearch.database import connect, transaction, translated
-from facesearch.errors import StorageBusyError, StorageError
+from facesearch import _forks
+from facesearch._protected import database_closed, database_opened
+from facesearch.database import connect, connect_read_only, file_state, is_writable, transaction, translated
+from facesearch.errors import StorageBusyError, StorageError, StorageReadOnlyError
+from facesearch.guarded_sql import GuardedConnection
 
 __all__ = ["Sessions"]
-
-_CHECKPOINT_WAIT: Final = 500  # milliseconds
 
 
 class _Lane:
@@ -27,7 +26,8 @@ class _Lane:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.connection: sqlite3.Connection | None = None
+        self.connection: GuardedConnection | None = None
+        self.seen: tuple[object, ...] | None = None  # see facesearch.database.ReadOnly
         self.depth = 0  # of blocks within blocks
         self.thread = 0  # that is within
 
@@ -38,6 +38,7 @@ class _Lane:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+            self.seen = None
 
 
 class Sessions:
@@ -49,16 +50,44 @@ class Sessions:
         Absolute; the file is opened when it is first needed.
     timeout
         Seconds to wait for others that write.
+    read_only
+        Whether to refuse `writing`, and to need no write access; ``None`` for where the file or its folder can't be written.
+
+    Attributes
+    ----------
+    path
+        The file.
+    rereads
+        How often data that was read before may have been wrong, because a file that was open without locks changed.
     """
 
-    def __init__(self, path: Path, timeout: float) -> None:
+    def __init__(self, path: Path, timeout: float, *, read_only: bool | None = False) -> None:
         self.path = path
+        self.rereads = 0
         self._timeout = timeout
+        self._asked_read_only = read_only
         self._read, self._write = _Lane(), _Lane()
         self._closed = False
         self._file: tuple[int, int] | None = None  # that it has been connected to
         self._close = weakref.finalize(self, _close, self._read, self._write)
-        _ALL.add(self)
+        _forks.register(self, _forks.Level.FILE)
+        database_opened(self)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        if self._asked_read_only is None and self.path.exists():
+            self._asked_read_only = not is_writable(self.path)
+        return bool(self._asked_read_only)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def is_mine(self) -> bool:
+        """Tell whether this thread is within a block."""
+        return self._read.is_mine() or self._write.is_mine()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -80,27 +109,62 @@ class Sessions:
         """
         with self._read.lock, self._within(self._read, "BEGIN") as connection:
             yield connection
+            self._check_unchanged()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, wait: float | None = None, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Give a connection whose changes are on disk when the block ends, or none of them where it raises.
+
+        Parameters
+        ----------
+        wait
+            Seconds to wait for other writers; ``None`` for the timeout.
+        durable
+            Whether to wait for the disk; changes that are not durable may be undone by a power failure.
 
         Raises
         ------
+        StorageReadOnlyError
+            If it was opened read-only.
         StorageBusyError
-            If others write for longer than the timeout.
+            If others write for longer than that.
         StorageError
             And others under it.
         """
         if not self._write.is_mine():
             self.check_free()
-        if not self._write.lock.acquire(timeout=self._timeout):
-            raise StorageBusyError(f"{self.path}: another thread wrote for more than {self._timeout:g} s")
+        if self.read_only:
+            why = (
+                "was opened read-only; open it without read_only=True to change it"
+                if self._asked_read_only and is_writable(self.path)
+                else "is open read-only, as the file or its folder can't be written; make both writable, or change a copy"
+            )
+            raise StorageReadOnlyError(f"{self.path}: {why}")
+        seconds = self._timeout if wait is None else wait
+        if not self._write.lock.acquire(timeout=seconds):
+            raise StorageBusyError(f"{self.path}: another thread wrote for more than {seconds:g} s")
         try:
-            with self._within(self._write, "BEGIN IMMEDIATE") as connection:
-                yield connection
+            with contextlib.ExitStack() as undo:
+                if not self._write.depth and (wait is not None or not durable):
+                    undo.enter_context(self._set_up(wait=seconds, durable=durable))
+                yield undo.enter_context(self._within(self._write, "BEGIN IMMEDIATE"))
         finally:
             self._write.lock.release()
+
+    @contextlib.contextmanager
+    def _set_up(self, *, wait: float, durable: bool) -> Iterator[sqlite3.Connection]:
+        """Change settings of the connection that writes for a while; whoever has its lock."""
+        with translated(self.path):
+            connection = self._connection(self._write)
+            try:
+                connection.execute(f"PRAGMA busy_timeout = {round(wait * 1000)}")
+                if not durable:
+                    connection.execute("PRAGMA synchronous = NORMAL")
+                yield connection
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
+                if not durable:
+                    connection.execute("PRAGMA synchronous = FULL")
 
     def check_free(self) -> None:
         """Refuse to be within `committed`, or `reading` that is not within `writing`: who then waits for others, does for ever.
@@ -113,23 +177,24 @@ class Sessions:
         if self._read.is_mine():
             raise RuntimeError("reading, a thread must wait for nobody: others may wait for it")
 
-    def checkpoint(self) -> bool:
+    def checkpoint(self, wait: float) -> bool:
         """Move all changes into the file itself and empty the log beside it; not within a block.
+
+        Parameters
+        ----------
+        wait
+            Seconds to wait for others that read or write.
 
         Returns
         -------
         bool
             False if others that read or write were in the way, or there was no room.
         """
-        with self._write.lock, translated(self.path):
-            connection = self._connection(self._write)
+        with self._write.lock, self._set_up(wait=wait, durable=True) as connection:
             try:
-                connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT}")
                 busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.OperationalError:
                 return False
-            finally:
-                connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
         return not busy
 
     def close(self) -> None:
@@ -137,6 +202,7 @@ class Sessions:
         with self._write.lock, self._read.lock:
             self._closed = True
             self._close()
+            database_closed(self)
 
     @contextlib.contextmanager
     def _within(self, lane: _Lane, begin: str) -> Iterator[sqlite3.Connection]:
@@ -159,10 +225,25 @@ class Sessions:
             raise StorageError(
                 f"{self.path}: removed or replaced while it was open, so nothing would last; open it again"
             )
+        if not lane.depth and lane.seen is not None and lane.seen != file_state(self.path):
+            lane.close()
+            self.rereads += 1
         if lane.connection is None:
-            lane.connection = connect(self.path, self._timeout)
+            if self.read_only:
+                opened = connect_read_only(self.path, self._timeout)
+                lane.connection, lane.seen = opened.connection, opened.seen
+            else:
+                lane.connection = connect(self.path, self._timeout)
             self._file = self._named()
+        if not lane.depth:
+            lane.connection.measure()
         return lane.connection
+
+    def _check_unchanged(self) -> None:
+        """Refuse what was read without locks while others wrote; at the end of a block."""
+        if self._read.depth == 1 and self._read.seen is not None and self._read.seen != file_state(self.path):
+            self.rereads += 1
+            raise StorageBusyError(f"{self.path}: was changed while it was read; ask again")
 
     def _named(self) -> tuple[int, int] | None:
         """Tell which file it is that has this name."""
@@ -174,22 +255,22 @@ class Sessions:
 
     # ---------------------------------------------------------------- forks
 
-    def _before_fork(self) -> None:
+    def before_fork(self) -> None:
+        """Close the connections, except those that this thread is using."""
         for lane in (self._write, self._read):
             lane.lock.acquire()
             if not lane.depth:
                 lane.close()
 
-    def _after_fork(self) -> None:
+    def after_fork(self, *, child: bool) -> None:
+        """Let other threads connect again."""
         for lane in (self._read, self._write):
-            lane.lock.release()
-
-    def _after_fork_in_child(self) -> None:
-        for lane in (self._read, self._write):
-            if lane.connection is not None:  # forked within a block: the parent's; even closing it would do harm
+            if (
+                child and lane.connection is not None
+            ):  # forked within a block: the parent's; even closing it would do harm
                 _LEAKED.append(lane.connection)
                 lane.connection, lane.depth = None, 0
-        self._after_fork()
+            lane.lock.release()
 
 
 def _close(*lanes: _Lane) -> None:
@@ -197,26 +278,4 @@ def _close(*lanes: _Lane) -> None:
         lane.close()
 
 
-_ALL: weakref.WeakSet[Sessions] = weakref.WeakSet()
 _LEAKED: list[sqlite3.Connection] = []
-_forking = threading.local()
-
-
-def _before() -> None:
-    _forking.sessions = list(_ALL)
-    for sessions in _forking.sessions:
-        sessions._before_fork()  # noqa: SLF001  # this module's own
-
-
-def _after_in_parent() -> None:
-    for sessions in _forking.__dict__.pop("sessions", ()):
-        sessions._after_fork()  # noqa: SLF001  # this module's own
-
-
-def _after_in_child() -> None:
-    for sessions in _forking.__dict__.pop("sessions", ()):
-        sessions._after_fork_in_child()  # noqa: SLF001  # this module's own
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,8 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, maybe, plain_float
-from facesearch.admission import MAX_FACES_PER_USER, Admission, image_id
+from facesearch._once import lazy
+from facesearch.admission import MAX_FACES_PER_USER, Admission, image_ids
 from facesearch.analysis import FaceAnalyzer
 from facesearch.bars import QualityFilter
 from facesearch.errors import ExecutorError
@@ -86,10 +86,12 @@ class Registrar:
             ``None`` for a photo to look at. Accepted are those whose face the user has, by whatever rules; others are known
             if they were judged by the same.
         """
+        with self.admission.store.reading():
+            secret = self.admission.store.secret()
         if user_id is None:
             return [
                 PhotoOutcome()
-                if (image_id(photo.digest), photo.name) in self._nobodys
+                if any((each, photo.name) in self._nobodys for each in image_ids(secret, photo.digest))
                 else self._remembered(None, photo)
                 for photo in photos
             ]
@@ -97,7 +99,9 @@ class Registrar:
             faces = self.admission.store.faces(user_id) if self.admission.store.has_user(user_id) else []
             had = {face.image_id for face in faces}
             found = [
-                PhotoOutcome() if image_id(photo.digest) in had else self._remembered(user_id, photo)
+                PhotoOutcome()
+                if not had.isdisjoint(image_ids(secret, photo.digest))
+                else self._remembered(user_id, photo)
                 for photo in photos
             ]
         room = len(faces) < MAX_FACES_PER_USER
@@ -161,7 +165,7 @@ class Registrar:
                 outcomes.append(broken)
         return outcomes
 
-    @cached_property
+    @lazy
     def _nobodys(self) -> frozenset[tuple[str | None, str | None]]:
         """Ids and names of all photos whose faces were there at the start; they may have become somebody's since."""
         with self.admission.store.reading():
@@ -170,13 +174,16 @@ class Registrar:
     def _remembered(self, user_id: str | None, photo: SeenPhoto) -> PhotoOutcome | None:
         with self.admission.store.reading():
             told = self.admission.store.photo_outcome(self._key(user_id, photo))
-        return PhotoOutcome.loads(*told) if told else None
+        try:
+            return PhotoOutcome.loads(*told) if told else None
+        except (ValueError, TypeError, AttributeError):  # not as it was written: the photo is looked at again
+            return None
 
     def _key(self, user_id: str | None, photo: SeenPhoto) -> str:
         """Name a photo's content, whose it was to be, and the rules it is judged by: 64 hex digits."""
         return hashlib.sha256(repr((user_id, photo.digest, self._rules)).encode()).hexdigest()
 
-    @cached_property
+    @lazy
     def _rules(self) -> tuple[object, ...]:
         kinds = [type(getattr(self.analyzer, stage)) for stage in _STAGES]
         names = [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds]

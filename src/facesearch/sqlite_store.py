@@ -8,18 +8,27 @@ import contextlib
 import hashlib
 import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import attrs
 
 from facesearch.catalog import Entry
-from facesearch.erasing import clean_up, empty_faces, empty_users
-from facesearch.errors import CollectionNotFoundError, InvalidParameterError, StorageError, StorageFormatError
+from facesearch.content_ids import SECRET_BYTES
+from facesearch.erasing import ERASING_WAIT, Eraser, empty_faces, empty_users, erase, is_pending, mark_deletion
+from facesearch.errors import (
+    CollectionNotFoundError,
+    InvalidParameterError,
+    StorageError,
+    StorageFormatError,
+    without_value,
+)
 from facesearch.geometry import BoundingBox
+from facesearch.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
 from facesearch.ranking import robust_mean
-from facesearch.records import Face
+from facesearch.records import USER_ID_PATTERN, Face
 from facesearch.sessions import Sessions
 from facesearch.stages import FloatArray
 from facesearch.storage import Anchor, Counts, StoredFace, keyed_hash
@@ -33,8 +42,14 @@ _AT_ONCE: Final = 500  # values in a statement; every SQLite takes 999
 
 _BYTES: Final = STORED.itemsize
 
+_FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = ? AND given < ?"
+
 _FACES: Final = """SELECT fid, face_id, user_id, image_id, external_image_id, confidence, box_left, box_top, box_width, box_height
     FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""
+_USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
+_FACE_KINDS: Final = (ID, UUID_BYTES, _USER_ID.or_null, *(VALUE,) * 7)  # the others are checked by `Face`
+_JPEG: Final = BLOB.or_null
+_SECRET: Final = Kind("a secret", frozenset({bytes}), lambda value: len(value) == SECRET_BYTES)
 
 
 @attrs.define(kw_only=True)
@@ -70,14 +85,25 @@ class SqliteStore:
         self._sessions, self._entry, self._offset = sessions, entry, offset
         self._begin()
         self._block: _Block | None = None  # that is open; whoever has it holds the sessions' lock
-        self._to_clean = False
+        self._eraser = Eraser(sessions)
+        self._rereads = 0
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """See `facesearch.storage.Store.reading`."""
-        with self._sessions.reading() as sql:
+        with self._in_the_way(), self._sessions.reading() as sql:
             self._state(sql)
             yield
+
+    @contextlib.contextmanager
+    def _in_the_way(self) -> Iterator[None]:
+        """Erase, after reading for long, what was deleted meanwhile: whoever deleted it did not wait longer than that."""
+        start, alone = time.monotonic(), not self._sessions.is_mine()
+        try:
+            yield
+        finally:
+            if alone and time.monotonic() - start > ERASING_WAIT:
+                self._eraser.erase(0)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -86,7 +112,7 @@ class SqliteStore:
             if self._block:
                 yield
                 return
-            change = self._state(sql).change
+            change, pending = self._state(sql).change, is_pending(sql)
             block = self._block = _Block(sql=sql, change=change + 1)
             try:
                 yield
@@ -94,18 +120,54 @@ class SqliteStore:
                     "UPDATE collections SET change = ?, users = users + ?, faces = faces + ? WHERE id = ?",
                     (block.change if block.touched else change, block.users, block.faces, self._entry.number),
                 )
+                if block.erased:
+                    mark_deletion(sql)
             finally:
                 self._block = None
-        if block.erased or self._to_clean:
-            self._to_clean = not clean_up(self._sessions)
+        if block.erased or pending:
+            self._eraser.erase(ERASING_WAIT if block.erased else 0)
+
+    def tidy(self, answered_before: float) -> None:
+        """Do what others left undone, if nobody is in the way: erase what was deleted, and forget old answers.
+
+        Parameters
+        ----------
+        answered_before
+            See `forget_answers`.
+        """
+        query = "SELECT count(*) FROM answers WHERE collection = ? AND given < ?"
+        with self._sessions.reading() as sql:
+            self._state(sql)
+            pending = is_pending(sql)
+            ((old,),) = fetch(sql, (COUNT,), query, (self._entry.number, answered_before))
+        if old and not self._sessions.read_only:
+            with contextlib.suppress(StorageError), self._sessions.writing(wait=0) as sql:
+                sql.execute(_FORGET_ANSWERS, (self._entry.number, answered_before))
+        if pending:
+            self._eraser.erase(0)
+
+    def erase(self, wait: float) -> bool:
+        """See `facesearch.storage.Store.erase`."""
+        return self._eraser.erase(wait)
 
     def close(self) -> None:
         """Close the file; whatever is asked from now on is an error."""
-        with contextlib.suppress(StorageError):  # closed already
-            if self._to_clean:
-                clean_up(self._sessions)
+        self._eraser.stop()
+        if self._eraser.is_at_work and not self._sessions.is_closed:
+            erase(self._sessions, ERASING_WAIT)
         self._sessions.close()
         self._begin()
+
+    def secret(self) -> bytes:
+        """See `facesearch.storage.Store.secret`."""
+        query = "SELECT secret FROM collections WHERE id = ?"
+        ((secret,),) = self._rows((_SECRET,), query, self._entry.number)
+        return bytes(secret)
+
+    def set_secret(self, secret: bytes) -> None:
+        """See `facesearch.storage.Store.set_secret`."""
+        query = "UPDATE collections SET secret = ? WHERE id = ?"
+        self._changing().sql.execute(query, (secret, self._entry.number))
 
     def _begin(self) -> None:
         number, dimension = self._entry.number, self._entry.face_model.dimension
@@ -121,7 +183,7 @@ class SqliteStore:
         """See `facesearch.storage.Store.count`."""
         query = "SELECT users, faces FROM collections WHERE id = ?"
         with self._sessions.reading() as sql:
-            ((users, faces),) = sql.execute(query, (self._entry.number,))
+            ((users, faces),) = fetch(sql, (COUNT, COUNT), query, (self._entry.number,))
             if self._block and self._block.sql is sql:  # whose end writes them
                 users, faces = users + self._block.users, faces + self._block.faces
         return Counts(users=users, faces=faces)
@@ -129,7 +191,8 @@ class SqliteStore:
     def count_loose(self) -> int:
         """See `facesearch.storage.Store.count_loose`."""
         query = "SELECT count(*) FROM faces WHERE uid IS NULL AND collection = ?"
-        return int(self._row(query, self._entry.number)[0])
+        ((count,),) = self._rows((COUNT,), query, self._entry.number)
+        return int(count)
 
     # ---------------------------------------------------------------- users
 
@@ -140,13 +203,13 @@ class SqliteStore:
     def users(self) -> list[tuple[str, int]]:
         """See `facesearch.storage.Store.users`."""
         query = "SELECT user_id, faces FROM users JOIN user_data USING (uid) WHERE collection = ?"
-        return sorted(self._rows(query, self._entry.number))
+        return sorted(self._rows((_USER_ID, COUNT), query, self._entry.number))
 
     def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
         """See `facesearch.storage.Store.page_of_users`."""
         query = """SELECT uid, user_id, faces FROM users JOIN user_data USING (uid)
             WHERE collection = ? AND uid > ? ORDER BY uid LIMIT ?"""
-        return self._rows(query, self._entry.number, after, limit)
+        return self._rows((ID, _USER_ID, COUNT), query, self._entry.number, after, limit)
 
     def create_users(self, user_ids: Iterable[str]) -> None:
         """See `facesearch.storage.Store.create_users`."""
@@ -181,7 +244,9 @@ class SqliteStore:
         """See `facesearch.storage.Store.faces_of`."""
         query = "SELECT face_id FROM faces WHERE uid = ?"
         return frozenset(
-            _uuid(face_id) for uid in self._uids([user_id]).values() for (face_id,) in self._rows(query, uid)
+            _uuid(face_id)
+            for uid in self._uids([user_id]).values()
+            for (face_id,) in self._rows((UUID_BYTES,), query, uid)
         )
 
     def user_vector(self, user_id: str) -> FloatArray | None:
@@ -192,7 +257,8 @@ class SqliteStore:
     def user_vectors(self) -> tuple[list[str], FloatArray]:
         """See `facesearch.storage.Store.user_vectors`."""
         query = "SELECT user_id, vector, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND faces > 0"
-        rows = sorted(self._rows(query, self._entry.number))
+        rows = self._rows((_USER_ID, VALUE, ID), query, self._entry.number)
+        rows.sort(key=lambda row: (row[0], row[2]))
         return [user_id for user_id, _, _ in rows], self._vectors([row[1:] for row in rows], "user_data")
 
     def refresh(self, user_ids: Iterable[str]) -> None:
@@ -216,27 +282,31 @@ class SqliteStore:
     def anchor(self, user_id: str) -> Anchor | None:
         """See `facesearch.storage.Store.anchor`."""
         query = "SELECT faces, vector, uid FROM users JOIN user_data USING (uid) WHERE uid = ? AND faces > 0"
-        rows = [row for uid in self._uids([user_id]).values() for row in self._rows(query, uid)]
+        rows = [row for uid in self._uids([user_id]).values() for row in self._rows((COUNT, VALUE, ID), query, uid)]
         return Anchor(self._vectors([rows[0][1:]], "user_data")[0], self._offset(rows[0][0])) if rows else None
 
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
         """See `facesearch.storage.Store.nearest`."""
-        return self._nearest(self._index, self._names, probes, max_distance, limit)
+        return self._nearest(lambda: self._index, self._names, probes, max_distance, limit)
 
     def _nearest(
         self,
-        index: LiveIndex,
+        index_now: Callable[[], LiveIndex],
         names: Callable[[Sequence[int]], list[str]],
         probes: FloatArray,
         max_distance: float,
         limit: int,
     ) -> list[Ranked]:
         self._sessions.check_free()
+        before: State | None = None
         while True:
             with self._sessions.committed() as sql:
-                current = index.is_current(self._state(sql))
-            if not current:
-                with index.changing(), self._sessions.committed() as sql:
+                state = self._state(sql)
+            if state == before:  # and nevertheless a name is not there
+                raise StorageFormatError(f"{self._sessions.path}: damaged, its tables contradict each other")
+            before, index = state, index_now()
+            if not index.is_current(state):
+                with self._in_the_way(), index.changing(), self._sessions.committed() as sql:
                     index.catch_up(sql, self._state(sql))
             # Where somebody was deleted meanwhile, others move up.
             with contextlib.suppress(_NameGoneError):
@@ -246,15 +316,15 @@ class SqliteStore:
 
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
         """See `facesearch.storage.Store.nearest_faces`."""
-        return self._nearest(self._face_index, self._face_ids, probes, max_distance, limit)
+        return self._nearest(lambda: self._face_index, self._face_ids, probes, max_distance, limit)
 
     def faces(self, user_id: str | None = None) -> list[Face]:
         """See `facesearch.storage.Store.faces`."""
         if user_id is None:
-            rows = self._rows(f"{_FACES} WHERE faces.collection = ? ORDER BY face_id", self._entry.number)
+            rows = self._rows(_FACE_KINDS, f"{_FACES} WHERE faces.collection = ? ORDER BY face_id", self._entry.number)
         else:
-            uids = self._uids([user_id]).values()
-            rows = [row for uid in uids for row in self._rows(f"{_FACES} WHERE uid = ? ORDER BY face_id", uid)]
+            query = f"{_FACES} WHERE uid = ? ORDER BY face_id"
+            rows = [row for uid in self._uids([user_id]).values() for row in self._rows(_FACE_KINDS, query, uid)]
         return [self._face(*row) for row in rows]
 
     def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
@@ -264,13 +334,14 @@ class SqliteStore:
         else:
             whose, owner = "uid = ?", self._uids([user_id])[user_id]
         query = f"{_FACES} WHERE {whose} AND face_id > ? ORDER BY face_id LIMIT ?"
-        return [self._face(*row) for row in self._rows(query, owner, _bytes(after), limit)]
+        return [self._face(*row) for row in self._rows(_FACE_KINDS, query, owner, _bytes(after), limit)]
 
     def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
         """See `facesearch.storage.Store.faces_named`."""
         query = f"{_FACES} WHERE faces.collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
-            faces = [self._face(*row) for row in _among(sql, query, map(_bytes, face_ids), self._entry.number)]
+            rows = _among(sql, _FACE_KINDS, query, map(_bytes, face_ids), self._entry.number)
+            faces = [self._face(*row) for row in rows]
         return {face.face_id: face for face in faces}
 
     def stored_faces(self) -> Iterator[StoredFace]:
@@ -279,15 +350,23 @@ class SqliteStore:
             "LEFT", "LEFT JOIN thumbnails USING (fid) LEFT", 1
         )
         with self._sessions.reading() as sql:
-            cursor = sql.execute(f"{query} WHERE faces.collection = ? ORDER BY face_id", (self._entry.number,))
-            while rows := cursor.fetchmany(_AT_ONCE):
+            known: set[str | None] = {None, *(user_id for user_id, _ in self.users())}
+            everything = f"{query} WHERE faces.collection = ? ORDER BY face_id"
+            kinds = (VALUE, _JPEG, *_FACE_KINDS)
+            for rows in fetch_parts(sql, kinds, everything, (self._entry.number,), size=_AT_ONCE):
                 vectors = self._vectors([(row[0], row[2]) for row in rows], "face_data")
                 for (_, jpeg, *columns), vector in zip(rows, vectors, strict=True):
-                    yield StoredFace(self._face(*columns), vector, jpeg)
+                    face = self._face(*columns)
+                    if face.user_id not in known:
+                        raise StorageFormatError(
+                            f"{self._sessions.path}: damaged, a face is of a user that is not there"
+                        )
+                    yield StoredFace(face, vector, jpeg)
 
     def face(self, face_id: str) -> Face | None:
         """See `facesearch.storage.Store.face`."""
-        rows = self._rows(f"{_FACES} WHERE faces.collection = ? AND face_id = ?", self._entry.number, _bytes(face_id))
+        query = f"{_FACES} WHERE faces.collection = ? AND face_id = ?"
+        rows = self._rows(_FACE_KINDS, query, self._entry.number, _bytes(face_id))
         return self._face(*rows[0]) if rows else None
 
     def known(self, face_ids: Iterable[str]) -> set[str]:
@@ -298,14 +377,16 @@ class SqliteStore:
         """See `facesearch.storage.Store.embedding`."""
         (fid,) = self._fids([face_id]).values()
         vector: FloatArray = self._vectors(
-            self._rows("SELECT vector, fid FROM face_data WHERE fid = ?", fid), "face_data"
+            self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)],
+            "face_data",
         )[0]
         return vector
 
     def thumbnail(self, face_id: str) -> bytes | None:
         """See `facesearch.storage.Store.thumbnail`."""
         (fid,) = self._fids([face_id]).values()
-        return next((jpeg for (jpeg,) in self._rows("SELECT jpeg FROM thumbnails WHERE fid = ?", fid)), None)
+        rows = self._rows((_JPEG,), "SELECT jpeg FROM thumbnails WHERE fid = ?", fid)
+        return next((jpeg for (jpeg,) in rows), None)
 
     def put_faces(self, faces: Iterable[StoredFace]) -> None:
         """See `facesearch.storage.Store.put_faces`."""
@@ -353,7 +434,8 @@ class SqliteStore:
     def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
         """See `facesearch.storage.Store.photo_outcome`."""
         query = "SELECT outcome, user_id FROM photos LEFT JOIN user_data ON uid = other_uid WHERE collection = ? AND key = ?"
-        return next(iter(self._rows(query, self._entry.number, self._key(key))), None)
+        rows = self._rows((TEXT, _USER_ID.or_null), query, self._entry.number, self._key(key))
+        return next(((outcome, user_id) for outcome, user_id in rows), None)
 
     def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
         """See `facesearch.storage.Store.remember_photo`."""
@@ -382,7 +464,7 @@ class SqliteStore:
         """See `facesearch.storage.Store.answer_to`."""
         query = "SELECT answer, request = ? FROM answers WHERE collection = ? AND token = ?"
         values = self._keyed(request), self._entry.number, self._keyed(token)
-        return next(((answer, bool(same)) for answer, same in self._rows(query, *values)), None)
+        return next(((answer, bool(same)) for answer, same in self._rows((TEXT, COUNT), query, *values)), None)
 
     def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
         """See `facesearch.storage.Store.remember_answer`."""
@@ -393,15 +475,17 @@ class SqliteStore:
 
     def forget_answers(self, before: float) -> None:
         """See `facesearch.storage.Store.forget_answers`."""
-        query = "DELETE FROM answers WHERE collection = ? AND given < ?"
-        self._changing().sql.execute(query, (self._entry.number, before))
+        self._changing().sql.execute(_FORGET_ANSWERS, (self._entry.number, before))
 
     # ---------------------------------------------------------------- rows
 
     def _state(self, sql: sqlite3.Connection) -> State:
         query = """SELECT change, forgotten, faces, (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'faces')
             FROM collections WHERE id = ?"""
-        for change, forgotten, faces, last_face in sql.execute(query, (self._entry.number,)):
+        if self._rereads < self._sessions.rereads:  # a file that was read without locks changed meanwhile
+            self._rereads = self._sessions.rereads
+            self._begin()
+        for change, forgotten, faces, last_face in fetch(sql, (ID, ID, COUNT, ID), query, (self._entry.number,)):
             return State(change=change, forgotten=forgotten, faces=faces, last_face=last_face)
         name = self._entry.collection_id
         raise CollectionNotFoundError(f"{self._sessions.path}: collection {name!r} was deleted while it was open")
@@ -411,17 +495,15 @@ class SqliteStore:
             raise RuntimeError("a change outside of writing()")
         return self._block
 
-    def _rows(self, query: str, *values: Any) -> list[Any]:
+    def _rows(self, kinds: Sequence[Kind], query: str, *values: Any) -> list[Any]:
         with self._sessions.reading() as sql:
-            return sql.execute(query, values).fetchall()
-
-    def _row(self, query: str, *values: Any) -> Any:
-        (row,) = self._rows(query, *values)
-        return row
+            return fetch(sql, kinds, query, values)
 
     def _next(self, table: str) -> int:
         """Give the first number that no row of a table ever had, so that personal rows are only ever appended."""
-        return int(self._row("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?", table)[0])
+        query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
+        ((number,),) = self._rows((ID,), query, table)
+        return int(number)
 
     def _hash(self, user_id: str) -> int:
         digest = hashlib.blake2b(user_id.encode(), key=self._entry.salt, digest_size=8).digest()
@@ -438,18 +520,20 @@ class SqliteStore:
         wanted = set(user_ids)
         query = "SELECT user_id, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND name_hash IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, query, map(self._hash, wanted), self._entry.number)
+            rows = _among(sql, (_USER_ID, ID), query, map(self._hash, wanted), self._entry.number)
         return {user_id: uid for user_id, uid in rows if user_id in wanted}  # others may have the same hash
 
     def _names(self, uids: Sequence[int]) -> list[str]:
-        return self._named("SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)", uids)
+        query = "SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)"
+        return self._named(_USER_ID, query, uids)
 
     def _face_ids(self, fids: Sequence[int]) -> list[str]:
-        return [_uuid(face_id) for face_id in self._named("SELECT fid, face_id FROM faces WHERE fid IN (*)", fids)]
+        query = "SELECT fid, face_id FROM faces WHERE fid IN (*)"
+        return [_uuid(face_id) for face_id in self._named(UUID_BYTES, query, fids)]
 
-    def _named(self, query: str, numbers: Sequence[int]) -> list[Any]:
+    def _named(self, kind: Kind, query: str, numbers: Sequence[int]) -> list[Any]:
         with self._sessions.committed() as sql:
-            found = dict(_among(sql, query, numbers))
+            found = dict(_among(sql, (ID, kind), query, numbers))
         if len(found) < len(numbers):
             raise _NameGoneError
         return [found[number] for number in numbers]
@@ -458,14 +542,14 @@ class SqliteStore:
         """Give the numbers of those faces that there are."""
         query = "SELECT face_id, fid FROM faces WHERE collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, query, map(_bytes, face_ids), self._entry.number)
+            rows = _among(sql, (UUID_BYTES, ID), query, map(_bytes, face_ids), self._entry.number)
         return {_uuid(face_id): fid for face_id, fid in rows}
 
     def _vectors_of(self, uids: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
         """Give the vectors of the faces of those users that have any."""
         query = "SELECT vector, fid, uid FROM faces JOIN face_data USING (fid) WHERE uid IN (*)"
         with self._sessions.reading() as sql:
-            rows = sorted(_among(sql, query, uids), key=lambda row: row[2])
+            rows = sorted(_among(sql, (VALUE, ID, ID), query, uids), key=lambda row: row[2])
         vectors = self._vectors([row[:2] for row in rows], "face_data")
         starts = [place for place, row in enumerate(rows) if place == 0 or row[2] != rows[place - 1][2]]
         ends = [*starts[1:], len(rows)] if rows else []
@@ -483,25 +567,27 @@ class SqliteStore:
             return Face(
                 face_id=_uuid(face_id),
                 bounding_box=None if None in box else BoundingBox(**dict(zip(_BOX, box, strict=True))),
-                image_id=image_id and _uuid(image_id),
+                image_id=None if image_id is None else _uuid(image_id),
                 external_image_id=external_image_id,
                 confidence=confidence,
                 index_faces_model_version=self._entry.face_model.version,
                 user_id=user_id,
             )
         except (InvalidParameterError, AttributeError) as error:
-            raise StorageFormatError(f"{self._sessions.path}: face_data {fid}: damaged ({error})") from error
+            raise StorageFormatError(
+                f"{self._sessions.path}: face_data {fid}: damaged ({without_value(error)})"
+            ) from None
 
 
 _BOX: Final = ("left", "top", "width", "height")
 
 
-def _among(sql: sqlite3.Connection, query: str, values: Iterable[Any], *first: Any) -> list[Any]:
+def _among(sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any], *first: Any) -> list[Any]:
     """Ask for rows that have one of many values, which the query calls ``(*)``."""
     return [
         row
         for some in _parts(values)
-        for row in sql.execute(query.replace("(*)", f"({', '.join('?' * len(some))})"), (*first, *some))
+        for row in fetch(sql, kinds, query.replace("(*)", f"({', '.join('?' * len(some))})"), (*first, *some))
     ]
 
 

@@ -9,7 +9,6 @@ import hashlib
 import heapq
 import itertools
 import secrets
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -18,6 +17,8 @@ from typing import Protocol
 import attrs
 import numpy as np
 
+from facesearch._forks import ForkLock, Level
+from facesearch.content_ids import new_secret
 from facesearch.ranking import robust_mean
 from facesearch.records import Face
 from facesearch.row_keys import NameRows
@@ -68,6 +69,18 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files; there is nothing to do in memory."""
+
+    def erase(self, wait: float) -> bool:
+        """Leave nothing of what was deleted; not within a block.
+
+        Returns whether nothing is left. Others that read may be in the way: they are waited for, for *wait* seconds.
+        """
+
+    def secret(self) -> bytes:
+        """Return the secret of the ids of faces and photos; see `facesearch.content_ids`."""
+
+    def set_secret(self, secret: bytes) -> None:
+        """Set another secret; ids that are there stay as they are."""
 
     def count(self) -> Counts:
         """Tell how many users and faces are in it, at no cost."""
@@ -196,7 +209,7 @@ class Store(Protocol):
         request
             What was asked. Of token and request keyed hashes are kept.
         answer
-            A text that names nobody.
+            A text that names neither users nor faces.
         given
             When, seconds since 1970.
         """
@@ -225,13 +238,14 @@ class MemoryStore:
     def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
         self._offset = offset
         self._dimension = dimension
-        self._lock = threading.RLock()
+        self._lock = ForkLock(Level.STORE)
         self._faces: dict[str, StoredFace] = {}
         self._users: dict[str, set[str]] = {}  # user id -> face ids
         self._numbers: dict[str, int] = {}  # user id -> number, rising
         self._last_number = 0
         self._photos: dict[str, tuple[str, str | None, str | None]] = {}  # key -> outcome, user id, other user's id
         self._salt = secrets.token_bytes(16)
+        self._secret = new_secret()
         self._answers: OrderedDict[bytes, tuple[bytes, str, float]] = OrderedDict()  # token -> request, answer, given
         self._index = VectorIndex(dimension, NameRows())  # a vector for each user that has faces
         self._face_index: VectorIndex[str] | None = None  # made by the first search of faces
@@ -251,6 +265,18 @@ class MemoryStore:
 
     def close(self) -> None:
         """Do nothing."""
+
+    def erase(self, wait: float) -> bool:  # noqa: ARG002  # there is nobody to wait for
+        """See `Store.erase`; nothing is ever left."""
+        return True
+
+    def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return self._secret
+
+    def set_secret(self, secret: bytes) -> None:
+        """See `Store.set_secret`."""
+        self._secret = secret
 
     def count(self) -> Counts:
         """See `Store.count`."""

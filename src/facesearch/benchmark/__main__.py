@@ -6,7 +6,9 @@ Standard output carries the report, or with ``--json`` nothing but JSON; progres
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from typing import NoReturn
 
+from facesearch._printable import printable
 from facesearch.analysis import Engine
 from facesearch.benchmark.calibrate_command import CALIBRATE
 from facesearch.benchmark.identify_command import IDENTIFY
@@ -45,8 +47,16 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
     return 0
 
 
+class _Parser(ArgumentParser):
+    """A parser whose errors are one line each, whatever was typed."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the process; argparse calls this with every error."""
+        super().exit(status, f"{printable(message.rstrip())}\n" if message else None)
+
+
 def _parser(program: str) -> ArgumentParser:
-    parser = ArgumentParser(prog=program, description="Measure how good it is, and what it costs, on your photos.")
+    parser = _Parser(prog=program, description="Measure how good it is, and what it costs, on your photos.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         sub = commands.add_parser(command.name, help=command.summary, description=command.summary)

@@ -1,13 +1,14 @@
 """Vectors kept from one run to the next, for exactly the photos, models and options that made them."""
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from facesearch._output import OutputKind, check_output, write_file
 from facesearch.analysis import FaceAnalyzer
 from facesearch.benchmark.cutting import CutOptions
 from facesearch.benchmark.roc import BoolArray
@@ -47,6 +48,7 @@ def load_vectors(path: Path, key: str) -> tuple[FloatArray, BoolArray] | None:
         If the file is something else: it would be overwritten.
     """
     if not path.exists():
+        check_output(path, _KIND)
         return None
     try:
         # Opened here: NumPy leaves a file open that turns out to be none of its own.
@@ -63,10 +65,16 @@ def _expected(path: Path) -> str:
     return f"cache: expected a new file, or one of the benchmark's own; got {path}"
 
 
+def _is_cache(file: IO[bytes]) -> bool:
+    with np.load(file, allow_pickle=False) as stored:
+        return str(stored["format"]) == _FORMAT
+
+
+_KIND = OutputKind(name="a cache of facesearch's benchmark", recognises=_is_cache)
+
+
 def save_vectors(path: Path, key: str, vectors: FloatArray, detected: BoolArray) -> None:
     """Write a cache; the folder is made if need be. A reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as stream:
+    with write_file(path, _KIND) as stream:
         np.savez(stream, format=_FORMAT, key=key, vectors=vectors, detected=detected)
-    unfinished.replace(path)

@@ -3,12 +3,15 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from facesearch._output import check_output
+from facesearch._protected import Protected
 from facesearch.benchmark.calibrating import calibrate_people
-from facesearch.benchmark.command import Command, add_cutting, add_seed, analyzer_of, cutting_of
+from facesearch.benchmark.command import Command, add_cutting, add_force, add_seed, analyzer_of, cutting_of
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.people import read_people
 from facesearch.benchmark.photos import embed_photos
 from facesearch.benchmark.report import Report
+from facesearch.scoring import CALIBRATION_FILE
 
 __all__ = ["CALIBRATE"]
 
@@ -17,6 +20,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="a folder of photos for each person; 1,500 people reach 99")
     parser.add_argument("--name", help="what to call the photos in the calibration (default: the folder's name)")
     parser.add_argument("--save", metavar="FILE", help="write the calibration down, for Calibration.load")
+    add_force(parser)
     add_cutting(parser)
     add_seed(parser)
 
@@ -24,12 +28,15 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> Report:
     people = read_people(arguments.folder)
     paths = [path for photos in people.values() for path in photos]
+    if arguments.save:
+        inputs = [*paths, *([arguments.cache] if arguments.cache else [])]
+        check_output(arguments.save, CALIBRATION_FILE, protected=Protected(inputs), overwrite=arguments.force)
     options = cutting_of(arguments)
     embedded = embed_photos(paths, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
     data = arguments.name or f"{Path(arguments.folder).resolve().name}, {len(paths):,} photographs"
     found = calibrate_people(people, embedded, data=data, seed=arguments.seed)
     if arguments.save:
-        found.save(arguments.save)
+        found.save(arguments.save, overwrite=arguments.force)
     return Report(
         command=f"calibrate {arguments.folder}",
         protocol={

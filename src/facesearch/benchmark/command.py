@@ -11,7 +11,7 @@ from facesearch.analysis import Engine, FaceAnalyzer, default_analyzer
 from facesearch.benchmark.cutting import CENTRED_SHARE, CutOptions, FaceChoice
 from facesearch.benchmark.report import Report
 
-__all__ = ["Command", "add_cutting", "add_seed", "analyzer_of", "count", "cutting_of", "percent", "share"]
+__all__ = ["Command", "add_cutting", "add_force", "add_seed", "analyzer_of", "count", "cutting_of", "percent", "share"]
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +85,11 @@ def add_cutting(parser: ArgumentParser) -> None:
 def cutting_of(arguments: Namespace) -> CutOptions:
     """Give what `add_cutting` asked for."""
     return CutOptions(padding=arguments.padding, choice=arguments.choice, centred_share=arguments.centred_share)
+
+
+def add_force(parser: ArgumentParser) -> None:
+    """Add ``--force``."""
+    parser.add_argument("--force", action="store_true", help="replace files of other kinds too, but never the photos")
 
 
 def add_seed(parser: ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFilter
 
-from facesearch._fields import check_float, check_int, check_is
+from facesearch._fields import check_float, check_int
 from facesearch.errors import InvalidParameterError
 from facesearch.geometry import BoundingBox
 from facesearch.stages import PixelArray
@@ -109,7 +109,7 @@ def compressed(pixels: PixelArray, quality: int) -> PixelArray:
     """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=check_int("quality", quality, 1, 95))
-    with Image.open(file) as image:
+    with Image.open(file, formats=["JPEG"]) as image:  # just written above
         return np.asarray(image)
 
 
@@ -130,7 +130,6 @@ def covered(pixels: PixelArray, box: BoundingBox, share: float) -> PixelArray:
     InvalidParameterError
         If *share* is not such.
     """
-    check_is("box", box, BoundingBox)
     height, width = pixels.shape[:2]
     left, top, right, bottom = box.to_pixels(width, height)
     start = bottom - check_float("share", share, 0, 1) * (bottom - top)

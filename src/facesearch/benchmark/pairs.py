@@ -8,7 +8,6 @@ import numpy as np
 from attrs import field
 
 from facesearch._fields import is_a, tuple_of
-from facesearch._values import content
 from facesearch.benchmark.roc import BoolArray, IntArray
 from facesearch.errors import InvalidParameterError
 
@@ -17,7 +16,7 @@ __all__ = ["Pairs", "read_pairs"]
 _COLUMNS = ("a", "b", "same", "fold")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Pairs:
     """Pairs of photos, each labelled.
 
@@ -37,10 +36,10 @@ class Pairs:
 
     source: Path = field(validator=is_a(Path))
     photos: tuple[Path, ...] = field(repr=False, validator=tuple_of(Path))
-    first: IntArray = field(repr=False, eq=content)
-    second: IntArray = field(repr=False, eq=content)
-    same: BoolArray = field(repr=False, eq=content)
-    fold: IntArray = field(repr=False, eq=content)
+    first: IntArray = field(repr=False)
+    second: IntArray = field(repr=False)
+    same: BoolArray = field(repr=False)
+    fold: IntArray = field(repr=False)
 
     def __len__(self) -> int:
         """How many pairs there are."""
@@ -131,5 +130,5 @@ def _whole(source: Path, line: int, column: str, text: str | None, most: int | N
     number = int(text) if text and text.isascii() and text.isdigit() else -1
     if number < 0 or (most is not None and number > most):
         expected = "a whole number >= 0" if most is None else f"0 or {most}"
-        raise InvalidParameterError(f"{source}, line {line}: {column}: expected {expected}, got {text!r}")
+        raise InvalidParameterError(f"{source}, line {line}: {column}: expected {expected}, got something else")
     return number

@@ -9,10 +9,11 @@ from attrs import field
 
 from facesearch._fields import check_float, check_int, tuple_of
 from facesearch.errors import InvalidParameterError
+from facesearch.photo_plan import PHOTO_SUFFIXES
 
 __all__ = ["SUFFIXES", "Split", "read_people", "split_people"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+SUFFIXES = PHOTO_SUFFIXES
 
 
 def read_people(folder: str | Path) -> dict[str, tuple[Path, ...]]:
@@ -21,7 +22,7 @@ def read_people(folder: str | Path) -> dict[str, tuple[Path, ...]]:
     Parameters
     ----------
     folder
-        Its sub-folders are named as the people; JPEG and PNG files in them are their photos, other files are ignored, and
+        Its sub-folders are named as the people; picture files in them are their photos, other files are ignored, and
         so are hidden folders and those without photos.
 
     Returns

@@ -9,10 +9,9 @@ from attrs import field
 
 from facesearch._fields import check_int, is_a, tuple_of
 from facesearch._parallel import in_order
-from facesearch._values import content
-from facesearch.analysis import FaceAnalyzer, analyzer_or_default
+from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.benchmark.cache import cache_key, load_vectors, save_vectors
-from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face, options_or_default
+from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face
 from facesearch.benchmark.progress import progress
 from facesearch.benchmark.roc import BoolArray
 from facesearch.errors import ImageError, InvalidParameterError
@@ -25,7 +24,7 @@ __all__ = ["EmbeddedPhotos", "embed_photos"]
 _BATCH = 16  # faces embedded in one call
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class EmbeddedPhotos:
     """N photos and their vectors.
 
@@ -44,8 +43,8 @@ class EmbeddedPhotos:
     """
 
     photos: tuple[Path, ...] = field(repr=False, validator=tuple_of(Path))
-    vectors: FloatArray = field(repr=False, eq=content)
-    detected: BoolArray = field(repr=False, eq=content)
+    vectors: FloatArray = field(repr=False)
+    detected: BoolArray = field(repr=False)
     face_model: FaceModel = field(validator=is_a(FaceModel))
     options: CutOptions = field(validator=is_a(CutOptions))
 
@@ -91,7 +90,7 @@ def embed_photos(
     InvalidParameterError
         If another argument is wrong, or *cache* is a file that is no such cache.
     """
-    analyzer, options = analyzer_or_default(analyzer), options_or_default(options)
+    analyzer, options = analyzer or default_analyzer(), options or CutOptions()
     threads = usable_cores() if workers is None else check_int("workers", workers, 1)
     paths = tuple(Path(photo) for photo in photos)
     if not paths or isinstance(photos, str):

@@ -5,12 +5,14 @@ Colours are Okabe and Ito's, which colour-blind people tell apart, and no line i
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._fields import check_each, check_float
+from facesearch._fields import check_float
+from facesearch._output import OutputKind, check_output, signature, write_file
+from facesearch._protected import Protected
 from facesearch.benchmark.discard import ErrorVersusDiscard
 from facesearch.benchmark.reliability import StatedRate
 from facesearch.benchmark.roc import Roc, check_scores
@@ -20,15 +22,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
-
-T = TypeVar("T")
+__all__ = ["check_plot", "check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # https://jfly.uni-koeln.de/color/
 _DASHES = ("-", "--", "-.", ":")
 _GREY = "#555555"
 _INCHES, _DOTS = (6.4, 4.4), 150
 _BINS = 60
+_SIGN = "facesearch: benchmark"  # in the file, as a text called Software
+_KIND = OutputKind(
+    name="a figure of facesearch's benchmark",
+    recognises=signature(f"tEXtSoftware\0{_SIGN}".encode()),
+    private=False,
+)
 
 
 def check_plots() -> None:
@@ -47,7 +53,18 @@ def check_plots() -> None:
         ) from error
 
 
-def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
+def check_plot(path: str | Path, protected: Protected, *, overwrite: bool = False) -> None:
+    """Check, before any work, that a figure may be written.
+
+    Raises
+    ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is protected whatever *overwrite* is.
+    """
+    check_output(path, _KIND, protected=protected, overwrite=overwrite)
+
+
+def plot_roc(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = False) -> Path:
     """Draw true match rates over false match rates, the latter on a logarithmic axis.
 
     Parameters
@@ -56,6 +73,8 @@ def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
         Where to write the PNG; the folder is made if need be.
     curves
         From the name that the legend shall give to the curve.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -64,27 +83,27 @@ def plot_roc(path: str | Path, curves: Mapping[str, Roc]) -> Path:
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed.
     """
-    _check_curves(curves, Roc)
     figure, axes = _canvas("False match rate", "True match rate")
     _draw(axes, {name: (curve.fmr, 1 - curve.fnmr) for name, curve in curves.items()}, above_zero=("x",))
     _logarithmic(axes, "x")
     axes.set_xlim(_least(curve.fmr for curve in curves.values()), 1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.legend(loc="lower right", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
-def plot_det(path: str | Path, curves: Mapping[str, Roc]) -> Path:
+def plot_det(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = False) -> Path:
     """Draw the two errors against each other, both on logarithmic axes; parameters and errors are those of `plot_roc`.
 
     References
     ----------
     Martin et al., Eurospeech 1997; ISO/IEC 19795-1.
     """
-    _check_curves(curves, Roc)
     figure, axes = _canvas("False match rate", "False non-match rate")
     _draw(axes, {name: (curve.fmr, curve.fnmr) for name, curve in curves.items()}, above_zero=("x", "y"))
     _logarithmic(axes, "x", "y")
@@ -92,10 +111,12 @@ def plot_det(path: str | Path, curves: Mapping[str, Roc]) -> Path:
     axes.set_ylim(_least(curve.fnmr for curve in curves.values()), 1)
     axes.plot([1e-9, 1], [1e-9, 1], color=_GREY, linewidth=0.8, linestyle=(0, (1, 3)), label="equal errors")
     axes.legend(loc="upper right", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
-def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, up_to: float = 0.5) -> Path:
+def plot_discard(
+    path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, up_to: float = 0.5, overwrite: bool = False
+) -> Path:
     """Draw the false non-match rate left over the share of genuine pairs discarded, and the best that could be.
 
     Parameters
@@ -106,6 +127,8 @@ def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, 
         From the name that the legend shall give to the curve: one for each quality score, say.
     up_to
         Where to end, 0-1. Beyond, few pairs are left and the rate jumps.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -114,10 +137,13 @@ def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, 
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed, *up_to* is not in [0, 1], or there is no curve.
     """
-    _check_curves(curves, ErrorVersusDiscard)
+    if not curves:
+        raise InvalidParameterError.of("curves", curves, "one or more")
     end = check_float("up_to", up_to, 0, 1)
     figure, axes = _canvas(
         "Share of the genuine pairs discarded, the worst first", "False non-match rate of those left"
@@ -134,13 +160,7 @@ def plot_discard(path: str | Path, curves: Mapping[str, ErrorVersusDiscard], *, 
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.legend(loc="upper right", frameon=False)
-    return _save(figure, path)
-
-
-def _check_curves(curves: Mapping[str, T], kind: type[T]) -> None:
-    given: Any = curves  # what callers pass may not be what the annotation asks for
-    if not given or not isinstance(given, Mapping) or not all(isinstance(curve, kind) for curve in given.values()):
-        raise InvalidParameterError.of("curves", given, f"one or more {kind.__name__} by name", fix='{"mine": curve}')
+    return _save(figure, path, overwrite=overwrite)
 
 
 def plot_scores(
@@ -149,6 +169,7 @@ def plot_scores(
     same: npt.ArrayLike,
     *,
     thresholds: Mapping[str, float] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Draw how the distances of genuine and impostor pairs are spread.
 
@@ -160,6 +181,8 @@ def plot_scores(
         See `facesearch.benchmark.verify`.
     thresholds
         Distances to mark, by the name to mark them with.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -168,6 +191,8 @@ def plot_scores(
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed, or an argument is wrong.
     """
@@ -191,10 +216,10 @@ def plot_scores(
         axes.axvline(threshold, color=_GREY, linestyle=_DASHES[row % len(_DASHES)], linewidth=1, label=name)
     axes.set_xlim(edges[0], edges[-1])
     axes.legend(loc="upper left", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
-def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
+def plot_reliability(path: str | Path, rates: Sequence[StatedRate], *, overwrite: bool = False) -> Path:
     """Draw measured false match rates over the stated ones, with their intervals.
 
     Parameters
@@ -203,6 +228,8 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
         Where to write the PNG; the folder is made if need be.
     rates
         See `facesearch.benchmark.reliability`. Where no impostor matched, only the upper end of the interval is drawn.
+    overwrite
+        Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
@@ -211,12 +238,13 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
         If matplotlib is not installed, or there are no rates.
     """
     if not rates:
         raise InvalidParameterError.of("rates", rates, "one or more")
-    check_each("rates", rates, StatedRate)
     figure, axes = _canvas("Stated false match rate", "Measured false match rate")
     ends = [min(rate.stated for rate in rates) / 10, min(1.0, max(rate.stated for rate in rates) * 10)]
     lows = [rate.measured.low for rate in rates if rate.measured.low > 0]
@@ -242,7 +270,7 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate]) -> Path:
     axes.set_ylim(floor, 1)
     _logarithmic(axes, "x", "y")
     axes.legend(loc="upper left", frameon=False)
-    return _save(figure, path)
+    return _save(figure, path, overwrite=overwrite)
 
 
 def _canvas(across: str, up: str) -> "tuple[Figure, Axes]":
@@ -295,8 +323,9 @@ def _least(rates: Iterable[npt.NDArray[np.float64]]) -> float:
     return min((float(each[each > 0].min()) for each in rates if (each > 0).any()), default=0.1) / 1.5
 
 
-def _save(figure: "Figure", path: str | Path) -> Path:
+def _save(figure: "Figure", path: str | Path, *, overwrite: bool) -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, format="png", metadata={"Software": None})  # without versions in it: same figures, same file
+    with write_file(target, _KIND, overwrite=overwrite) as file:
+        figure.savefig(file, format="png", metadata={"Software": _SIGN})  # no version in it: same figures, same file
     return target

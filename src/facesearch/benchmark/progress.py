@@ -1,7 +1,10 @@
 """A progress bar on a terminal's standard error, where tqdm is installed; elsewhere nothing."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+from facesearch._printable import raw_stream
 
 __all__ = ["progress"]
 
@@ -16,4 +19,4 @@ def progress(items: Iterable[T], label: str, total: int) -> Iterator[T]:
         yield from items
         return
     # disable=None: quiet when standard error is no terminal.
-    yield from tqdm(items, desc=label, total=total, disable=None, dynamic_ncols=True)
+    yield from tqdm(items, desc=label, total=total, file=raw_stream(sys.stderr), disable=None, dynamic_ncols=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from facesearch.benchmark.command import Command, add_cutting, analyzer_of, cutting_of, share
+from facesearch._protected import Protected
+from facesearch.benchmark.command import Command, add_cutting, add_force, analyzer_of, cutting_of, share
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.pairs import read_pairs
 from facesearch.benchmark.photos import embed_photos
-from facesearch.benchmark.plots import check_plots, plot_det, plot_reliability, plot_roc, plot_scores
+from facesearch.benchmark.plots import check_plot, check_plots, plot_det, plot_reliability, plot_roc, plot_scores
 from facesearch.benchmark.reliability import StatedRate, reliability
 from facesearch.benchmark.report import Report, table
 from facesearch.benchmark.roc import BoolArray, roc
@@ -37,6 +38,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="false accept rates to tell the true accept rate at (default: 0.01 0.001)",
     )
     parser.add_argument("--plots", metavar="FOLDER", help="write ROC, DET, scores and reliability there, as PNG")
+    add_force(parser)
     add_cutting(parser)
 
 
@@ -47,6 +49,9 @@ def _run(arguments: Namespace) -> Report:
     verify(np.zeros(len(pairs)), pairs.same, pairs.fold)
     if arguments.plots:
         check_plots()
+        protected = Protected(inputs=[*pairs.photos, pairs.source, *filter(None, [arguments.cache])])
+        for name in _PLOTS:
+            check_plot(Path(arguments.plots) / name, protected, overwrite=arguments.force)
     embedded = embed_photos(pairs.photos, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
     distances = pair_distances(embedded.vectors, pairs.first, pairs.second)
     result = _Result(
@@ -54,7 +59,7 @@ def _run(arguments: Namespace) -> Report:
         reliability=reliability(distances, pairs.same),
     )
     if arguments.plots:
-        _plot(Path(arguments.plots), distances, pairs.same, result)
+        _plot(Path(arguments.plots), distances, pairs.same, result, overwrite=arguments.force)
     touched = int((~embedded.detected[pairs.first] | ~embedded.detected[pairs.second]).sum())
     return Report(
         command=f"verify {pairs.source}",
@@ -107,15 +112,18 @@ def _number(value: float | None) -> str:
     return "any" if value is None else f"{value:.4f}"
 
 
-def _plot(folder: Path, distances: PointArray, same: BoolArray, result: _Result) -> None:
+_PLOTS = _ROC, _DET, _SCORES, _RELIABILITY = "roc.png", "det.png", "scores.png", "reliability.png"
+
+
+def _plot(folder: Path, distances: PointArray, same: BoolArray, result: _Result, *, overwrite: bool) -> None:
     curve = {f"{len(distances):,} pairs": roc(distances, same)}
     marks = {
         f"FAR {point.far:g}": point.threshold for point in result.verification.points if point.threshold is not None
     }
-    plot_roc(folder / "roc.png", curve)
-    plot_det(folder / "det.png", curve)
-    plot_scores(folder / "scores.png", distances, same, thresholds=marks)
-    plot_reliability(folder / "reliability.png", result.reliability)
+    plot_roc(folder / _ROC, curve, overwrite=overwrite)
+    plot_det(folder / _DET, curve, overwrite=overwrite)
+    plot_scores(folder / _SCORES, distances, same, thresholds=marks, overwrite=overwrite)
+    plot_reliability(folder / _RELIABILITY, result.reliability, overwrite=overwrite)
 
 
 VERIFY = Command(

@@ -7,10 +7,11 @@ import click
 import facesearch as fs
 from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_collection
+from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
-from facesearch.cli.options import database, db, yes
-from facesearch.cli.output import counted, printable, say, show_json, table
+from facesearch.cli.options import database, db, force, yes
+from facesearch.cli.output import counted, printable, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 
 __all__ = ["collections", "delete_collection", "export", "import_"]
@@ -52,7 +53,13 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             ]
             for each in found
         ]
-        say(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        from facesearch.calibration_choice import has_shipped  # slow to import: --help does without
+
+        for each in found:
+            if each.calibration is not None:
+                counts = "not used: the library's counts" if has_shipped(each.face_model) else "it counts"
+                say(f"{each.collection_id} has a calibration of its own, {each.calibration}; {counts}")
     return Exit.DONE
 
 
@@ -74,6 +81,7 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
     if not yes and not confirmed(f"Delete {what}?"):
         return Exit.NOTHING
     fs.delete_collection(db, collection_id)
+    wait_for_erasing(db)
     if as_json:
         show_json({"StatusCode": 200})
     else:
@@ -89,19 +97,21 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
 )
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @database
+@force
 @json_option
-def export(*, file: Path, db: Path, collection_id: str, as_json: bool) -> Exit:
+def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bool) -> Exit:
     """Write a collection to FILE, an .npz of plain arrays, to be kept or taken elsewhere.
 
+    An earlier export is replaced when the new one is complete; a file of another kind only with --force, and never the database.
     It has the faces' vectors, and so lets whoever has it recognise these people: keep it as safe as the collection.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
-        collection.save(file)
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
+        collection.save(file, overwrite=force)
         users = len(collection)
     if as_json:
         show_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
     else:
-        say(f"wrote {counted(users, 'user')} of {collection_id} to {printable(str(file))}")
+        say(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
     return Exit.DONE
 
 
@@ -128,12 +138,13 @@ def export(*, file: Path, db: Path, collection_id: str, as_json: bool) -> Exit:
 @json_option
 def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -> Exit:
     """Read what `export` wrote in FILE into a collection that is new or empty, all or nothing."""
+    from facesearch.calibration_choice import describe_kept, has_shipped
     from facesearch.export import read_export
 
     content = read_export(file)  # before the collection is made: a damaged file shall not leave an empty one
     name = collection_id or content.collection_id
-    calibration = None
-    if content.calibration:
+    calibration, own = None, describe_kept(content.calibration)
+    if content.calibration and not has_shipped(content.face_model):
         calibration = fs.Calibration.from_json(content.calibration, face_model=content.face_model, origin=str(file))
     with fs.Collection.open(
         db, name, face_model=content.face_model, calibration=calibration, thumbnails=content.thumbnails or None
@@ -141,7 +152,11 @@ def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -
         collection.restore(file)
         users, faces = len(collection), len(collection.faces())
     if as_json:
-        show_json({"collection_id": name, "users": users, "faces": faces})
+        brought = {} if own is None else {"file_calibration": own, "file_calibration_used": calibration is not None}
+        show_json({"collection_id": name, "users": users, "faces": faces, **brought})
     else:
         say(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
+        if own is not None:
+            counts = "is used, since none for this face model comes with the library" if calibration else "is not used"
+            say(f"the file brings a calibration of its own, {own}, which {counts}")
     return Exit.DONE

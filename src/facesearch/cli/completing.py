@@ -5,7 +5,7 @@ from contextlib import suppress
 import click
 
 from facesearch.cli.exits import Exit
-from facesearch.cli.output import say
+from facesearch.cli.output import show
 from facesearch.cli.verbs import Verb
 from facesearch.errors import FacesearchError
 
@@ -57,5 +57,5 @@ def completion(ctx: click.Context, *, shell: str) -> Exit:
         raise click.UsageError(f"click knows no {shell}.")
     script = kind(ctx.find_root().command, {}, "facesearch", "_FACESEARCH_COMPLETE")
     # Not source(): it starts the shell to see its version, and fails where the script is made for another machine.
-    say(script.source_template % script.source_vars())
+    show(script.source_template % script.source_vars())
     return Exit.DONE

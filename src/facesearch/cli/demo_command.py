@@ -1,6 +1,5 @@
 """``facesearch demo``: who is in this photo? The main job on real photographs, from enrolment to AWS's answer."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 import facesearch as fs
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
+from facesearch.cli.options import force
 from facesearch.cli.output import note, say, show_json
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import looks
@@ -51,24 +51,28 @@ THRESHOLD = 80.0  # AWS's own default: who is less similar than this is not repo
     type=click.Path(path_type=Path),
     help="Folder with a folder people/ that has a folder of photos for each person: the demo runs on them too.",
 )
+@force
 @json_option
-def demo(*, strangers: int, out: Path, data: Path | None, as_json: bool) -> Exit:
+def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: bool) -> Exit:
     """Show what it does on real photographs, from enrolment to the answer.
 
     Every picture comes with an installed package: the astronaut Eileen Collins and 100 small faces with scikit-image, Rear
     Admiral Grace Hopper with matplotlib. Nothing is downloaded, nothing leaves the machine.
     """
-    from facesearch.cli.demo_page import write_page
+    from facesearch.cli.demo_page import check_folder, write_page
     from facesearch.cli.demo_people import run_on_people
 
     tell = note if as_json else say
     photos = _photos()
-    tell("Who is in this photo? Answered on this machine, without any network.\n")
+    check_folder(out, photos, overwrite=force)
+    tell("Who is in this photo? Answered on this machine, without any network.")
+    tell("")
     collection = fs.Collection("demo", thumbnails=True)  # small pictures are kept, to show who was found
     start = time.perf_counter()
     collection.analyzer.analyze(photos[ASTRONAUT])  # models are loaded on first use, never at import
     tell(f"Models loaded and used once ({_seconds_since(start)})")
-    tell("\nEnrol: photos become faces, faces make users")
+    tell("")
+    tell("Enrol: photos become faces, faces make users")
     for who, photo in photos.items():
         _enrol(collection, who, photo, tell)
     _enrol_strangers(collection, strangers, tell)
@@ -77,16 +81,19 @@ def demo(*, strangers: int, out: Path, data: Path | None, as_json: bool) -> Exit
     if as_json:
         show_json({who: fs.to_aws(response) for who, (_, response) in responses.items()})
     else:
-        say(f"\nThe whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
-        say(json.dumps(fs.to_aws(responses[ASTRONAUT][1]), indent=2))
-    page = write_page(out, collection, {who: response for who, (_, response) in responses.items()})
-    tell(f"\nThe same to look at: {page}")
-    _draw(out, responses, tell)
+        say()
+        say(f"The whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
+        show_json(fs.to_aws(responses[ASTRONAUT][1]))
+    page = write_page(out, collection, {who: response for who, (_, response) in responses.items()}, overwrite=force)
+    tell("")
+    tell(f"The same to look at: {page}")
+    _draw(out, responses, tell, overwrite=force)
     if data and (data / "people").is_dir():
         failures += run_on_people(data / "people", tell)
     else:
         missing = f"photographs in {data / 'people'}" if data else "--data"
-        tell(f"\nNo {missing}: the part with photographs of other days is left out.")
+        tell("")
+        tell(f"No {missing}: the part with photographs of other days is left out.")
     for failure in failures:
         note(f"FAILED: {failure}")
     return Exit.NOTHING if failures else Exit.DONE
@@ -137,7 +144,8 @@ def _search(collection: "fs.Collection", photos: "Mapping[str, Image.Image]", te
         probe = photo if who == ASTRONAUT else another_copy(photo)
         start = time.perf_counter()
         response = fs.search_users_by_image(collection, probe, user_match_threshold=THRESHOLD)
-        tell(f"\nSearch a photo of {who}, {probe.width} x {probe.height} pixels ({_seconds_since(start)})")
+        tell("")
+        tell(f"Search a photo of {who}, {probe.width} x {probe.height} pixels ({_seconds_since(start)})")
         responses[who] = probe, response
         if not _tell_answer(collection, probe, who, response, tell):
             failures.append(f"the photo of {who} did not give {who} first")
@@ -172,14 +180,14 @@ def _tell_answer(
     return bool(response.user_matches) and response.user_matches[0].user.user_id == who
 
 
-def _draw(folder: Path, responses: Answers, tell: Tell) -> None:
+def _draw(folder: Path, responses: Answers, tell: Tell, *, overwrite: bool) -> None:
     """Save each answer as a figure, where matplotlib is installed."""
+    from facesearch.cli.demo_page import write_figure
     from facesearch.plotting import plot_response
 
     try:
         for who, (photo, response) in responses.items():
-            figure = folder / f"demo_{who}.png"
-            plot_response(photo, response).savefig(figure)
+            figure = write_figure(folder, who, plot_response(photo, response), overwrite=overwrite)
             tell(f"  and as a figure: {figure}")
     except fs.MissingExtraError as error:
         tell(f"  no figures: {error}")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import facesearch as fs
+from facesearch.photo_plan import user_id_of
 
 __all__ = ["run_on_people"]
 
@@ -20,8 +21,13 @@ def run_on_people(folder: Path, tell: Callable[[str], None]) -> list[str]:
     list of str
         Who was found in no more than half of the photos.
     """
-    tell(f"\nThe same on {folder}: {_ENROLLED} photos of each person enrolled, the others searched")
-    photos = {person.name: sorted(person.glob("*.jpg")) for person in sorted(folder.iterdir()) if person.is_dir()}
+    tell("")
+    tell(f"The same on {folder}: {_ENROLLED} photos of each person enrolled, the others searched")
+    photos = {
+        user_id: sorted(person.glob("*.jpg"))
+        for person in sorted(folder.iterdir())
+        if person.is_dir() and (user_id := user_id_of(person.name))
+    }
     staff = fs.Collection("people")
     for name, paths in photos.items():
         staff.enroll(name, paths[:_ENROLLED])

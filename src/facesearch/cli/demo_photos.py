@@ -1,11 +1,12 @@
 """The photographs of the demo: all come with installed packages, nothing is downloaded."""
 
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
+
+from facesearch.image import read_image
 
 __all__ = ["admiral_photo", "altered_copies", "another_copy", "astronaut_photo", "stranger_photos"]
 
@@ -20,12 +21,12 @@ def astronaut_photo() -> Image.Image:
 
 def admiral_photo() -> Image.Image | None:
     """Give the photo of Grace Hopper that comes with matplotlib; ``None`` where that is not installed."""
-    if not find_spec("matplotlib"):
+    try:
+        import matplotlib as mpl
+    except ImportError:
         return None
-    import matplotlib as mpl
-
-    with Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg") as photo:
-        return photo.convert("RGB")
+    photo = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return Image.fromarray(read_image(photo).pixels)
 
 
 def altered_copies(photo: Image.Image) -> list[Image.Image | bytes]:

@@ -45,5 +45,6 @@ def doctor(*, db: Path | None, as_json: bool) -> Exit:
     if as_json:
         show_json({"ok": not wrong, "findings": [finding.to_dict() for finding in found]})
     else:
-        note(f"\n{counted(wrong, 'thing')} wrong" if wrong else "\nall is well")
+        note()
+        note(f"{counted(wrong, 'thing')} wrong" if wrong else "all is well")
     return Exit.NOTHING if wrong else Exit.DONE

@@ -3,25 +3,40 @@
 What is drawn where is the same as in a notebook and in `facesearch.plotting`; see `facesearch.marks` and `facesearch.labels`.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont, PngImagePlugin
 
+from facesearch._output import OutputKind, check_output, signature, write_file
+from facesearch._protected import Protected
 from facesearch.image import Picture
 from facesearch.labels import Label, lay_out, letter_size
 from facesearch.marks import FaceClass, Mark, Rectangle, SeenFace, marks_of
 
-__all__ = ["save_marked"]
+__all__ = ["check_marked", "drawn", "marked_file", "save_marked", "write_marked"]
 
 Point = tuple[float, float]
 _SHOWN = 800  # pixels of a screen: labels are made to be read where the whole photo is shown in that width
 _HALO, _HALO_OPACITY = 1.9, 204
 _QUALITY = 92  # of the JPEG file
+_SIGN = b"facesearch: marked photo"  # in the file: a comment of a JPEG, a text called Software of a PNG
+_KIND = OutputKind(
+    name="a marked photo of facesearch",
+    recognises=signature(b"\xff\xfe" + (len(_SIGN) + 2).to_bytes(2) + _SIGN, b"tEXtSoftware\0" + _SIGN),
+)
 
 
-def save_marked(picture: Picture, faces: Sequence[SeenFace], path: Path) -> None:
-    """Draw faces on a photo and save it.
+def check_marked(path: Path, protected: Protected, *, overwrite: bool = False) -> None:
+    """Check, before any work, that `save_marked` may write a file; parameters and errors are its own."""
+    check_output(path, _KIND, protected=protected, overwrite=overwrite)
+
+
+def save_marked(
+    picture: Picture, faces: Sequence[SeenFace], path: Path, protected: Protected, *, overwrite: bool = False
+) -> None:
+    """Draw faces on a photo and save it, whole or not at all.
 
     Parameters
     ----------
@@ -30,13 +45,42 @@ def save_marked(picture: Picture, faces: Sequence[SeenFace], path: Path) -> None
     faces
         In the order of their numbers. Whoever was found is drawn last and so on top.
     path
-        Ends in .jpg, .jpeg or .png.
+        Ends in .jpg, .jpeg or .png. An earlier marked photo is replaced.
+    protected
+        The photos that the command reads, and its database.
+    overwrite
+        Replace any file that is not protected.
 
     Raises
     ------
+    OutputRefusedError
+        If a file is there that must not be replaced.
     OSError
         If the file can't be written.
     """
+    write_marked(marked_file(picture, faces, path), path, protected, overwrite=overwrite)
+
+
+def write_marked(content: bytes, path: Path, protected: Protected, *, overwrite: bool = False) -> None:
+    """Write what `marked_file` returned; parameters and errors are those of `save_marked`."""
+    with write_file(path, _KIND, protected=protected, overwrite=overwrite) as file:
+        file.write(content)
+
+
+def marked_file(picture: Picture, faces: Sequence[SeenFace], path: Path) -> bytes:
+    """Return the content of the file that `save_marked` writes."""
+    image, content = drawn(picture, faces), io.BytesIO()
+    if path.suffix.lower() == ".png":
+        about = PngImagePlugin.PngInfo()
+        about.add_text("Software", _SIGN.decode())
+        image.save(content, "PNG", pnginfo=about)
+    else:
+        image.save(content, "JPEG", quality=_QUALITY, comment=_SIGN)
+    return content.getvalue()
+
+
+def drawn(picture: Picture, faces: Sequence[SeenFace]) -> Image.Image:
+    """Return a copy of a photo with faces drawn on it; see `save_marked`."""
     image = Image.fromarray(picture.pixels)
     marks = marks_of(faces, image.width, image.height)
     letter = letter_size(marks, _SHOWN / max(image.width, image.height, _SHOWN))
@@ -48,7 +92,7 @@ def save_marked(picture: Picture, faces: Sequence[SeenFace], path: Path) -> None
     for label in lay_out(marks, image.width, image.height, letter):
         _label(pen, label, letter, font)
     image.paste(layer, mask=layer)
-    image.save(path, quality=_QUALITY)
+    return image
 
 
 def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:

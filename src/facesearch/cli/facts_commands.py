@@ -5,7 +5,7 @@ import click
 import facesearch as fs
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
-from facesearch.cli.output import plain, say, show_json
+from facesearch.cli.output import plain, say, show, show_json
 from facesearch.cli.verbs import Verb
 
 __all__ = ["calibration", "models"]
@@ -28,10 +28,12 @@ def models(*, as_json: bool) -> Exit:
         show_json({"models": plain(files)})
         return Exit.DONE
     for number, file in enumerate(files):
-        say(("\n" if number else "") + file.name)
+        if number:
+            say()
+        say(file.name)
         for name in ("purpose", "licence", "training_data", "origin", "package", "sha256"):
             label = f"{name.replace('_', ' ')}:"
-            say(
+            show(
                 click.wrap_text(
                     f"{label:<15}{getattr(file, name)}", _width(), initial_indent="  ", subsequent_indent=" " * 17
                 )
@@ -55,7 +57,7 @@ def calibration(*, as_json: bool) -> Exit:
     if as_json:
         show_json(plain(table))
     else:
-        say(str(table))
+        show(str(table))
     return Exit.DONE
 
 

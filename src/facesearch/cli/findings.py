@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import sqlite3
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
-from facesearch.database import connect, translated
-from facesearch.networks import usable_cores
+from facesearch._unfinished import unfinished_files
+from facesearch.catalog import is_erased
+from facesearch.database import open_as_it_is, translated
+from facesearch.export import EXPORT_FILE
+from facesearch.networks import load_onnxruntime, usable_cores
 from facesearch.weights import weights_path
 
 __all__ = ["Finding", "State", "findings"]
@@ -158,9 +162,7 @@ def _weights() -> Iterator[Finding]:
 
 
 def _providers() -> Iterator[Finding]:
-    import onnxruntime
-
-    providers = onnxruntime.get_available_providers()
+    providers = load_onnxruntime().get_available_providers()
     text = f"{_PROVIDER}, of {', '.join(providers)}"
     if _PROVIDER in providers:
         yield _ok("onnxruntime", text)
@@ -214,7 +216,7 @@ def _version(name: str) -> str | None:
 
 def _database(path: Path) -> Iterator[Finding]:
     """Check a file of collections: SQLite's own check of every page, then all users' vectors."""
-    with translated(path), contextlib.closing(connect(path.absolute(), _TIMEOUT)) as connection:
+    with translated(path), contextlib.closing(open_as_it_is(path.absolute(), _TIMEOUT).connection) as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
     size, free = path.stat().st_size, shutil.disk_usage(path.absolute().parent).free
     if faults:
@@ -225,10 +227,27 @@ def _database(path: Path) -> Iterator[Finding]:
     if free < size:
         text = f"{free / 1e6:,.1f} MB are free beside it"
         yield Finding(about=str(path), state=State.NOTE, text=text, advice="make room: a full disk stops all writing")
+    if not is_erased(path):
+        text = "something of what was deleted is still in the file, as another process was reading, or it was killed"
+        yield Finding(
+            about=str(path), state=State.NOTE, text=text, advice="it is erased when the file is next opened for writing"
+        )
+    yield from _exposed(path)
     for info in fs.collections(path):
-        with fs.Collection.open(path, info.collection_id, create=False) as collection:
+        with fs.Collection.open(path, info.collection_id, create=False, read_only=True) as collection:
             collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks all vectors of users
         counts = (
             f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
         )
         yield _ok(f"{path}, {info.collection_id}", counts)
+
+
+def _exposed(path: Path) -> Iterator[Finding]:
+    """Find what lets others see the people of a file: its mode, and what killed processes left beside it."""
+    mode = path.stat().st_mode
+    if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
+        text = f"other users can read it (mode {mode & 0o777:04o})"
+        yield Finding(about=str(path), state=State.NOTE, text=text, advice="if they shall not: chmod 600, of the file")
+    for each in unfinished_files(Path(os.path.realpath(path)), EXPORT_FILE.starts):
+        advice = "remove it: people may be in it, and no living process writes it"
+        yield Finding(about=str(each), state=State.NOTE, text="left by a process that was killed", advice=advice)

@@ -14,7 +14,7 @@ from facesearch.cli.completing import complete_user
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, photo_from, quality_filter
-from facesearch.cli.output import counted, plain, printable, say, show_json, table
+from facesearch.cli.output import counted, plain, printable, say, show, show_json, table
 from facesearch.cli.progress import photo_bar
 from facesearch.cli.verbs import Stopped, Verb
 
@@ -69,7 +69,7 @@ def index(
 
     PHOTOS is a folder with a folder of photos for each person, named after the user; or a CSV file with the columns photo and
     user_id; or a folder of photos, whose faces become nobody's; or, with --user, photos of one person. A user id is 1-128
-    characters of a-z, A-Z, 0-9 and _.-:
+    characters of a-z, A-Z, 0-9 and _.-: and a folder "Ada Lovelace" is the user Ada_Lovelace, as the report then says.
 
     It may be interrupted: what is done is kept, and the same command again goes on from there. One photo without --user is
     indexed as Amazon Rekognition's IndexFaces does, and --json prints its answer.
@@ -116,7 +116,7 @@ def _named(photos: Sequence[str]) -> list[str]:
         if path.is_dir():
             inside = sorted(path for path in path.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
             if not inside:
-                raise click.UsageError(f"There is no photo in the folder {printable(photo)}.")
+                raise click.UsageError(f"There is no photo in the folder {photo}.")
             found += map(str, inside)
             continue
         if photo != "-" and not path.exists():
@@ -144,7 +144,7 @@ def _index_folder(
     if as_json:
         show_json(report.to_dict())
     else:
-        say(str(report))
+        show(str(report))
     return Exit.DONE if report.accepted else Exit.NOTHING
 
 
@@ -186,6 +186,6 @@ def _enroll(
         figures = "; ".join(text for _, text in face.figures() if text)
         reasons = ", ".join(reason.value for reason in each.reasons)
         rows.append([photo, reasons or "accepted", figures])
-    say(table(["photo", "", ""], rows))
+    show(table(["photo", "", ""], rows))
     say(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
     return Exit.DONE if report.accepted else Exit.NOTHING

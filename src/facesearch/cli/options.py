@@ -13,13 +13,18 @@ __all__ = [
     "ATTRIBUTES",
     "COLLECTION",
     "FILTERS",
+    "SAVE",
+    "as_csv",
     "as_json",
     "attributes",
+    "check_picture",
     "database",
+    "force",
     "photo_from",
     "quality_filter",
-    "save",
+    "save_many",
     "threshold",
+    "workers",
     "yes",
 ]
 
@@ -44,6 +49,7 @@ ATTRIBUTES: Final = (
     "SMILE",
     "SUNGLASSES",
 )
+SAVE: Final = "'--save'"  # as click names it in its errors
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
 
 
@@ -124,15 +130,33 @@ def attributes(command: Wrapped) -> Wrapped:
     )(command)
 
 
-def save(command: Wrapped) -> Wrapped:
-    """Add ``--save``."""
+def save_many(command: Wrapped) -> Wrapped:
+    """Add ``--save`` to a command that takes many photos; it calls `check_picture` where it got one."""
     return click.option(
         "--save",
         "save_to",
-        type=click.Path(dir_okay=False, path_type=Path),
-        callback=_check_picture,
-        help="Write the photo with its faces marked to this JPEG or PNG file.",
+        type=click.Path(path_type=Path),
+        help="Write the photo with its faces marked to this JPEG or PNG file; of many photos, each to a new file in this folder.",
     )(command)
+
+
+def force(command: Wrapped) -> Wrapped:
+    """Add ``--force``."""
+    return click.option(
+        "--force", is_flag=True, help="Replace a file of another kind too, but never a photo or database in use."
+    )(command)
+
+
+def workers(command: Wrapped) -> Wrapped:
+    """Add ``--workers``."""
+    return click.option(
+        "--workers", type=click.IntRange(1), metavar="N", help="Photos to look at at once.  [default: cores]"
+    )(command)
+
+
+def as_csv(command: Wrapped) -> Wrapped:
+    """Add ``--csv``."""
+    return click.option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")(command)
 
 
 def yes(command: Wrapped) -> Wrapped:
@@ -145,12 +169,12 @@ def photo_from(argument: str) -> str | BinaryIO:
     return sys.stdin.buffer if argument == "-" else argument
 
 
-def _check_picture(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+def check_picture(path: Path | None) -> Path | None:
     """Refuse, before the work, a file that can't be written after it."""
     if path is None:
         return None
     if path.suffix.lower() not in _PICTURES:
-        raise click.BadParameter(f"'{path}' ends in none of {', '.join(_PICTURES)}.")
+        raise click.BadParameter(f"'{path}' ends in none of {', '.join(_PICTURES)}.", param_hint=SAVE)
     if not path.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder '{path.parent}'.")
+        raise click.BadParameter(f"there is no folder '{path.parent}'.", param_hint=SAVE)
     return path

@@ -3,6 +3,8 @@
 A table is shortened to the width of a terminal, never where its output goes elsewhere: a script sees whole ids.
 """
 
+import csv
+import io
 import json
 import shutil
 import sys
@@ -12,7 +14,23 @@ from typing import Any
 
 import click
 
-__all__ = ["counted", "note", "plain", "printable", "say", "show_json", "table"]
+from facesearch._printable import printable, printable_lines
+
+__all__ = [
+    "counted",
+    "note",
+    "note_block",
+    "plain",
+    "printable",
+    "say",
+    "shortened",
+    "show",
+    "show_csv_row",
+    "show_json",
+    "show_json_line",
+    "table",
+    "terminal_width",
+]
 
 _GAP = "  "
 _NARROWEST = 8  # columns that a shortened cell keeps
@@ -20,18 +38,40 @@ _ELLIPSIS = "..."
 
 
 def say(text: str = "") -> None:
-    """Write to standard output."""
-    click.echo(text)
+    """Write one line to standard output; names in it may hold anything."""
+    click.echo(printable(text))
 
 
-def note(text: str) -> None:
-    """Write to standard error: what is said beside the answer."""
-    click.echo(text, err=True)
+def show(block: str) -> None:
+    """Write several lines to standard output; names in them were made `printable` by whoever put them into lines."""
+    click.echo(printable_lines(block))
+
+
+def note(text: str = "") -> None:
+    """Write one line to standard error: what is said beside the answer; names in it may hold anything."""
+    click.echo(printable(text), err=True)
+
+
+def note_block(block: str) -> None:
+    """Write several lines to standard error, as `show` does to standard output."""
+    click.echo(printable_lines(block), err=True)
 
 
 def show_json(data: Any) -> None:
     """Write JSON, which is then all that there is on standard output."""
     click.echo(json.dumps(data, indent=2, allow_nan=False))
+
+
+def show_json_line(data: Any) -> None:
+    """Write JSON as one line, at once: one of many."""
+    click.echo(json.dumps(data, allow_nan=False))
+
+
+def show_csv_row(cells: Sequence[str]) -> None:
+    """Write a row as CSV (RFC 4180), at once: one of many."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)  # echo ends the line, as the system does
+    click.echo(printable_lines(line.getvalue()))
 
 
 def plain(value: Any) -> Any:
@@ -52,11 +92,6 @@ def plain(value: Any) -> Any:
 def counted(number: int, noun: str) -> str:
     """Give ``1 user``, ``2 users``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Give a name as it may be shown: control characters, which can command a terminal, are written out."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), gives: int = 0) -> str:
@@ -85,14 +120,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     ada           3
     countess     12
     """
-    cells = [list(headers), *([printable(cell) for cell in row] for row in rows)]
+    cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    most = _terminal_width()
+    most = terminal_width()
     if most is not None:
         others = sum(widths) - widths[gives] + len(_GAP) * (len(widths) - 1)
         widths[gives] = min(widths[gives], max(most - others, _NARROWEST))
         for row in cells:
-            row[gives] = _shortened(row[gives], widths[gives])
+            row[gives] = shortened(row[gives], widths[gives])
     to_right = set(right)
     return "\n".join(
         _GAP.join(
@@ -103,11 +138,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     )
 
 
-def _terminal_width() -> int | None:
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that standard output is, ``None`` where it is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     """Cut a text in its middle: long ids tend to differ at both ends."""
     if len(text) <= width:
         return text

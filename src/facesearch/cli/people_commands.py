@@ -10,10 +10,11 @@ import click
 import facesearch as fs
 from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_user
+from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import database, yes
-from facesearch.cli.output import counted, plain, say, show_json, table
+from facesearch.cli.output import counted, plain, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 
 __all__ = [
@@ -42,7 +43,7 @@ def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
 
     --json prints the answer as Amazon Rekognition's ListUsers words it.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         listed = collection.users()
         count = Counter(face.user_id for face in collection.faces())
     if as_json:
@@ -51,7 +52,7 @@ def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
         say("no users")
     else:
         rows = [[user.user_id, str(count[user.user_id]), user.user_status.value] for user in listed]
-        say(table(["user", "faces", "status"], rows, right=[1]))
+        show(table(["user", "faces", "status"], rows, right=[1]))
     return Exit.DONE
 
 
@@ -70,7 +71,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
 
     --json prints the answer as Amazon Rekognition's ListFaces words it.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         listed, version = collection.faces(user_id), collection.face_model.version
     if as_json:
         show_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
@@ -86,7 +87,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
             ]
             for face in listed
         ]
-        say(table(["face", "sure", "user", "photo"], rows, right=[1], gives=2))
+        show(table(["face", "sure", "user", "photo"], rows, right=[1], gives=2))
     return Exit.DONE
 
 
@@ -140,6 +141,7 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
         return Exit.NOTHING
     with fs.Collection.open(db, collection_id, create=False) as collection:
         collection.delete_user(user_id, faces=with_faces)
+    wait_for_erasing(db)
     _done(f"deleted {what}", {}, as_json=as_json)
     return Exit.DONE
 
@@ -194,6 +196,7 @@ def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, colle
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.disassociate_faces(user_id, face_ids)
+    wait_for_erasing(db)
     refused = response.unsuccessful_face_disassociations
     return _changed("disassociated", len(response.disassociated_faces), refused, fs.to_aws(response), as_json=as_json)
 
@@ -215,6 +218,7 @@ def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_js
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.delete_faces(face_ids)
+    wait_for_erasing(db)
     refused = response.unsuccessful_face_deletions
     return _changed("deleted", len(response.deleted_faces), refused, fs.to_aws(response), as_json=as_json)
 
@@ -256,12 +260,12 @@ def audit(
     """
     asked = {"threshold": threshold, "own_threshold": own_threshold, "limit": limit}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         report = collection.audit(**given)
     if as_json:
         show_json(plain(report))
     else:
-        say(str(report))
+        show(str(report))
     return Exit.NOTHING if report.same_person or report.misplaced or report.loose else Exit.DONE
 
 

@@ -7,8 +7,20 @@ import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json, attributes, photo_from, save, threshold
-from facesearch.cli.output import note, printable, say, show_json, table
+from facesearch.cli.many import are_many
+from facesearch.cli.options import (
+    as_csv,
+    as_json,
+    attributes,
+    check_picture,
+    force,
+    photo_from,
+    save_many,
+    threshold,
+    workers,
+)
+from facesearch.cli.output import note, say, show, show_json, table
+from facesearch.cli.saving import check_saving, save_photo
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import box_in_pixels, face_table, looks
 
@@ -25,32 +37,64 @@ __all__ = ["compare", "detect"]
         "facesearch detect party.jpg --attributes ALL",
         "facesearch detect party.jpg --attributes SMILE,AGE_RANGE --json",
         "facesearch detect party.jpg --save marked.png",
+        "facesearch detect holiday party.jpg --csv > faces.csv",
     ),
-    exits={Exit.DONE: "there is a face", Exit.NOTHING: "there is none"},
+    exits={
+        Exit.DONE: "there is a face, in any of the photos",
+        Exit.NOTHING: "there is none",
+        Exit.PHOTO: "a photo can't be used; of many, all others were looked at",
+    },
 )
-@click.argument("photo", type=click.Path())
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @attributes
-@save
+@save_many
+@force
+@workers
 @as_json
-def detect(*, photo: str, attributes: Sequence[str], save_to: Path | None, as_json: bool) -> Exit:
-    """Tell what faces PHOTO shows, largest first; PHOTO is a JPEG or PNG file, or - for standard input.
+@as_csv
+def detect(
+    *,
+    photos: Sequence[str],
+    attributes: Sequence[str],
+    save_to: Path | None,
+    force: bool,
+    workers: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> Exit:
+    """Tell what faces each PHOTO shows, largest first, 100 at most: a picture file, a folder of them at any depth, or - for standard input.
 
     Yaw, pitch and roll are in degrees, with Amazon Rekognition's signs; brightness and sharpness are 0-100. --json prints the
-    answer as its DetectFaces words it.
+    answer as its DetectFaces words it; of several photos, or of a folder, a line for each.
     """
-    picture = fs.read_image(photo_from(photo))
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv can't be given both.")
+    if are_many(photos) or as_csv:
+        from facesearch.cli.detect_many import detect_many
+
+        return detect_many(
+            photos, attributes, save_to=save_to, force=force, workers=workers, as_json=as_json, as_csv=as_csv
+        )
+    (photo,) = photos
+    check_picture(save_to)
+    source = photo_from(photo)
+    protected = check_saving(save_to, inputs=[source], force=force)
+    picture = fs.read_image(source)
     faces = fs.detect_faces(picture, attributes=attributes)
     if as_json:
         show_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
     elif not faces:
         say("no face was found")
     else:
-        say(face_table(faces, picture.width, picture.height))
+        show(face_table(faces, picture.width, picture.height))
         for number, face in enumerate(faces, start=1):
             for line in looks(face):
                 say(f"face {number}: {line}")
     if save_to:
-        _save(picture, faces, save_to)
+        from facesearch.marks import FaceClass, SeenFace
+
+        seen = [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
+        save_photo(picture, seen, save_to, protected, force=force)
     return Exit.DONE if faces else Exit.NOTHING
 
 
@@ -87,11 +131,11 @@ def compare(*, source: str, target: str, threshold: float, as_json: bool) -> Exi
     seen = (response.source_image_face, response.face_matches or response.unmatched_faces)
     for name, faces in zip((source, target), seen, strict=True):
         if not faces:
-            note(f"no face was found in {printable(name)}")
+            note(f"no face was found in {name}")
     if as_json:
         show_json(fs.to_aws(response))
     elif response.face_matches:
-        say(_similarities(response.face_matches, threshold, target, pictures[1]))
+        show(_similarities(response.face_matches, threshold, target, pictures[1]))
     matched = any(match.similarity >= threshold for match in response.face_matches)
     return Exit.DONE if matched else Exit.NOTHING
 
@@ -102,17 +146,9 @@ def _similarities(
     rows = [
         [
             f"{match.similarity:.2f}",
-            box_in_pixels(match.face.bounding_box, picture.width, picture.height),
+            box_in_pixels(fs.FaceDetail(bounding_box=match.face.bounding_box), picture.width, picture.height),
             "" if match.similarity >= threshold else f"below {threshold:g}",
         ]
         for match in matches
     ]
-    return table(["similarity", f"face of {printable(target)}", ""], rows, right=[0], gives=1)
-
-
-def _save(picture: "fs.Picture", faces: "Sequence[fs.FaceDetail]", path: Path) -> None:
-    from facesearch.cli.drawing import save_marked
-    from facesearch.marks import FaceClass, SeenFace
-
-    save_marked(picture, [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces], path)
-    note(f"wrote {printable(str(path))}")
+    return table(["similarity", f"face of {target}", ""], rows, right=[0], gives=1)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facesearch._printable import printable, raw_stream
+
 if TYPE_CHECKING:
     import facesearch as fs
 
@@ -26,19 +28,21 @@ def photo_bar(total: int) -> "Iterator[Callable[[fs.FolderProgress], None]]":
     columns = shutil.get_terminal_size().columns
     width = _BAR if columns >= _NARROW else _NARROW_BAR
     room = columns - len(_LABEL) - width - len("  []  ") - len(f"{total}/{total}  ") - 1
-    with (
-        click.progressbar(
-            length=total,
-            label=_LABEL,
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-            width=width,
-            show_pos=True,
-            show_percent=False,
-            show_eta=False,  # ours does not count photos that were known
-            item_show_func=lambda now: None if now is None else _told(now)[: max(room, 0)],
-        ) as bar
-    ):
+
+    def shown(now: "fs.FolderProgress | None") -> str | None:
+        return None if now is None else printable(_told(now))[: max(room, 0)]
+
+    with click.progressbar(
+        length=total,
+        label=_LABEL,
+        file=raw_stream(sys.stderr),
+        hidden=not sys.stderr.isatty(),
+        width=width,
+        show_pos=True,
+        show_percent=False,
+        show_eta=False,  # ours does not count photos that were known
+        item_show_func=shown,
+    ) as bar:
 
         def move(now: "fs.FolderProgress") -> None:
             bar.update(now.done - bar.pos, now)

@@ -9,10 +9,24 @@ import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json, attributes, database, photo_from, quality_filter, save, threshold
-from facesearch.cli.output import counted, note, printable, say, show_json, table
+from facesearch.cli.many import are_many
+from facesearch.cli.options import (
+    as_csv,
+    as_json,
+    attributes,
+    check_picture,
+    database,
+    force,
+    photo_from,
+    quality_filter,
+    save_many,
+    threshold,
+    workers,
+)
+from facesearch.cli.output import counted, note_block, show, show_json, table
+from facesearch.cli.saving import check_saving, save_photo
 from facesearch.cli.verbs import Verb
-from facesearch.cli.words import looks
+from facesearch.cli.words import explained, looks
 
 __all__ = ["search"]
 
@@ -20,17 +34,23 @@ __all__ = ["search"]
 @click.command(
     cls=Verb,
     section="Find",
-    short_help="tell who is in a photo",
+    short_help="tell who is in a photo, or in many",
     also="search-users-by-image",
     examples=(
         "facesearch search party.jpg --db people.db",
         "facesearch search party.jpg --db people.db --all-faces --save marked.jpg",
         "facesearch search party.jpg --db people.db --quality-filter HIGH --why",
         "facesearch search - --db people.db --json < party.jpg",
+        "facesearch search holiday wedding party.jpg --db people.db --csv > who.csv",
+        "facesearch search holiday --db people.db --all-faces --save marked",
     ),
-    exits={Exit.DONE: "somebody was found", Exit.NOTHING: "nobody is similar enough, or no face was searched"},
+    exits={
+        Exit.DONE: "somebody was found, in any of the photos",
+        Exit.NOTHING: "nobody is similar enough, or no face was searched",
+        Exit.PHOTO: "a photo can't be used; of many, all others were searched",
+    },
 )
-@click.argument("photo", type=click.Path())
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @database
 @threshold
 @click.option("--max-users", type=click.IntRange(1, 500), metavar="N", help="At most so many users, 1-500.")
@@ -38,11 +58,14 @@ __all__ = ["search"]
 @attributes
 @click.option("--all-faces", is_flag=True, help="Search every face that passes the filter, not only the largest.")
 @click.option("--why", is_flag=True, help="Say of each face why it was searched or not; with --json on standard error.")
-@save
+@save_many
+@force
+@workers
 @as_json
+@as_csv
 def search(
     *,
-    photo: str,
+    photos: Sequence[str],
     db: Path,
     collection_id: str,
     threshold: float,
@@ -52,42 +75,63 @@ def search(
     all_faces: bool,
     why: bool,
     save_to: Path | None,
+    force: bool,
+    workers: int | None,
     as_json: bool,
+    as_csv: bool,
 ) -> Exit:
-    """Tell who is in PHOTO, a JPEG or PNG file, or - for standard input.
+    """Tell who is in each PHOTO, a picture file, a folder of them at any depth, or - for standard input.
 
     The largest face is searched among the users of the collection, and --json prints the answer as Amazon Rekognition's
     SearchUsersByImage words it; with --all-faces a list of such answers, one for each face. A similarity is a measured
     false-match rate and no proof of who somebody is.
+
+    Of several photos, or of a folder, each row and each line of JSON tells its photo, in the order given; they are searched on all cores,
+    and told as they come. A photo that can't be used is one line on standard error, and the others go on.
     """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv can't be given both.")
     options: dict[str, Any] = {
         "user_match_threshold": threshold,
         "max_users": max_users,
         "quality_filter": quality_filter,
         "attributes": attributes,
     }
-    with fs.Collection.open(db, collection_id, create=False) as collection:
-        picture = fs.read_image(photo_from(photo))
+    if are_many(photos) or as_csv:
+        from facesearch.cli.search_many import Asked, search_many
+
+        asked = Asked(
+            options=options,
+            all_faces=all_faces,
+            why=why,
+            save_to=save_to,
+            force=force,
+            workers=workers,
+            as_json=as_json,
+            as_csv=as_csv,
+        )
+        with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
+            return search_many(collection, db, photos, asked)
+    (photo,) = photos
+    check_picture(save_to)
+    source = photo_from(photo)
+    protected = check_saving(save_to, inputs=[source], databases=[db], force=force)
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
+        picture = fs.read_image(source)
         found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
         # Where no face passes the filter there is no answer for any; this one at least lists the faces and the reasons.
         shown = found or (fs.search_users_by_image(collection, picture, **options),)
     if as_json:
         show_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
     else:
-        say("\n".join(_lines(shown, threshold, quality_filter)))
+        show("\n".join(_lines(shown, threshold, quality_filter)))
     if why:
-        (note if as_json else say)(f"\n{_explained(shown)}")
+        (note_block if as_json else show)(f"\n{explained(shown)}")
     if save_to:
-        _save(picture, shown, save_to)
+        from facesearch.results import seen_faces
+
+        save_photo(picture, seen_faces(*shown), save_to, protected, force=force)
     return Exit.DONE if any(response.user_matches for response in shown) else Exit.NOTHING
-
-
-def _save(picture: "fs.Picture", responses: "Sequence[fs.SearchUsersByImageResponse]", path: Path) -> None:
-    from facesearch.cli.drawing import save_marked
-    from facesearch.results import seen_faces
-
-    save_marked(picture, seen_faces(*responses), path)
-    note(f"wrote {printable(str(path))}")
 
 
 def _lines(
@@ -128,12 +172,3 @@ def _no_face(others: int, quality_filter: str) -> str:
     if not others:
         return "no face was found"
     return f"no face was searched: {counted(others, 'face')} found, none passes the filter {quality_filter}; --why tells more"
-
-
-def _explained(responses: "Sequence[fs.SearchUsersByImageResponse]") -> "fs.Explanation":
-    """Put the explanations of one photo together: each lists its own searched face and all that were refused."""
-    import attrs
-
-    first, *others = [response.explain() for response in responses]
-    faces = {face.rank: face for explanation in (first, *others) for face in explanation.faces}
-    return attrs.evolve(first, faces=tuple(face for _, face in sorted(faces.items(), key=lambda item: item[0] or 0)))

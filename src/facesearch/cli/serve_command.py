@@ -12,7 +12,7 @@ import facesearch as fs
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import as_json as json_option
 from facesearch.cli.options import db
-from facesearch.cli.output import note, say, show_json
+from facesearch.cli.output import note, printable, say, show_json
 from facesearch.cli.verbs import Verb
 
 if TYPE_CHECKING:
@@ -100,10 +100,11 @@ def serve(
         raise click.UsageError("--objects and --s3-endpoint can't be given both.")
     if objects is not None and not objects.is_dir():
         raise fs.InvalidParameterError.of("--objects", str(objects), "a folder that is there")
-    keys = None if key_file is None else read_keys(key_file)
-    source = objects if s3_endpoint is None else _s3(s3_endpoint)
-    with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service, _logged():
-        serve_until_told(service, host, port, keys=keys, allow_remote=allow_remote, ready=ready)
+    with _logged():
+        keys = None if key_file is None else read_keys(key_file)
+        source = objects if s3_endpoint is None else _s3(s3_endpoint)
+        with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
+            serve_until_told(service, host, port, keys=keys, allow_remote=allow_remote, ready=ready)
     note("ended")
     return Exit.DONE
 
@@ -121,11 +122,20 @@ def _s3(endpoint: str) -> "S3Client":
         raise fs.InvalidParameterError.of("--s3-endpoint", endpoint, "a URL such as http://127.0.0.1:9000") from error
 
 
+class _OneLine(logging.Formatter):
+    """Writes each message as one line, and a traceback under it; requests are JSON, which stays as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """Return the line."""
+        return printable(super().formatMessage(record))
+
+
 @contextlib.contextmanager
 def _logged() -> Iterator[None]:
     """Let the log go to standard error for a while."""
     logger = logging.getLogger("facesearch")
-    handler = logging.StreamHandler()  # the line as it is: requests are JSON
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -3,20 +3,24 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import click
 
+from facesearch._printable import printable, printing_safely
 from facesearch.cli.exits import MEANINGS, Exit, exit_for
-from facesearch.cli.output import printable
 from facesearch.errors import FacesearchError
 
 __all__ = ["App", "Failure", "Stopped", "Verb"]
 
 
 _DEBUG = "facesearch.debug"
+_BECAUSE = "The above exception was the direct cause of the following exception:"
+_MEANWHILE = "During handling of the above exception, another exception occurred:"
+# Errors of click that have lines of their own, the choices of an argument or the help, and quote nothing that was typed.
+_IN_LINES = (click.MissingParameter, click.exceptions.NoArgsIsHelpError)
 
 
 class Failure(click.ClickException):
@@ -25,6 +29,10 @@ class Failure(click.ClickException):
     def __init__(self, message: str, status: Exit) -> None:
         super().__init__(message)
         self.status = status
+
+    def format_message(self) -> str:
+        """Return the message as one line, whatever the names in it hold."""
+        return printable(self.message)
 
 
 class Stopped(Failure):
@@ -35,7 +43,7 @@ class Stopped(Failure):
 
     def show(self, file: Any = None) -> None:
         """Say it, without calling it an error."""
-        click.echo(f"\n{self.message}", file=file, err=True)
+        click.echo(f"\n{self.format_message()}", file=file, err=True)
 
 
 class _ClosedPipe(Failure):
@@ -165,16 +173,20 @@ class App(click.Group):
             windows_expand_args=windows_expand_args,
             **extra,
         )
-        if not standalone_mode:
-            return run()
-        try:
-            status = run() or Exit.DONE
-        except click.ClickException as error:
-            error.show()
-            status = error.status if isinstance(error, Failure) else error.exit_code
-        except click.Abort:
-            Stopped("Interrupted.").show()
-            status = Exit.INTERRUPTED
+        with printing_safely():
+            if not standalone_mode:
+                return run()
+            try:
+                status = run() or Exit.DONE
+            except Failure as failure:
+                failure.show()
+                status = failure.status
+            except click.ClickException as error:
+                _show(error)
+                status = error.exit_code
+            except click.Abort:
+                Stopped("Interrupted.").show()
+                status = Exit.INTERRUPTED
         sys.exit(int(status))
 
     def _verbs(self) -> list[Verb]:
@@ -187,8 +199,28 @@ def _lines(formatter: click.HelpFormatter, lines: Sequence[str]) -> None:
         formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
+def _show(error: click.ClickException) -> None:
+    """Show one of click's errors as one line under the usage; it quotes what was typed, which may hold anything."""
+    if not isinstance(error, _IN_LINES):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        error = click.UsageError(printable(error.format_message()), context)
+    error.show()
+
+
 def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's own signature
     ctx.meta[_DEBUG] = value
+
+
+def _traced(error: BaseException) -> Iterator[str]:
+    """Write a traceback as Python does, but each message as one line: it may quote a file's name, or what is in a file."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _traced(cause)
+        yield f"\n{_BECAUSE if error.__cause__ else _MEANWHILE}\n"
+    yield "Traceback (most recent call last):"
+    yield "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+    yield printable(f"{type(error).__qualname__}: {error}")
+    yield from map(printable, getattr(error, "__notes__", ()))
 
 
 def _told(error: Exception, *, debug: bool) -> Failure:
@@ -196,10 +228,11 @@ def _told(error: Exception, *, debug: bool) -> Failure:
     if status is Exit.CLOSED:
         return _ClosedPipe()
     if debug:
-        traceback.print_exception(error)
+        for line in _traced(error):
+            click.echo(line, err=True)
     if isinstance(error, FacesearchError):
         return Failure(str(error), status)
     if isinstance(error, OSError):
-        where = f"{printable(str(error.filename))}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else ""
         return Failure(f"{where}{error.strerror or error}", status)
     return Failure(f"this should not happen ({type(error).__name__}: {error}); --debug shows where", status)

@@ -8,7 +8,9 @@ from facesearch.cli.output import table
 if TYPE_CHECKING:
     import facesearch as fs
 
-__all__ = ["box_in_pixels", "face_table", "looks"]
+__all__ = ["FACE_COLUMNS", "box_in_pixels", "explained", "face_cells", "face_table", "looks"]
+
+FACE_COLUMNS: Final = ("face", "box in px", "sure", "yaw", "pitch", "roll", "bright", "sharp")
 
 _YES_OR_NO: Final = (
     "smile",
@@ -25,8 +27,8 @@ _YES_OR_NO: Final = (
 def face_table(faces: "Sequence[fs.FaceDetail]", width: int, height: int) -> str:
     """Say where the faces of a photo of that size are and how they were taken, one line each."""
     return table(
-        ["face", "box in px", "sure", "yaw", "pitch", "roll", "bright", "sharp"],
-        [_row(number, face, width, height) for number, face in enumerate(faces, start=1)],
+        FACE_COLUMNS,
+        [face_cells(number, face, width, height) for number, face in enumerate(faces, start=1)],
         right=[0, 2, 3, 4, 5, 6, 7],
         gives=1,
     )
@@ -57,14 +59,26 @@ def looks(face: "fs.FaceDetail") -> Iterator[str]:
         yield f"eyes look: yaw {eyes.yaw:.0f}, pitch {eyes.pitch:.0f} degrees ({eyes.confidence:.0f}%)"
 
 
-def box_in_pixels(box: "fs.BoundingBox", width: int, height: int) -> str:
-    """Return where a face is: width x height at left, top."""
-    left, top, right, bottom = (round(edge) for edge in box.to_pixels(width, height))
+def box_in_pixels(face: "fs.FaceDetail", width: int, height: int) -> str:
+    """Say where a face is: width x height at left, top."""
+    if not face.bounding_box:
+        return "-"
+    left, top, right, bottom = (round(edge) for edge in face.bounding_box.to_pixels(width, height))
     return f"{right - left} x {bottom - top} at {left}, {top}"
 
 
-def _row(number: int, face: "fs.FaceDetail", width: int, height: int) -> list[str]:
-    box = box_in_pixels(face.bounding_box, width, height)
+def explained(responses: "Sequence[fs.SearchUsersByImageResponse]") -> "fs.Explanation":
+    """Put the explanations of one photo together: each lists its own searched face and all that were refused."""
+    import attrs
+
+    first, *others = [response.explain() for response in responses]
+    faces = {face.rank: face for explanation in (first, *others) for face in explanation.faces}
+    return attrs.evolve(first, faces=tuple(face for _, face in sorted(faces.items(), key=lambda item: item[0] or 0)))
+
+
+def face_cells(number: int, face: "fs.FaceDetail", width: int, height: int) -> list[str]:
+    """Say where a face of a photo of that size is and how it was taken: a cell for each of `FACE_COLUMNS`."""
+    box = box_in_pixels(face, width, height)
     pose = (face.pose.yaw, face.pose.pitch, face.pose.roll) if face.pose else (None,) * 3
     quality = (face.quality.brightness, face.quality.sharpness) if face.quality else (None,) * 2
     sure = "-" if face.confidence is None else f"{face.confidence:.1f}%"

@@ -1,15 +1,14 @@
 """The searched face beside faces of those it was found to be."""
 
-import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 
-from facesearch._fields import check_is
 from facesearch.geometry import BoundingBox
 from facesearch.image import ImageSource, read_image
+from facesearch.kept_pictures import small_picture
 from facesearch.labels import fitted
 from facesearch.marks import Rectangle
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure, show, write
@@ -59,7 +58,7 @@ class Strip:
         users = [
             _Group(
                 (match.user.user_id, f"{match.similarity:.2f}%"),
-                tuple(_decoded(jpeg) for jpeg in kept.get(match.user.user_id, ())) or (None,),
+                tuple(small_picture(jpeg) for jpeg in kept.get(match.user.user_id, ())) or (None,),
                 _NARROWEST,
             )
             for match in response.user_matches[:SHOWN_USERS]
@@ -135,7 +134,6 @@ def plot_matches(
     2
     """
     check_matplotlib()
-    check_is("response", response, SearchUsersByImageResponse)
     strip = Strip.of(response, image)
     if axes is None:
         width, height = ((side + 2 * _GAP) * _INCHES for side in strip.size)
@@ -161,9 +159,10 @@ def _searched(response: SearchUsersByImageResponse, image: ImageSource | None) -
     if image is not None and box:
         return _cut(read_image(image).pixels, box)
     if response.pictures:
-        return _decoded(response.pictures.searched)
+        return small_picture(response.pictures.searched)
     if response.preview and box:
-        return _cut(_decoded(response.preview.jpeg), box)
+        shown = small_picture(response.preview.jpeg)
+        return None if shown is None else _cut(shown, box)
     return None
 
 
@@ -176,10 +175,3 @@ def _cut(pixels: PixelArray, box: BoundingBox) -> PixelArray | None:
     count = max(1, round(side))
     rows, columns = (np.clip(np.arange(count) + round(start), 0, end - 1) for start, end in ((y, height), (x, width)))
     return np.ascontiguousarray(pixels[rows][:, columns])
-
-
-def _decoded(jpeg: bytes) -> PixelArray:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(jpeg)) as image:
-        return np.asarray(image.convert("RGB"))

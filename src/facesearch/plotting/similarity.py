@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from facesearch._fields import check_is
 from facesearch.curve import (
     CURVES,
     UNMEASURED,
@@ -73,8 +72,7 @@ def plot_similarity(
     'ada 100.00%: fewer than 1 in 100,000 strangers'
     """
     check_matplotlib()
-    check_is("response", response, SearchUsersByImageResponse)
-    known = response.calibration if calibration is None else check_is("calibration", calibration, Calibration)
+    known = calibration or response.calibration
     if known is None:
         raise InvalidParameterError.of("calibration", calibration, "one, as the response has none")
     where = axes_at(new_figure(8, 4.6), 1.0, 0.15, 6.8, 2.6) if axes is None else axes

@@ -3,13 +3,13 @@
 import io
 import json
 import re
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
+from facesearch._forks import ForkLock, Level
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import Attribute
 from facesearch.collection import Collection
@@ -17,10 +17,12 @@ from facesearch.errors import (
     CollectionNotFoundError,
     StorageBusyError,
     StorageError,
+    StorageFormatError,
     StorageFullError,
+    StorageReadOnlyError,
     TokenReusedError,
 )
-from facesearch.image import Picture, read_image
+from facesearch.image import AWS_FORMATS, Picture, read_image
 from facesearch.records import UserStatus
 from facesearch.rekognition.faults import (
     IdempotentParameterMismatchException,
@@ -54,7 +56,7 @@ class Settling:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._lock = threading.Lock()
+        self._lock = ForkLock(Level.LEAF)
         self._until: dict[tuple[str, str], float] = {}
 
     def changed(self, collection_id: str, user_id: str) -> None:
@@ -129,6 +131,9 @@ class Account:
                 self.shelf.forget(collection)
             except (StorageBusyError, StorageFullError):
                 raise
+            except StorageReadOnlyError:
+                self.shelf.forget(collection)  # when the file can be written again, it is opened for writing
+                raise
             except StorageError:  # as when the file was put back from a copy: opened anew, it can be used
                 self.shelf.forget(collection)
                 if last:
@@ -153,8 +158,8 @@ class Account:
     def once(self, operation: str, request: Request, work: Callable[[Collection], Answer]) -> Answer:
         """Do something with a collection, or give what it gave, if it was done with the same ClientRequestToken.
 
-        What is remembered names nobody, so that a user who is deleted is gone from there too: given again, the answer lacks the
-        other users who have faces.
+        What is remembered names neither users nor faces, so that what is deleted is gone from there too. Faces are remembered by their
+        places in the request, which is given again with the token. Given again, the answer lacks the other users who have faces.
 
         Raises
         ------
@@ -175,10 +180,10 @@ class Account:
 
             def answer() -> str:
                 new.append(work(collection))
-                return json.dumps(_nameless(new[0]))
+                return json.dumps(_nameless(new[0], request.get("FaceIds", ())))
 
             remembered = collection.once(f"{operation} {token}", same, answer)
-            return new[0] if new else dict(json.loads(remembered))
+            return new[0] if new else _named(remembered, request.get("FaceIds", ()))
 
         try:
             return self.within(request["CollectionId"], do)
@@ -219,22 +224,43 @@ class Account:
             If it can't be had, or used.
         """
         if "Bytes" in image:
-            return read_image(image["Bytes"])
+            return read_image(image["Bytes"], formats=AWS_FORMATS)
         where = image["S3Object"]
         if self.objects is None:
             raise InvalidS3ObjectException(
                 "Request has invalid S3 object. Nothing was said of where S3 objects come from: see the argument objects"
             )
         data = self.objects.read(where["Bucket"], where["Name"], where.get("Version"))
-        return read_image(io.BytesIO(data))  # as a file: more bytes are allowed than within a request
+        return read_image(
+            io.BytesIO(data), formats=AWS_FORMATS
+        )  # as a file: more bytes are allowed than within a request
 
 
-def _nameless(answer: Answer) -> Answer:
+def _nameless(answer: Answer, face_ids: Sequence[str]) -> Answer:
+    """Return an answer without users, and with places in a request's list of faces for their ids."""
+
+    def plain(entry: Answer) -> Answer:
+        return {
+            name: face_ids.index(value) if name == "FaceId" else value
+            for name, value in entry.items()
+            if name != "UserId"
+        }
+
+    return _each_entry(answer, plain)
+
+
+def _named(remembered: str, face_ids: Sequence[str]) -> Answer:
+    """Return the answer that `_nameless` was made of, without users."""
+    try:
+        return _each_entry(
+            json.loads(remembered),
+            lambda entry: {name: face_ids[value] if name == "FaceId" else value for name, value in entry.items()},
+        )
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StorageFormatError("a remembered answer is damaged") from error
+
+
+def _each_entry(answer: Answer, change: Callable[[Answer], Answer]) -> Answer:
     return {
-        name: [_without_user(each) for each in value] if isinstance(value, list) else value
-        for name, value in answer.items()
+        name: [change(each) for each in value] if isinstance(value, list) else value for name, value in answer.items()
     }
-
-
-def _without_user(entry: Answer) -> Answer:
-    return {name: value for name, value in entry.items() if name != "UserId"}

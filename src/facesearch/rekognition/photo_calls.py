@@ -1,21 +1,19 @@
 """Operations on photos alone: detect, compare."""
 
-from facesearch.analysis import default_analyzer
+from facesearch.analysis import detect_faces as detect
 from facesearch.aws import to_aws
 from facesearch.comparing import compare_faces as compare
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.translation import invalid_parameters
-from facesearch.selection import MAX_FACES
 
 __all__ = ["compare_faces", "detect_faces"]
 
 
 def detect_faces(account: Account, request: Request) -> Answer:
     """Answer DetectFaces."""
-    analyzer = account.analyzer or default_analyzer()
     attributes = request.get("Attributes") or ("DEFAULT",)
-    located = analyzer.locate(account.picture(request["Image"]), attributes=attributes)
-    return {"FaceDetails": [to_aws(face.detail) for face in located[:MAX_FACES]]}
+    faces = detect(account.picture(request["Image"]), attributes=attributes, analyzer=account.analyzer)
+    return {"FaceDetails": [to_aws(face) for face in faces]}
 
 
 def compare_faces(account: Account, request: Request) -> Answer:

@@ -28,6 +28,7 @@ from facesearch.rekognition.faults import (
     RequestEntityTooLargeException,
     UnknownOperationException,
 )
+from facesearch.rekognition.signing import SignedRequest, check_keys, check_signature
 
 try:
     import uvicorn
@@ -36,8 +37,6 @@ try:
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
     from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from facesearch.rekognition.signing import SignedRequest, check_keys, check_signature
 except ImportError as _error:
     raise MissingExtraError.of(
         "facesearch.rekognition.server", str(_error.name).partition(".")[0], "server"

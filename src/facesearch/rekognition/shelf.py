@@ -3,7 +3,6 @@
 A shelf knows no rule of AWS's but that ids are not given twice; it raises this library's own errors.
 """
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from facesearch._forks import ForkLock, Level
 from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import (
     MAX_TAGS,
@@ -20,6 +20,7 @@ from facesearch.catalog import (
     collection_info,
     collection_tags,
     collections,
+    database_path,
     delete_collection,
 )
 from facesearch.collection import Collection
@@ -84,7 +85,7 @@ class MemoryShelf:
 
     def __init__(self, analyzer: FaceAnalyzer | None) -> None:
         self._analyzer = analyzer
-        self._lock = threading.Lock()
+        self._lock = ForkLock(Level.SERVICE)
         self._kept: dict[str, _Kept] = {}
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
@@ -169,8 +170,8 @@ class FileShelf:
     """
 
     def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None) -> None:
-        self._path, self._analyzer = path, analyzer
-        self._lock = threading.Lock()
+        self._path, self._analyzer = database_path(path), analyzer
+        self._lock = ForkLock(Level.SERVICE)
         self._open: OrderedDict[str, Collection] = OrderedDict()  # the last used last
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
@@ -185,7 +186,9 @@ class FileShelf:
         with self._lock:
             found = self._open.get(collection_id)
             if found is None:
-                found = Collection.open(self._path, collection_id, create=False, analyzer=self._analyzer)
+                found = Collection.open(
+                    self._path, collection_id, create=False, analyzer=self._analyzer, read_only=None
+                )
             self._keep(found)
             return found
 

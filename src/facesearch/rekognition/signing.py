@@ -6,19 +6,18 @@ Source: "AWS Signature Version 4 for API requests", IAM User Guide
 
 import hashlib
 import hmac
+import logging
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
-from facesearch.errors import InvalidParameterError
+from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition.faults import (
     IncompleteSignatureException,
     InvalidSignatureException,
@@ -26,7 +25,16 @@ from facesearch.rekognition.faults import (
     UnrecognizedClientException,
 )
 
+try:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+except ImportError as _error:
+    raise MissingExtraError.of("facesearch.rekognition.server", "botocore", "server") from _error
+
 __all__ = ["SKEW", "SignedRequest", "check_keys", "check_signature", "read_keys"]
+
+_log = logging.getLogger("facesearch")
 
 SKEW: Final = timedelta(minutes=5)
 """How far the clocks of the two sides may be apart, as at Amazon Rekognition."""
@@ -151,7 +159,9 @@ def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
     """
     keys: dict[str, str] = {}
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        with Path(file).open(encoding="utf-8") as stream:
+            _warn_of_readers(file, os.fstat(stream.fileno()).st_mode)
+            lines = stream.read().splitlines()
     except UnicodeDecodeError:
         raise InvalidParameterError(f"key file {os.fspath(file)!r}: expected UTF-8 text, got something else") from None
     for number, line in enumerate(lines, start=1):
@@ -164,6 +174,13 @@ def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
             )
         keys[words[0]] = words[1]
     return check_keys(keys)
+
+
+def _warn_of_readers(file: str | os.PathLike[str], mode: int) -> None:
+    if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
+        _log.warning(
+            "key file %r: other users can read it (mode %04o); take that away: chmod 600", os.fspath(file), mode & 0o777
+        )
 
 
 def _check_cover(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> None:

@@ -12,10 +12,12 @@ from facesearch.errors import (
     InvalidParameterError,
     QuotaExceededError,
     StorageBusyError,
+    StorageReadOnlyError,
     UserAlreadyExistsError,
     UserNotFoundError,
 )
 from facesearch.rekognition.faults import (
+    AccessDeniedException,
     ConflictException,
     ImageTooLargeException,
     InternalServerError,
@@ -54,6 +56,8 @@ def translated(error: FacesearchError) -> RekognitionError:
         return error
     if isinstance(error, StorageBusyError):  # others write for too long: boto3 tries again by itself
         return ThrottlingException()
+    if isinstance(error, StorageReadOnlyError):
+        return AccessDeniedException("You are not authorized to perform this operation. The collections are read-only.")
     if isinstance(error, CollectionNotFoundError):
         return ResourceNotFoundException()
     for kind, fault, text in _FAULTS:

@@ -1,6 +1,14 @@
-"""Tells hypothesis how to draw our classes; hypothesis calls it when it is imported, through an entry point."""
+"""The hypothesis entry point: hypothesis calls `register` whenever it is imported, in any program with facesearch installed.
 
+So nothing else of facesearch is loaded here, and nothing is ever raised. A class is registered when the program has loaded its
+module, and the strategies are loaded when one is asked for.
+"""
+
+import logging
+import sys
 from typing import TYPE_CHECKING, Any
+
+from facesearch._announce import listen
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -9,23 +17,27 @@ __all__ = ["register"]
 
 
 def register() -> None:
-    """Register a strategy for each public class that mirrors an AWS shape.
+    """Register a strategy for each public class that mirrors an AWS shape, as soon as its module is loaded.
 
     Drawing by type annotation alone would ignore the validators: most draws would be refused.
     """
-    import attrs
-    from hypothesis import strategies as st
+    listen(_register)
 
-    from facesearch import face, face_results, geometry, records, results
 
-    def draw(kind: type[Any]) -> "SearchStrategy[Any]":
-        # Only now: the strategies import hypothesis, which at this moment is importing us.
-        from facesearch.testing.strategies import values
+def _register(module: str) -> None:
+    try:
+        from attrs import has
+        from hypothesis import strategies as st
 
-        return values(kind)
+        for name in sys.modules[module].__all__:
+            kind = getattr(sys.modules[module], name)
+            if has(kind) and name != "FaceModel":
+                st.register_type_strategy(kind, _draw)
+    except Exception:  # importing hypothesis, or facesearch, must not fail for it
+        logging.getLogger("facesearch").debug("no strategies for %s", module, exc_info=True)
 
-    for module in (geometry, face, records, results, face_results):
-        for name in module.__all__:
-            kind = getattr(module, name)
-            if attrs.has(kind) and kind is not records.FaceModel:
-                st.register_type_strategy(kind, draw)
+
+def _draw(kind: type[Any]) -> "SearchStrategy[Any]":
+    from facesearch.testing.strategies import values
+
+    return values(kind)

@@ -1,0 +1,179 @@
+"""Rewrite an ONNX graph of unknown origin so that ONNX Runtime runs it: in memory, without changing what it computes.
+
+Three habits of exporters stand in the way: weights listed among the inputs (older MXNet and PyTorch exports), weights quantised in
+blocks (OpenCV Zoo's ``int8bq`` files), and a batch size fixed at one.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch.errors import WeightsError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["drop_dead_inputs", "every_part", "free_batch", "unpack_weights"]
+
+_BATCH_NAME: Final = "facesearch_batch"
+_FLOAT_BYTES: Final = 4
+_INTEGERS: Final = ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16", "INT32")
+
+
+def every_part(message: Any) -> Iterator[Any]:
+    """Yield every message within a message, at any depth: nodes and constants of branches and loops too."""
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is not None:
+            for each in [value] if hasattr(value, "ListFields") else value:
+                yield each
+                yield from every_part(each)
+
+
+def drop_dead_inputs(graph: "onnx.GraphProto") -> None:
+    """Remove each input that is an initializer, or that neither a node nor an output uses.
+
+    An initializer among the inputs is a default that callers may replace. ONNX Runtime then treats no weight as a constant.
+    """
+    constant = {each.name for each in graph.initializer} | {each.values.name for each in graph.sparse_initializer}
+    used = {each.name for each in graph.output}
+    for part in every_part(graph):
+        if part.DESCRIPTOR.name == "NodeProto":
+            used.update(part.input)
+        elif part.DESCRIPTOR.name == "GraphProto":
+            used.update(each.name for each in part.output)
+    kept = [each for each in graph.input if each.name in used and each.name not in constant]
+    del graph.input[:]
+    graph.input.extend(kept)
+
+
+def unpack_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> None:
+    """Replace each block-wise DequantizeLinear node of constants by the floating-point constant that it computes.
+
+    ONNX Runtime runs block-wise nodes of some types and shapes only. Nodes without blocks are left to it: it runs all of them, in
+    8-bit arithmetic where the graph is made for that. Reshape and Transpose nodes of constants it folds itself. A node that does
+    not meet the operator's definition stays, and ONNX Runtime tells why it can't be run.
+
+    Parameters
+    ----------
+    graph
+        Changed in place.
+    most_bytes
+        What the constants may take together. Many nodes can share one small tensor, so that a small file could ask for any
+        amount of memory.
+
+    Raises
+    ------
+    WeightsError
+        The constants would take more.
+    """
+    from onnx import numpy_helper
+
+    constants = _constants(graph)
+    kept, folded, left = [], [], most_bytes
+    for node in graph.node:
+        values = _dequantised(node, constants, left) if node.op_type == "DequantizeLinear" else None
+        if values is None:
+            kept.append(node)
+        else:
+            left -= values.nbytes
+            folded.append(numpy_helper.from_array(values, node.output[0]))
+    if folded:
+        del graph.node[:]
+        graph.node.extend(kept)
+        _drop_unused_constants(graph)
+        graph.initializer.extend(folded)
+
+
+def free_batch(graph: "onnx.GraphProto") -> list["onnx.TensorShapeProto.Dimension"]:
+    """Let the first axis of the inputs and outputs take any length where it is fixed at one; return the axes changed.
+
+    Whether the graph then computes each row alone must be tried. Shapes noted for values between nodes would contradict the
+    free axis and are removed; ONNX Runtime infers them anyway.
+    """
+    ones = []
+    for each in (*graph.input, *graph.output):
+        axes = each.type.tensor_type.shape.dim
+        if len(axes) > 1 and axes[0].dim_value == 1:
+            ones.append(axes[0])
+    for axis in ones:
+        axis.dim_param = _BATCH_NAME
+    if ones:
+        del graph.value_info[:]
+    return ones
+
+
+def _constants(graph: "onnx.GraphProto") -> "dict[str, onnx.TensorProto]":
+    constants = {each.name: each for each in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants.update((node.output[0], each.t) for each in node.attribute if each.name == "value")
+    return constants
+
+
+def _dequantised(
+    node: "onnx.NodeProto", constants: "dict[str, onnx.TensorProto]", most_bytes: int
+) -> npt.NDArray[Any] | None:
+    """Return what a block-wise node computes from constants; ``None`` for any other node."""
+    from onnx import numpy_helper
+
+    attributes = {each.name: each.i for each in node.attribute}
+    axis, block = attributes.get("axis", 1), attributes.get("block_size", 0)
+    names = [name for name in node.input if name]
+    if block <= 0 or "output_dtype" in attributes or not {*names} <= constants.keys() or len(names) not in {2, 3}:
+        return None
+    packed, scale, *zero = [constants[name] for name in names]
+    shape = list(packed.dims)
+    if not _fit(packed, scale, zero, axis, block):
+        return None
+    if _FLOAT_BYTES * math.prod(shape) > most_bytes:
+        raise WeightsError(f"weights quantised in blocks would take more memory than expected: {names[0]!r}")
+    which = np.arange(shape[axis]) // block  # of each place along the axis: its block
+
+    def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        taken: npt.NDArray[Any] = values.take(which, axis=axis)
+        return taken
+
+    try:
+        steps = numpy_helper.to_array(scale)
+        values: npt.NDArray[Any] = numpy_helper.to_array(packed).astype(np.float32)
+        for each in zero:
+            values -= spread(numpy_helper.to_array(each).astype(np.float32))
+        values *= spread(steps)
+    except (ValueError, TypeError, KeyError, NotImplementedError):  # not the bytes that type and shape ask for
+        return None
+    folded: npt.NDArray[Any] = values.astype(steps.dtype, copy=False)
+    return folded
+
+
+def _fit(
+    packed: "onnx.TensorProto", scale: "onnx.TensorProto", zero: "list[onnx.TensorProto]", axis: int, block: int
+) -> bool:
+    """Return whether types and shapes are those of a block-wise node that is folded here."""
+    from onnx import TensorProto
+
+    known = dict(TensorProto.DataType.items())  # 2 and 4 bits are not known to every version of onnx
+    integers = {known[name] for name in _INTEGERS if name in known}
+    shape = list(packed.dims)
+    if not -len(shape) <= axis < len(shape) or min(shape) < 1:
+        return False
+    blocks = [*shape]
+    blocks[axis] = -(-shape[axis] // block)
+    return (
+        {packed.data_type, *(each.data_type for each in zero)} <= integers
+        and scale.data_type in {TensorProto.FLOAT, TensorProto.FLOAT16}
+        and all(list(each.dims) == blocks for each in (scale, *zero))
+    )
+
+
+def _drop_unused_constants(graph: "onnx.GraphProto") -> None:
+    """Remove initializers that only the folded nodes used."""
+    used = {each.name for each in graph.output}
+    for part in every_part(graph):
+        if part.DESCRIPTOR.name == "NodeProto":
+            used.update(part.input)
+    kept = [each for each in graph.initializer if each.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

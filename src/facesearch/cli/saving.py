@@ -1,0 +1,48 @@
+"""What ``--save`` does: a marked photo, checked before the work and written after it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from facesearch.cli.output import note, printable
+
+if TYPE_CHECKING:
+    from facesearch._protected import Protected
+    from facesearch.image import Picture
+    from facesearch.marks import SeenFace
+
+__all__ = ["check_saving", "save_photo"]
+
+
+def check_saving(
+    path: Path | None, *, inputs: Iterable[str | BinaryIO], databases: Iterable[Path] = (), force: bool
+) -> "Protected":
+    """Check that a marked photo may be written; ``None`` for none.
+
+    Returns
+    -------
+    Protected
+        The inputs and databases of the command, for `save_photo`.
+
+    Raises
+    ------
+    OutputRefusedError
+        If the file is one of them, or exists and is no marked photo, unless *force* lifts the latter.
+    """
+    from facesearch._protected import Protected
+    from facesearch.cli.drawing import check_marked
+
+    protected = Protected(inputs=inputs, databases=databases)
+    if path is not None:
+        check_marked(path, protected, overwrite=force)
+    return protected
+
+
+def save_photo(
+    picture: "Picture", faces: "Sequence[SeenFace]", path: Path, protected: "Protected", *, force: bool
+) -> None:
+    """Write a photo with its faces marked, and say so."""
+    from facesearch.cli.drawing import save_marked
+
+    save_marked(picture, faces, path, protected, overwrite=force)
+    note(f"wrote {printable(str(path))}")

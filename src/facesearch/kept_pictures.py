@@ -1,0 +1,42 @@
+"""The small JPEGs that collections, exports and answers keep: they may come from a stranger's file, and are checked and decoded here only."""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facesearch._decoding import decoded, is_jpeg_of_size
+from facesearch.errors import ImageError
+from facesearch.preview import THUMBNAIL_SIDE
+
+__all__ = ["MAX_THUMBNAIL_BYTES", "is_thumbnail", "small_picture"]
+
+MAX_THUMBNAIL_BYTES: Final = 32_768
+"""Most bytes of a face's thumbnail; pure noise comes to some 12,000."""
+_LONGEST_SIDE: Final = 1000  # pixels; previews have up to 640
+
+
+def is_thumbnail(data: Any) -> bool:
+    """Return whether a value is what `facesearch.preview.thumbnail` makes: a JPEG of 112 x 112 pixels, of at most 32,768 bytes.
+
+    Its headers decide; nothing is decoded.
+    """
+    return (
+        isinstance(data, bytes)
+        and len(data) <= MAX_THUMBNAIL_BYTES
+        and is_jpeg_of_size(data, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    )
+
+
+def small_picture(jpeg: bytes) -> npt.NDArray[np.uint8] | None:
+    """Decode a thumbnail or a preview to (H, W, 3) uint8 RGB; ``None`` where it is no small JPEG, or damaged."""
+    try:
+        image = decoded(jpeg, "picture", ("JPEG",), _check_small)
+    except ImageError:
+        return None
+    return np.asarray(image.convert("RGB"))
+
+
+def _check_small(width: int, height: int) -> None:
+    if max(width, height) > _LONGEST_SIDE:
+        raise ImageError(f"picture: expected at most {_LONGEST_SIDE} pixels a side, got {width} x {height}")

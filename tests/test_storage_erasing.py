@@ -1,0 +1,212 @@
+"""People who were deleted while others were reading, or by a process that was killed: nothing of them stays in the file."""
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import facesearch as fs
+from durable import MEMORY, raw
+from facesearch import catalog, erasing
+from facesearch.cli import erasing as cli_erasing
+from facesearch.cli.app import app
+from facesearch.sessions import Sessions
+
+NAME = "somebody-to-be-deleted"
+VECTOR = np.random.default_rng(7).normal(size=128).astype("<f4")
+
+EXPORT = """
+import sys, time, facesearch as fs
+with fs.Collection.open(sys.argv[1], "staff") as staff:
+    with staff._store.reading():
+        faces = list(staff._store.stored_faces())
+        print("reading", flush=True)
+        sys.stdin.readline()
+        assert any(each.face.user_id == sys.argv[2] for each in faces)
+    print("done", flush=True)
+    sys.stdin.readline()
+"""
+
+KILLED = """
+import os, signal, sys
+import facesearch as fs
+from facesearch.sessions import Sessions
+Sessions.checkpoint = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+with fs.Collection.open(sys.argv[1], "staff") as staff:
+    staff.delete_user(sys.argv[2], faces=True)
+"""
+
+
+class Exporting:
+    """Another process that reads the file, until it is told to end."""
+
+    def __init__(self, path: Path) -> None:
+        command = [sys.executable, "-c", EXPORT, str(path), NAME]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own
+        self.says("reading")
+
+    def says(self, word: str) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().strip() == word
+
+    def goes_on(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def ends(self) -> None:
+        self.process.communicate("\n")
+        assert self.process.returncode == 0
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    """A file of a collection with one who shall be deleted, closed."""
+    folder = Path(tempfile.mkdtemp(dir=MEMORY))
+    with fs.Collection.open(folder / "people.db", "staff") as staff:
+        staff.add_embeddings([NAME, "bob"], [VECTOR, -VECTOR])
+    yield folder / "people.db"
+    shutil.rmtree(folder)
+
+
+def left(path: Path) -> list[str]:
+    """What is still in the file or beside it of who was deleted."""
+    files = raw(path.parent)
+    traces = {"name": NAME.encode(), "vector": VECTOR.tobytes()}
+    return [name for name, trace in traces.items() if trace in files]
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    """Whether something becomes true, while this process does nothing."""
+    for _ in range(600):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_what_an_export_keeps_in_the_log_is_erased_when_the_export_ends(path: Path) -> None:
+    assert left(path) == ["name", "vector"]
+    export = Exporting(path)
+    with fs.Collection.open(path, "staff") as staff:
+        staff.delete_user(NAME, faces=True)
+        assert not staff.erase_deleted(0)
+    assert left(path) == ["name", "vector"]
+    assert not catalog.is_erased(path)
+    export.goes_on()
+    export.says("done")  # the process is still there, and has the file open
+    assert left(path) == []
+    assert catalog.is_erased(path)
+    export.ends()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
+def test_what_a_killed_process_deleted_is_erased_by_the_next_that_opens_the_file(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:  # so that no last one who closes the file cleans up
+        other.execute("SELECT count(*) FROM users").fetchone()
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(path), NAME], check=False)  # noqa: S603  # our own code
+        assert killed.returncode == -signal.SIGKILL
+        assert left(path) == ["name", "vector"]
+        assert not catalog.is_erased(path)
+        with fs.Collection.open(path, "staff") as staff:
+            assert NAME not in staff
+            assert left(path) == []
+        assert catalog.is_erased(path)
+
+
+@pytest.mark.parametrize("change", ["collections", "tags", "another collection", "users"])
+def test_whatever_is_done_next_with_the_file_erases(path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(sqlite3.connect(path)) as other, fs.Collection.open(path, "guests") as guests:
+        other.execute("SELECT count(*) FROM users").fetchone()
+        with monkeypatch.context() as patched:
+            patched.setattr(Sessions, "checkpoint", lambda *_: False)
+            patched.setattr(erasing, "_RETRY_SECONDS", (1000.0,))
+            fs.delete_collection(path, "staff")
+            assert left(path) == ["name", "vector"]
+        changes: dict[str, Callable[[], object]] = {
+            "collections": lambda: fs.collections(path),
+            "tags": lambda: catalog.change_tags(path, "guests", add={"a": "b"}),
+            "another collection": lambda: fs.Collection.create(path, "more").close(),
+            "users": lambda: guests.create_user("zoe"),
+        }
+        changes[change]()
+        assert left(path) == []
+        assert catalog.is_erased(path)
+
+
+def test_a_process_that_deletes_and_then_idles_erases_when_a_reader_is_gone(path: Path) -> None:
+    with fs.Collection.open(path, "staff") as staff, closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM users").fetchone()
+        staff.delete_user(NAME, faces=True)
+        assert left(path) == ["name", "vector"]
+        reader.execute("COMMIT")
+        assert soon(lambda: left(path) == [] and catalog.is_erased(path))
+
+
+def test_of_a_deletion_that_comes_while_another_is_erased_the_mark_stays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fs.Collection.open(path, "staff") as staff, fs.Collection.open(path, "staff") as other:
+        checkpoint = Sessions.checkpoint
+
+        def and_meanwhile(sessions: Sessions, wait: float) -> bool:
+            done = checkpoint(sessions, wait)
+            with monkeypatch.context() as patched:
+                patched.setattr(Sessions, "checkpoint", lambda *_: False)
+                patched.setattr(erasing, "_RETRY_SECONDS", (1000.0,))
+                other.delete_user(NAME, faces=True)
+            return done
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Sessions, "checkpoint", and_meanwhile)
+            staff.delete_user("bob", faces=True)
+        assert left(path) == ["name", "vector"]
+        assert not catalog.is_erased(path)
+        assert staff.erase_deleted()
+        assert left(path) == []
+
+
+def test_what_can_not_be_erased_is_told_on_the_command_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_erasing, "ERASING_SECONDS", 0.1)
+    where = ["--db", str(path)]
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, [*words, *where])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    export = Exporting(path)
+    assert "not yet erased: another process is reading" in run("delete-user", NAME, "--yes", "--collection", "staff")
+    assert left(path) == ["name", "vector"]
+    export.goes_on()
+    export.ends()
+    assert "not yet erased" not in run("delete-user", "bob", "--yes", "--collection", "staff")
+    assert left(path) == []
+
+
+def test_only_readers_that_are_in_the_way_are_waited_for(path: Path) -> None:
+    assert fs.Collection("staff").erase_deleted()
+    with fs.Collection.open(path, "staff") as staff:
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM users").fetchone()
+            assert staff.erase_deleted()  # there is nothing to erase
+            assert left(path) == ["name", "vector"]
+        with pytest.raises(fs.InvalidParameterError, match="timeout: expected"):
+            staff.erase_deleted(-1)
+    with pytest.raises(fs.StorageError, match="closed"):
+        staff.erase_deleted()
+    assert catalog.erase_deleted(path)
+    with pytest.raises(fs.CollectionNotFoundError):
+        catalog.erase_deleted(path.with_name("missing.db"))
