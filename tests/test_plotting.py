@@ -115,7 +115,16 @@ def test_every_answer_about_faces_is_taken(answer: Callable[[], Any], words: Seq
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, 7, "faces", b"faces", {"UserMatches": []}, [RESPONSE, fs.FaceDetail()], object()]
+    "wrong",
+    [
+        None,
+        7,
+        "faces",
+        b"faces",
+        {"UserMatches": []},
+        [RESPONSE, fs.FaceDetail(bounding_box=fs.BoundingBox(left=0, top=0, width=1, height=1))],
+        object(),
+    ],
 )
 def test_anything_else_is_refused(wrong: Any) -> None:
     with pytest.raises(fs.InvalidParameterError, match="faces: expected what search_users_by_image"):

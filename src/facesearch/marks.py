@@ -252,8 +252,6 @@ def marks_of(faces: Sequence[SeenFace], width: int, height: int) -> tuple[Mark, 
 
 def _mark(face: SeenFace, number: int, width: int, height: int) -> list[Mark]:
     detail = face.detail
-    if detail.bounding_box is None:
-        return []
     left, top, right, bottom = detail.bounding_box.to_pixels(width, height)
     texts = _texts(face, number)
     sure = "" if detail.confidence is None else f", a face with {detail.confidence:.0f}% confidence"

@@ -7,10 +7,12 @@ downloaded. Nothing here is pickled.
 import hashlib
 import importlib.util
 from pathlib import Path
+from typing import ClassVar
 
 import attrs
 
 from facesearch._output import absolute
+from facesearch._showing import Cell, Listing
 from facesearch.errors import WeightsError
 
 __all__ = [
@@ -55,6 +57,8 @@ class WeightFile:
         What it learned from, and terms that follow from that.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("file", "purpose", "licence")
+
     name: str
     purpose: str
     sha256: str
@@ -62,6 +66,10 @@ class WeightFile:
     origin: str
     licence: str
     training_data: str
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of files shows of this one."""
+        return self.name, self.purpose, self.licence
 
 
 RESNET = WeightFile(
@@ -146,7 +154,8 @@ def models() -> tuple[WeightFile, ...]:
     dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
     ...
     """
-    return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, FACE_QUALITY, EYE_STATE)
+    files = (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, FACE_QUALITY, EYE_STATE)
+    return Listing(files, "model file")
 
 
 def read_weights(file: WeightFile) -> bytes:

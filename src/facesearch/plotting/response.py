@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from facesearch._fields import check_is
 from facesearch.curve import CURVES
 from facesearch.image import ImageSource, read_image
 from facesearch.plotting.canvas import axes_at, new_figure
@@ -58,6 +59,7 @@ def plot_response(image: ImageSource, response: SearchUsersByImageResponse) -> "
     >>> len(figure.axes)  # the photo, the strip, the curves
     3
     """
+    check_is("response", response, SearchUsersByImageResponse)
     picture = read_image(image)
     strip = Strip.of(response, picture) if response.searched_face else None
     marked = response.user_matches or response.next_user
