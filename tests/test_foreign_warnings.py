@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import facesearch as fs
 from facesearch import benchmark
-from facesearch.ranking import LONGEST
+from facesearch.ranking import LONGEST, check_embedding, refused_rows
 
 DIMENSION = 128
 EXTREMES = st.sampled_from(
@@ -108,3 +108,26 @@ def test_the_longest_embeddings_can_be_searched_audited_and_compared_without_a_w
 def test_an_embedding_that_is_too_long_is_refused_with_the_longest_that_is_not() -> None:
     with pytest.raises(fs.InvalidEmbeddingError, match=r"vector: expected finite numbers, a vector of length 1e\+15"):
         fs.Collection("staff").add_embedding("ada", np.full(DIMENSION, 1e25))
+
+
+@given(vector=vectors())
+@example(vector=np.full(DIMENSION, 1e17))
+@example(vector=np.full(DIMENSION, 1e25))
+def test_vectors_in_a_strangers_file_are_refused_as_those_of_a_caller_are(vector: Any) -> None:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            row = np.asarray(vector).astype(np.float32)
+        except (TypeError, ValueError):
+            return
+    if row.shape != (DIMENSION,):
+        return
+    try:
+        check_embedding(row, DIMENSION)
+    except fs.InvalidEmbeddingError:
+        taken = False
+    else:
+        taken = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert refused_rows(np.stack([np.ones(DIMENSION, np.float32), row])) == ([] if taken else [1])

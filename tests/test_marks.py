@@ -111,7 +111,9 @@ def test_the_legend_counts_every_face(faces: list[SeenFace]) -> None:
 
 def axes_of(pose: fs.Pose, left: float) -> PointArray:
     detail = fs.FaceDetail(bounding_box=fs.BoundingBox(left=left, top=0.2, width=0.3, height=0.5), pose=pose)
-    (mark,) = marks_of([SeenFace(detail=detail, kind=FaceClass.UNKNOWN)], 100, 100)
+    face = SeenFace(detail=detail, kind=FaceClass.UNKNOWN)
+    assert marks_of([face], 100, 100)[0].axes is None  # by default
+    (mark,) = marks_of([face], 100, 100, pose=True)
     assert mark.axes
     return np.array([mark.centre, *mark.axes])
 

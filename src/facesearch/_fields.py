@@ -19,6 +19,7 @@ __all__ = [
     "acts_as",
     "between",
     "check_acts_as",
+    "check_bool",
     "check_each",
     "check_float",
     "check_int",
@@ -40,6 +41,19 @@ T = TypeVar("T")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 maybe = attrs.validators.optional
+
+
+def check_bool(argument: str, value: Any) -> bool:
+    """Return *value* if it is True or False.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is neither; the message names *argument*.
+    """
+    if isinstance(value, bool):
+        return value
+    raise InvalidParameterError.of(argument, value, "True or False")
 
 
 def check_float(argument: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -178,8 +192,7 @@ def matches(pattern: str, max_length: int) -> Validator:
 
 def is_bool(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     """Accept True and False only; 0, 1 and ``"False"`` are neither."""
-    if not isinstance(value, bool):
-        raise InvalidParameterError.of(field.name, value, "True or False")
+    check_bool(field.name, value)
 
 
 def is_a(kind: type[Any]) -> Validator:

@@ -44,7 +44,7 @@ class Table:
 
     def text(self) -> str:
         """Return the table as lines of text."""
-        return self._written(f"{self.title}\n" if self.title else "", "simple", "\nand {} more", WIDEST_CELL)
+        return self._written(f"{printable(self.title)}\n" if self.title else "", "simple", "\nand {} more", WIDEST_CELL)
 
     def html(self) -> str:
         """Return the table as HTML."""
@@ -54,9 +54,10 @@ class Table:
     def _written(self, title: str, form: str, more: str, widest: int | None = None) -> str:
         from tabulate import tabulate  # takes 50 ms to import
 
+        head = [printable(name) for name in self.head]
         shown = [[_written(cell) for cell in row] for row in self.rows[:ROWS_SHOWN]]
         sides = ["right" if _numeric(column) else "left" for column in zip(*self.rows[:ROWS_SHOWN], strict=True)]
-        table = tabulate(shown, self.head, tablefmt=form, colalign=sides, disable_numparse=True, maxcolwidths=widest)
+        table = tabulate(shown, head, tablefmt=form, colalign=sides, disable_numparse=True, maxcolwidths=widest)
         hidden = len(self.rows[ROWS_SHOWN:]) + self.more
         return f"{title}{table}{more.format(f'{hidden:,}') if hidden > 0 else ''}"
 

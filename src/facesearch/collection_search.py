@@ -302,7 +302,9 @@ class CollectionSearch(CollectionBase):
         3 users, 3 faces: 1 pairs of users that look like one person, ...
         <BLANKLINE>
         one person?
-        100.00  ada  countess
+          similarity  user    user
+        ------------  ------  --------
+              100.00  ada     countess
         """
         with self._store.reading():
             user_ids, vectors = self._store.user_vectors()

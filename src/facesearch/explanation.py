@@ -10,7 +10,7 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, check_acts_as, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch._showing import Shown
+from facesearch._showing import Shown, Table
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.checks import Check, wanted
 from facesearch.comparisons import Comparison
@@ -31,8 +31,8 @@ class Use(Enum):
     ENROLLED = "enrolled"
 
 
-@attrs.frozen(kw_only=True)
-class FaceExplanation:
+@attrs.frozen(kw_only=True, repr=False)
+class FaceExplanation(Shown):
     """One face: whether it was used, every reason why not, and all that was measured.
 
     Attributes
@@ -85,6 +85,18 @@ class FaceExplanation:
             for reason in self.reasons
             for text in [text for name, text in found if name == reason] or [""]
         )
+
+    def _headline(self) -> str:
+        which = "no face" if self.rank is None else f"face {self.rank} by size"
+        return f"{which}, {'used' if self.used else 'not used'}{': ' if self.reasons else ''}{', '.join(self.reasons)}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        rows = [
+            (check.measurement, check.value, check.wanted, "" if check.passed else check.reason.value)
+            for check in self.checks
+        ]
+        yield Table(("measured", "value", "wanted", "missed"), rows)
+        yield Table(("reason", "figures"), [(comparison.reason, comparison.text) for comparison in self.comparisons])
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -12,7 +12,7 @@ from attrs import field
 from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch._showing import BOX_HEAD, Cell, Shown, Table, counted
-from facesearch.face import Emotion, ImageQuality, Pose, Smile
+from facesearch.face import Emotion, FaceDetail, ImageQuality, Pose, Smile
 from facesearch.geometry import BoundingBox, Landmark
 from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
 from facesearch.results import UserMatch
@@ -166,8 +166,8 @@ class ComparedSourceImageFace:
     confidence: float = field(converter=plain_float, validator=between(0, 100))
 
 
-@attrs.frozen(kw_only=True)
-class ComparedFace:
+@attrs.frozen(kw_only=True, repr=False)
+class ComparedFace(Shown):
     """A face of the target photo: some of `FaceDetail`'s members, which mean the same here.
 
     AWS's published answers have the bounding box and the confidence of every face, and the rest of some.
@@ -180,6 +180,15 @@ class ComparedFace:
     quality: ImageQuality | None = field(default=None, validator=maybe(is_a(ImageQuality)))
     emotions: tuple[Emotion, ...] | None = field(default=None, validator=maybe(tuple_of(Emotion)))
     smile: Smile | None = field(default=None, validator=maybe(is_a(Smile)))
+
+    def _headline(self) -> str:
+        return self._detail()._headline()  # noqa: SLF001  # both are shown in the same way
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield from self._detail()._shown_tables()  # noqa: SLF001  # likewise
+
+    def _detail(self) -> FaceDetail:
+        return FaceDetail(**{each.name: getattr(self, each.name) for each in attrs.fields(ComparedFace)})
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from facesearch.errors import InvalidEmbeddingError, shown
 from facesearch.stages import FloatArray
 
-__all__ = ["LONGEST", "check_embedding", "robust_mean"]
+__all__ = ["LONGEST", "check_embedding", "refused_rows", "robust_mean"]
 
 LONGEST: Final = 1e15
 """The Euclidean length that an embedding may have: squares of distances, and sums of them, stay within float32."""
@@ -51,6 +51,26 @@ def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vect
         raise InvalidEmbeddingError(f"{argument}: expected a vector other than zero, got all zeros")
     result.flags.writeable = False
     return result
+
+
+def refused_rows(matrix: FloatArray) -> list[int]:
+    """Return the places of the rows that can't be embeddings, as `check_embedding` sees it: those of a stranger's file, say.
+
+    Parameters
+    ----------
+    matrix
+        (N, dimension) float32.
+    """
+    # Quick for a million of them; where squares are out of float32's range, a second look decides.
+    with np.errstate(all="ignore"):
+        sums = np.einsum("ij,ij->i", matrix, matrix)
+        doubtful = np.flatnonzero(~((sums > 0) & (sums < LONGEST**2))).tolist()
+    return [place for place in doubtful if not _can_be_embedding(matrix[place])]
+
+
+def _can_be_embedding(vector: FloatArray) -> bool:
+    finite = bool(np.isfinite(vector).all())
+    return finite and bool(vector.any()) and float(np.square(vector, dtype=np.float64).sum()) <= LONGEST**2
 
 
 def robust_mean(vectors: FloatArray) -> FloatArray:

@@ -6,13 +6,14 @@ downloaded. Nothing here is pickled.
 
 import hashlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import attrs
 
 from facesearch._output import absolute
-from facesearch._showing import Cell, Listing
+from facesearch._showing import Cell, Listing, Shown, Table
 from facesearch.errors import WeightsError
 
 __all__ = [
@@ -35,8 +36,8 @@ _OURS = "facesearch"
 _FOLDERS = {_DISTRIBUTION: ("face_recognition_models", "models"), _OURS: ("facesearch", "data")}
 
 
-@attrs.frozen(kw_only=True)
-class WeightFile:
+@attrs.frozen(kw_only=True, repr=False)
+class WeightFile(Shown):
     """A model file and what a user must know of it.
 
     Attributes
@@ -70,6 +71,13 @@ class WeightFile:
     def row_cells(self) -> tuple[Cell, ...]:
         """Return what a table of files shows of this one."""
         return self.name, self.purpose, self.licence
+
+    def _headline(self) -> str:
+        return f"{self.name}, {self.purpose}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        shown = ("sha256", "package", "origin", "licence", "training_data")
+        yield Table(("", ""), [(name.replace("_", " "), str(getattr(self, name))) for name in shown])
 
 
 RESNET = WeightFile(
