@@ -244,7 +244,7 @@ _FIXES = {
     "LocatedFace": "locate faces first: fs.FaceAnalyzer().locate(photo)",
     "ObjectStore": "take facesearch.rekognition.S3Folder(folder) or S3Client(client)",
     "QualityBars": 'take fs.SHIPPED_BARS.of("MEDIUM")',
-    "Rekognition": "make one: facesearch.rekognition.Rekognition(path)",
+    "Service": "make one: facesearch.rekognition.Rekognition(path)",
     "SearchUsersByImageResponse": "search first: fs.search_users_by_image(collection, image)",
 }
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from facesearch._fields import check_is
+from facesearch._fields import check_acts_as
 from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition import wire
 from facesearch.rekognition.service import Rekognition
@@ -237,7 +237,7 @@ def _closing(service: Rekognition) -> Any:
 def _service(service: Rekognition | None, **options: Any) -> Rekognition:
     if service is None:
         return Rekognition(**options)
-    check_is("service", service, Rekognition)
+    check_acts_as("service", service, wire.Service)  # type: ignore[type-abstract]  # whatever answers as a Rekognition does
     given = sorted(name for name, value in options.items() if value is not None and name != "region")
     if given:
         raise InvalidParameterError(f"{given[0]}: expected none of a service's options beside a service, got one")
