@@ -82,7 +82,7 @@ def largest(analyzer: fs.FaceAnalyzer, path: Path) -> "np.ndarray[tuple[int, ...
     """Return the vector of the largest face of a photo."""
     faces = analyzer.analyze(path)
     boxes = [face.detail.bounding_box for face in faces]
-    sizes = [box.width * box.height for box in boxes if box is not None]
+    sizes = [box.width * box.height for box in boxes]
     return faces[int(np.argmax(sizes))].embedding
 
 

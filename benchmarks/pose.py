@@ -109,9 +109,7 @@ def check_pipeline(root: Path) -> None:
         near = [
             face.pose
             for face in fs.detect_faces(root / human.names[row])
-            if face.bounding_box
-            and face.pose
-            and np.hypot(
+            if np.hypot(
                 (face.bounding_box.left + face.bounding_box.width / 2) * width - middle[row, 0],
                 (face.bounding_box.top + face.bounding_box.height / 2) * height - middle[row, 1],
             )

@@ -145,7 +145,7 @@ def looked(drawn: Sequence[Photo]) -> Groups:
 def off_centre(face: fs.LocatedFace) -> float:
     """Tell how far a face is from the middle of its photograph."""
     box = face.detail.bounding_box
-    return np.inf if box is None else abs(box.left + box.width / 2 - 0.5) + abs(box.top + box.height / 2 - 0.5)
+    return abs(box.left + box.width / 2 - 0.5) + abs(box.top + box.height / 2 - 0.5)
 
 
 def made_worse(pixels: PixelArray, side: float, seed: int) -> Iterator[tuple[str, PixelArray]]:

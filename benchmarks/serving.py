@@ -18,8 +18,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -53,7 +54,7 @@ def remote(address: str) -> Callable[[bytes], str]:
     return lambda jpeg: first(asker.search_users_by_image(CollectionId="crowd", Image={"Bytes": jpeg}))
 
 
-def first(answer: dict) -> str:  # type: ignore[type-arg]  # boto3's, which has no types
+def first(answer: Mapping[str, Any]) -> str:
     """Give who was found first."""
     return str(answer["UserMatches"][0]["User"]["UserId"])
 

@@ -105,14 +105,14 @@ for one in fs.search_all_faces(staff, group, quality_filter="MEDIUM"):
     print([f"{match.user.user_id} {match.similarity:.1f}" for match in one.user_matches])
 
 # %% [markdown]
-# `facesearch.plotting` draws the same as figures, which can be saved, put side by side and drawn on. Each function takes `axes=` too.
-# (In a notebook, run `%matplotlib inline` once.)
+# `facesearch.plotting` draws the same as figures, which can be saved, put side by side and drawn on. Each function takes `axes=` too, and
+# `pose=True` shows how each head is turned.
 
 # %%
 plotting.plot_response(group, response)
 
 # %%
-plotting.plot_faces(group, fs.search_all_faces(staff, group, quality_filter="MEDIUM")).figure
+plotting.plot_faces(group, fs.search_all_faces(staff, group, quality_filter="MEDIUM"), pose=True).figure
 
 # %% [markdown]
 # ## Thresholds are prefixes

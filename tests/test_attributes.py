@@ -291,9 +291,8 @@ def test_what_the_photo_looks_like_does_not_change_who_it_is(real: fs.FaceAnalyz
     (plain,), (full,) = real.analyze(astronaut()), real.analyze(astronaut(), attributes=["ALL"])
 
     assert np.abs(plain.embedding - full.embedding).max() < 1e-5
-    assert plain.detail == attrs.evolve(
-        full.detail, landmarks=(full.detail.landmarks or ())[:5], **dict.fromkeys(FIELDS.values())
-    )
+    nothing: dict[str, Any] = dict.fromkeys(FIELDS.values())
+    assert plain.detail == attrs.evolve(full.detail, landmarks=full.detail.landmarks[:5], **nothing)
     assert not plain.unassessed
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import facesearch as fs
-from facesearch.aws import LOCAL_ONLY, wire_name
+from facesearch.aws import is_local, wire_name
 from facesearch.testing.strategies import (
     compare_faces_responses,
     responses,
@@ -36,6 +36,7 @@ SHAPES = {
     fs.ComparedFace: "ComparedFace",
     fs.ComparedSourceImageFace: "ComparedSourceImageFace",
     fs.DeleteFacesResponse: "DeleteFacesResponse",
+    fs.DetectedFace: "FaceDetail",
     fs.DisassociateFacesResponse: "DisassociateFacesResponse",
     fs.DisassociatedFace: "DisassociatedFace",
     fs.Emotion: "Emotion",
@@ -61,6 +62,7 @@ SHAPES = {
     fs.SearchUsersResponse: "SearchUsersResponse",
     fs.SearchedFace: "SearchedFace",
     fs.SearchedFaceDetails: "SearchedFaceDetails",
+    fs.SearchedFaceResponse: "SearchUsersByImageResponse",
     fs.SearchedUser: "SearchedUser",
     fs.Smile: "Smile",
     fs.Sunglasses: "Sunglasses",
@@ -87,7 +89,7 @@ def test_members_are_exactly_awss(kind: type[Any]) -> None:
     shape = MODEL.shape_for(SHAPES[kind])
     theirs = {name for name in shape.members if (shape.name, name) not in NEVER_SENT}
 
-    ours = {wire_name(field.name) for field in attrs.fields(kind) if (kind, field.name) not in LOCAL_ONLY}
+    ours = {wire_name(field.name) for field in attrs.fields(kind) if not is_local(kind, field.name)}
     assert ours == theirs
 
 
@@ -406,25 +408,26 @@ def test_unknown_members_are_passed_over() -> None:
             r"UnsearchedFaces\[0\].FaceDetails.BoundingBox.Left: expected a number, got '0.5'",
         ),
         (
-            {"SearchedFace": {"FaceDetail": {"Smile": {"Value": "False", "Confidence": 1}}}},
+            {"SearchedFace": {"FaceDetail": {"BoundingBox": BOX, "Smile": {"Value": "False", "Confidence": 1}}}},
             "SearchedFace.FaceDetail.Smile.Value: expected true or false, got 'False'",
         ),
         (
-            {"SearchedFace": {"FaceDetail": {"Smile": {"Value": True, "Confidence": True}}}},
+            {"SearchedFace": {"FaceDetail": {"BoundingBox": BOX, "Smile": {"Value": True, "Confidence": True}}}},
             "SearchedFace.FaceDetail.Smile.Confidence: expected a number, got True",
         ),
         (
-            {"SearchedFace": {"FaceDetail": {"Smile": {"Value": True, "Confidence": 101}}}},
+            {"SearchedFace": {"FaceDetail": {"BoundingBox": BOX, "Smile": {"Value": True, "Confidence": 101}}}},
             r"SearchedFace.FaceDetail.Smile.Confidence: expected a finite number in \[0, 100\], got 101",
         ),
         (
-            {"SearchedFace": {"FaceDetail": {"AgeRange": {"Low": 20.5, "High": 30}}}},
+            {"SearchedFace": {"FaceDetail": {"BoundingBox": BOX, "AgeRange": {"Low": 20.5, "High": 30}}}},
             "SearchedFace.FaceDetail.AgeRange.Low: expected a whole number, got 20.5",
         ),
         (
-            {"UnsearchedFaces": [{"FaceDetails": {}, "Reasons": ["TOO_UGLY"]}]},
+            {"UnsearchedFaces": [{"FaceDetails": {"BoundingBox": BOX}, "Reasons": ["TOO_UGLY"]}]},
             r"UnsearchedFaces\[0\].Reasons\[0\]: expected one of FACE_NOT_LARGEST, .*, got 'TOO_UGLY'",
         ),
+        ({"SearchedFace": {"FaceDetail": {}}}, "SearchedFace.FaceDetail.BoundingBox: required, but missing"),
         ({"FaceModelVersion": 6}, "FaceModelVersion: expected a string, got 6"),
         ({"FaceModelVersion": "six"}, "FaceModelVersion: expected 1 to 64 characters matching"),
     ],

@@ -87,7 +87,7 @@ def test_sequences_are_tuples_of_the_right_class() -> None:
     wrong: Any
     for wrong in ([], "abc", (1,)):
         with pytest.raises(fs.InvalidParameterError, match="landmarks: expected a tuple, each item a Landmark"):
-            fs.FaceDetail(landmarks=wrong)
+            fs.FaceDetail(bounding_box=fs.BoundingBox(left=0, top=0, width=1, height=1), landmarks=wrong)
 
 
 @given(st.data())

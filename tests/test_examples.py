@@ -1,6 +1,7 @@
 """The examples are run as a user runs them, and what they print is what they say."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -134,6 +135,36 @@ def test_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert "not accepted: ['NO_FACE']" in done.stdout
     assert "FACE_NOT_LARGEST" in done.stdout
     assert "searched face: None, matches: ()" in done.stdout
+
+
+def test_notebook_shows_figures_where_a_cell_ends_with_one(tmp_path: Path) -> None:
+    notebook = tmp_path / "notebook.ipynb"
+    code = """
+import sys
+import jupytext, nbformat
+from nbclient import NotebookClient
+notebook = jupytext.read(sys.argv[1])
+NotebookClient(notebook, kernel_name="python3", timeout=300).execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code, str(EXAMPLES / "notebook.py"), str(notebook)]
+    done = subprocess.run(  # noqa: S603  # our own code
+        command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shown: dict[str, list[set[str]]] = {}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            kinds = [set(output["data"]) for output in cell["outputs"] if "data" in output]
+            shown["".join(cell["source"]).splitlines()[-1]] = kinds
+    figures = {last: kinds for last, kinds in shown.items() if last.startswith("plotting.") or "fromarray" in last}
+    assert len(figures) == 3
+    assert all("image/png" in kinds for (kinds,) in figures.values())
+    answers = {
+        last: kinds for last, kinds in shown.items() if last in {"staff", "nobody", "response", "strict", "back"}
+    }
+    assert len(answers) == 5
+    assert all("text/html" in kinds for (kinds,) in answers.values())
 
 
 def test_property_testing_holds(tmp_path: Path) -> None:

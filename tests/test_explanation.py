@@ -96,12 +96,15 @@ def crowds(draw: st.DrawFn) -> PixelArray:
     return picture
 
 
+DETAIL = fs.FaceDetail(bounding_box=fs.BoundingBox(left=0.2, top=0.2, width=0.3, height=0.3))
+
+
 @attrs.frozen
 class Face:
     """A face that was found and measured."""
 
     measurements: FaceMeasurements
-    detail: fs.FaceDetail = attrs.field(factory=fs.FaceDetail)
+    detail: fs.FaceDetail = DETAIL
 
 
 def evidence(faces: list[FaceMeasurements], **rule: Any) -> Evidence:
@@ -164,7 +167,6 @@ def test_searching_all_faces_explains_its_own_and_the_refused(photo: PixelArray,
     for response in fs.search_all_faces(STAFF, photo, quality_filter=quality):
         told = response.explain().faces
 
-        assert response.searched_face
         assert [face.detail for face in told if face.used] == [response.searched_face.face_detail]
         assert [(face.detail, face.reasons) for face in told if not face.used] == [
             (face.face_details, names(face.reasons)) for face in response.unsearched_faces
@@ -275,7 +277,8 @@ def test_the_table_is_aligned_and_names_every_reason(faces: list[FaceMeasurement
     told = evidence(faces, largest_only=True).explain(quality)
     head, *lines = str(told).split("\n\n")[1].splitlines()
 
-    column = head.index("box in px") + len("box in px") + 2  # nothing here has a box
+    left, top, right, bottom = told.faces[0].box or (0, 0, 0, 0)  # all have the same
+    column = head.index("box in px") + len(f"{right - left} x {bottom - top} at {left}, {top}") + 2
     assert len(lines) == sum(max(1, len(face.figures())) for face in told.faces)
     assert sum(line[:column].strip() != "" for line in lines) == len(faces)
     verdicts = [verdict for face in told.faces for verdict in face.reasons or ("searched",)]
@@ -335,7 +338,7 @@ def test_a_notebook_shows_the_table() -> None:
 
 
 def test_a_notebook_is_safe_from_what_a_caller_brings() -> None:
-    face = fs.FaceExplanation(detail=fs.FaceDetail(), used=False, reasons=("<script>",))
+    face = fs.FaceExplanation(used=False, reasons=("<script>",))
     told = fs.Explanation(use=Use.SEARCHED, faces=(face,))
 
     assert "<script>" not in told._repr_html_()
@@ -477,7 +480,9 @@ def test_measurements_are_not_part_of_the_answer() -> None:
 
 @pytest.mark.parametrize("value", [None, 3, "response", {}, ()])
 def test_what_is_no_answer_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(fs.InvalidParameterError, match=r"^response: expected what search_users_by_image, "):
+    with pytest.raises(
+        fs.InvalidParameterError, match=r"^response: expected an Explainable.*; give what search_users_by_image, "
+    ):
         fs.explain(value)
 
 

@@ -62,8 +62,7 @@ def test_every_face_of_an_answer_is_shown_once(response: fs.SearchUsersByImageRe
     assert all(face.kind in {FaceClass.REFUSED, FaceClass.NOT_CHOSEN} for face in faces[len(searched) :])
 
     marks = marks_of(faces, WIDTH, HEIGHT_OF_PHOTO)
-    boxed = [number for number, face in enumerate(faces, 1) if face.detail.bounding_box]
-    assert [mark.number for mark in marks] == boxed
+    assert [mark.number for mark in marks] == [*range(1, len(faces) + 1)]
     assert all(mark.texts[-1] == str(mark.number) and mark.hint for mark in marks)
 
 
@@ -84,7 +83,10 @@ def test_every_reason_has_words() -> None:
 
 
 def test_faces_that_another_answer_searched_are_not_shown_twice() -> None:
-    details = [fs.FaceDetail(confidence=confidence) for confidence in (90, 80, 70)]
+    details = [
+        fs.FaceDetail(bounding_box=fs.BoundingBox(left=0.2, top=0.2, width=0.3, height=0.3), confidence=confidence)
+        for confidence in (90, 80, 70)
+    ]
     refused = fs.UnsearchedFace(face_details=details[2], reasons=(fs.UnsearchedFaceReason.LOW_SHARPNESS,))
     answers = [
         fs.SearchUsersByImageResponse(
@@ -109,7 +111,9 @@ def test_the_legend_counts_every_face(faces: list[SeenFace]) -> None:
 
 def axes_of(pose: fs.Pose, left: float) -> PointArray:
     detail = fs.FaceDetail(bounding_box=fs.BoundingBox(left=left, top=0.2, width=0.3, height=0.5), pose=pose)
-    (mark,) = marks_of([SeenFace(detail=detail, kind=FaceClass.UNKNOWN)], 100, 100)
+    face = SeenFace(detail=detail, kind=FaceClass.UNKNOWN)
+    assert marks_of([face], 100, 100)[0].axes is None  # by default
+    (mark,) = marks_of([face], 100, 100, pose=True)
     assert mark.axes
     return np.array([mark.centre, *mark.axes])
 

@@ -607,7 +607,8 @@ def test_an_account_stays_with_its_file_when_the_folder_changes(
     from facesearch.rekognition import Rekognition, client
 
     monkeypatch.chdir(tmp_path)
-    for name, made in {"one.db": Rekognition("one.db"), "two.db": client("two.db")}.items():
+    accounts: dict[str, Any] = {"one.db": Rekognition("one.db"), "two.db": client("two.db")}
+    for name, made in accounts.items():
         with elsewhere(tmp_path / "other"):
             made.create_collection(CollectionId="staff")
             made.create_user(CollectionId="staff", UserId="ada")

@@ -50,7 +50,6 @@ def test_the_box_of_the_astronaut_is_where_her_face_is(pioneers: fs.Collection) 
     searched = fs.search_users_by_image(pioneers, astronaut(), attributes=["ALL"]).searched_face
     assert searched
     detail = searched.face_detail
-    assert detail.bounding_box
     assert detail.pose
     assert detail.quality
     assert detail.landmarks
@@ -76,10 +75,6 @@ def test_the_box_of_the_astronaut_is_where_her_face_is(pioneers: fs.Collection) 
 def test_a_mirrored_photo_gives_a_mirrored_face() -> None:
     one, other = (fs.detect_faces(photo, attributes=["ALL"])[0] for photo in (astronaut(), astronaut()[:, ::-1]))
 
-    assert one.pose
-    assert other.pose
-    assert one.bounding_box
-    assert other.bounding_box
     assert other.pose.yaw == pytest.approx(-one.pose.yaw, abs=5)
     assert other.pose.roll == pytest.approx(-one.pose.roll, abs=2)
     assert other.pose.pitch == pytest.approx(one.pose.pitch, abs=5)
@@ -90,9 +85,7 @@ def test_blur_and_darkness_are_measured() -> None:
     photo = Image.fromarray(astronaut())
 
     def quality(image: Image.Image) -> fs.ImageQuality:
-        measured = fs.detect_faces(image)[0].quality
-        assert measured
-        return measured
+        return fs.detect_faces(image)[0].quality
 
     small = photo.resize((128, 128)).resize((512, 512))
     dark = photo.point(lambda value: value // 3)
@@ -102,7 +95,6 @@ def test_blur_and_darkness_are_measured() -> None:
 
 def test_a_crop_cut_exactly_at_the_box_is_still_found(pioneers: fs.Collection) -> None:
     box = fs.detect_faces(astronaut())[0].bounding_box
-    assert box
     left, top, right, bottom = (round(edge) for edge in box.to_pixels(512, 512))
 
     response = fs.search_users_by_image(pioneers, astronaut()[top:bottom, left:right])

@@ -115,20 +115,29 @@ def test_every_answer_about_faces_is_taken(answer: Callable[[], Any], words: Seq
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, 7, "faces", b"faces", {"UserMatches": []}, [RESPONSE, fs.FaceDetail()], object()]
+    "wrong",
+    [
+        None,
+        7,
+        "faces",
+        b"faces",
+        {"UserMatches": []},
+        [RESPONSE, fs.FaceDetail(bounding_box=fs.BoundingBox(left=0, top=0, width=1, height=1))],
+        object(),
+    ],
 )
 def test_anything_else_is_refused(wrong: Any) -> None:
     with pytest.raises(fs.InvalidParameterError, match="faces: expected what search_users_by_image"):
         plot_faces(PHOTO, wrong)
 
 
-def test_landmarks_and_pose_are_drawn_where_they_have_room() -> None:
+@pytest.mark.parametrize("pose", [False, True])
+def test_landmarks_are_drawn_where_they_have_room_and_the_pose_if_asked_for(pose: bool) -> None:
     small = paint((900, 900), {(10, 10, 500, 500): RED, (700, 700, 730, 730): BLUE})
-    axes = plot_faces(small, fs.search_users_by_image(STAFF, small))
-    searched = fs.search_users_by_image(STAFF, small).searched_face
-    assert searched
+    axes = plot_faces(small, fs.search_users_by_image(STAFF, small), pose=pose)
+    assert len([line for line in axes.lines if len(line.get_xdata()) == 2]) == (6 if pose else 0)  # type: ignore[arg-type]  # as below
     x = [float(line.get_xdata()[0]) for line in axes.lines if len(line.get_xdata()) == 1]  # type: ignore[arg-type, index]  # stubs leave out arrays
-    assert len(x) == 5 + 1  # five landmarks, and where the nose points
+    assert len(x) == 5 + pose  # five landmarks, and where the nose points
     assert all(value < 600 for value in x)
 
 
@@ -236,7 +245,7 @@ def test_a_real_photo_from_enrolment_to_figure(real: FaceAnalyzer) -> None:
     group: PixelArray = np.concatenate([astronaut(), hopper()[:512]], axis=1)
     response = fs.search_users_by_image(staff, group)
     assert len(plot_response(group, response).axes) == 3
-    everybody = plot_faces(group, fs.search_all_faces(staff, group))
+    everybody = plot_faces(group, fs.search_all_faces(staff, group), pose=True)
     assert "searched and found (2)" in legend(everybody)
     # Faces are large here, so the noses' ends are drawn; each lies within its face.
     assert len(everybody.lines) > 2 * (5 + 3 * 2)

@@ -19,6 +19,7 @@ from facesearch.preview import Pictures, Preview, UserPictures, thumbnail
 from facesearch.response_html import ResponseView, as_html, ranges
 from facesearch.testing.strategies import responses
 
+BOX = fs.BoundingBox(left=0.2, top=0.2, width=0.3, height=0.3)
 TABLE = fs.calibration()
 DASH = "\N{EN DASH}"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
@@ -57,7 +58,7 @@ def test_every_answer_can_be_shown(response: fs.SearchUsersByImageResponse, loca
 @example(HOSTILE, FaceClass.REFUSED)
 @given(st.text(min_size=1), st.sampled_from(FaceClass))
 def test_nothing_that_comes_from_outside_becomes_code(text: str, kind: FaceClass) -> None:
-    detail = fs.FaceDetail(bounding_box=fs.BoundingBox(left=0.2, top=0.2, width=0.3, height=0.3), confidence=99)
+    detail = fs.FaceDetail(bounding_box=BOX, confidence=99)
     face = SeenFace(detail=detail, kind=kind, name=text, similarity=91, reasons=(text,))
     calm = SeenFace(detail=detail, kind=kind, name="ada", similarity=91, reasons=("ada",))
 
@@ -82,7 +83,7 @@ def test_nothing_that_comes_from_outside_becomes_code(text: str, kind: FaceClass
 
 def test_nothing_is_fetched_and_no_script_runs() -> None:
     view = ResponseView(
-        faces=(SeenFace(detail=fs.FaceDetail(), kind=FaceClass.UNKNOWN),),
+        faces=(SeenFace(detail=fs.FaceDetail(bounding_box=BOX), kind=FaceClass.UNKNOWN),),
         preview=PHOTO,
         pictures=Pictures(searched=CHIP, users=()),
         calibration=TABLE,
@@ -112,13 +113,15 @@ def test_texts_take_the_colour_of_the_page() -> None:
 def test_a_crowd_takes_one_row_for_each_reason() -> None:
     crowd = [
         SeenFace(
-            detail=fs.FaceDetail(confidence=60 + number),
+            detail=fs.FaceDetail(bounding_box=BOX, confidence=60 + number),
             kind=FaceClass.NOT_CHOSEN,
             reasons=("FACE_NOT_LARGEST",) if number % 20 else ("LOW_SHARPNESS",),
         )
         for number in range(39)
     ]
-    html = as_html(ResponseView(faces=(SeenFace(detail=fs.FaceDetail(), kind=FaceClass.UNKNOWN), *crowd)))
+    html = as_html(
+        ResponseView(faces=(SeenFace(detail=fs.FaceDetail(bounding_box=BOX), kind=FaceClass.UNKNOWN), *crowd))
+    )
     assert html.count("<tr>") == 3
     assert "39 faces were not searched" in html
     assert f"3{DASH}21, 23{DASH}40" in html

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from facesearch.explanation import explain as explain
     from facesearch.face import AgeRange as AgeRange
     from facesearch.face import Beard as Beard
+    from facesearch.face import DetectedFace as DetectedFace
     from facesearch.face import Emotion as Emotion
     from facesearch.face import EmotionType as EmotionType
     from facesearch.face import EyeDirection as EyeDirection
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
     from facesearch.records import UserStatus as UserStatus
     from facesearch.results import MatchedUser as MatchedUser
     from facesearch.results import SearchedFaceDetails as SearchedFaceDetails
+    from facesearch.results import SearchedFaceResponse as SearchedFaceResponse
     from facesearch.results import SearchUsersByImageResponse as SearchUsersByImageResponse
     from facesearch.results import UnsearchedFace as UnsearchedFace
     from facesearch.results import UnsearchedFaceReason as UnsearchedFaceReason
@@ -182,6 +184,7 @@ __all__ = [
     "ComparedSourceImageFace",
     "Comparison",
     "DeleteFacesResponse",
+    "DetectedFace",
     "DisassociateFacesResponse",
     "DisassociatedFace",
     "Emotion",
@@ -249,6 +252,7 @@ __all__ = [
     "SearchUsersResponse",
     "SearchedFace",
     "SearchedFaceDetails",
+    "SearchedFaceResponse",
     "SearchedUser",
     "Smile",
     "StorageBusyError",
@@ -374,6 +378,7 @@ _HOME = {
     "face": (
         "AgeRange",
         "Beard",
+        "DetectedFace",
         "Emotion",
         "EmotionType",
         "EyeDirection",
@@ -454,6 +459,7 @@ _HOME = {
         "MatchedUser",
         "SearchUsersByImageResponse",
         "SearchedFaceDetails",
+        "SearchedFaceResponse",
         "UnsearchedFace",
         "UnsearchedFaceReason",
         "UserMatch",

@@ -6,7 +6,7 @@ because ``np.float32`` survives into a dict and then breaks ``json.dumps``.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -16,9 +16,14 @@ import attrs
 from facesearch.errors import InvalidParameterError
 
 __all__ = [
+    "acts_as",
     "between",
+    "check_acts_as",
+    "check_bool",
+    "check_each",
     "check_float",
     "check_int",
+    "check_is",
     "check_member",
     "check_text",
     "is_a",
@@ -32,9 +37,23 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 maybe = attrs.validators.optional
+
+
+def check_bool(argument: str, value: Any) -> bool:
+    """Return *value* if it is True or False.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is neither; the message names *argument*.
+    """
+    if isinstance(value, bool):
+        return value
+    raise InvalidParameterError.of(argument, value, "True or False")
 
 
 def check_float(argument: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -80,6 +99,50 @@ def check_member(argument: str, value: Any, kind: type[E]) -> E:
     except ValueError:
         choices = ", ".join(str(each.value) for each in kind)
         raise InvalidParameterError.of(argument, value, f"one of {choices}") from None
+
+
+def check_is(argument: str, value: Any, kind: type[T]) -> T:
+    """Return *value* if it is a *kind*.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is none; the message names *argument* and says how such an object is made.
+    """
+    if isinstance(value, kind):
+        return value
+    raise _wrong_object(argument, value, kind)
+
+
+def check_each(argument: str, values: Any, kind: type[T]) -> Sequence[T]:
+    """Return *values* if they are a sequence whose every item is a *kind*.
+
+    Raises
+    ------
+    InvalidParameterError
+        If they are not; the message names *argument* and says how such objects are made.
+    """
+    if isinstance(values, Sequence) and all(isinstance(each, kind) for each in values):
+        return values
+    raise InvalidParameterError.of(argument, values, f"a sequence, each item {_name(kind)}", fix=_fix(values, kind))
+
+
+def check_acts_as(argument: str, value: Any, protocol: type[T]) -> T:
+    """Return *value* if it has all members of *protocol*.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it lacks one, or is a class rather than an object; the message names *argument* and what is missing.
+    """
+    names = [name for name in vars(protocol) if not name.startswith("_")]
+    # Properties are looked for on the class: their values may cost the loading of a network.
+    missing = [name for name in names if not hasattr(type(value), name) and not hasattr(value, name)]
+    if not missing and not isinstance(value, type):
+        return value  # type: ignore[no-any-return]  # whatever has the members is one
+    raise InvalidParameterError.of(
+        argument, value, f"{_name(protocol)} with {', '.join(names)}", fix=_fix(value, protocol)
+    )
 
 
 def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:
@@ -129,18 +192,21 @@ def matches(pattern: str, max_length: int) -> Validator:
 
 def is_bool(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     """Accept True and False only; 0, 1 and ``"False"`` are neither."""
-    if not isinstance(value, bool):
-        raise InvalidParameterError.of(field.name, value, "True or False")
+    check_bool(field.name, value)
 
 
 def is_a(kind: type[Any]) -> Validator:
     """Accept instances of *kind*."""
 
     def validate(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not isinstance(value, kind):
-            raise InvalidParameterError.of(field.name, value, _name(kind))
+        check_is(field.name, value, kind)
 
     return validate
+
+
+def acts_as(protocol: type[Any]) -> Validator:
+    """Accept objects that have all members of *protocol*."""
+    return lambda _, field, value: _void(check_acts_as(field.name, value, protocol))
 
 
 def tuple_of(kind: type[Any]) -> Validator:
@@ -156,7 +222,38 @@ def tuple_of(kind: type[Any]) -> Validator:
 def _name(kind: type[Any]) -> str:
     if issubclass(kind, Enum):
         return f"a {kind.__name__} ({', '.join(str(each.value) for each in kind)})"
-    return f"a {kind.__name__}"
+    return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
+
+
+def _wrong_object(argument: str, value: Any, kind: type[Any]) -> InvalidParameterError:
+    return InvalidParameterError.of(argument, value, _name(kind), fix=_fix(value, kind))
+
+
+# How objects are made that are often given wrongly, by the name of their class.
+_FIXES = {
+    "AnalyzedFace": "analyze a photo first: fs.FaceAnalyzer().analyze(photo)",
+    "Calibration": "take fs.calibration(), or read one: fs.Calibration.load(path, face_model=...)",
+    "Collection": 'open it first: fs.Collection.open(path, "staff"), or make one in memory: fs.Collection("staff"); '
+    "the collection comes before the image",
+    "Detector": "make one, such as facesearch.detection.MmodDetector()",
+    "Embedder": "make one, such as fs.OnnxEmbedder() or fs.NetworkEmbedder(card)",
+    "Explainable": "give what search_users_by_image, index_faces or enroll answered; what search_all_faces answered one by one",
+    "FaceAnalyzer": "make one: fs.FaceAnalyzer()",
+    "FaceModel": "take the one that made the vectors: collection.face_model or analyzer.face_model",
+    "FilterBars": "take fs.SHIPPED_BARS, or change it by attrs.evolve",
+    "LocatedFace": "locate faces first: fs.FaceAnalyzer().locate(photo)",
+    "ObjectStore": "take facesearch.rekognition.S3Folder(folder) or S3Client(client)",
+    "QualityBars": 'take fs.SHIPPED_BARS.of("MEDIUM")',
+    "Service": "make one: facesearch.rekognition.Rekognition(path)",
+    "SearchUsersByImageResponse": "search first: fs.search_users_by_image(collection, image)",
+}
+
+
+def _fix(value: Any, kind: type[Any]) -> str:
+    fix = _FIXES.get(kind.__name__, "")
+    if isinstance(value, type):
+        return f"that is a class: {fix or 'make an object of it'}"
+    return fix
 
 
 def _void(_: object) -> None:

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
-from types import MappingProxyType
+from os import PathLike
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
-from facesearch._fields import check_int, check_member, is_a, maybe, plain_int, whole
+from facesearch._fields import acts_as, check_each, check_int, check_is, check_member, is_a, maybe, plain_int, whole
 from facesearch._parallel import in_order
+from facesearch._showing import Cell, Listing, Shown, Table
+from facesearch._values import FrozenMapping, content
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
 from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
@@ -18,7 +21,8 @@ from facesearch.checks import quality_reasons
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
-from facesearch.face import FaceDetail
+from facesearch.errors import InvalidParameterError
+from facesearch.face import DetectedFace, FaceDetail
 from facesearch.image import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
@@ -34,14 +38,22 @@ __all__ = [
     "Engine",
     "FaceAnalyzer",
     "LocatedFace",
+    "analyzer_or_default",
     "default_analyzer",
     "detect_faces",
 ]
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class LocatedFace:
-    """A face that was found and measured, but not embedded.
+def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Unassessed]:
+    given: Any = unassessed  # what callers pass may not be what the annotation asks for
+    if not isinstance(given, Mapping) or not all(isinstance(each, Attribute) for each in given):
+        raise InvalidParameterError.of("unassessed", given, "a mapping of Attribute to Unassessed")
+    return FrozenMapping(unassessed)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class LocatedFace(Shown):
+    """A face that was found and measured, but not embedded; equal where all of it is, pictures pixel by pixel.
 
     Attributes
     ----------
@@ -57,16 +69,30 @@ class LocatedFace:
         Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
     """
 
-    detail: FaceDetail
-    measurements: FaceMeasurements
-    chip: PixelArray = attrs.field(repr=False)
-    probe: PixelArray = attrs.field(repr=False)
-    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=lambda: MappingProxyType({}))
+    ROW_HEAD: ClassVar[tuple[str, ...]] = FaceDetail.ROW_HEAD
+
+    detail: DetectedFace = attrs.field(validator=is_a(DetectedFace))
+    measurements: FaceMeasurements = attrs.field(validator=is_a(FaceMeasurements))
+    chip: PixelArray = attrs.field(repr=False, eq=content)
+    probe: PixelArray = attrs.field(repr=False, eq=content)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
     # The vector, where the pass that told what the face looks like gave it too.
-    _vector: FloatArray | None = attrs.field(default=None, repr=False)
+    _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of faces shows of this one."""
+        return self.detail.row_cells()
+
+    def _headline(self) -> str:
+        return self.detail._headline()  # noqa: SLF001  # both are shown in the same way
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield from self.detail._shown_tables()  # noqa: SLF001  # likewise
+        absent = [(attribute.value, reason.value) for attribute, reason in self.unassessed.items()]
+        yield Table(("not assessed", ""), absent)
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, repr=False)
 class AnalyzedFace(LocatedFace):
     """A face with its vector.
 
@@ -78,8 +104,8 @@ class AnalyzedFace(LocatedFace):
         What made it.
     """
 
-    embedding: FloatArray = attrs.field(repr=False)
-    face_model: FaceModel
+    embedding: FloatArray = attrs.field(repr=False, eq=content)
+    face_model: FaceModel = attrs.field(validator=is_a(FaceModel))
 
 
 @attrs.frozen(eq=False)
@@ -133,13 +159,19 @@ class FaceAnalyzer:
     threads: int | None = attrs.field(
         default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1))
     )
-    detector: Detector = attrs.field(default=attrs.Factory(lambda self: self._default_detector(), takes_self=True))
-    aligner: Aligner = attrs.field(factory=DlibAligner)
-    landmarker: Landmarker = attrs.field(factory=DlibLandmarker)
-    embedder: Embedder = attrs.field(default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True))
-    calibration: Calibration | None = None
+    detector: Detector = attrs.field(
+        default=attrs.Factory(lambda self: self._default_detector(), takes_self=True), validator=acts_as(Detector)
+    )
+    aligner: Aligner = attrs.field(factory=DlibAligner, validator=acts_as(Aligner))
+    landmarker: Landmarker = attrs.field(factory=DlibLandmarker, validator=acts_as(Landmarker))
+    embedder: Embedder = attrs.field(
+        default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True), validator=acts_as(Embedder)
+    )
+    calibration: Calibration | None = attrs.field(default=None, validator=maybe(is_a(Calibration)))
     bars: FilterBars = attrs.field(default=SHIPPED_BARS, validator=is_a(FilterBars))
-    describer: Describer = attrs.field(default=attrs.Factory(lambda self: self._default_describer(), takes_self=True))
+    describer: Describer = attrs.field(
+        default=attrs.Factory(lambda self: self._default_describer(), takes_self=True), validator=acts_as(Describer)
+    )
 
     @property
     def face_model(self) -> FaceModel:
@@ -174,7 +206,7 @@ class FaceAnalyzer:
         pixels = read_image(image).pixels
         found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
         faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
-        return tuple(faces[position] for position in by_size([face.measurements for face in faces]))
+        return Listing((faces[position] for position in by_size([face.measurements for face in faces])), "face")
 
     def assess(self, faces: Sequence[LocatedFace], bars: QualityBars | None) -> tuple[LocatedFace, ...]:
         """Measure how well faces are likely to match, of those that pass all other bars; the rest stay as they are.
@@ -188,8 +220,10 @@ class FaceAnalyzer:
         bars
             What they are held against; ``None`` asks for nothing, and nothing is measured.
         """
+        check_each("faces", faces, LocatedFace)
         if bars is None:
             return tuple(faces)
+        check_is("bars", bars, QualityBars)
         unknown = [
             position
             for position, face in enumerate(faces)
@@ -209,10 +243,10 @@ class FaceAnalyzer:
 
     def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
         """Embed located faces, all in one call; in their order."""
-        if not faces:
-            return ()
+        if not check_each("faces", faces, LocatedFace):
+            return Listing((), "face")
         vectors = self._vectors(faces)
-        return tuple(
+        made = (
             AnalyzedFace(
                 detail=face.detail,
                 measurements=face.measurements,
@@ -224,6 +258,7 @@ class FaceAnalyzer:
             )
             for face, vector in zip(faces, vectors, strict=True)
         )
+        return Listing(made, "face")
 
     def analyze(
         self, image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
@@ -270,6 +305,9 @@ class FaceAnalyzer:
         [True, True]
         """
         asked = parse_attributes(attributes)
+        given: Any = images  # what callers pass may not be what the annotation asks for
+        if not isinstance(given, Iterable) or isinstance(given, str | bytes | PathLike):
+            raise InvalidParameterError.of("images", images, "an iterable of images", fix="of one: [image]")
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
         return in_order(partial(self.analyze, attributes=asked), bound(images), count)
 
@@ -311,7 +349,7 @@ class FaceAnalyzer:
         landmarks = aws_landmarks(points, pixels)
         box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
         face = LocatedFace(
-            detail=FaceDetail(
+            detail=DetectedFace(
                 bounding_box=box,
                 landmarks=landmarks if Attribute.ALL in asked else landmarks[:DEFAULT_LANDMARKS],
                 pose=pose,
@@ -343,13 +381,24 @@ def default_analyzer() -> FaceAnalyzer:
     return FaceAnalyzer()
 
 
+def analyzer_or_default(analyzer: FaceAnalyzer | None) -> FaceAnalyzer:
+    """Return *analyzer*, or the process's own where it is ``None``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is something else.
+    """
+    return default_analyzer() if analyzer is None else check_is("analyzer", analyzer, FaceAnalyzer)
+
+
 def detect_faces(
     image: ImageSource,
     *,
     attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
     max_faces: int | None = LARGEST_FACES,
     analyzer: FaceAnalyzer | None = None,
-) -> tuple[FaceDetail, ...]:
+) -> tuple[DetectedFace, ...]:
     """Detect the faces of a photo and describe them, as AWS's DetectFaces does.
 
     Parameters
@@ -365,7 +414,7 @@ def detect_faces(
 
     Returns
     -------
-    tuple of FaceDetail
+    tuple of DetectedFace
         Largest box first; empty when there is no face.
 
     Raises
@@ -383,5 +432,5 @@ def detect_faces(
     (True, ['eyeLeft', 'eyeRight', 'mouthLeft', 'mouthRight', 'nose'])
     """
     most = None if max_faces is None else check_int("max_faces", max_faces, 1)
-    located = (analyzer or default_analyzer()).locate(image, attributes=attributes)
-    return tuple(face.detail for face in located[:most])
+    located = analyzer_or_default(analyzer).locate(image, attributes=attributes)
+    return Listing((face.detail for face in located[:most]), "face")

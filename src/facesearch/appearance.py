@@ -1,12 +1,12 @@
 """The stage that tells what faces look like: heads, eyes and gaze, composed."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import attrs
 import numpy as np
 
+from facesearch._values import content, frozen
 from facesearch.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
 from facesearch.embedding import OnnxEmbedder
 from facesearch.eyes import EyeState, eye_patches
@@ -46,7 +46,7 @@ class PlacedFace:
     chip_side: float
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Appearance:
     """What a face looks like.
 
@@ -62,10 +62,10 @@ class Appearance:
         (128,) float32: what the describer's embedder gives for the chip, where it has one.
     """
 
-    fields: Mapping[str, Any]
-    unassessed: Mapping[Attribute, Unassessed]
+    fields: Mapping[str, Any] = attrs.field(converter=frozen)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(converter=frozen)
     quality: float | None = None
-    vector: FloatArray | None = attrs.field(default=None, repr=False)
+    vector: FloatArray | None = attrs.field(default=None, repr=False, eq=content)
 
 
 class Describer(Protocol):
@@ -184,4 +184,4 @@ def described(face: PlacedFace, answers: Answers, eyes_open: float, asked: froze
             absent[Attribute.EYE_DIRECTION] = Unassessed.EYES_NOT_VISIBLE
         else:
             fields["eye_direction"] = direction
-    return Appearance(fields=MappingProxyType(fields), unassessed=MappingProxyType(absent))
+    return Appearance(fields=fields, unassessed=absent)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -135,15 +134,15 @@ def unassessed(
     """
     single = asked & SINGLE
     if chip_side < SMALLEST_CHIP:
-        return MappingProxyType(dict.fromkeys(single, Unassessed.FACE_TOO_SMALL))
+        return dict.fromkeys(single, Unassessed.FACE_TOO_SMALL)
     if abs(pose.yaw) > FURTHEST_YAW:
-        return MappingProxyType(dict.fromkeys(single, Unassessed.FACE_TURNED_AWAY))
+        return dict.fromkeys(single, Unassessed.FACE_TURNED_AWAY)
     found: dict[Attribute, Unassessed] = {}
     if _yes(answers.chance["masked"]):
         found |= dict.fromkeys(single & _MOUTH, Unassessed.MOUTH_COVERED)
     if _yes(answers.chance["sunglasses"]):
         found |= dict.fromkeys(single & _EYES, Unassessed.EYES_COVERED)
-    return MappingProxyType(found)
+    return found
 
 
 def worded(answers: Answers, eyes_open: float) -> dict[Attribute, tuple[str, Any]]:

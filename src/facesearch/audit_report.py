@@ -1,9 +1,12 @@
 """What an audit of a collection tells."""
 
+from collections.abc import Iterator
+
 import attrs
 from attrs import field
 
 from facesearch._fields import between, matches, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._showing import Shown, Table
 from facesearch.records import USER_ID_PATTERN, UUID_PATTERN
 
 __all__ = ["AuditReport", "LooseUser", "MisplacedFace", "SamePerson"]
@@ -67,8 +70,8 @@ class LooseUser:
     similarity: float = field(converter=plain_float, validator=between(0, 100))
 
 
-@attrs.frozen(kw_only=True)
-class AuditReport:
+@attrs.frozen(kw_only=True, repr=False)
+class AuditReport(Shown):
     """What looks wrong in a collection; printing it shows tables, ``attrs.asdict`` gives what ``json.dumps`` takes.
 
     Attributes
@@ -89,34 +92,21 @@ class AuditReport:
     misplaced: tuple[MisplacedFace, ...] = field(default=(), validator=tuple_of(MisplacedFace))
     loose: tuple[LooseUser, ...] = field(default=(), validator=tuple_of(LooseUser))
 
-    def __str__(self) -> str:
+    def _headline(self) -> str:
         counts = (
             f"{len(self.same_person):,} pairs of users that look like one person",
             f"{len(self.misplaced):,} faces that don't look like their user",
             f"{len(self.loose):,} users that don't hang together",
         )
-        lines = [f"{self.users:,} users, {self.faces:,} faces: {', '.join(counts)}"]
-        for title, rows in (
-            (
-                "one person?",
-                [f"{pair.similarity:6.2f}  {pair.user_ids[0]}  {pair.user_ids[1]}" for pair in self.same_person],
-            ),
-            ("not this user's?", [_line(face) for face in self.misplaced]),
-            (
-                "one person at all?",
-                [f"{user.similarity:6.2f}  {user.user_id}  {user.faces} faces" for user in self.loose],
-            ),
-        ):
-            if rows:
-                lines += ["", title, *rows[:_LINES_SHOWN]]
-            if len(rows) > _LINES_SHOWN:
-                lines.append(f"and {len(rows) - _LINES_SHOWN:,} more")
-        return "\n".join(lines)
+        return f"{self.users:,} users, {self.faces:,} faces: {', '.join(counts)}"
 
-
-_LINES_SHOWN = 20
-
-
-def _line(face: MisplacedFace) -> str:
-    other = f", {face.other_similarity:.2f} to {face.other_user_id}" if face.other_similarity is not None else ""
-    return f"{face.similarity:6.2f}  {face.user_id}  face {face.face_id}{other}"
+    def _shown_tables(self) -> Iterator[Table]:
+        pairs = [(pair.similarity, *pair.user_ids) for pair in self.same_person]
+        yield Table(("similarity", "user", "user"), pairs, "one person?")
+        faces = [
+            (each.similarity, each.user_id, each.other_similarity, each.other_user_id, each.face_id)
+            for each in self.misplaced
+        ]
+        yield Table(("similarity", "user", "to the other", "other user", "face id"), faces, "not this user's?")
+        users = [(each.similarity, each.user_id, each.faces) for each in self.loose]
+        yield Table(("similarity", "user", "faces"), users, "one person at all?")

@@ -20,7 +20,7 @@ from facesearch.errors import InvalidParameterError, WireError, shown
 from facesearch.records import Enrollment, IndexFacesResponse
 from facesearch.results import SearchUsersByImageResponse
 
-__all__ = ["from_aws", "to_aws", "wire_name"]
+__all__ = ["from_aws", "is_local", "to_aws", "wire_name"]
 
 T = TypeVar("T")
 
@@ -99,6 +99,11 @@ def from_aws(payload: Any, kind: type[T]) -> T:
         raise WireError(f"not a {kind.__name__}: {error}") from error
 
 
+def is_local(kind: type[Any], name: str) -> bool:
+    """Return whether a field of a class never travels: it is one of ours that AWS's shape does not have."""
+    return any((base, name) in LOCAL_ONLY for base in kind.__mro__)
+
+
 def wire_name(attribute: str) -> str:
     """Give AWS's name of an attribute: ``bounding_box`` is ``BoundingBox``."""
     return "".join(part.capitalize() for part in attribute.split("_"))
@@ -145,7 +150,7 @@ def _unstructure_class(kind: type[Any], converter: Converter) -> Callable[[Any],
     overrides: dict[str, Any] = {
         field.name: override(
             rename=wire_name(field.name),
-            omit=True if (kind, field.name) in LOCAL_ONLY else None,
+            omit=True if is_local(kind, field.name) else None,
             omit_if_default=field.default is None,
         )
         for field in attrs.fields(kind)
@@ -155,7 +160,7 @@ def _unstructure_class(kind: type[Any], converter: Converter) -> Callable[[Any],
 
 def _structure_class(kind: type[Any], converter: Converter) -> Callable[[Any, Any], Any]:
     overrides: dict[str, Any] = {
-        field.name: override(rename=wire_name(field.name), omit=True if (kind, field.name) in LOCAL_ONLY else None)
+        field.name: override(rename=wire_name(field.name), omit=True if is_local(kind, field.name) else None)
         for field in attrs.fields(kind)
     }
     generated = make_dict_structure_fn(kind, converter, **overrides)

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 from attrs import field
 
 from facesearch._fields import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
 from facesearch._output import absolute
+from facesearch._showing import Cell, Listing
 from facesearch.calibration_choice import describe_kept
 from facesearch.content_ids import new_secret
 from facesearch.database import create, translated
@@ -88,6 +89,8 @@ class CollectionInfo:
         calibration for this face model comes with the library, or by ``calibration="file"``.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("collection", "users", "faces", "face model", "created", "thumbnails")
+
     collection_id: str = field(validator=is_a(str))
     users: int = field(converter=plain_int, validator=whole(0))
     faces: int = field(converter=plain_int, validator=whole(0))
@@ -95,6 +98,12 @@ class CollectionInfo:
     created: datetime = field(validator=is_a(datetime))
     thumbnails: bool = field(validator=is_bool)
     calibration: str | None = field(default=None, validator=maybe(is_a(str)))
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of collections shows of this one."""
+        model = f"{self.face_model.name} {self.face_model.version}"
+        created = self.created.isoformat(" ", "minutes")
+        return self.collection_id, self.users, self.faces, model, created, "yes" if self.thumbnails else "no"
 
 
 @attrs.frozen(kw_only=True)
@@ -266,7 +275,7 @@ def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple
     """
     with _reading(path, timeout) as (_, sql):
         infos = [_info(sql, row) for row in fetch(sql, _INFO_KINDS, _INFO)]
-    return tuple(sorted(infos, key=lambda info: info.collection_id))
+    return Listing(sorted(infos, key=lambda info: info.collection_id), "collection")
 
 
 def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> CollectionInfo:

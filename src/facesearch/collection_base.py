@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from facesearch._fields import check_text
+from facesearch._fields import check_is, check_text
 from facesearch.admission import MAX_FACES_PER_USER
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.embedding import DLIB_RESNET_MIRRORED
@@ -30,6 +30,7 @@ __all__ = [
     "check_face_id",
     "check_face_ids",
     "check_sequence",
+    "check_settings",
     "user_of",
 ]
 
@@ -55,6 +56,7 @@ class CollectionBase:
         thumbnails: bool = False,
     ) -> None:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        check_settings(face_model, analyzer, calibration)
         if face_model is None:
             face_model = analyzer.face_model if analyzer else DLIB_RESNET_MIRRORED
         self._face_model = face_model
@@ -72,6 +74,12 @@ class CollectionBase:
             raise InvalidParameterError.of("thumbnails", thumbnails, "True or False")
         self._thumbnails = thumbnails
         self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
+
+    def __getstate__(self) -> object:
+        raise InvalidParameterError(
+            f"collection: a Collection can't be copied or pickled, got {self._id!r}: where another process needs it, open it "
+            "there, Collection.open(path, collection_id); for a copy, save(path) and Collection.load(path)"
+        )
 
     @property
     def collection_id(self) -> str:
@@ -104,7 +112,7 @@ class CollectionBase:
     # ---------------------------------------------------------------- checks; what is asked of the store, within a block of it
 
     def _check_model(self, face_model: FaceModel | None) -> None:
-        if face_model is not None and face_model != self._face_model:
+        if face_model is not None and check_is("face_model", face_model, FaceModel) != self._face_model:
             ours, theirs = self._face_model, face_model
             raise FaceModelMismatchError(
                 f"face_model: collection {self._id!r} holds vectors of {ours.name} {ours.version} "
@@ -124,6 +132,24 @@ class CollectionBase:
 
     def _user(self, user_id: str) -> User:
         return user_of(user_id, len(self._store.faces_of(user_id)))
+
+
+def check_settings(
+    face_model: FaceModel | None, analyzer: FaceAnalyzer | None, calibration: Calibration | None
+) -> None:
+    """Refuse what is none of these.
+
+    Raises
+    ------
+    InvalidParameterError
+        That names the argument.
+    """
+    if face_model is not None:
+        check_is("face_model", face_model, FaceModel)
+    if analyzer is not None:
+        check_is("analyzer", analyzer, FaceAnalyzer)
+    if calibration is not None:
+        check_is("calibration", calibration, Calibration)
 
 
 def user_of(user_id: str, faces: int) -> User:

@@ -143,7 +143,7 @@ class CollectionChanges(CollectionBase):
         self._check_model(face_model)
         try:
             rows = np.asarray(matrix)
-        except ValueError:  # rows of different lengths
+        except (TypeError, ValueError, OverflowError):  # such as rows of different lengths
             rows = np.empty(0)
         if rows.shape[:1] != (len(user_ids),):
             raise InvalidEmbeddingError(

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._fields import check_int, check_text
+from facesearch._fields import check_each, check_int, check_is, check_text
+from facesearch._showing import Listing
 from facesearch.analysis import AnalyzedFace
 from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
 from facesearch.errors import FaceNotFoundError, StorageFormatError
@@ -31,7 +32,7 @@ class CollectionContents(CollectionBase):
     def users(self) -> tuple[User, ...]:
         """Give all users, by id."""
         with self._store.reading():
-            return tuple(user_of(*each) for each in self._store.users())
+            return Listing((user_of(*each) for each in self._store.users()), "user")
 
     def faces(self, user_id: str | None = None) -> tuple[Face, ...]:
         """Give all faces, or those of one user, by face id.
@@ -44,7 +45,7 @@ class CollectionContents(CollectionBase):
         with self._store.reading():
             if user_id is not None:
                 self._check_user(user_id)
-            return tuple(self._store.faces(user_id))
+            return Listing(self._store.faces(user_id), "face")
 
     def page_of_users(self, *, after: str | None = None, limit: int = 500) -> tuple[tuple[User, ...], str | None]:
         """Give some users in the order in which they were created, for collections too large to be read at once.
@@ -182,6 +183,8 @@ class CollectionContents(CollectionBase):
         Pictures or None
             ``None`` where the collection keeps no thumbnails. Users that were deleted meanwhile are left out.
         """
+        check_is("probe", probe, AnalyzedFace)
+        check_each("matches", matches, UserMatch)
         if not self._thumbnails:
             return None
         with self._store.reading():

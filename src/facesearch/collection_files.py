@@ -12,7 +12,7 @@ from facesearch._fields import check_float, check_text
 from facesearch.analysis import FaceAnalyzer
 from facesearch.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
-from facesearch.collection_base import TOKEN_SECONDS, CollectionBase
+from facesearch.collection_base import TOKEN_SECONDS, CollectionBase, check_settings
 from facesearch.errors import InvalidParameterError
 from facesearch.export import Export, check_export, read_export, write_export
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
@@ -101,6 +101,7 @@ class CollectionFiles(CollectionBase):
         ['ada']
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        check_settings(face_model, analyzer, None)
         choice = check_choice(calibration)
         sessions = sessions_of(path, timeout, read_only=read_only)
         with ExitStack() as undo:
@@ -314,6 +315,7 @@ class CollectionFiles(CollectionBase):
         ...     Collection.load(f"{folder}/staff.npz").faces() == staff.faces()
         True
         """
+        check_settings(None, analyzer, None)
         choice = check_choice(calibration)
         export = read_export(path)
         loaded = cls(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._fields import check_float, check_int
+from facesearch._showing import Listing
 from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.collection_base import CollectionBase, check_face_id
@@ -59,9 +60,10 @@ class CollectionSearch(CollectionBase):
         InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError
             If an argument is wrong.
         """
-        return self.rank(probe, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model)[
-            0
-        ]
+        matches, _ = self.rank(
+            probe, user_match_threshold=user_match_threshold, max_users=max_users, face_model=face_model
+        )
+        return Listing(matches, "user")
 
     def search_embeddings(
         self,
@@ -300,7 +302,9 @@ class CollectionSearch(CollectionBase):
         3 users, 3 faces: 1 pairs of users that look like one person, ...
         <BLANKLINE>
         one person?
-        100.00  ada  countess
+          similarity  user    user
+        ------------  ------  --------
+              100.00  ada     countess
         """
         with self._store.reading():
             user_ids, vectors = self._store.user_vectors()
@@ -327,7 +331,7 @@ class CollectionSearch(CollectionBase):
         self._check_model(face_model)
         try:
             rows = np.asarray(probes)
-        except ValueError:  # rows of different lengths
+        except (TypeError, ValueError, OverflowError):  # such as rows of different lengths
             rows = np.empty(())
         dimension = self._face_model.dimension
         if rows.ndim == 0 or (len(rows) and rows.ndim == 1):

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 
 from facesearch._fields import check_float
-from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.analysis import FaceAnalyzer, analyzer_or_default
 from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
 from facesearch.face import FaceDetail
@@ -77,7 +77,7 @@ def compare_faces(
     # Arguments first: a wrong one shall not cost a look at the pictures.
     check_float("similarity_threshold", similarity_threshold, 0, 100)
     quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
-    analyzer = analyzer or default_analyzer()
+    analyzer = analyzer_or_default(analyzer)
     scores = analyzer.calibration or calibration(analyzer.face_model)
     pictures = read_image(source), read_image(target)
     own = probe(analyzer, pictures[0], quality, largest_only=True).probes

@@ -79,9 +79,9 @@ class InvalidParameterError(FacesearchError, ValueError):
     """An argument is not what it must be; the message names it, shows the value and says what was expected."""
 
     @classmethod
-    def of(cls, argument: str, value: Any, expected: str) -> "InvalidParameterError":
-        """Build the error all of ours look like: ``argument: expected ..., got ...``."""
-        return cls(f"{argument}: expected {expected}, got {shown(value)}")
+    def of(cls, argument: str, value: Any, expected: str, *, fix: str = "") -> "InvalidParameterError":
+        """Build the error all of ours look like: ``argument: expected ..., got ...``, and what to do instead if given."""
+        return cls(f"{argument}: expected {expected}, got {shown(value)}{'; ' if fix else ''}{fix}")
 
 
 class InvalidEmbeddingError(InvalidParameterError):

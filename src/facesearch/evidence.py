@@ -160,7 +160,7 @@ class Evidence:
             face = self._face(1, first, bars, reasons, [self._judged(reason, areas, verdict) for reason in reasons])
         else:
             names = tuple(reason.value for reason in verdict.reasons)
-            face = FaceExplanation(detail=FaceDetail(), used=False, reasons=names)
+            face = FaceExplanation(used=False, reasons=names)
         return Explanation(use=self.use, quality_filter=asked, bars=bars, faces=(face,))
 
     def _asked(
@@ -180,7 +180,7 @@ class Evidence:
         compared: Sequence[Comparison | None],
     ) -> FaceExplanation:
         detail, measured = self.details[position], self.measurements[position]
-        edges = detail.bounding_box.to_pixels(self.width, self.height) if detail.bounding_box else None
+        left, top, right, bottom = map(round, detail.bounding_box.to_pixels(self.width, self.height))
         return FaceExplanation(
             detail=detail,
             used=not reasons,
@@ -189,7 +189,7 @@ class Evidence:
             comparisons=tuple(each for each in compared if each),
             rank=rank,
             area=measured.area,
-            box=edges and (round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3])),
+            box=(left, top, right, bottom),
         )
 
     def _compared(

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._fields import between, check_acts_as, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._showing import Shown, Table
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.checks import Check, wanted
 from facesearch.comparisons import Comparison
-from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 
 __all__ = ["Explanation", "FaceExplanation", "Use", "explain"]
@@ -31,14 +31,14 @@ class Use(Enum):
     ENROLLED = "enrolled"
 
 
-@attrs.frozen(kw_only=True)
-class FaceExplanation:
+@attrs.frozen(kw_only=True, repr=False)
+class FaceExplanation(Shown):
     """One face: whether it was used, every reason why not, and all that was measured.
 
     Attributes
     ----------
     detail
-        The face as the answer has it; empty for a photo without any.
+        The face as the answer has it; ``None`` for a photo without any.
     used
         Whether it was searched, indexed or enrolled.
     reasons
@@ -55,7 +55,7 @@ class FaceExplanation:
         Left, top, right and bottom, in whole pixels of the upright photo; may leave it.
     """
 
-    detail: FaceDetail = field(validator=is_a(FaceDetail))
+    detail: FaceDetail | None = field(default=None, validator=maybe(is_a(FaceDetail)))
     used: bool = field(validator=is_bool)
     reasons: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     checks: tuple[Check, ...] = field(default=(), validator=tuple_of(Check))
@@ -86,9 +86,21 @@ class FaceExplanation:
             for text in [text for name, text in found if name == reason] or [""]
         )
 
+    def _headline(self) -> str:
+        which = "no face" if self.rank is None else f"face {self.rank} by size"
+        return f"{which}, {'used' if self.used else 'not used'}{': ' if self.reasons else ''}{', '.join(self.reasons)}"
 
-@attrs.frozen(kw_only=True)
-class Explanation:
+    def _shown_tables(self) -> Iterator[Table]:
+        rows = [
+            (check.measurement, check.value, check.wanted, "" if check.passed else check.reason.value)
+            for check in self.checks
+        ]
+        yield Table(("measured", "value", "wanted", "missed"), rows)
+        yield Table(("reason", "figures"), [(comparison.reason, comparison.text) for comparison in self.comparisons])
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Explanation(Shown):
     """Why each face of a photo was used or not; ``print`` it for a table.
 
     Attributes
@@ -119,13 +131,13 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as plain dicts, lists, strings, numbers and booleans, which ``json.dumps`` takes as they are.
 
-        Keys are the attributes' names; of ``detail`` only those that are known. Each check also says whether it ``passed``.
+        Keys are the attributes' names; of ``detail`` only those that are known, none where there is no face. Each check also says whether it ``passed``.
         """
         plain: dict[str, Any] = _plain(self)
         if self.calibration is None:
             del plain["calibration"]
         for face, told in zip(self.faces, plain["faces"], strict=True):
-            told["detail"] = {name: value for name, value in told["detail"].items() if value is not None}
+            told["detail"] = {name: value for name, value in (told["detail"] or {}).items() if value is not None}
             for check, shown in zip(face.checks, told["checks"], strict=True):
                 shown["passed"] = check.passed
         return plain
@@ -247,10 +259,7 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     >>> print(*fs.explain(response, quality_filter="HIGH").faces[1].missed)
     size 34.2 px, at least 38 px wanted (as in a photo of 1920 px)
     """
-    if not callable(getattr(response, "explain", None)):
-        expected = "what search_users_by_image, index_faces or enroll answered"
-        raise InvalidParameterError.of("response", response, expected)
-    return response.explain(quality_filter=quality_filter)
+    return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)  # type: ignore[type-abstract]  # a protocol is all that is asked for
 
 
 def _plain(value: Any) -> Any:

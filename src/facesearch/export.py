@@ -24,6 +24,7 @@ from facesearch.content_ids import SECRET_BYTES
 from facesearch.errors import StorageFormatError, without_value
 from facesearch.geometry import BoundingBox
 from facesearch.kept_pictures import is_thumbnail
+from facesearch.ranking import LONGEST, refused_rows
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
 from facesearch.storage import StoredFace
 
@@ -218,9 +219,8 @@ def _check(arrays: Arrays, dimension: int) -> None:
         raise DamagedError("owners: a user that is not there")
     if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays["thumbnails"]):
         raise DamagedError("thumbnail_ends: beyond the pictures")
-    norms = np.einsum("ij,ij->i", arrays["vectors"], arrays["vectors"])
-    if not np.isfinite(norms).all() or not arrays["vectors"].any(axis=1).all():
-        raise DamagedError("vectors: expected finite numbers, none all zero")
+    if refused_rows(arrays["vectors"]):
+        raise DamagedError(f"vectors: expected finite numbers, none all zero, each of a length of {LONGEST:g} at most")
 
 
 def _faces(arrays: Arrays, user_ids: Sequence[str], face_model: FaceModel) -> Iterator[StoredFace]:

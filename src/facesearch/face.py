@@ -7,19 +7,24 @@ appearance; they say nothing of who a person is or feels.
 Source: Amazon Rekognition API reference, ``FaceDetail``.
 """
 
+from collections.abc import Iterator
 from enum import Enum
+from typing import Any, ClassVar
 
 import attrs
 from attrs import field
 
 from facesearch._announce import announce
 from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._showing import BOX_HEAD, Cell, Shown, Table
+from facesearch._values import equal_fields, hash_fields
 from facesearch.errors import InvalidParameterError
 from facesearch.geometry import BoundingBox, Landmark
 
 __all__ = [
     "AgeRange",
     "Beard",
+    "DetectedFace",
     "Emotion",
     "EmotionType",
     "EyeDirection",
@@ -204,9 +209,11 @@ class EyeDirection:
     confidence: float = field(converter=plain_float, validator=between(0, 100))
 
 
-@attrs.frozen(kw_only=True)
-class FaceDetail:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FaceDetail(Shown):
     """Everything AWS tells about one face; what was not asked for or could not be assessed is ``None``.
+
+    AWS's own answers to SearchUsersByImage have the bounding box alone. What is found in a photo here is a `DetectedFace`.
 
     Attributes
     ----------
@@ -220,7 +227,18 @@ class FaceDetail:
         In descending confidence.
     """
 
-    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+    ROW_HEAD: ClassVar[tuple[str, ...]] = (
+        *BOX_HEAD,
+        "confidence",
+        "yaw",
+        "pitch",
+        "roll",
+        "brightness",
+        "sharpness",
+        "looks",
+    )
+
+    bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
     age_range: AgeRange | None = field(default=None, validator=maybe(is_a(AgeRange)))
     smile: Smile | None = field(default=None, validator=maybe(is_a(Smile)))
     eyeglasses: Eyeglasses | None = field(default=None, validator=maybe(is_a(Eyeglasses)))
@@ -239,6 +257,84 @@ class FaceDetail:
     )
     face_occluded: FaceOccluded | None = field(default=None, validator=maybe(is_a(FaceOccluded)))
     eye_direction: EyeDirection | None = field(default=None, validator=maybe(is_a(EyeDirection)))
+
+    def __eq__(self, other: object) -> bool:
+        return equal_fields(self, other, FaceDetail) if isinstance(other, FaceDetail) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash_fields(self, FaceDetail)
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of faces shows of this one."""
+        pose = (self.pose.yaw, self.pose.pitch, self.pose.roll) if self.pose else (None, None, None)
+        quality = (self.quality.brightness, self.quality.sharpness) if self.quality else (None, None)
+        return (*self.bounding_box.row_cells(), self.confidence, *pose, *quality, ", ".join(self._looks()))
+
+    def _headline(self) -> str:
+        box = self.bounding_box
+        sure = "" if self.confidence is None else f", confidence {self.confidence:.1f}%"
+        return f"face of {box.width:.2f} x {box.height:.2f} at {box.left:.2f}, {box.top:.2f}{sure}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        figures = [
+            (name, value)
+            for name, value in zip(self.ROW_HEAD, self.row_cells(), strict=True)
+            if value not in {None, ""} and name != "looks"
+        ]
+        yield Table(("", "value"), figures)
+        answers = [
+            (each.name.replace("_", " "), _answer(value), value.confidence)
+            for each in attrs.fields(FaceDetail)
+            if hasattr(value := getattr(self, each.name), "confidence")
+        ]
+        emotions = [(f"emotion {each.type.value}", "", each.confidence) for each in self.emotions or ()]
+        age = [("age range", f"{self.age_range.low}-{self.age_range.high}", None)] if self.age_range else []
+        yield Table(("", "value", "confidence"), [*age, *answers, *emotions])
+
+    def _looks(self) -> Iterator[str]:
+        """Say in words what holds of the face, as far as it was assessed."""
+        if self.age_range:
+            yield f"{self.age_range.low}-{self.age_range.high} years"
+        if self.gender:
+            yield self.gender.value.value.lower()
+        if self.emotions:
+            yield self.emotions[0].type.value.lower()
+        for name in _YES_OR_NO:
+            if (answer := getattr(self, name)) and answer.value:
+                yield name.replace("_", " ")
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class DetectedFace(FaceDetail):
+    """A face as detection finds it: a `FaceDetail` with all that AWS's attribute DEFAULT stands for.
+
+    DetectFaces and IndexFaces always answer with such faces. It is equal to a `FaceDetail` with the same content.
+
+    Attributes
+    ----------
+    confidence
+        How sure it is that this is a face, percent, 0-100.
+    landmarks
+        5 points by default, all 30 with ``attributes=("ALL",)``.
+    pose
+        How the head is turned.
+    quality
+        How bright and how sharp the face is.
+    """
+
+    confidence: float = field(converter=plain_float, validator=between(0, 100))
+    landmarks: tuple[Landmark, ...] = field(validator=tuple_of(Landmark))
+    pose: Pose = field(validator=is_a(Pose))
+    quality: ImageQuality = field(validator=is_a(ImageQuality))
+
+
+_YES_OR_NO = ("smile", "eyeglasses", "sunglasses", "beard", "mustache", "eyes_open", "mouth_open", "face_occluded")
+
+
+def _answer(value: Any) -> str:
+    if isinstance(value, EyeDirection):
+        return f"yaw {value.yaw:.0f}, pitch {value.pitch:.0f}"
+    return str(value.value.value) if isinstance(value, Gender) else "yes" if value.value else "no"
 
 
 announce(__name__)

@@ -3,12 +3,16 @@
 Source: Amazon Rekognition API reference, ``SearchFaces``, ``SearchFacesByImage``, ``SearchUsers``, ``CompareFaces``.
 """
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 import attrs
 from attrs import field
 
 from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
-from facesearch.face import Emotion, ImageQuality, Pose, Smile
+from facesearch._showing import BOX_HEAD, Cell, Shown, Table, counted
+from facesearch.face import Emotion, FaceDetail, ImageQuality, Pose, Smile
 from facesearch.geometry import BoundingBox, Landmark
 from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
 from facesearch.results import UserMatch
@@ -39,12 +43,18 @@ class FaceMatch:
         Which one it is.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("similarity", *Face.ROW_HEAD)
+
     similarity: float = field(converter=plain_float, validator=between(0, 100))
     face: Face = field(validator=is_a(Face))
 
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of matches shows of this one."""
+        return self.similarity, *self.face.row_cells()
 
-@attrs.frozen(kw_only=True)
-class SearchFacesResponse:
+
+@attrs.frozen(kw_only=True, repr=False)
+class SearchFacesResponse(Shown):
     """The answer to "which faces look like this one of the collection?".
 
     Attributes
@@ -61,9 +71,15 @@ class SearchFacesResponse:
     face_matches: tuple[FaceMatch, ...] = field(default=(), validator=tuple_of(FaceMatch))
     face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
 
+    def _headline(self) -> str:
+        return f"{counted(len(self.face_matches), 'face')} found"
 
-@attrs.frozen(kw_only=True)
-class SearchFacesByImageResponse:
+    def _shown_tables(self) -> Iterator[Table]:
+        yield Table(FaceMatch.ROW_HEAD, [match.row_cells() for match in self.face_matches])
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class SearchFacesByImageResponse(Shown):
     """The answer to "which faces of the collection look like the largest one of this photo?".
 
     Attributes
@@ -84,6 +100,13 @@ class SearchFacesByImageResponse:
     face_matches: tuple[FaceMatch, ...] = field(default=(), validator=tuple_of(FaceMatch))
     face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
 
+    def _headline(self) -> str:
+        searched = self.searched_face_bounding_box is not None
+        return f"{counted(len(self.face_matches), 'face')} found" if searched else "no face to search"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield Table(FaceMatch.ROW_HEAD, [match.row_cells() for match in self.face_matches])
+
 
 @attrs.frozen(kw_only=True)
 class SearchedFace:
@@ -99,8 +122,8 @@ class SearchedUser:
     user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
 
 
-@attrs.frozen(kw_only=True)
-class SearchUsersResponse:
+@attrs.frozen(kw_only=True, repr=False)
+class SearchUsersResponse(Shown):
     """The answer to "which users look like this face, or like this user?".
 
     Attributes
@@ -120,6 +143,12 @@ class SearchUsersResponse:
     searched_face: SearchedFace | None = field(default=None, validator=maybe(is_a(SearchedFace)))
     searched_user: SearchedUser | None = field(default=None, validator=maybe(is_a(SearchedUser)))
 
+    def _headline(self) -> str:
+        return f"{counted(len(self.user_matches), 'user')} found"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield Table(UserMatch.ROW_HEAD, [match.row_cells() for match in self.user_matches])
+
 
 @attrs.frozen(kw_only=True)
 class ComparedSourceImageFace:
@@ -133,25 +162,33 @@ class ComparedSourceImageFace:
         How sure it is that this is a face, percent, 0-100.
     """
 
-    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
-    confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
+    confidence: float = field(converter=plain_float, validator=between(0, 100))
 
 
-@attrs.frozen(kw_only=True)
-class ComparedFace:
-    """A face of the target photo: some of `FaceDetail`'s members, which mean the same here."""
+@attrs.frozen(kw_only=True, repr=False)
+class ComparedFace(Shown):
+    """A face of the target photo: some of `FaceDetail`'s members, which mean the same here.
 
-    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
-    confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    AWS's published answers have the bounding box and the confidence of every face, and the rest of some.
+    """
+
+    bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
+    confidence: float = field(converter=plain_float, validator=between(0, 100))
     landmarks: tuple[Landmark, ...] | None = field(default=None, validator=maybe(tuple_of(Landmark)))
     pose: Pose | None = field(default=None, validator=maybe(is_a(Pose)))
     quality: ImageQuality | None = field(default=None, validator=maybe(is_a(ImageQuality)))
     emotions: tuple[Emotion, ...] | None = field(default=None, validator=maybe(tuple_of(Emotion)))
     smile: Smile | None = field(default=None, validator=maybe(is_a(Smile)))
+
+    def _headline(self) -> str:
+        return self._detail()._headline()  # noqa: SLF001  # both are shown in the same way
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield from self._detail()._shown_tables()  # noqa: SLF001  # likewise
+
+    def _detail(self) -> FaceDetail:
+        return FaceDetail(**{each.name: getattr(self, each.name) for each in attrs.fields(ComparedFace)})
 
 
 @attrs.frozen(kw_only=True)
@@ -170,8 +207,8 @@ class CompareFacesMatch:
     face: ComparedFace = field(validator=is_a(ComparedFace))
 
 
-@attrs.frozen(kw_only=True)
-class CompareFacesResponse:
+@attrs.frozen(kw_only=True, repr=False)
+class CompareFacesResponse(Shown):
     """The answer to "is the person of this photo in that one?".
 
     Attributes
@@ -190,6 +227,18 @@ class CompareFacesResponse:
     )
     face_matches: tuple[CompareFacesMatch, ...] = field(default=(), validator=tuple_of(CompareFacesMatch))
     unmatched_faces: tuple[ComparedFace, ...] = field(default=(), validator=tuple_of(ComparedFace))
+
+    def _headline(self) -> str:
+        faces = len(self.face_matches) + len(self.unmatched_faces)
+        if not self.source_image_face:
+            return f"no face in the source photo; {counted(faces, 'face')} in the target"
+        return f"{len(self.face_matches):,} of {counted(faces, 'face')} similar enough"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        faces: list[tuple[ComparedFace, float | None]] = [(match.face, match.similarity) for match in self.face_matches]
+        faces += [(face, None) for face in self.unmatched_faces]
+        rows = [(similarity, *face.bounding_box.row_cells(), face.confidence) for face, similarity in faces]
+        yield Table(("similarity", *BOX_HEAD, "confidence"), rows)
 
 
 announce(__name__)

@@ -1,6 +1,6 @@
 """Searches beside the main one: for faces, by a photo or by a face of the collection, and for users without a photo."""
 
-from facesearch._fields import check_float, check_int
+from facesearch._fields import check_float, check_int, check_is
 from facesearch.bars import QualityFilter
 from facesearch.collection import MAX_FACES, Collection, check_search_options
 from facesearch.errors import InvalidParameterError
@@ -55,6 +55,7 @@ def search_faces(
     ----------
     Amazon Rekognition API reference, SearchFaces.
     """
+    check_is("collection", collection, Collection)
     _check_options(face_match_threshold, max_faces)
     (ranked,) = collection.rank_faces(
         [collection.face_embedding(face_id)],
@@ -120,6 +121,7 @@ def search_faces_by_image(
     Amazon Rekognition API reference, SearchFacesByImage.
     """
     # Arguments first: a wrong one shall not cost a look at the picture.
+    check_is("collection", collection, Collection)
     _check_options(face_match_threshold, max_faces)
     quality = QualityFilter.parse(quality_filter)
     version = collection.face_model.version
@@ -179,6 +181,7 @@ def search_users(
     ----------
     Amazon Rekognition API reference, SearchUsers.
     """
+    check_is("collection", collection, Collection)
     check_search_options(user_match_threshold, max_users)
     version = collection.face_model.version
     if user_id is not None and face_id is None:

@@ -11,6 +11,7 @@ from attrs import field
 
 from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch._printable import printable
+from facesearch._showing import Shown
 
 __all__ = ["BrokenPhoto", "FolderProgress", "FolderReport", "RefusedPhoto"]
 
@@ -66,8 +67,8 @@ class BrokenPhoto:
     known: bool = field(default=False, validator=is_bool)
 
 
-@attrs.frozen(kw_only=True)
-class FolderReport:
+@attrs.frozen(kw_only=True, repr=False)
+class FolderReport(Shown):
     """What became of a folder's photos: each is accepted, refused or broken; printing it shows a table.
 
     Attributes
@@ -164,8 +165,8 @@ class FolderReport:
         return printable(_text(path.relative_to(root) if path.is_relative_to(root) else path))
 
 
-@attrs.frozen(kw_only=True)
-class FolderProgress:
+@attrs.frozen(kw_only=True, repr=False)
+class FolderProgress(Shown):
     """How far the work on a folder is.
 
     Attributes
@@ -200,7 +201,7 @@ class FolderProgress:
         """How long the rest takes at that rate; ``None`` where nothing is left, and as long as there is no rate."""
         return (self.total - self.done) / self.rate if self.rate and self.done < self.total else None
 
-    def __str__(self) -> str:
+    def _headline(self) -> str:
         left = "" if self.seconds_left is None else f", {_clock(self.seconds_left)} left"
         counts = f"{self.accepted:,} accepted, {self.refused:,} refused, {self.broken:,} broken"
         return f"{self.done:,} of {self.total:,} photos, {self.rate:.1f} a second{left}: {counts}"

@@ -47,6 +47,10 @@ class BoundingBox:
         left, top = self.left * image_width, self.top * image_height
         return left, top, left + self.width * image_width, top + self.height * image_height
 
+    def row_cells(self) -> tuple[float, float, float, float]:
+        """Return what a table shows of it; see `facesearch._showing.BOX_HEAD`."""
+        return self.left, self.top, self.width, self.height
+
 
 class LandmarkType(Enum):
     """AWS's 30 landmarks, in the order of AWS's responses.

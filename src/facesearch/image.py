@@ -32,6 +32,7 @@ from facesearch._decoding import (
 )
 from facesearch._fields import check_int
 from facesearch._pixel_budget import DECODING
+from facesearch._values import content
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -78,9 +79,9 @@ def _check_pixels(_: "Picture", __: "attrs.Attribute[npt.NDArray[np.uint8]]", pi
         )
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Picture:
-    """An upright RGB picture, as :func:`read_image` makes it.
+    """An upright RGB picture, as :func:`read_image` makes it; equal where every pixel and the digest are.
 
     Attributes
     ----------
@@ -90,7 +91,9 @@ class Picture:
         Hex SHA-256 of the file the picture came from; None when it came as pixels.
     """
 
-    pixels: npt.NDArray[np.uint8] = attrs.field(validator=_check_pixels, repr=lambda pixels: f"<{pixels.shape} uint8>")
+    pixels: npt.NDArray[np.uint8] = attrs.field(
+        validator=_check_pixels, repr=lambda pixels: f"<{pixels.shape} uint8>", eq=content
+    )
     encoded_digest: str | None = attrs.field(default=None, repr=False)
 
     @property
@@ -109,6 +112,9 @@ class Picture:
         if self.encoded_digest is not None:
             return self.encoded_digest
         return hashlib.sha256(struct.pack(">QQ", self.height, self.width) + self.pixels.tobytes()).hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.pixels, self.encoded_digest)
 
 
 ImageSource: TypeAlias = (
@@ -401,6 +407,11 @@ def _from_array(array: npt.NDArray[Any], admit: _Admit) -> npt.NDArray[np.uint8]
     if shape[2] == 4:  # noqa: PLR2004 - channels
         return _rgb(Image.fromarray(np.ascontiguousarray(array)))
     return np.array(array, order="C", subok=False)  # a copy always: a read-only view may have a writable owner
+
+
+def _restored(pixels: npt.NDArray[np.uint8], encoded_digest: str | None) -> Picture:
+    """Return a picture that was copied or pickled: NumPy does not keep an array's read-only flag."""
+    return Picture(pixels=_sealed(pixels), encoded_digest=encoded_digest)
 
 
 def _integers_hint(array: npt.NDArray[Any]) -> str:

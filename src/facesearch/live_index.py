@@ -18,6 +18,7 @@ import numpy as np
 
 from facesearch.errors import StorageFormatError
 from facesearch.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
+from facesearch.ranking import LONGEST, refused_rows
 from facesearch.row_keys import NumberRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex
@@ -36,7 +37,7 @@ def read_vectors(blobs: Sequence[bytes | None], dimension: int, name_of: Callabl
     Raises
     ------
     StorageFormatError
-        If one has another length, is not finite, or all zeros; the message has what *name_of* gives for its place.
+        If one has another number of bytes, is not finite, too long, or all zeros; the message has what *name_of* gives for its place.
     """
     expected = dimension * STORED.itemsize
     whole = [blob for blob in blobs if isinstance(blob, bytes) and len(blob) == expected]
@@ -44,12 +45,11 @@ def read_vectors(blobs: Sequence[bytes | None], dimension: int, name_of: Callabl
         place = next(place for place, blob in enumerate(blobs) if not isinstance(blob, bytes) or len(blob) != expected)
         raise StorageFormatError(f"{name_of(place)}: damaged, expected {expected} bytes of a vector")
     matrix = np.frombuffer(b"".join(whole), STORED).reshape(len(whole), dimension)
-    # Quick for a million of them; where it can't tell, because squares are out of range, a second look does.
-    sums = np.einsum("ij,ij->i", matrix, matrix)
-    for place in np.flatnonzero(~(np.isfinite(sums) & (sums > 0))).tolist():
-        if not np.isfinite(matrix[place]).all() or not matrix[place].any():
-            raise StorageFormatError(f"{name_of(place)}: damaged, expected finite numbers, not all zero")
     native: FloatArray = matrix.astype(np.float32, copy=False)
+    for place in refused_rows(native):
+        raise StorageFormatError(
+            f"{name_of(place)}: damaged, expected finite numbers, not all zero, a vector of length {LONGEST:g} at most"
+        )
     return native
 
 

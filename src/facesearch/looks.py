@@ -14,7 +14,7 @@ from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
 from facesearch.bars import QualityFilter
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
-from facesearch.face import FaceDetail
+from facesearch.face import DetectedFace
 from facesearch.image import Picture
 from facesearch.preview import thumbnail
 from facesearch.probing import probe
@@ -40,7 +40,7 @@ class KeptFace:
         A small JPEG of it, where one was asked for.
     """
 
-    detail: FaceDetail = field(validator=is_a(FaceDetail))
+    detail: DetectedFace = field(validator=is_a(DetectedFace))
     embedding: FloatArray = field(repr=False)
     thumbnail: bytes | None = field(default=None, repr=False)
 

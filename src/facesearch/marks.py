@@ -176,7 +176,7 @@ class Mark:
         As many as are known.
     axes
         Where the head's own axes through the middle of the box end: to the viewer's right of the face, to the top of the
-        head, and where the nose points. ``None`` without a pose.
+        head, and where the nose points. ``None`` without a pose, and where it was not asked for.
     """
 
     number: int
@@ -232,7 +232,7 @@ def legend(faces: Sequence[SeenFace]) -> tuple[tuple[FaceClass, str], ...]:
     return tuple(entries)
 
 
-def marks_of(faces: Sequence[SeenFace], width: int, height: int) -> tuple[Mark, ...]:
+def marks_of(faces: Sequence[SeenFace], width: int, height: int, *, pose: bool = False) -> tuple[Mark, ...]:
     """Say what to draw of the faces of a photo.
 
     Parameters
@@ -241,24 +241,28 @@ def marks_of(faces: Sequence[SeenFace], width: int, height: int) -> tuple[Mark, 
         In the order in which they shall be numbered.
     width, height
         Of the picture to draw on, in pixels.
+    pose
+        Whether the head's axes are drawn too. Over a face they look like a mistake to those who did not ask for them.
 
     Returns
     -------
     tuple of Mark
-        One for each face, in order; none for a face without a box.
+        One for each face, in order.
     """
-    return tuple(mark for number, face in enumerate(faces, 1) for mark in _mark(face, number, width, height))
+    marks = (_mark(face, number, width, height) for number, face in enumerate(faces, 1))
+    return tuple(
+        attrs.evolve(mark, axes=_axes(mark, face.detail)) if pose else mark
+        for mark, face in zip(marks, faces, strict=True)
+    )
 
 
-def _mark(face: SeenFace, number: int, width: int, height: int) -> list[Mark]:
+def _mark(face: SeenFace, number: int, width: int, height: int) -> Mark:
     detail = face.detail
-    if detail.bounding_box is None:
-        return []
     left, top, right, bottom = detail.bounding_box.to_pixels(width, height)
     texts = _texts(face, number)
     sure = "" if detail.confidence is None else f", a face with {detail.confidence:.0f}% confidence"
     names = f" ({', '.join(face.reasons)})" if face.reasons else ""
-    mark = Mark(
+    return Mark(
         number=number,
         kind=face.kind,
         box=Rectangle(left=left, top=top, width=right - left, height=bottom - top),
@@ -266,7 +270,6 @@ def _mark(face: SeenFace, number: int, width: int, height: int) -> list[Mark]:
         hint=f"face {number}: {_what(face)}{names}{sure}",
         landmarks=tuple((landmark.x * width, landmark.y * height) for landmark in detail.landmarks or ()),
     )
-    return [attrs.evolve(mark, axes=_axes(face, mark))]
 
 
 def _what(face: SeenFace) -> str:
@@ -287,8 +290,8 @@ def _texts(face: SeenFace, number: int) -> tuple[str, ...]:
     return (what if face.kind is FaceClass.UNKNOWN else f"{short} {what}", short)
 
 
-def _axes(face: SeenFace, mark: Mark) -> tuple[Point, Point, Point] | None:
-    pose = face.detail.pose
+def _axes(mark: Mark, detail: FaceDetail) -> tuple[Point, Point, Point] | None:
+    pose = detail.pose
     if pose is None:
         return None
     rotation = rotation_from_pose(pose)

@@ -82,20 +82,11 @@ def _frame(mark: Mark, letter: float) -> str:
 
 
 def _details(mark: Mark, letter: float) -> str:
-    """Draw landmarks and pose, where the face is large enough for them to be more than dirt."""
+    """Draw landmarks, where the face is large enough for them to be more than dirt."""
     if not mark.shows_details(letter):
         return ""
     thin = letter / 9
-    shapes = []
-    if mark.axes:
-        (x, y), (right, up, ahead) = mark.centre, mark.axes
-        for end in (right, up, ahead):
-            line = f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" stroke-linecap="round"'
-            shapes.append(f'{line} stroke="#000" stroke-opacity="0.6" stroke-width="{thin * 2:.2f}"/>')
-            shapes.append(f'{line} stroke="#fff" stroke-width="{thin:.2f}"/>')
-        shapes.append(_dot(ahead, thin * 2, mark.style.colour))
-    shapes += [_dot(point, thin, "#fff") for point in mark.landmarks]
-    return "".join(shapes)
+    return "".join(_dot(point, thin, "#fff") for point in mark.landmarks)
 
 
 def _dot(point: tuple[float, float], radius: float, fill: str) -> str:

@@ -1,12 +1,17 @@
 """What a vector must be to be ranked, and the one vector of several."""
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 from facesearch.errors import InvalidEmbeddingError, shown
 from facesearch.stages import FloatArray
 
-__all__ = ["check_embedding", "robust_mean"]
+__all__ = ["LONGEST", "check_embedding", "refused_rows", "robust_mean"]
+
+LONGEST: Final = 1e15
+"""The Euclidean length that an embedding may have: squares of distances, and sums of them, stay within float32."""
 
 
 def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vector") -> FloatArray:
@@ -15,7 +20,7 @@ def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vect
     Parameters
     ----------
     vector
-        (dimension,) finite numbers, not all zero.
+        (dimension,) finite numbers, not all zero, of a Euclidean length of at most `LONGEST`.
     dimension
         The length that the face model's embeddings have.
     argument
@@ -29,19 +34,43 @@ def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vect
     try:
         given = np.asarray(vector)
         # Only real numbers: a cast would take strings, truth values and the real part of complex ones.
-        result = given.astype(np.float32) if given.dtype.kind in "fiu" else None
-    except (TypeError, ValueError):
+        # What does not fit into float32 becomes infinite, which is refused below in our own words.
+        with np.errstate(all="ignore"):
+            result = given.astype(np.float32) if given.dtype.kind in "fiu" else None
+    except (TypeError, ValueError, OverflowError):
         result = None
     if result is None:
         raise InvalidEmbeddingError.of(argument, vector, f"{dimension} real numbers")
     if result.shape != (dimension,):
         raise InvalidEmbeddingError(f"{argument}: expected shape ({dimension},), got shape {result.shape}")
-    if not np.isfinite(result).all() or not np.isfinite(result @ result):
-        raise InvalidEmbeddingError(f"{argument}: expected finite numbers, got {shown(vector)}")
+    if not np.isfinite(result).all() or np.square(result, dtype=np.float64).sum() > LONGEST**2:
+        raise InvalidEmbeddingError(
+            f"{argument}: expected finite numbers, a vector of length {LONGEST:g} at most, got {shown(vector)}"
+        )
     if not result.any():
         raise InvalidEmbeddingError(f"{argument}: expected a vector other than zero, got all zeros")
     result.flags.writeable = False
     return result
+
+
+def refused_rows(matrix: FloatArray) -> list[int]:
+    """Return the places of the rows that can't be embeddings, as `check_embedding` sees it: those of a stranger's file, say.
+
+    Parameters
+    ----------
+    matrix
+        (N, dimension) float32.
+    """
+    # Quick for a million of them; where squares are out of float32's range, a second look decides.
+    with np.errstate(all="ignore"):
+        sums = np.einsum("ij,ij->i", matrix, matrix)
+        doubtful = np.flatnonzero(~((sums > 0) & (sums < LONGEST**2))).tolist()
+    return [place for place in doubtful if not _can_be_embedding(matrix[place])]
+
+
+def _can_be_embedding(vector: FloatArray) -> bool:
+    finite = bool(np.isfinite(vector).all())
+    return finite and bool(vector.any()) and float(np.square(vector, dtype=np.float64).sum()) <= LONGEST**2
 
 
 def robust_mean(vectors: FloatArray) -> FloatArray:

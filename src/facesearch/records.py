@@ -3,17 +3,20 @@
 Source: Amazon Rekognition API reference, ``Face``, ``FaceRecord``, ``UnindexedFace``, ``User``.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from typing import ClassVar
 
 import attrs
 from attrs import field
 
 from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._showing import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
-from facesearch.face import FaceDetail
+from facesearch.face import DetectedFace, FaceDetail
 from facesearch.geometry import BoundingBox
 from facesearch.reasons import EnrollmentReason, UnindexedFaceReason
 
@@ -45,6 +48,7 @@ __all__ = [
     "UnsuccessfulFaceDisassociationReason",
     "User",
     "UserStatus",
+    "named",
 ]
 
 # AWS's own patterns: the botocore service model of Rekognition, shapes CollectionId, UserId, ExternalImageId, FaceId
@@ -102,8 +106,14 @@ class User:
         CREATED without faces, ACTIVE with.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("user", "status")
+
     user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
     user_status: UserStatus = field(validator=is_a(UserStatus))
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of users shows of this one."""
+        return self.user_id, self.user_status.value
 
 
 @attrs.frozen(kw_only=True)
@@ -124,6 +134,8 @@ class Face:
         The user it is associated with, if any.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("face id", "user", "external image id", *BOX_HEAD, "confidence")
+
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
     bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
     image_id: str | None = field(default=None, validator=maybe(matches(UUID_PATTERN, 36)))
@@ -134,13 +146,18 @@ class Face:
     index_faces_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
     user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
 
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of faces shows of this one."""
+        box = self.bounding_box.row_cells() if self.bounding_box else (None,) * len(BOX_HEAD)
+        return self.face_id, self.user_id, self.external_image_id, *box, self.confidence
+
 
 @attrs.frozen(kw_only=True)
 class FaceRecord:
     """A face that was indexed, and what it looks like."""
 
     face: Face = field(validator=is_a(Face))
-    face_detail: FaceDetail = field(validator=is_a(FaceDetail))
+    face_detail: DetectedFace = field(validator=is_a(DetectedFace))
 
 
 @attrs.frozen(kw_only=True)
@@ -151,8 +168,8 @@ class UnindexedFace:
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
-@attrs.frozen(kw_only=True)
-class IndexFacesResponse:
+@attrs.frozen(kw_only=True, repr=False)
+class IndexFacesResponse(Shown):
     """What became of a photo's faces: indexed and unindexed together are the detected ones.
 
     Attributes
@@ -182,6 +199,20 @@ class IndexFacesResponse:
             If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
         """
         return known(self.evidence).explain(quality_filter)
+
+    def _headline(self) -> str:
+        return f"{counted(len(self.face_records), 'face')} indexed, {len(self.unindexed_faces):,} not"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        indexed = [
+            ("indexed", *each.face_detail.bounding_box.row_cells(), each.face_detail.confidence, each.face.face_id)
+            for each in self.face_records
+        ]
+        others = [
+            (named(each.reasons), *each.face_detail.bounding_box.row_cells(), each.face_detail.confidence, "")
+            for each in self.unindexed_faces
+        ]
+        yield Table(("", *BOX_HEAD, "confidence", "face id"), [*indexed, *others])
 
 
 @attrs.frozen(kw_only=True)
@@ -221,8 +252,8 @@ class UnsuccessfulFaceAssociation:
     )
 
 
-@attrs.frozen(kw_only=True)
-class AssociateFacesResponse:
+@attrs.frozen(kw_only=True, repr=False)
+class AssociateFacesResponse(Shown):
     """What became of faces that were to be a user's; those that were already are in neither list."""
 
     associated_faces: tuple[AssociatedFace, ...] = field(default=(), validator=tuple_of(AssociatedFace))
@@ -230,6 +261,14 @@ class AssociateFacesResponse:
         default=(), validator=tuple_of(UnsuccessfulFaceAssociation)
     )
     user_status: UserStatus = field(validator=is_a(UserStatus))
+
+    def _headline(self) -> str:
+        return f"{counted(len(self.associated_faces), 'face')} associated, {len(self.unsuccessful_face_associations):,} not; the user is {self.user_status.value}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield _outcomes(
+            "associated", [each.face_id for each in self.associated_faces], self.unsuccessful_face_associations
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -263,8 +302,8 @@ class UnsuccessfulFaceDisassociation:
     )
 
 
-@attrs.frozen(kw_only=True)
-class DisassociateFacesResponse:
+@attrs.frozen(kw_only=True, repr=False)
+class DisassociateFacesResponse(Shown):
     """What became of faces that were to leave a user; those that were nobody's are in neither list."""
 
     disassociated_faces: tuple[DisassociatedFace, ...] = field(default=(), validator=tuple_of(DisassociatedFace))
@@ -272,6 +311,14 @@ class DisassociateFacesResponse:
         default=(), validator=tuple_of(UnsuccessfulFaceDisassociation)
     )
     user_status: UserStatus = field(validator=is_a(UserStatus))
+
+    def _headline(self) -> str:
+        return f"{counted(len(self.disassociated_faces), 'face')} disassociated, {len(self.unsuccessful_face_disassociations):,} not; the user is {self.user_status.value}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield _outcomes(
+            "disassociated", [each.face_id for each in self.disassociated_faces], self.unsuccessful_face_disassociations
+        )
 
 
 class UnsuccessfulFaceDeletionReason(Enum):
@@ -298,8 +345,8 @@ class UnsuccessfulFaceDeletion:
     )
 
 
-@attrs.frozen(kw_only=True)
-class DeleteFacesResponse:
+@attrs.frozen(kw_only=True, repr=False)
+class DeleteFacesResponse(Shown):
     """What became of faces that were to be deleted."""
 
     deleted_faces: tuple[str, ...] = field(default=(), validator=tuple_of(str))
@@ -307,9 +354,15 @@ class DeleteFacesResponse:
         default=(), validator=tuple_of(UnsuccessfulFaceDeletion)
     )
 
+    def _headline(self) -> str:
+        return f"{counted(len(self.deleted_faces), 'face')} deleted, {len(self.unsuccessful_face_deletions):,} not"
 
-@attrs.frozen(kw_only=True)
-class Enrollment:
+    def _shown_tables(self) -> Iterator[Table]:
+        yield _outcomes("deleted", self.deleted_faces, self.unsuccessful_face_deletions)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Enrollment(Shown):
     """What became of one photo.
 
     Attributes
@@ -329,6 +382,8 @@ class Enrollment:
         What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("", "similarity", "other user", "similarity to it", "face id")
+
     face: Face | None = field(default=None, validator=maybe(is_a(Face)))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
     confidence: float | None = field(
@@ -344,9 +399,17 @@ class Enrollment:
         """Say why this photo was enrolled or not, with figures; see `EnrollmentReport.explain`."""
         return known(self.evidence).explain_enrolment(self, quality_filter)
 
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what the table of a report shows of this photo."""
+        result = "accepted" if self.face else named(self.reasons)
+        return result, self.confidence, self.user_id, self.user_confidence, self.face.face_id if self.face else ""
 
-@attrs.frozen(kw_only=True)
-class EnrollmentReport:
+    def _headline(self) -> str:
+        return f"accepted, face {self.face.face_id}" if self.face else f"not accepted: {named(self.reasons)}"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class EnrollmentReport(Shown):
     """What became of a user's photos.
 
     Attributes
@@ -388,6 +451,30 @@ class EnrollmentReport:
             known(None).explain()
         ]
         return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))
+
+    def _headline(self) -> str:
+        whose = f"{self.user.user_id}: " if self.user else "no user made: "
+        return f"{whose}{self.accepted:,} of {counted(len(self.photos), 'photo')} accepted"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        rows = [(number, *photo.row_cells()) for number, photo in enumerate(self.photos, 1)]
+        yield Table(("photo", *Enrollment.ROW_HEAD), rows)
+
+
+def named(reasons: Iterable[Enum]) -> str:
+    """Return the names of reasons, for a table."""
+    return ", ".join(str(reason.value) for reason in reasons) or "no reason given"
+
+
+def _outcomes(
+    verb: str,
+    done: Iterable[str],
+    failed: Iterable[UnsuccessfulFaceAssociation | UnsuccessfulFaceDisassociation | UnsuccessfulFaceDeletion],
+) -> Table:
+    """Return the table of what became of faces."""
+    rows = [(face_id, verb, "") for face_id in done]
+    rows += [(each.face_id, named(each.reasons), each.user_id or "") for each in failed]
+    return Table(("face id", "", "user"), rows)
 
 
 announce(__name__)

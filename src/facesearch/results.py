@@ -3,11 +3,16 @@
 Source: Amazon Rekognition API reference, ``SearchUsersByImage``.
 """
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 import attrs
 from attrs import field
 
 from facesearch._announce import announce
 from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
+from facesearch._showing import BOX_HEAD, Cell, Shown, Table, counted
+from facesearch._values import equal_fields, hash_fields
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.calibration_choice import describe_foreign
 from facesearch.evidence import Evidence, known
@@ -16,7 +21,7 @@ from facesearch.face import FaceDetail
 from facesearch.marks import FaceClass, SeenFace, class_of
 from facesearch.preview import Pictures, Preview
 from facesearch.reasons import UnsearchedFaceReason
-from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus
+from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus, named
 from facesearch.response_html import ResponseView, as_html
 from facesearch.scoring import Calibration
 
@@ -24,6 +29,7 @@ __all__ = [
     "MatchedUser",
     "SearchUsersByImageResponse",
     "SearchedFaceDetails",
+    "SearchedFaceResponse",
     "UnsearchedFace",
     "UnsearchedFaceReason",
     "UserMatch",
@@ -59,8 +65,14 @@ class UserMatch:
         Who it is.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("user", "similarity")
+
     similarity: float = field(converter=plain_float, validator=between(0, 100))
     user: MatchedUser = field(validator=is_a(MatchedUser))
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of matches shows of this one."""
+        return self.user.user_id, self.similarity
 
 
 @attrs.frozen(kw_only=True)
@@ -86,8 +98,8 @@ class SearchedFaceDetails:
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
-@attrs.frozen(kw_only=True)
-class SearchUsersByImageResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SearchUsersByImageResponse(Shown):
     """The answer to "who is in this photo?".
 
     Attributes
@@ -114,6 +126,8 @@ class SearchUsersByImageResponse:
     calibration
         What the percentages mean; for pictures only, no part of equality or of the wire.
     """
+
+    ROW_HEAD: ClassVar[tuple[str, ...]] = (*BOX_HEAD, "user", "similarity", "next user", "similarity to it")
 
     user_matches: tuple[UserMatch, ...] = field(default=(), validator=tuple_of(UserMatch))
     face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
@@ -163,6 +177,14 @@ class SearchUsersByImageResponse:
         """The name of the calibration that the percentages are by, in one line; ``None`` if it comes with the library."""
         return describe_foreign(self.calibration)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchUsersByImageResponse):
+            return NotImplemented
+        return equal_fields(self, other, SearchUsersByImageResponse)
+
+    def __hash__(self) -> int:
+        return hash_fields(self, SearchUsersByImageResponse)
+
     def _repr_html_(self) -> str:
         """Show the photo with its faces boxed, who was found, and why the other faces were not searched."""
         return as_html(
@@ -175,6 +197,47 @@ class SearchUsersByImageResponse:
                 calibration=self.calibration,
             )
         )
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of responses shows of this one."""
+        box = self.searched_face.face_detail.bounding_box.row_cells() if self.searched_face else (None,) * len(BOX_HEAD)
+        best = self.user_matches[0].row_cells() if self.user_matches else ("", None)
+        rival = self.user_matches[1] if len(self.user_matches) > 1 else self.next_user
+        return *box, *best, *(rival.row_cells() if rival else ("", None))
+
+    def _headline(self) -> str:
+        if not self.searched_face:
+            found = "no face to search"
+        elif self.user_matches:
+            best = self.user_matches[0]
+            more = f" and {len(self.user_matches) - 1:,} more" if len(self.user_matches) > 1 else ""
+            found = f"{best.user.user_id} {best.similarity:.2f}%{more}"
+        else:
+            found = "nobody found"
+        return f"{found}; {counted(len(self.unsearched_faces), 'other face')}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield Table(UserMatch.ROW_HEAD, [match.row_cells() for match in self.user_matches])
+        searched = [self.searched_face.face_detail] if self.searched_face else []
+        faces = [(face, "searched") for face in searched]
+        faces += [(each.face_details, named(each.reasons)) for each in self.unsearched_faces]
+        rows = [(*face.bounding_box.row_cells(), face.confidence, what) for face, what in faces]
+        yield Table((*BOX_HEAD, "confidence", ""), rows)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SearchedFaceResponse(SearchUsersByImageResponse):
+    """The answer about one face of a photo, as `facesearch.search_all_faces` gives it: a face was searched.
+
+    It is equal to a `SearchUsersByImageResponse` with the same content.
+
+    Attributes
+    ----------
+    searched_face
+        The face; never ``None``.
+    """
+
+    searched_face: SearchedFaceDetails = field(validator=is_a(SearchedFaceDetails))
 
 
 def seen_faces(*responses: SearchUsersByImageResponse) -> tuple[SeenFace, ...]:

@@ -9,7 +9,7 @@ is one pure function of the distance, the same for every search: a threshold cut
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -19,8 +19,9 @@ from typing import IO, Any, Final
 import attrs
 from attrs import field
 
-from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
+from facesearch._fields import between, check_float, check_is, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch._output import OutputKind, write_file
+from facesearch._showing import Cell, Shown, Table
 from facesearch.errors import CalibrationError, InvalidParameterError, without_value
 from facesearch.records import FaceModel
 
@@ -64,8 +65,8 @@ class CalibrationRow:
     fnmr_high: float = field(converter=plain_float, validator=between(0, 1))
 
 
-@attrs.frozen(kw_only=True)
-class Calibration:
+@attrs.frozen(kw_only=True, repr=False)
+class Calibration(Shown):
     """What percentages mean for one face model: measured points, and the curve through them.
 
     Attributes
@@ -191,6 +192,8 @@ class Calibration:
         CalibrationError
             If it is no calibration, or that of another model.
         """
+        if face_model is not None:
+            check_is("face_model", face_model, FaceModel)
         found = _parse(text, origin)
         if face_model is not None and found.face_model.digest != face_model.digest:
             raise CalibrationError(
@@ -215,27 +218,29 @@ class Calibration:
         CalibrationError
             If the file can't be read, is no calibration, or is that of another model.
         """
+        check_is("face_model", face_model, FaceModel)
         try:
             content = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise CalibrationError(f"{path}: can't be read ({error})") from error
         return cls.from_json(content, face_model=face_model, origin=str(path))
 
-    def __str__(self) -> str:
-        lines = [
-            f"{self.face_model.name} {self.face_model.version}, digest {self.face_model.digest[:12]}",
-            f"measured on {self.data}",
-            f"{self.people:,} people; comparisons: {self.impostor_comparisons:,} of strangers, {self.genuine_comparisons:,} of one",
-            "similarity  distance  false matches (95% interval)          false non-matches (95% interval)",
-        ]
-        lines += [
-            f"{row.similarity:10.0f}  {row.distance:8.4f}  {row.fmr:<9.2g} ({row.fmr_low:.2g} - {row.fmr_high:.2g})".ljust(
-                58
+    def _headline(self) -> str:
+        return f"{self.face_model.name} {self.face_model.version}, {self.people:,} people of {self.data}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        rows: list[tuple[Cell, ...]] = [
+            (
+                f"{row.similarity:.0f}",
+                f"{row.distance:.4f}",
+                f"{row.fmr:.2g} ({row.fmr_low:.2g} - {row.fmr_high:.2g})",
+                f"{row.fnmr:.2%} ({row.fnmr_low:.2%} - {row.fnmr_high:.2%})",
             )
-            + f"{row.fnmr:<7.2%} ({row.fnmr_low:.2%} - {row.fnmr_high:.2%})"
             for row in self.rows
         ]
-        return "\n".join(lines)
+        head = ("similarity", "distance", "false matches (95% interval)", "false non-matches (95% interval)")
+        title = f"comparisons: {self.impostor_comparisons:,} of strangers, {self.genuine_comparisons:,} of one person"
+        yield Table(head, rows, f"{title}; digest of the model {self.face_model.digest[:12]}")
 
 
 _FEWEST_KNOTS = 3
@@ -356,6 +361,7 @@ def calibration(face_model: FaceModel | None = None) -> Calibration:
     known = shipped_calibrations()
     if face_model is None:
         return known[0]
+    check_is("face_model", face_model, FaceModel)
     for each in known:
         if each.face_model.digest == face_model.digest:
             return each

@@ -1,9 +1,12 @@
 """The main job: detect, filter, take the largest, embed it, rank the users, and answer as AWS does."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import attrs
 
+from facesearch._fields import check_is
+from facesearch._showing import Listing
 from facesearch.analysis import AnalyzedFace
 from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
@@ -15,12 +18,15 @@ from facesearch.preview import Preview
 from facesearch.probing import probe
 from facesearch.results import (
     SearchedFaceDetails,
+    SearchedFaceResponse,
     SearchUsersByImageResponse,
     UnsearchedFace,
     UserMatch,
 )
 
 __all__ = ["search_all_faces", "search_users_by_image"]
+
+R = TypeVar("R", bound=SearchUsersByImageResponse)
 
 
 def search_users_by_image(
@@ -86,6 +92,7 @@ def search_users_by_image(
         quality_filter=quality_filter,
         attributes=attributes,
         every_face=False,
+        kind=SearchUsersByImageResponse,
     )
     return response
 
@@ -98,14 +105,14 @@ def search_all_faces(
     max_users: int | None = None,
     quality_filter: str | QualityFilter = QualityFilter.NONE,
     attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
-) -> tuple[SearchUsersByImageResponse, ...]:
+) -> tuple[SearchedFaceResponse, ...]:
     """Tell who each face of a photo is, from one look at it.
 
     Parameters and errors are those of `search_users_by_image`.
 
     Returns
     -------
-    tuple of SearchUsersByImageResponse
+    tuple of SearchedFaceResponse
         One for each face that passes the filter, largest first. The ``unsearched_faces`` of each are the faces that did
         not pass, so that nobody's answer lists a face that another one searched.
     """
@@ -117,6 +124,7 @@ def search_all_faces(
         quality_filter=quality_filter,
         attributes=attributes,
         every_face=True,
+        kind=SearchedFaceResponse,
     )
 
 
@@ -129,8 +137,11 @@ def _search(
     quality_filter: str | QualityFilter,
     attributes: Iterable[str | Attribute],
     every_face: bool,
-) -> tuple[SearchUsersByImageResponse, ...]:
+    kind: type[R],
+) -> tuple[R, ...]:
+    """Search, and return a response of that *kind* for each searched face; without *every_face* there is always one."""
     # Arguments first: a wrong one shall not cost a look at the picture.
+    check_is("collection", collection, Collection)
     check_search_options(threshold, max_users)
     quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
     analyzer = collection.analyzer
@@ -162,7 +173,7 @@ def _search(
     responses = []
     for place, (face, matches, beyond) in enumerate(answers):
         responses.append(
-            SearchUsersByImageResponse(
+            kind(
                 user_matches=matches,
                 face_model_version=collection.face_model.version,
                 searched_face=SearchedFaceDetails(face_detail=face.detail) if face else None,
@@ -174,4 +185,4 @@ def _search(
                 calibration=collection.calibration,
             )
         )
-    return tuple(responses)
+    return Listing(responses, "searched face")

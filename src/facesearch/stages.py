@@ -12,6 +12,7 @@ import numpy.typing as npt
 from attrs import field
 
 from facesearch._fields import between, plain_float, plain_int
+from facesearch._values import content
 from facesearch.records import FaceModel
 
 __all__ = [
@@ -84,7 +85,7 @@ class Detector(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class AlignedFace:
     """A face cut out upright, always of the same size and place.
 
@@ -97,8 +98,8 @@ class AlignedFace:
         turns, scales and shifts.
     """
 
-    chip: PixelArray = field(repr=False)
-    to_picture: PointArray
+    chip: PixelArray = field(repr=False, eq=content)
+    to_picture: PointArray = field(eq=content)
 
     def in_picture(self, points: PointArray) -> PointArray:
         """Give (N, 2) xy pixels of the chip as xy pixels of the picture."""

@@ -6,11 +6,14 @@ downloaded. Nothing here is pickled.
 
 import hashlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import attrs
 
 from facesearch._output import absolute
+from facesearch._showing import Cell, Listing, Shown, Table
 from facesearch.errors import WeightsError
 
 __all__ = [
@@ -33,8 +36,8 @@ _OURS = "facesearch"
 _FOLDERS = {_DISTRIBUTION: ("face_recognition_models", "models"), _OURS: ("facesearch", "data")}
 
 
-@attrs.frozen(kw_only=True)
-class WeightFile:
+@attrs.frozen(kw_only=True, repr=False)
+class WeightFile(Shown):
     """A model file and what a user must know of it.
 
     Attributes
@@ -55,6 +58,8 @@ class WeightFile:
         What it learned from, and terms that follow from that.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("file", "purpose", "licence")
+
     name: str
     purpose: str
     sha256: str
@@ -62,6 +67,17 @@ class WeightFile:
     origin: str
     licence: str
     training_data: str
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of files shows of this one."""
+        return self.name, self.purpose, self.licence
+
+    def _headline(self) -> str:
+        return f"{self.name}, {self.purpose}"
+
+    def _shown_tables(self) -> Iterator[Table]:
+        shown = ("sha256", "package", "origin", "licence", "training_data")
+        yield Table(("", ""), [(name.replace("_", " "), str(getattr(self, name))) for name in shown])
 
 
 RESNET = WeightFile(
@@ -146,7 +162,8 @@ def models() -> tuple[WeightFile, ...]:
     dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
     ...
     """
-    return (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, FACE_QUALITY, EYE_STATE)
+    files = (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, FACE_QUALITY, EYE_STATE)
+    return Listing(files, "model file")
 
 
 def read_weights(file: WeightFile) -> bytes:

@@ -6,14 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._fields import check_int
-from facesearch.analysis import FaceAnalyzer
-from facesearch.benchmark.cutting import CutOptions
+from facesearch._fields import check_int, check_is
+from facesearch.analysis import FaceAnalyzer, analyzer_or_default
+from facesearch.benchmark.cutting import CutOptions, options_or_default
 from facesearch.benchmark.people import read_people
 from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
-from facesearch.benchmark.roc import IntArray
+from facesearch.benchmark.roc import IntArray, check_numbers
 from facesearch.errors import CalibrationError, InvalidParameterError
-from facesearch.ranking import robust_mean
+from facesearch.ranking import LONGEST, robust_mean
 from facesearch.records import FaceModel
 from facesearch.scoring import SIMILARITY_AT_FMR, Calibration, CalibrationRow
 from facesearch.stages import FloatArray, PointArray
@@ -67,11 +67,13 @@ def calibrate(
     Bolle, Ratha and Pankanti, Computer Vision and Image Understanding 93 (2004), doi:10.1016/j.cviu.2003.08.002: the subsets
     bootstrap.
     """
+    check_is("face_model", face_model, FaceModel)
     check_int("seed", seed, 0)
-    if vectors.ndim != 2 or len(vectors) != len(people) or not np.isfinite(vectors).all():  # noqa: PLR2004  # a matrix
-        raise InvalidParameterError.of("vectors", vectors.shape, f"({len(people)}, D) finite numbers, one row a name")
+    matrix = check_numbers("vectors", vectors, axes=2, most=LONGEST)
+    if len(matrix) != len(people):
+        raise InvalidParameterError.of("vectors", matrix.shape, f"({len(people)}, D) finite numbers, one row a name")
     names, who = np.unique(np.array(people), return_inverse=True)
-    distances, first, second = _pairs(vectors.astype(np.float64), who)
+    distances, first, second = _pairs(matrix, who)
     genuine = first == second
     impostors, mates = distances[~genuine], distances[genuine]
     rates = [fmr for fmr in SIMILARITY_AT_FMR if fmr * len(impostors) >= _FEWEST_MATCHES]
@@ -111,7 +113,7 @@ def calibrate(
         impostor_comparisons=len(impostors),
         genuine_comparisons=len(mates),
         rows=tuple(rows),
-        user_spread=_user_spread(vectors, who, order),
+        user_spread=_user_spread(matrix.astype(np.float32), who, order),
     )
 
 
@@ -144,6 +146,7 @@ def calibrate_folder(
     CalibrationError, ImageError, InvalidParameterError
         As for `calibrate` and `embed_photos`.
     """
+    analyzer, options = analyzer_or_default(analyzer), options_or_default(options)
     people = read_people(folder)
     paths = [path for photos in people.values() for path in photos]
     embedded = embed_photos(paths, analyzer=analyzer, options=options, cache=cache)

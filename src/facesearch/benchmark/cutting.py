@@ -11,8 +11,9 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch._fields import between, check_member, plain_float
-from facesearch.analysis import FaceAnalyzer, LocatedFace, default_analyzer
+from facesearch._fields import between, check_is, check_member, plain_float
+from facesearch._values import content
+from facesearch.analysis import FaceAnalyzer, LocatedFace, analyzer_or_default
 from facesearch.image import ImageSource, read_image
 from facesearch.stages import Detection, PixelArray
 
@@ -59,7 +60,12 @@ class CutOptions:
         return f"a centred square of {self.centred_share:g} of the photo's shorter side, aligned as a detected face is"
 
 
-@attrs.frozen(kw_only=True, eq=False)
+def options_or_default(options: CutOptions | None) -> CutOptions:
+    """Return *options*, or the default ones where they are ``None``; others are an `InvalidParameterError`."""
+    return CutOptions() if options is None else check_is("options", options, CutOptions)
+
+
+@attrs.frozen(kw_only=True)
 class CutFace:
     """The face of one photo.
 
@@ -71,7 +77,7 @@ class CutFace:
         ``False`` where no face was found and the rule gave one.
     """
 
-    probe: PixelArray = field(repr=False)
+    probe: PixelArray = field(repr=False, eq=content)
     detected: bool
 
 
@@ -88,7 +94,7 @@ def cut_face(image: ImageSource, *, analyzer: FaceAnalyzer | None = None, option
     >>> cut_face(np.zeros((200, 200), np.uint8)).detected
     False
     """
-    analyzer, options = analyzer or default_analyzer(), options or CutOptions()
+    analyzer, options = analyzer_or_default(analyzer), options_or_default(options)
     pixels = read_image(image).pixels
     height, width = pixels.shape[:2]
     border = round(options.padding * max(height, width))
@@ -111,8 +117,6 @@ def _chosen(located: Sequence[LocatedFace], choice: FaceChoice) -> LocatedFace:
 
     def off_centre(face: LocatedFace) -> float:
         box = face.detail.bounding_box
-        if box is None:
-            return float("inf")
         return (box.left + box.width / 2 - 0.5) ** 2 + (box.top + box.height / 2 - 0.5) ** 2
 
     return min(located, key=off_centre)

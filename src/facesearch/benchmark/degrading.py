@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFilter
 
-from facesearch._fields import check_float, check_int
+from facesearch._fields import check_float, check_int, check_is
 from facesearch.errors import InvalidParameterError
 from facesearch.geometry import BoundingBox
 from facesearch.stages import PixelArray
@@ -130,6 +130,7 @@ def covered(pixels: PixelArray, box: BoundingBox, share: float) -> PixelArray:
     InvalidParameterError
         If *share* is not such.
     """
+    check_is("box", box, BoundingBox)
     height, width = pixels.shape[:2]
     left, top, right, bottom = box.to_pixels(width, height)
     start = bottom - check_float("share", share, 0, 1) * (bottom - top)

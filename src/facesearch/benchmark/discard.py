@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, check_float, is_a, plain_float
+from facesearch._fields import between, check_float, check_is, is_a, plain_float
+from facesearch._values import content
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_scores, threshold_for
 from facesearch.errors import InvalidParameterError
@@ -18,7 +19,7 @@ from facesearch.stages import PointArray
 __all__ = ["ErrorVersusDiscard", "error_versus_discard", "partial_area"]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class ErrorVersusDiscard:
     """The false non-match rate left at every share of pairs that can be discarded.
 
@@ -35,8 +36,8 @@ class ErrorVersusDiscard:
         The rate before anything is discarded, of all genuine pairs; its value is ``fnmr[0]``.
     """
 
-    discarded: PointArray = field(repr=False)
-    fnmr: PointArray = field(repr=False)
+    discarded: PointArray = field(repr=False, eq=content)
+    fnmr: PointArray = field(repr=False, eq=content)
     threshold: float = field(converter=plain_float, validator=between())
     start: Rate = field(validator=is_a(Rate))
 
@@ -113,7 +114,10 @@ def error_versus_discard(
     [0.5, 0.333, 0.0]
     """
     scores, genuine = check_scores(distances, same)
-    worth = np.asarray(quality)
+    try:
+        worth = np.asarray(quality)
+    except (TypeError, ValueError) as error:  # such as rows of different lengths
+        raise InvalidParameterError.of("quality", quality, f"{len(scores)} numbers") from error
     if worth.shape != scores.shape or worth.dtype.kind not in "fiu" or np.isnan(worth).any():
         raise InvalidParameterError.of("quality", quality, f"{len(scores)} numbers, one for each distance, not NaN")
     if threshold is None:
@@ -169,6 +173,7 @@ def partial_area(curve: ErrorVersusDiscard, *, up_to: float = 0.2) -> float | No
     >>> partial_area(curve.perfect, up_to=0.5), round(partial_area(curve, up_to=0.5), 6)
     (0.0, 2.0)
     """
+    check_is("curve", curve, ErrorVersusDiscard)
     end = check_float("up_to", up_to, 0, 1)
     best = curve.perfect
     # On one grid each step is compared with the best at that very share, so that rounding can't make it less than 0.

@@ -10,7 +10,7 @@ from attrs import field
 
 from facesearch._fields import between, check_float, is_a, plain_float
 from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.roc import check_labels
+from facesearch.benchmark.roc import check_labels, check_numbers
 from facesearch.errors import InvalidParameterError
 
 __all__ = ["UNKNOWN", "GroupRates", "group_rates"]
@@ -85,9 +85,7 @@ def group_rates(
     f f 1 1 1
     f m 0 1 0
     """
-    scores, labels = np.asarray(distances, np.float64), np.asarray(same)
-    if scores.ndim != 1 or not np.isfinite(scores).all():
-        raise InvalidParameterError.of("distances", distances, "N finite numbers")
+    scores, labels = check_numbers("distances", distances), np.asarray(same)
     check_labels(labels, len(scores))
     for name, groups in (("first", first), ("second", second)):
         if len(groups) != len(scores):

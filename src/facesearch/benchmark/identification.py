@@ -7,11 +7,23 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, check_float, check_int, is_a, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch._fields import (
+    between,
+    check_float,
+    check_int,
+    check_is,
+    is_a,
+    maybe,
+    plain_float,
+    plain_int,
+    tuple_of,
+    whole,
+)
 from facesearch.benchmark.cast import Cast, Condition, Scoring
 from facesearch.benchmark.people import split_people
 from facesearch.benchmark.progress import progress
 from facesearch.benchmark.rates import Rate
+from facesearch.benchmark.roc import check_numbers
 from facesearch.collection import MAX_FACES_PER_USER
 from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import InvalidParameterError
@@ -143,6 +155,7 @@ def identify(
     InvalidParameterError
         If an argument is wrong, or nobody has ``max(enrolled) + 2`` photos.
     """
+    check_is("face_model", face_model, FaceModel)
     if not enrolled:
         raise InvalidParameterError.of("enrolled", enrolled, "one or more numbers of photos")
     most = max(check_int("enrolled", photos, 1, MAX_FACES_PER_USER) for photos in enrolled)
@@ -189,8 +202,11 @@ def tally(
     (2, 1)
     """
     check_float("threshold", threshold, 0, 100)
-    found = np.asarray(first, bool) & (np.asarray(mated, np.float64) >= threshold)
-    alarms = np.asarray(strangers, np.float64) >= threshold
+    came, near = np.asarray(first), check_numbers("mated", mated)
+    if came.shape != near.shape or came.dtype.kind not in "biuf":
+        raise InvalidParameterError.of("first", first, f"{len(near)} truth values, one for each of mated")
+    found = came.astype(bool) & (near >= threshold)
+    alarms = check_numbers("strangers", strangers) >= threshold
     return IdentificationPoint(
         threshold=threshold,
         fpir=Rate.of(int(alarms.sum()), alarms.size),

@@ -44,8 +44,8 @@ class Machine:
     memory_gib: float | None = field(converter=attrs.converters.optional(plain_float), validator=maybe(between(0)))
     system: str = field(validator=is_a(str))
     python: str = field(validator=is_a(str))
-    packages: dict[str, str] = field(validator=is_a(dict))
-    weights: dict[str, str] = field(validator=is_a(dict))
+    packages: dict[str, str] = field(validator=is_a(dict), hash=False)
+    weights: dict[str, str] = field(validator=is_a(dict), hash=False)
 
     def __str__(self) -> str:
         memory = "" if self.memory_gib is None else f", {self.memory_gib:.0f} GiB"

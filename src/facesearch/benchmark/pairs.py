@@ -8,6 +8,7 @@ import numpy as np
 from attrs import field
 
 from facesearch._fields import is_a, tuple_of
+from facesearch._values import content
 from facesearch.benchmark.roc import BoolArray, IntArray
 from facesearch.errors import InvalidParameterError
 
@@ -16,7 +17,7 @@ __all__ = ["Pairs", "read_pairs"]
 _COLUMNS = ("a", "b", "same", "fold")
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Pairs:
     """Pairs of photos, each labelled.
 
@@ -36,10 +37,10 @@ class Pairs:
 
     source: Path = field(validator=is_a(Path))
     photos: tuple[Path, ...] = field(repr=False, validator=tuple_of(Path))
-    first: IntArray = field(repr=False)
-    second: IntArray = field(repr=False)
-    same: BoolArray = field(repr=False)
-    fold: IntArray = field(repr=False)
+    first: IntArray = field(repr=False, eq=content)
+    second: IntArray = field(repr=False, eq=content)
+    same: BoolArray = field(repr=False, eq=content)
+    fold: IntArray = field(repr=False, eq=content)
 
     def __len__(self) -> int:
         """How many pairs there are."""

@@ -9,9 +9,10 @@ from attrs import field
 
 from facesearch._fields import check_int, is_a, tuple_of
 from facesearch._parallel import in_order
-from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch._values import content
+from facesearch.analysis import FaceAnalyzer, analyzer_or_default
 from facesearch.benchmark.cache import cache_key, load_vectors, save_vectors
-from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face
+from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face, options_or_default
 from facesearch.benchmark.progress import progress
 from facesearch.benchmark.roc import BoolArray
 from facesearch.errors import ImageError, InvalidParameterError
@@ -24,7 +25,7 @@ __all__ = ["EmbeddedPhotos", "embed_photos"]
 _BATCH = 16  # faces embedded in one call
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class EmbeddedPhotos:
     """N photos and their vectors.
 
@@ -43,8 +44,8 @@ class EmbeddedPhotos:
     """
 
     photos: tuple[Path, ...] = field(repr=False, validator=tuple_of(Path))
-    vectors: FloatArray = field(repr=False)
-    detected: BoolArray = field(repr=False)
+    vectors: FloatArray = field(repr=False, eq=content)
+    detected: BoolArray = field(repr=False, eq=content)
     face_model: FaceModel = field(validator=is_a(FaceModel))
     options: CutOptions = field(validator=is_a(CutOptions))
 
@@ -90,7 +91,7 @@ def embed_photos(
     InvalidParameterError
         If another argument is wrong, or *cache* is a file that is no such cache.
     """
-    analyzer, options = analyzer or default_analyzer(), options or CutOptions()
+    analyzer, options = analyzer_or_default(analyzer), options_or_default(options)
     threads = usable_cores() if workers is None else check_int("workers", workers, 1)
     paths = tuple(Path(photo) for photo in photos)
     if not paths or isinstance(photos, str):

@@ -5,12 +5,12 @@ Colours are Okabe and Ito's, which colour-blind people tell apart, and no line i
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._fields import check_float
+from facesearch._fields import check_each, check_float
 from facesearch._output import OutputKind, check_output, signature, write_file
 from facesearch._protected import Protected
 from facesearch.benchmark.discard import ErrorVersusDiscard
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["check_plot", "check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
+
+T = TypeVar("T")
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # https://jfly.uni-koeln.de/color/
 _DASHES = ("-", "--", "-.", ":")
@@ -88,6 +90,7 @@ def plot_roc(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = F
     InvalidParameterError
         If matplotlib is not installed.
     """
+    _check_curves(curves, Roc)
     figure, axes = _canvas("False match rate", "True match rate")
     _draw(axes, {name: (curve.fmr, 1 - curve.fnmr) for name, curve in curves.items()}, above_zero=("x",))
     _logarithmic(axes, "x")
@@ -104,6 +107,7 @@ def plot_det(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = F
     ----------
     Martin et al., Eurospeech 1997; ISO/IEC 19795-1.
     """
+    _check_curves(curves, Roc)
     figure, axes = _canvas("False match rate", "False non-match rate")
     _draw(axes, {name: (curve.fmr, curve.fnmr) for name, curve in curves.items()}, above_zero=("x", "y"))
     _logarithmic(axes, "x", "y")
@@ -142,8 +146,7 @@ def plot_discard(
     InvalidParameterError
         If matplotlib is not installed, *up_to* is not in [0, 1], or there is no curve.
     """
-    if not curves:
-        raise InvalidParameterError.of("curves", curves, "one or more")
+    _check_curves(curves, ErrorVersusDiscard)
     end = check_float("up_to", up_to, 0, 1)
     figure, axes = _canvas(
         "Share of the genuine pairs discarded, the worst first", "False non-match rate of those left"
@@ -161,6 +164,12 @@ def plot_discard(
         axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.legend(loc="upper right", frameon=False)
     return _save(figure, path, overwrite=overwrite)
+
+
+def _check_curves(curves: Mapping[str, T], kind: type[T]) -> None:
+    given: Any = curves  # what callers pass may not be what the annotation asks for
+    if not given or not isinstance(given, Mapping) or not all(isinstance(curve, kind) for curve in given.values()):
+        raise InvalidParameterError.of("curves", given, f"one or more {kind.__name__} by name", fix='{"mine": curve}')
 
 
 def plot_scores(
@@ -245,6 +254,7 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate], *, overwrite
     """
     if not rates:
         raise InvalidParameterError.of("rates", rates, "one or more")
+    check_each("rates", rates, StatedRate)
     figure, axes = _canvas("Stated false match rate", "Measured false match rate")
     ends = [min(rate.stated for rate in rates) / 10, min(1.0, max(rate.stated for rate in rates) * 10)]
     lows = [rate.measured.low for rate in rates if rate.measured.low > 0]

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, is_a, plain_float
+from facesearch._fields import between, check_is, is_a, plain_float
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_scores
 from facesearch.scoring import Calibration, calibration
@@ -73,7 +73,8 @@ def reliability(
     """
     scores, genuine = check_scores(distances, same)
     rows = []
-    for row in (table or calibration()).rows:
+    known = calibration() if table is None else check_is("table", table, Calibration)
+    for row in known.rows:
         matches = scores <= row.distance
         rows.append(
             StatedRate(

@@ -1,13 +1,14 @@
 """Errors by threshold. A pair matches at threshold t when its distance is at most t; lower is closer throughout."""
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import check_float
+from facesearch._fields import check_float, check_is
+from facesearch._values import content
 from facesearch.errors import InvalidParameterError
 from facesearch.stages import PointArray
 
@@ -16,17 +17,21 @@ __all__ = [
     "IntArray",
     "Roc",
     "area_under_curve",
+    "check_numbers",
     "check_scores",
     "equal_error_rate",
     "roc",
     "threshold_for",
 ]
 
+LARGEST: Final = 1e300
+"""The largest score: its neighbours are finite too, as thresholds must be."""
+
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Roc:
     """The two errors at every distance where either changes.
 
@@ -40,9 +45,9 @@ class Roc:
         (T,) float64, 0-1: share of the genuine pairs that do not. Never rises.
     """
 
-    thresholds: PointArray = field(repr=False)
-    fmr: PointArray = field(repr=False)
-    fnmr: PointArray = field(repr=False)
+    thresholds: PointArray = field(repr=False, eq=content)
+    fmr: PointArray = field(repr=False, eq=content)
+    fnmr: PointArray = field(repr=False, eq=content)
 
 
 def check_scores(distances: npt.ArrayLike, same: npt.ArrayLike) -> tuple[PointArray, BoolArray]:
@@ -67,14 +72,47 @@ def check_scores(distances: npt.ArrayLike, same: npt.ArrayLike) -> tuple[PointAr
     InvalidParameterError
         If they are not such.
     """
-    scores, labels = np.asarray(distances), np.asarray(same)
-    if scores.ndim != 1 or scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
-        raise InvalidParameterError.of("distances", distances, "N finite numbers")
+    scores, labels = check_numbers("distances", distances), _array("same", same)
     check_labels(labels, len(scores))
     genuine = labels.astype(bool)
     if genuine.all() or not genuine.any():
         raise InvalidParameterError.of("same", same, "at least one genuine and one impostor pair")
-    return scores.astype(np.float64), genuine
+    return scores, genuine
+
+
+def check_numbers(argument: str, values: npt.ArrayLike, *, axes: int = 1, most: float = LARGEST) -> PointArray:
+    """Return *values* as an array of float64.
+
+    Parameters
+    ----------
+    argument
+        The name that the error shall have.
+    values
+        (N,) finite numbers; with two axes (N, D).
+    axes
+        1 or 2.
+    most
+        The largest magnitude that is accepted.
+
+    Raises
+    ------
+    InvalidParameterError
+        If they are not such.
+    """
+    given = _array(argument, values)
+    with np.errstate(all="ignore"):  # what does not fit into float64 becomes infinite, and is refused in our own words
+        numbers = given.astype(np.float64) if given.ndim == axes and given.dtype.kind in "fiu" else None
+    if numbers is None or not (np.abs(numbers) <= most).all():
+        shape = "(N,)" if axes == 1 else "(N, D)"
+        raise InvalidParameterError.of(argument, values, f"{shape} finite numbers of {most:g} at most")
+    return numbers
+
+
+def _array(argument: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, OverflowError) as error:  # such as rows of different lengths
+        raise InvalidParameterError.of(argument, values, "an array") from error
 
 
 def check_labels(labels: npt.NDArray[Any], count: int) -> None:
@@ -85,7 +123,7 @@ def check_labels(labels: npt.NDArray[Any], count: int) -> None:
     InvalidParameterError
         If it is not.
     """
-    if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
+    if labels.shape != (count,) or labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         raise InvalidParameterError.of("same", labels, f"{count} truth values, one for each distance")
 
 
@@ -111,6 +149,7 @@ def roc(distances: npt.ArrayLike, same: npt.ArrayLike) -> Roc:
 
 def equal_error_rate(curve: Roc) -> float:
     """Give the error at which both kinds are equally frequent, 0-1, interpolated between the two steps next to it."""
+    check_is("curve", curve, Roc)
     after = int(np.argmax(curve.fmr >= curve.fnmr))  # there is one: at the largest distance all match
     before = after - 1  # nor is it the first, where nothing matches
     gap_before = curve.fnmr[before] - curve.fmr[before]
@@ -161,8 +200,8 @@ def threshold_for(fmr: float, impostors: npt.ArrayLike) -> float:
     >>> threshold_for(0.25, [0.9, 0.6, 0.8, 0.7]) < 0.7
     True
     """
-    scores = np.sort(np.asarray(impostors, np.float64))
-    if scores.ndim != 1 or len(scores) == 0:
+    scores = np.sort(check_numbers("impostors", impostors))
+    if len(scores) == 0:
         raise InvalidParameterError.of("impostors", impostors, "one or more distances")
     allowed = int(check_float("fmr", fmr, 0, 1) * len(scores) + _ROUNDING)
     return float("inf") if allowed >= len(scores) else float(np.nextafter(scores[allowed], -np.inf))

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field
 
 from facesearch._fields import between, check_int, is_a, plain_float, plain_int, tuple_of, whole
-from facesearch.analysis import Engine, FaceAnalyzer, default_analyzer
+from facesearch.analysis import Engine, FaceAnalyzer, analyzer_or_default
 from facesearch.collection import Collection
 from facesearch.errors import InvalidParameterError
 from facesearch.image import ImageSource, read_image
@@ -105,7 +105,7 @@ def measure_speed(
     InvalidParameterError
         If no face is found in it, or another argument is wrong.
     """
-    analyzer = analyzer or default_analyzer()
+    analyzer = analyzer_or_default(analyzer)
     check_int("repeats", repeats, 1)
     read_image(photo)  # one that can't be used shall not cost the crowd
     crowd = _crowd(analyzer, check_int("users", users, 1), check_int("seed", seed, 0))

@@ -9,8 +9,18 @@ from attrs import field
 
 from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.roc import BoolArray, area_under_curve, check_scores, equal_error_rate, roc, threshold_for
+from facesearch.benchmark.roc import (
+    BoolArray,
+    IntArray,
+    area_under_curve,
+    check_numbers,
+    check_scores,
+    equal_error_rate,
+    roc,
+    threshold_for,
+)
 from facesearch.errors import InvalidParameterError
+from facesearch.ranking import LONGEST
 from facesearch.stages import FloatArray, PointArray
 
 __all__ = ["FARS", "Fold", "OperatingPoint", "Verification", "best_threshold", "pair_distances", "verify"]
@@ -193,10 +203,29 @@ def pair_distances(vectors: FloatArray, first: npt.ArrayLike, second: npt.ArrayL
     -------
     ndarray of shape (N,)
         float64.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *vectors* is no such matrix, or *first* and *second* are no rows of it.
     """
-    rows = vectors.astype(np.float64)
-    result: PointArray = np.linalg.norm(rows[np.asarray(first)] - rows[np.asarray(second)], axis=1)
+    rows = check_numbers("vectors", vectors, axes=2, most=LONGEST)
+    pairs = [_check_rows("first", first, len(rows)), _check_rows("second", second, len(rows))]
+    if pairs[0].shape != pairs[1].shape:
+        raise InvalidParameterError.of("second", second, f"{len(pairs[0])} rows, one for each of first")
+    result: PointArray = np.linalg.norm(rows[pairs[0]] - rows[pairs[1]], axis=1)
     return result
+
+
+def _check_rows(argument: str, rows: npt.ArrayLike, count: int) -> IntArray:
+    numbers = np.asarray(rows)
+    if (
+        numbers.ndim != 1
+        or (len(numbers) and numbers.dtype.kind not in "iu")
+        or not np.isin(numbers, range(count)).all()
+    ):
+        raise InvalidParameterError.of(argument, rows, f"(N,) numbers of rows, 0 to {count - 1}")
+    return numbers.astype(np.int64)
 
 
 def _judge(number: int, here: BoolArray, scores: PointArray, genuine: BoolArray) -> Fold:

@@ -99,7 +99,7 @@ def _show_rows(done: Done[Seen]) -> None:
         show_csv_row([photo, "", *nothing, "error" if done.result is None else "no_face"])
     for number, face in enumerate(faces, start=1):
         figures = [
-            *((box.left, box.top, box.width, box.height) if (box := face.bounding_box) else (None,) * 4),
+            *(face.bounding_box.left, face.bounding_box.top, face.bounding_box.width, face.bounding_box.height),
             face.confidence,
             *((face.pose.yaw, face.pose.pitch, face.pose.roll) if face.pose else (None,) * 3),
             *((face.quality.brightness, face.quality.sharpness) if face.quality else (None,) * 2),

@@ -108,12 +108,7 @@ def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:
 
 
 def _details(pen: ImageDraw.ImageDraw, mark: Mark, thin: float) -> None:
-    """Draw landmarks and pose."""
-    if mark.axes:
-        for colour, width in (("#000000", 2 * thin), ("#ffffff", thin)):
-            for end in mark.axes:
-                pen.line((mark.centre, end), fill=colour, width=max(round(width), 1))
-        pen.circle(mark.axes[2], 2 * thin, fill=mark.style.colour, outline="#000000")
+    """Draw landmarks."""
     for point in mark.landmarks:
         pen.circle(point, max(thin, 1), fill="#ffffff", outline="#000000")
 

@@ -146,7 +146,7 @@ def _similarities(
     rows = [
         [
             f"{match.similarity:.2f}",
-            box_in_pixels(fs.FaceDetail(bounding_box=match.face.bounding_box), picture.width, picture.height),
+            box_in_pixels(match.face.bounding_box, picture.width, picture.height),
             "" if match.similarity >= threshold else f"below {threshold:g}",
         ]
         for match in matches

@@ -59,11 +59,9 @@ def looks(face: "fs.FaceDetail") -> Iterator[str]:
         yield f"eyes look: yaw {eyes.yaw:.0f}, pitch {eyes.pitch:.0f} degrees ({eyes.confidence:.0f}%)"
 
 
-def box_in_pixels(face: "fs.FaceDetail", width: int, height: int) -> str:
-    """Say where a face is: width x height at left, top."""
-    if not face.bounding_box:
-        return "-"
-    left, top, right, bottom = (round(edge) for edge in face.bounding_box.to_pixels(width, height))
+def box_in_pixels(box: "fs.BoundingBox", width: int, height: int) -> str:
+    """Return where a face is: width x height at left, top."""
+    left, top, right, bottom = (round(edge) for edge in box.to_pixels(width, height))
     return f"{right - left} x {bottom - top} at {left}, {top}"
 
 
@@ -78,7 +76,7 @@ def explained(responses: "Sequence[fs.SearchUsersByImageResponse]") -> "fs.Expla
 
 def face_cells(number: int, face: "fs.FaceDetail", width: int, height: int) -> list[str]:
     """Say where a face of a photo of that size is and how it was taken: a cell for each of `FACE_COLUMNS`."""
-    box = box_in_pixels(face, width, height)
+    box = box_in_pixels(face.bounding_box, width, height)
     pose = (face.pose.yaw, face.pose.pitch, face.pose.roll) if face.pose else (None,) * 3
     quality = (face.quality.brightness, face.quality.sharpness) if face.quality else (None,) * 2
     sure = "-" if face.confidence is None else f"{face.confidence:.1f}%"

@@ -2,8 +2,7 @@
 
 They need matplotlib: ``pip install "facesearch[plot]"``. They are drawn without pyplot, so there is no global state, no screen
 is needed and the same answer gives the same picture. Each function draws into the axes you give, or into a figure of its own:
-``plot_faces(photo, response).figure.savefig("faces.png")``. In a notebook, ``%matplotlib inline`` once and the figure as the
-last value of a cell shows it.
+``plot_faces(photo, response).figure.savefig("faces.png")``. A notebook shows what they return where it ends a cell.
 
 Whatever a class of faces is told by its colour it is told by its line and in words too, and every text on a photo has a ground
 of its own. User ids are shortened where there is no room for them.

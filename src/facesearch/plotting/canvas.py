@@ -1,6 +1,8 @@
 """What all pictures share: figures without pyplot, and texts that are as large as their picture, whatever its scale."""
 
-from typing import TYPE_CHECKING
+import io
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from facesearch.errors import MissingExtraError
 from facesearch.marks import Rectangle
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["DOTS", "axes_at", "check_matplotlib", "new_figure", "scale_of", "show", "write"]
+
+T = TypeVar("T")
 
 DOTS = 150  # dots an inch
 _MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
@@ -35,13 +39,27 @@ def new_figure(width: float, height: float) -> "Figure":
     check_matplotlib()
     from matplotlib.figure import Figure  # no pyplot: it keeps global state, and wants a screen
 
-    return Figure(figsize=(width, height), dpi=DOTS)
+    figure = Figure(figsize=(width, height), dpi=DOTS)
+    return _showing_itself(figure, figure)
 
 
 def axes_at(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
     """Add axes to a figure, in inches from its upper left corner."""
     across, down = figure.get_size_inches()
-    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+    axes = figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+    return _showing_itself(axes, figure)
+
+
+def _showing_itself(value: T, figure: "Figure") -> T:
+    """Let a notebook show a figure, or axes by their figure: Jupyter draws only those of pyplot, others are text to it."""
+    vars(value)["_repr_png_"] = partial(_png, figure)
+    return value
+
+
+def _png(figure: "Figure") -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def scale_of(axes: "Axes", width: float, height: float) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from facesearch._fields import check_bool
 from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 from facesearch.image import ImageSource, Picture, read_image
@@ -26,8 +27,8 @@ _POINTS = 72 / 96  # in a pixel of the screen
 _FOUND_ABOVE = 0.5  # so the searched face is drawn over its neighbours
 
 
-def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None) -> "Axes":
-    """Draw every face on its photo: frames by what became of the face, names, reasons, landmarks and pose.
+def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None, pose: bool = False) -> "Axes":
+    """Draw every face on its photo: frames by what became of the face, names, reasons and landmarks.
 
     Parameters
     ----------
@@ -38,11 +39,13 @@ def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None) 
         `detect_faces`.
     axes
         Where to draw; by default in a figure of its own. One unit is one pixel of the photo, y runs down.
+    pose
+        Whether to draw how each head is turned, too.
 
     Returns
     -------
     Axes
-        Its ``figure`` can be saved.
+        Its ``figure`` can be saved; a notebook shows it.
 
     Raises
     ------
@@ -56,8 +59,8 @@ def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None) 
     Notes
     -----
     Up to six faces are labelled in words, more are numbered: the searched ones first, then the others as the answer lists
-    them. Landmarks and pose are drawn on faces that have room for them: lines run from the middle of the face to the
-    viewer's right, to the top of the head, and, with a dot, to where the nose points.
+    them. Landmarks and, if asked for, the pose are drawn on faces that have room for them: lines of the pose run from the
+    middle of the face to the viewer's right, to the top of the head, and, with a dot, to where the nose points.
 
     Examples
     --------
@@ -68,11 +71,12 @@ def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None) 
     (0.0, 512.0)
     """
     check_matplotlib()
+    check_bool("pose", pose)
     seen, picture = _seen(faces), read_image(image)
     width, height = picture.width, picture.height
     where = _own_axes(picture, seen) if axes is None else axes
     show(where, picture.pixels, Rectangle(left=0, top=0, width=width, height=height))
-    marks = marks_of(seen, width, height)
+    marks = marks_of(seen, width, height, pose=pose)
     scale = scale_of(where, width, height)
     letter = letter_size(marks, scale)
     for mark in marks:

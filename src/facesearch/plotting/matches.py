@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from facesearch._fields import check_is
 from facesearch.geometry import BoundingBox
 from facesearch.image import ImageSource, read_image
 from facesearch.kept_pictures import small_picture
@@ -134,6 +135,7 @@ def plot_matches(
     2
     """
     check_matplotlib()
+    check_is("response", response, SearchUsersByImageResponse)
     strip = Strip.of(response, image)
     if axes is None:
         width, height = ((side + 2 * _GAP) * _INCHES for side in strip.size)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from facesearch._fields import check_is
 from facesearch.curve import CURVES
 from facesearch.image import ImageSource, read_image
 from facesearch.plotting.canvas import axes_at, new_figure
@@ -25,7 +26,7 @@ _CURVE, _AXIS, _ROW = 2.1, 0.45, 0.2  # the curves' height, what is written unde
 _LABELS = 0.85  # what is written beside them
 
 
-def plot_response(image: ImageSource, response: SearchUsersByImageResponse) -> "Figure":
+def plot_response(image: ImageSource, response: SearchUsersByImageResponse, *, pose: bool = False) -> "Figure":
     """Draw a photo with its faces, who was found, and how sure that is, in one figure.
 
     Parameters
@@ -34,11 +35,13 @@ def plot_response(image: ImageSource, response: SearchUsersByImageResponse) -> "
         The photo; path, bytes, binary file, PIL image, or uint8 array.
     response
         What a search answered for it. Where no face was searched there is the photo alone.
+    pose
+        As for `plot_faces`.
 
     Returns
     -------
     Figure
-        `plot_faces`, beside it `plot_matches` over `plot_similarity`. ``figure.savefig("answer.png")`` saves it.
+        `plot_faces`, beside it `plot_matches` over `plot_similarity`. ``figure.savefig("answer.png")`` saves it; a notebook shows it.
 
     Raises
     ------
@@ -58,6 +61,7 @@ def plot_response(image: ImageSource, response: SearchUsersByImageResponse) -> "
     >>> len(figure.axes)  # the photo, the strip, the curves
     3
     """
+    check_is("response", response, SearchUsersByImageResponse)
     picture = read_image(image)
     strip = Strip.of(response, picture) if response.searched_face else None
     marked = response.user_matches or response.next_user
@@ -72,7 +76,7 @@ def plot_response(image: ImageSource, response: SearchUsersByImageResponse) -> "
     width, height = max(picture.width * scale, _NARROWEST), picture.height * scale
     under_photo = legend_height(seen_faces(response), width)
     figure = new_figure(width + beside, max(height + under_photo, right_tall))
-    plot_faces(picture, response, axes=axes_at(figure, 0, 0, width, height))
+    plot_faces(picture, response, axes=axes_at(figure, 0, 0, width, height), pose=pose)
     left = width + _GAP
     if strip:
         strip.draw(axes_at(figure, left, _GAP / 2, min(_RIGHT, across), strip_height))

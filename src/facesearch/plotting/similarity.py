@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from facesearch._fields import check_is
 from facesearch.curve import (
     CURVES,
     UNMEASURED,
@@ -72,7 +73,8 @@ def plot_similarity(
     'ada 100.00%: fewer than 1 in 100,000 strangers'
     """
     check_matplotlib()
-    known = calibration or response.calibration
+    check_is("response", response, SearchUsersByImageResponse)
+    known = response.calibration if calibration is None else check_is("calibration", calibration, Calibration)
     if known is None:
         raise InvalidParameterError.of("calibration", calibration, "one, as the response has none")
     where = axes_at(new_figure(8, 4.6), 1.0, 0.15, 6.8, 2.6) if axes is None else axes

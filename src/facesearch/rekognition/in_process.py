@@ -9,11 +9,15 @@ import io
 import os
 import uuid
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from facesearch._fields import check_acts_as
 from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition import wire
 from facesearch.rekognition.service import Rekognition
+
+if TYPE_CHECKING:
+    from mypy_boto3_rekognition import RekognitionClient
 
 __all__ = ["answering", "client"]
 
@@ -29,7 +33,7 @@ def client(
     region_name: str = "us-east-1",
     service: Rekognition | None = None,
     **options: Any,
-) -> Any:
+) -> "RekognitionClient":
     """Give a stock boto3 client of Amazon Rekognition that is answered in this process.
 
     No credentials are needed and no socket is opened. Nothing that is configured for AWS, in the environment or in files, has
@@ -49,8 +53,9 @@ def client(
 
     Returns
     -------
-    botocore.client.BaseClient
-        As ``boto3.client("rekognition")`` gives it.
+    RekognitionClient
+        As ``boto3.client("rekognition")`` returns it. Its type comes from the package mypy-boto3-rekognition; without that package
+        type checkers see ``Any``.
 
     Raises
     ------
@@ -86,7 +91,9 @@ def client(
     answers = _service(service, data=data, region=region_name, **options)
     if service is None:
         session.register("creating-client-class.rekognition", _closing(answers))
-    made = boto3.Session(botocore_session=session).client("rekognition", region_name=region_name, config=config)
+    made: RekognitionClient = boto3.Session(botocore_session=session).client(
+        "rekognition", region_name=region_name, config=config
+    )
     _Answerer(answers).listen(made.meta.events)
     return made
 
@@ -230,6 +237,7 @@ def _closing(service: Rekognition) -> Any:
 def _service(service: Rekognition | None, **options: Any) -> Rekognition:
     if service is None:
         return Rekognition(**options)
+    check_acts_as("service", service, wire.Service)  # type: ignore[type-abstract]  # whatever answers as a Rekognition does
     given = sorted(name for name, value in options.items() if value is not None and name != "region")
     if given:
         raise InvalidParameterError(f"{given[0]}: expected none of a service's options beside a service, got one")

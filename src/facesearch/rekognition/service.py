@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from facesearch._fields import check_float, check_int, check_text
+from facesearch._fields import check_acts_as, check_float, check_int, check_is, check_text
 from facesearch._forks import ForkLock, Level
 from facesearch._pixel_budget import DECODING
 from facesearch.analysis import FaceAnalyzer
@@ -139,6 +139,8 @@ class Rekognition(Methods):
         searched_attributes: Sequence[str] = ("DEFAULT",),
         throttle_every: int | None = None,
     ) -> None:
+        if analyzer is not None:
+            check_is("analyzer", analyzer, FaceAnalyzer)
         check_text("region", region, "[a-z0-9-]+", 64)
         check_text("account", account, "[0-9]{12}", 12)
         given: Any = data  # what callers pass may not be what the annotation asks for
@@ -161,6 +163,11 @@ class Rekognition(Methods):
         self._lock = ForkLock(Level.LEAF)
         self._requests = 0
         self._failures: list[_Failure] = []
+
+    def __getstate__(self) -> object:
+        raise InvalidParameterError(
+            "service: a Rekognition can't be copied or pickled: make one where it is needed, with the same file as data"
+        )
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
         """Answer an operation by its name.
@@ -250,8 +257,10 @@ class Rekognition(Methods):
 
 
 def _store(objects: ObjectStore | str | PathLike[str] | None) -> ObjectStore | None:
+    if objects is None:
+        return None
     if not isinstance(objects, str | PathLike):
-        return objects
+        return check_acts_as("objects", objects, ObjectStore)  # type: ignore[type-abstract]  # a protocol is all that is asked for
     try:
         return S3Folder(objects)
     except InvalidParameterError as error:

@@ -24,7 +24,7 @@ import attrs
 import numpy as np
 
 from facesearch import face, face_results, geometry, results
-from facesearch.aws import LOCAL_ONLY
+from facesearch.aws import is_local
 from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.errors import MissingExtraError
 from facesearch.stages import FloatArray
@@ -49,6 +49,7 @@ __all__ = [
     "search_faces_by_image_responses",
     "search_faces_responses",
     "search_users_responses",
+    "searched_face_responses",
     "unsearched_faces",
     "user_ids",
     "user_matches",
@@ -149,17 +150,27 @@ def unsearched_faces(*, max_size: int = 3) -> SearchStrategy[tuple[results.Unsea
 
 def responses() -> SearchStrategy[results.SearchUsersByImageResponse]:
     """Draw whole responses: matches only where a face was searched. Shrinks toward one that saw no face."""
-    searched = st.builds(
-        results.SearchUsersByImageResponse,
+    searched = searched_face_responses().map(_widened)
+    blind = st.builds(
+        results.SearchUsersByImageResponse, face_model_version=_VERSIONS, unsearched_faces=unsearched_faces()
+    )
+    return blind | searched
+
+
+def _widened(response: results.SearchedFaceResponse) -> results.SearchUsersByImageResponse:
+    fields = (field for field in attrs.fields(results.SearchUsersByImageResponse) if field.eq)
+    return results.SearchUsersByImageResponse(**{field.name: getattr(response, field.name) for field in fields})
+
+
+def searched_face_responses() -> SearchStrategy[results.SearchedFaceResponse]:
+    """Draw responses about a face that was searched. Shrinks toward one that is nobody known."""
+    return st.builds(
+        results.SearchedFaceResponse,
         user_matches=user_matches(),
         face_model_version=_VERSIONS,
         searched_face=values(results.SearchedFaceDetails),
         unsearched_faces=unsearched_faces(),
     )
-    blind = st.builds(
-        results.SearchUsersByImageResponse, face_model_version=_VERSIONS, unsearched_faces=unsearched_faces()
-    )
-    return blind | searched
 
 
 def face_matches(*, max_size: int = 5) -> SearchStrategy[tuple[face_results.FaceMatch, ...]]:
@@ -255,7 +266,7 @@ def _values(kind: Any) -> SearchStrategy[Any]:
         return ends.map(lambda ends: face.AgeRange(low=ends[0], high=ends[1]))
     if kind in _WHOLE:
         return _WHOLE[kind]()
-    fields = [field for field in attrs.fields(attrs.resolve_types(kind)) if (kind, field.name) not in LOCAL_ONLY]
+    fields = [field for field in attrs.fields(attrs.resolve_types(kind)) if not is_local(kind, field.name)]
     return st.builds(kind, **{field.name: _field(field.name, field.type) for field in fields})
 
 
@@ -288,6 +299,7 @@ def _is_optional(annotation: Any) -> bool:
 # Answers whose parts depend on each other.
 _WHOLE: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     results.SearchUsersByImageResponse: responses,
+    results.SearchedFaceResponse: searched_face_responses,
     face_results.SearchFacesResponse: search_faces_responses,
     face_results.SearchFacesByImageResponse: search_faces_by_image_responses,
     face_results.SearchUsersResponse: search_users_responses,
