@@ -10,6 +10,10 @@ everybody with enough photos. *Right photos refused*: of batches of one person. 
 least, is replaced by one of somebody else, a user (whose vector is then made without it) or a stranger (who is no user
 then). *Beside*: right photos refused in such batches.
 
+Agreement: which new users are kept out because their photos have no majority (`facesearch.enrolment.has_majority`). *One person*: every
+folder, whole. *Strangers*: photos of as many people, 2,000 draws. *Half and half*: of two people, 1,000 draws. *Five and four*: five photos
+of one person and four of anybody, three draws of everybody with five.
+
 Audit: the collection is everybody, with all their photos. It is audited as it is; then with 20 people of four photos or more
 each split into two users, and 20 photos, one each of 20 others with four or more, moved to 20 further users with four or more.
 What is reported and was not planted is counted as a false alarm, although the labels of LFW have mistakes of their own,
@@ -30,13 +34,15 @@ from _machine import data_folder, print_machine
 
 import facesearch as fs
 from facesearch.audit_report import AuditReport
-from facesearch.auditing import audit, leave_one_out
-from facesearch.enrolment import doubts
+from facesearch.auditing import OWN_SIMILARITY, audit, leave_one_out
+from facesearch.enrolment import agreement, doubts, has_majority
 from facesearch.ranking import robust_mean
 from facesearch.selection import several_faces
 
 BATCHES = (3, 5, 10)
 DRAWS = 3
+STRANGER_DRAWS, HALF_DRAWS = 2000, 1000
+FIVE = 5
 PLANTED = 20
 ENOUGH = 4
 BARS = (75, 50, 30, 15)
@@ -60,6 +66,7 @@ def main() -> None:
     people = read_vectors(arguments.vectors) if arguments.vectors else embed(data_folder(arguments.people))
     print(f"{len(people):,} people, {sum(map(len, people.values())):,} photos with a face, seed {arguments.seed}\n")
     rng = np.random.default_rng(arguments.seed)
+    print_agreement(people, np.random.default_rng(arguments.seed))
     print_enrolment(people, rng)
     print_bars(people, rng)
     print_audit(people, rng)
@@ -186,6 +193,45 @@ def count(counts: dict[str, list[int]], label: str, photos: list[tuple[str, ...]
     row[1] += sum("LOW_MATCH_CONFIDENCE" in reasons for reasons in photos)
     row[2] += sum("NEARER_TO_ANOTHER_USER" in reasons for reasons in photos)
     row[3] += len(photos)
+
+
+def print_agreement(people: People, rng: np.random.Generator) -> None:
+    """Count the new users that are kept out, of one person and of several."""
+    apart = CALIBRATION.distance_at(OWN_SIMILARITY)
+    print("new users kept out, since their photos have no majority")
+    for low, high in ((2, 2), (3, 3), (4, 5), (6, 10), (11, 1000)):
+        folders = [photos for photos in people.values() if low <= len(photos) <= high]
+        out = sum(not has_majority(photos, apart) for photos in folders)
+        print(f"  one person, {low:2} to {high:4} photos    {out:5,} of {len(folders):6,}")
+    everybody = list(people.values())
+    for size in (2, 3, 4, 5, 10):
+        out = 0
+        for _ in range(STRANGER_DRAWS):
+            drawn = rng.choice(len(everybody), min(size, len(everybody)), replace=False)
+            out += not has_majority(np.stack([rng.choice(everybody[each]) for each in drawn]), apart)
+        print(f"  strangers, {size:2} photos           {out:5,} of {STRANGER_DRAWS:6,}")
+    for size in (4, 6, 10):
+        enough = [photos for photos in everybody if len(photos) >= size // 2]
+        out = 0
+        for _ in range(HALF_DRAWS):
+            pair = rng.choice(len(enough), 2, replace=False)
+            out += not has_majority(
+                np.concatenate([rng.choice(enough[each], size // 2, replace=False) for each in pair]), apart
+            )
+        print(f"  half and half, {size:2} photos       {out:5,} of {HALF_DRAWS:6,}")
+    faces = np.concatenate(everybody)
+    out, right, wrong, batches = 0, 0, 0, 0
+    for photos in [each for each in everybody if len(each) >= FIVE] * DRAWS:
+        batch = np.concatenate([rng.choice(photos, FIVE, replace=False), rng.choice(faces, FIVE - 1)])
+        agreed = agreement(batch, batch[:0], threshold=75, calibration=CALIBRATION)
+        batches += not agreed.disagree
+        out += agreed.disagree
+        right += sum(row < FIVE for row in agreed.low)
+        wrong += sum(row >= FIVE for row in agreed.low)
+    print(
+        f"  five and four: {out:,} of {out + batches:,} kept out; of the others' photos {right:,} of {FIVE * batches:,} right and "
+        f"{wrong:,} of {(FIVE - 1) * batches:,} wrong ones refused\n"
+    )
 
 
 def print_bars(people: People, rng: np.random.Generator) -> None:

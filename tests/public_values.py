@@ -58,7 +58,9 @@ def answers(folder: Path) -> Iterator[Any]:
     staff = fs.Collection("staff", analyzer=analyzer, thumbnails=True)
     portrait, other = paint((200, 200), {(40, 40, 160, 160): RED}), paint((200, 200), {(40, 40, 160, 160): BLUE})
     group = paint((200, 500), {(10, 10, 90, 90): RED, (150, 20, 220, 90): BLUE, (300, 20, 350, 70): GREEN})
-    report = staff.enroll("ada", [portrait, np.zeros((100, 100, 3), np.uint8), other])
+    report = staff.enroll(
+        "ada", [portrait, np.roll(portrait, (2, 3), (0, 1)), np.zeros((100, 100, 3), np.uint8), other]
+    )
     yield report
     yield report.explain()
     yield staff.enroll("bob", [other])

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import facesearch as fs
 from facesearch.audit_report import AuditReport
 from facesearch.auditing import agree, audit, leave_one_out
-from facesearch.enrolment import Doubt, doubts
+from facesearch.enrolment import Doubt, doubts, has_majority
 from facesearch.ranking import robust_mean
 from facesearch.records import EnrollmentReason
 from facesearch.stages import FloatArray
-from facesearch.testing.fakes import fake_calibration
+from facesearch.testing.fakes import fake_analyzer, fake_calibration, paint
 
 CALIBRATION = fake_calibration()
 Face = tuple[str, str, FloatArray]  # id, user, vector
@@ -206,6 +206,20 @@ def test_a_collection_audits_itself_and_changes_nothing() -> None:
     assert after == before
 
 
+def test_a_misplaced_face_is_told_with_its_photo() -> None:
+    red, blue = (paint((100, 120), {(20, 20, 80, 80): colour}) for colour in ((200, 30, 30), (30, 30, 200)))
+    staff = fs.Collection("staff", analyzer=fake_analyzer())
+    staff.enroll("ada", [red], sources=["ada/1.png"])
+    for number, photo in enumerate((red, red, blue)):
+        photos = [np.roll(photo, (number, 2 + number), axis=(0, 1))]
+        staff.enroll("ada", photos, sources=[f"ada/{number}\n\udcff.png"], user_match_threshold=0)
+    (misplaced,) = staff.audit().misplaced
+
+    assert misplaced.source == "ada/2\n\udcff.png"
+    assert r"ada/2\n\udcff.png" in str(staff.audit())
+    str(staff.audit()).encode()
+
+
 @pytest.mark.parametrize("options", [{"threshold": 101}, {"own_threshold": -1}, {"limit": 0}, {"block": 0}])
 def test_bad_options_are_named(options: dict[str, Any]) -> None:
     with pytest.raises(fs.InvalidParameterError, match=next(iter(options))):
@@ -248,17 +262,23 @@ def test_faces_agree_when_half_of_the_pairs_are_near() -> None:
 # ---------------------------------------------------------------- enrolment's judgement
 
 LOW, NEARER = EnrollmentReason.LOW_MATCH_CONFIDENCE, EnrollmentReason.NEARER_TO_ANOTHER_USER
+DISAGREE = EnrollmentReason.PHOTOS_DISAGREE
 
 
 def judged(
-    candidates: FloatArray, present: FloatArray | None = None, threshold: float = 75, **others: FloatArray
+    candidates: FloatArray,
+    present: FloatArray | None = None,
+    threshold: float = 75,
+    *,
+    anyway: bool = False,
+    **others: FloatArray,
 ) -> list[Doubt | None]:
     def nearest(vector: FloatArray, reach: float) -> tuple[float, str] | None:
         found = sorted((float(np.linalg.norm(vector - other)), name) for name, other in others.items())
         return found[0] if found and found[0][0] <= reach else None
 
     mine = candidates[:0] if present is None else present
-    return list(doubts(candidates, mine, nearest, threshold=threshold, calibration=CALIBRATION))
+    return list(doubts(candidates, mine, nearest, threshold=threshold, calibration=CALIBRATION, anyway=anyway))
 
 
 def reasons(found: list[Doubt | None]) -> list[tuple[EnrollmentReason, ...]]:
@@ -276,9 +296,39 @@ def test_from_three_vectorson_the_odd_one_is_doubted() -> None:
     assert reasons(judged(np.concatenate([ADA[:4], BOB[:1], EVE[:1]]))) == [(), (), (), (), (LOW,), (LOW,)]
 
 
-def test_where_the_others_do_not_agree_nobody_is_doubted() -> None:
-    for mixed in ([ADA[:1], BOB[:1]], [ADA[:1], BOB[:1], EVE[:1]], [ADA[:2], BOB[:2]]):
-        assert not any(judged(np.concatenate(mixed)))
+MIXED = ([ADA[:1], BOB[:1]], [ADA[:1], BOB[:1], EVE[:1]], [ADA[:2], BOB[:2]], [ADA[:2], BOB[:2], EVE[:1]])
+
+
+@pytest.mark.parametrize("mixed", MIXED)
+def test_vectors_of_a_new_user_that_have_no_majority_are_all_kept_out(mixed: list[FloatArray]) -> None:
+    batch = np.concatenate(mixed)
+
+    assert reasons(judged(batch)) == [(DISAGREE,)] * len(batch)
+    assert not any(judged(batch, anyway=True))
+    assert not any(judged(batch, threshold=0))
+
+
+@pytest.mark.parametrize("mixed", MIXED)
+def test_a_user_that_has_faces_keeps_out_what_does_not_fit_them(mixed: list[FloatArray]) -> None:
+    batch = np.concatenate(mixed)
+    found = judged(batch, ADA[3:])
+
+    assert reasons(found) == [() if any((row == face).all() for face in ADA) else (LOW,) for row in batch]
+
+
+def test_a_slim_majority_is_enough_to_refuse_all_others() -> None:
+    batch = np.concatenate([ADA[:3], BOB[:1], EVE[:1]])
+    assert reasons(judged(batch)) == [(), (), (), (LOW,), (LOW,)]
+    two_against = np.concatenate([ADA[:3], BOB[:2]])
+    assert reasons(judged(two_against)) == [(), (), (), (LOW,), (LOW,)]
+
+
+@given(st.integers(1, 6), st.integers(0, 6), st.integers(0, 6))
+def test_a_majority_is_more_than_half(ada: int, bob: int, eve: int) -> None:
+    people = [person(place, 6) for place in (1, 2, 3)]
+    faces = np.concatenate([each[:count] for each, count in zip(people, (ada, bob, eve), strict=True)])
+
+    assert has_majority(faces, CALIBRATION.distance_at(50)) == (2 * max(ada, bob, eve) > len(faces))
 
 
 def test_a_photo_of_another_user_is_doubted_with_whose_it_is() -> None:
@@ -291,8 +341,10 @@ def test_a_photo_of_another_user_is_doubted_with_whose_it_is() -> None:
     assert (wrong.user_confidence or 0) > 99
 
 
-def test_of_two_vectorsthe_one_that_is_surely_another_users_is_doubted() -> None:
-    assert reasons(judged(np.stack([ADA[0], BOB[0]]), bob=BOB[1])) == [(), (NEARER,)]
+def test_of_two_vectors_that_differ_both_are_kept_out_and_it_is_told_whose_one_surely_is() -> None:
+    batch = np.stack([ADA[0], BOB[0]])
+    assert reasons(judged(batch, bob=BOB[1])) == [(DISAGREE,), (DISAGREE, NEARER)]
+    assert reasons(judged(batch, bob=BOB[1], anyway=True)) == [(), (NEARER,)]
 
 
 def test_a_single_photo_is_doubted_only_when_it_is_surely_another_users() -> None:

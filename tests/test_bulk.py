@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import facesearch as fs
+from durable import MEMORY, raw
 from facesearch import progress_shown
 from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import delete_collection
@@ -79,6 +82,16 @@ def contents(collection: fs.Collection) -> Any:
     users = collection.users()
     vectors = [collection.user_embedding(user.user_id) for user in users]
     return users, collection.faces(), [None if vector is None else vector.tobytes() for vector in vectors]
+
+
+def sources(collection: fs.Collection) -> list[str]:
+    return [face.source for face in collection.faces() if face.source]
+
+
+def sourceless(collection: fs.Collection) -> Any:
+    """All there is to see of a collection, but for where its photos were."""
+    users, faces, vectors = contents(collection)
+    return users, [attrs.evolve(face, source=None) for face in faces], vectors
 
 
 def quiet(collection: fs.Collection, path: Path, **options: Any) -> FolderReport:
@@ -171,31 +184,49 @@ people = st.dictionaries(
 
 @settings(max_examples=25)
 @given(people, st.sampled_from(["NONE", "AUTO", "HIGH"]), st.sampled_from([0.0, 75.0, 99.9]))
-def test_it_is_enrolling_person_by_person(
+def test_a_folder_of_one_person_is_that_person_enrolled(
     people: dict[str, list[PixelArray]], quality_filter: str, threshold: float
+) -> None:
+    """Whoever else is in the collection: the other people of the draw."""
+    user_id, *others = sorted(people)
+    with tempfile.TemporaryDirectory() as name:
+        root = folder_of(Path(name), {user_id: {f"{n}.png": photo for n, photo in enumerate(people[user_id])}})
+        options: dict[str, Any] = {"quality_filter": quality_filter, "user_match_threshold": threshold}
+        one, other = (fs.Collection("c", analyzer=fake_analyzer()) for _ in range(2))
+        for collection in (one, other):
+            for each in others:
+                collection.enroll(each, people[each], anyway=True)
+        report = quiet(one, root, **options)
+        paths = sorted((root / user_id).iterdir())
+        sources = [f"{user_id}/{path.name}" for path in paths]
+        enrolled = other.enroll(user_id, paths, sources=sources, **options)
+
+        assert contents(one) == contents(other)
+        assert [(photo.path, photo.reasons) for photo in report.refused] == [
+            (path, tuple(reason.value for reason in photo.reasons))
+            for path, photo in zip(paths, enrolled.photos, strict=True)
+            if photo.face is None
+        ]
+        assert report.accepted == enrolled.accepted
+        assert report.kept_out == ((user_id,) if enrolled.kept_out else ())
+
+
+@settings(max_examples=25)
+@given(people, st.sampled_from(["NONE", "AUTO", "HIGH"]), st.sampled_from([0.0, 75.0, 99.9]), st.booleans())
+def test_the_same_call_again_changes_nothing_and_looks_at_nothing(
+    people: dict[str, list[PixelArray]], quality_filter: str, threshold: float, anyway: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         named = {user_id: {f"{n}.png": photo for n, photo in enumerate(each)} for user_id, each in people.items()}
         root = folder_of(Path(name), named)
         options: dict[str, Any] = {"quality_filter": quality_filter, "user_match_threshold": threshold}
-        one, other = (fs.Collection("c", analyzer=fake_analyzer()) for _ in range(2))
-        report = quiet(one, root, **options)
-        refused = []
-        for user_id in sorted(people):
-            paths = sorted((root / user_id).iterdir())
-            enrolled = other.enroll(user_id, paths, **options).photos
-            refused += [
-                (path, tuple(reason.value for reason in photo.reasons))
-                for path, photo in zip(paths, enrolled, strict=True)
-                if photo.face is None
-            ]
+        staff = fs.Collection("c", analyzer=fake_analyzer())
+        report = quiet(staff, root, anyway=anyway, **options)
+        before = contents(staff)
+        again = quiet(staff, root, anyway=anyway, **options)
 
-        assert contents(one) == contents(other)
-        assert [(photo.path, photo.reasons) for photo in report.refused] == refused
-        assert report.accepted == report.photos - len(refused)
-        before = contents(one)
-        again = quiet(one, root, **options)
-        assert contents(one) == before
+        assert report.accepted + len(report.refused) == report.photos
+        assert contents(staff) == before
         assert again.known == again.photos
         assert timeless(again) == report
 
@@ -445,7 +476,8 @@ def test_a_csv_file_tells_whose_photos_are(staff: fs.Collection, team: Path, tmp
     other = fs.Collection("other", analyzer=staff.analyzer)
 
     one, two = quiet(staff, file), quiet(other, team)
-    assert contents(staff) == contents(other)
+    assert sorted(str(face.source) for face in staff.faces()) == [f"team/{face}" for face in sorted(sources(other))]
+    assert sourceless(staff) == sourceless(other)
     assert (one.photos, one.accepted, len(one.refused), len(one.broken)) == (
         two.photos,
         two.accepted,
@@ -609,13 +641,12 @@ def test_a_broken_executor_is_a_named_error_and_what_was_done_stays(staff: fs.Co
 
     with pytest.raises(fs.ExecutorError, match=r"it broke .*terminated abruptly.*is kept"):
         quiet(staff, team, executor=OneByOne(break_down), in_flight=1)
-    assert "ada" in staff
-    assert "bob" in staff
-    assert "eve" not in staff
+    assert staff.users() == ()  # people are judged together, when all photos are seen
+    assert staff.faces() == ()
 
     expected = fs.Collection("staff", analyzer=staff.analyzer)
     report = quiet(staff, team)
-    assert report.known == 7
+    assert report.known == 8
     assert timeless(report) == quiet(expected, team)
     assert contents(staff) == contents(expected)
 
@@ -633,12 +664,16 @@ class DyingDetector(FakeDetector):
 def test_a_worker_that_dies_is_a_named_error(tmp_path: Path) -> None:
     root = folder_of(tmp_path / "p", {"ada": {"1.png": portrait(RED)}, "bob": {"1.png": portrait(BLUE)}})
     staff = fs.Collection("staff", analyzer=attrs.evolve(fake_analyzer(), detector=DyingDetector()))
+    told: list[FolderProgress] = []
     with (
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
         pytest.raises(fs.ExecutorError, match="it broke"),
     ):
-        quiet(staff, root, executor=pool, in_flight=1)
+        staff.index_folder(root, executor=pool, in_flight=1, progress=told.append)
 
+    assert [(now.done, now.waiting) for now in told] == [(1, 1)]
+    (root / "bob" / "1.png").unlink()
+    assert quiet(staff, root).known == 1
     assert [user.user_id for user in staff.users()] == ["ada"]
 
 
@@ -817,13 +852,14 @@ def test_interrupted_anywhere_and_called_again_it_is_as_if_never_interrupted(
 
     with pytest.raises(KeyboardInterrupt) as raised:
         staff.index_folder(team, progress=interrupt, in_flight=2)
-    assert raised.value.__notes__[0].endswith("of 12 photos are done and kept; the same call goes on from there")
-    for user in staff.users():  # whole people only
-        assert contents_of(staff, user.user_id) == contents_of(expected, user.user_id)
-    settled = told[-1].accepted + told[-1].refused + told[-1].broken
+    (note,) = raised.value.__notes__
+    kept = int(note.split(" of 12 photos are done and kept")[0])
+    assert note.endswith("; the same call goes on from there")
+    assert kept >= told[-1].done == stop  # what was told as done is kept
+    assert contents(staff) in (((), (), []), contents(expected))  # none of the people yet, or all
 
     resumed = quiet(staff, team)
-    assert resumed.known >= settled
+    assert resumed.known == kept
     assert timeless(resumed) == whole
     assert contents(staff) == contents(expected)
 
@@ -848,7 +884,7 @@ FakeDetector.detect = slowly
 
 
 def tell(now):
-    print(now.done, now.accepted + now.refused + now.broken, flush=True)
+    print(now.done, flush=True)
 
 
 with fs.Collection.open(sys.argv[1], "staff", analyzer=fake_analyzer()) as staff:
@@ -860,7 +896,7 @@ with fs.Collection.open(sys.argv[1], "staff", analyzer=fake_analyzer()) as staff
 def killed_after(photos: int, number: int, db: Path, root: Path) -> tuple[int, str]:
     """Run a process that indexes a folder, and send it a signal after so many photos.
 
-    Gives how many photos it said it had settled, and what it wrote to standard error.
+    Gives how many photos it said were done, and what it wrote to standard error.
     """
     child = subprocess.Popen(  # noqa: S603  # ourselves
         [sys.executable, "-c", SLOW_CHILD, str(db), str(root)],
@@ -868,22 +904,23 @@ def killed_after(photos: int, number: int, db: Path, root: Path) -> tuple[int, s
         stderr=subprocess.PIPE,
         text=True,
     )
-    settled = 0
+    done = 0
     with child:
         assert child.stdout
         assert child.stderr
         assert child.stdout.readline() == "open\n"
         for line in child.stdout:
-            done, settled = (int(part) for part in line.split())
+            done = int(line)
             if done >= photos:
                 break
         child.send_signal(number)
         rest, errors = child.stdout.read(), child.stderr.read()
         child.wait()
     assert child.returncode == -number
-    for line in rest.splitlines():
-        settled = int(line.split()[1])
-    return settled, errors
+    for line in rest.splitlines(keepends=True):
+        if line.endswith("\n"):  # the last may be half written
+            done = int(line)
+    return done, errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -897,20 +934,293 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(
     fs.Collection.open(db, "staff", analyzer=fake).close()  # made here, so that ids are those of this process
     before = 0
     for photos in (1, 5, 9):
-        settled, errors = killed_after(photos, number, db, team)
-        assert settled >= before  # what was told as done is done
-        before = settled
+        done, errors = killed_after(photos, number, db, team)
+        assert done >= photos
+        assert done >= before  # what was told as done is done
+        before = done
         if number is signal.SIGINT:
-            assert "are done and kept; the same call goes on from there" in errors
+            assert re.search(r"are done and kept, \d+ of them to be judged when all are; the same call goes on", errors)
         with fs.Collection.open(db, "staff", analyzer=fake) as staff:
-            for user in staff.users():
-                assert contents_of(staff, user.user_id) == contents_of(expected, user.user_id)
+            assert (staff.users(), staff.faces()) == ((), ())
 
     with fs.Collection.open(db, "staff", analyzer=fake) as staff:
         report = quiet(staff, team)
-        assert report.known >= before >= 7
+        assert report.known >= before
         assert timeless(report) == whole
         assert contents(staff) == contents(expected)
+
+
+SOME = (RED, BLUE, GREEN, GREY)
+
+
+def layout(root: Path, kind: str) -> Path:
+    """Nine photos, flat, in sub-folders, or as a CSV file says; gives what is to be indexed."""
+    photos = {
+        f"{number}.png": NOBODY if number == 4 else portrait(SOME[number % 2], 50 + number) for number in range(9)
+    }
+    if kind == "flat":
+        for name, photo in photos.items():
+            write(root / name, photo)
+        return root
+    owners = {name: "ada" if number % 2 else "bob" for number, name in enumerate(photos)}
+    for name, photo in photos.items():
+        write(root / owners[name] / name, photo)
+    if kind == "csv":
+        lines = [f"{owners[name]}/{name},{owners[name]}" for name in photos]
+        (root / "list.csv").write_text("\n".join(["photo,user_id", *lines]))
+        return root / "list.csv"
+    return root
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("kind", ["flat", "csv"])
+def test_killed_in_a_flat_folder_or_a_list_it_goes_on_where_it_was(
+    tmp_path: Path, fake: FaceAnalyzer, number: signal.Signals, kind: str
+) -> None:
+    path = layout(tmp_path / "photos", kind)
+    expected = fs.Collection("staff", analyzer=fake)
+    whole = quiet(expected, path)
+    db = tmp_path / "people.db"
+    fs.Collection.open(db, "staff", analyzer=fake).close()  # made here, so that ids are those of this process
+    done, _ = killed_after(3, number, db, path)
+    with fs.Collection.open(db, "staff", analyzer=fake) as staff:
+        if kind == "flat":
+            assert len(staff.faces()) >= done - 1  # one of the photos has no face
+        report = quiet(staff, path)
+        assert report.known >= done >= 3
+        assert timeless(report) == whole
+        assert contents(staff) == contents(expected)
+
+
+@settings(max_examples=20)
+@given(
+    st.sampled_from(["flat", "sub-folders", "csv"]),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.booleans(),
+    st.integers(1, 4),
+)
+def test_whenever_it_is_interrupted_what_was_told_as_done_is_kept_and_the_end_is_the_same(
+    kind: str, stops: list[int], existing: bool, in_flight: int
+) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        path = layout(Path(name, "photos"), kind)
+        expected = fs.Collection("staff", analyzer=fake_analyzer())
+        if existing:
+            expected.enroll("bob", [portrait(RED, 80)], sources=["before"])
+        whole = quiet(expected, path)
+        db = Path(name, "people.db")
+        if existing:
+            with fs.Collection.open(db, "staff", analyzer=fake_analyzer()) as staff:
+                staff.enroll("bob", [portrait(RED, 80)], sources=["before"])
+        kept = 0
+        for stop in stops:
+
+            def interrupt(now: FolderProgress, stop: int = stop) -> None:
+                if now.done >= stop:
+                    raise KeyboardInterrupt
+
+            with fs.Collection.open(db, "staff", analyzer=fake_analyzer()) as staff:
+                try:
+                    staff.index_folder(path, progress=interrupt, in_flight=in_flight)
+                except KeyboardInterrupt as error:
+                    done = int(error.__notes__[0].split()[0])
+                    assert done >= stop
+                    kept = max(kept, done)  # a later call may be interrupted before it has met them all again
+                else:
+                    kept = 9
+        with fs.Collection.open(db, "staff", analyzer=fake_analyzer()) as staff:
+            report = quiet(staff, path)
+            assert report.known == kept
+            assert timeless(report) == whole
+            assert contents(staff) == contents(expected)
+            assert waiting_rows(db) == (0, 0)
+
+
+def waiting_rows(db: Path) -> tuple[int, int]:
+    """How many photos wait in a file, and rows of their data."""
+    with closing(sqlite3.connect(db)) as sql:
+        queries = ("SELECT count(*) FROM waiting", "SELECT count(*) FROM waiting_data")
+        waiting, data = (sql.execute(query).fetchone()[0] for query in queries)
+    return waiting, data
+
+
+def test_a_flat_folder_is_indexed_photo_by_photo(staff: fs.Collection, tmp_path: Path) -> None:
+    root = layout(tmp_path / "flat", "flat")
+    seen: list[tuple[int, int]] = []
+
+    def interrupt(now: FolderProgress) -> None:
+        seen.append((now.done, len(staff.faces())))
+        if now.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        staff.index_folder(root, progress=interrupt, in_flight=1)
+
+    assert all(faces >= done for done, faces in seen)
+    assert [face.source for face in staff.faces()] == [face.external_image_id for face in staff.faces()]
+
+
+def left_halfway(staff: fs.Collection, root: Path) -> None:
+    """Index a folder of eight photos, and break off when all but one are seen."""
+
+    def break_down(number: int, args: Sequence[Any]) -> Sequence[Any]:
+        if number == 8:
+            raise BrokenProcessPool("a child process terminated abruptly")
+        return args
+
+    with pytest.raises(fs.ExecutorError) as raised:
+        quiet(staff, root, executor=OneByOne(break_down), in_flight=1)
+    assert raised.value.__notes__ == [
+        "7 of 8 photos are done and kept, 7 of them to be judged when all are; the same call goes on from there"
+    ]
+
+
+HER_FOLDER: Photos = {
+    "a": {"1.png": portrait(BLUE), "2.png": portrait(BLUE, 70), "3.png": portrait(BLUE, 66)},
+    "ada": {
+        f"secret name {number}.png": portrait(colour, 52 + number) for number, colour in enumerate((RED, GREEN, RED))
+    },
+    "zoe": {"1.png": portrait(GREY), "2.png": portrait(GREY, 70)},
+}
+
+
+@pytest.mark.parametrize("how", ["delete the user", "forget the user", "forget all", "delete the collection", "go on"])
+def test_of_photos_that_waited_nothing_is_left(tmp_path: Path, fake: FaceAnalyzer, how: str) -> None:
+    root, db = folder_of(tmp_path / "photos", HER_FOLDER), tmp_path / "db" / "people.db"
+    db.parent.mkdir()
+    green, red = vector_of(GREEN).tobytes(), vector_of(RED).tobytes()
+    with fs.Collection.open(db, "staff", analyzer=fake, thumbnails=True) as staff:
+        staff.create_user("ada")
+        left_halfway(staff, root)
+        assert green in raw(db.parent)
+        assert b"secret name" in raw(db.parent)
+        assert (staff.faces(), staff.face_count) == ((), 0)
+
+        if how == "delete the user":
+            staff.delete_user("ada")
+        elif how == "forget the user":
+            assert staff.forget_photos("ada") == 3
+        elif how == "forget all":
+            assert staff.forget_photos() == 7
+        elif how == "delete the collection":
+            delete_collection(db, "staff")
+        else:
+            assert quiet(staff, root).known == 7
+        if how != "delete the collection":
+            # Her second photo was refused: nobody has that face.
+            assert b"secret name 1" not in raw(db.parent)
+            assert green not in raw(db.parent)
+        if how == "go on":
+            assert [face.source for face in staff.faces("ada")] == [
+                "ada/secret name 0.png",
+                "ada/secret name 2.png",
+            ] or [face.source for face in staff.faces("ada")] == ["ada/secret name 2.png", "ada/secret name 0.png"]
+    content = raw(db.parent)
+    assert green not in content
+    if how != "go on":
+        assert red not in content
+        assert b"secret name" not in content
+        assert (vector_of(BLUE).tobytes() in content) == (how in {"delete the user", "forget the user"})
+
+
+def test_who_is_deleted_between_two_calls_is_looked_at_again_and_others_are_not(
+    staff: fs.Collection, tmp_path: Path
+) -> None:
+    root = folder_of(tmp_path / "p", HER_FOLDER)
+    expected = fs.Collection("staff", analyzer=staff.analyzer)
+    whole = quiet(expected, root)
+    staff.enroll("ada", [portrait(RED, 40)])
+    left_halfway(staff, root)
+    staff.delete_user("ada", faces=True)
+    report = quiet(staff, root)
+
+    assert report.known == 4
+    assert timeless(report) == whole
+    assert contents(staff) == contents(expected)
+
+
+def test_who_is_forgotten_while_a_call_runs_does_not_come_back(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "p", HER_FOLDER)
+
+    forgotten = threading.Event()
+
+    class Waiting(Counting):
+        def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
+            found = super().detect(pixels)
+            if self.seen == 8:
+                forgotten.wait(60)
+            return found
+
+    staff = fs.Collection("staff", analyzer=attrs.evolve(fake_analyzer(), detector=Waiting()))
+
+    def forget(now: FolderProgress) -> None:
+        if now.done == 7:
+            assert staff.forget_photos("ada") == 3
+            forgotten.set()
+
+    report = staff.index_folder(root, progress=forget, in_flight=1)
+
+    assert "ada" not in staff
+    assert [photo.user_id for photo in report.broken] == ["ada"] * 3
+    assert report.broken[0].detail.startswith("it was forgotten")
+    again = quiet(staff, root)
+    assert (again.known, again.accepted) == (5, 7)
+
+
+def test_photos_of_strangers_in_a_folder_are_told_at_once_and_kept_out(staff: fs.Collection, tmp_path: Path) -> None:
+    mix = {f"{number}.png": portrait(colour) for number, colour in enumerate((RED, BLUE, GREEN))}
+    root = folder_of(tmp_path / "p", {"mix": mix, "zoe": {"1.png": portrait(GREY)}})
+    report = quiet(staff, root)
+
+    assert [user.user_id for user in staff.users()] == ["zoe"]
+    assert report.kept_out == ("mix",)
+    assert [photo.reasons for photo in report.refused] == [("PHOTOS_DISAGREE",)] * 3
+    assert "not added, their photos don't show one person: mix (anyway=True" in str(report)
+    assert "--anyway" in report._repr_html_()
+    assert report.to_dict()["kept_out"] == ["mix"]
+    assert timeless(quiet(staff, root)) == report
+    assert quiet(staff, root).known == 4
+
+    for number in (3, 4, 5, 6):  # now four show the same person
+        write(root / "mix" / f"{number}.png", portrait(RED, 50 + number))
+    again = quiet(staff, root)
+    assert (again.known, again.kept_out) == (1, ())  # all of mix's photos are looked at again
+    assert [photo.path.name for photo in again.refused] == ["1.png", "2.png"]
+    assert len(staff.faces("mix")) == 5
+
+
+def test_strangers_become_one_user_if_told_so(staff: fs.Collection, tmp_path: Path) -> None:
+    mix = {f"{number}.png": portrait(colour) for number, colour in enumerate((RED, BLUE, GREEN))}
+    root = folder_of(tmp_path / "p", {"mix": mix})
+    assert quiet(staff, root).accepted == 0
+
+    report = quiet(staff, root, anyway=True)
+    assert (report.known, report.accepted, report.kept_out) == (0, 3, ())
+    assert (quiet(staff, root).accepted, len(staff.faces("mix"))) == (3, 3)
+
+
+@pytest.mark.parametrize("wrong", ["Broken", "Zbroken"])
+def test_a_wrong_folder_that_comes_first_takes_no_photos(staff: fs.Collection, tmp_path: Path, wrong: str) -> None:
+    right = {f"{number}.png": portrait(RED, 50 + number) for number in range(5)}
+    root = folder_of(tmp_path / "p", {"Tony": right, wrong: {"1.png": portrait(RED, 60), "2.png": portrait(RED, 61)}})
+    quiet(staff, root)
+
+    assert len(staff.faces("Tony")) == 5
+    assert sorted(str(face.source) for face in staff.faces("Tony")) == [f"Tony/{number}.png" for number in range(5)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_faces_of_photos_whose_names_are_no_text_can_be_opened_by_their_source(
+    staff: fs.Collection, tmp_path: Path
+) -> None:
+    root = folder_of(tmp_path / "p", {"ada": {os.fsdecode(b"\xff\x1b[2J.png"): portrait(RED)}})
+    quiet(staff, root)
+    (face,) = staff.faces()
+
+    assert face.source
+    assert (root / face.source).is_file()
+    repr(face).encode()
 
 
 def test_a_file_keeps_nothing_of_refused_photos_but_figures(team: Path, tmp_path: Path, fake: FaceAnalyzer) -> None:
@@ -931,11 +1241,6 @@ def test_a_file_keeps_nothing_of_refused_photos_but_figures(team: Path, tmp_path
     assert b"mallory" not in stored  # who never became a user
     assert b"ada" not in stored
     assert b"bob" in stored
-
-
-def contents_of(collection: fs.Collection, user_id: str) -> Any:
-    vector = collection.user_embedding(user_id)
-    return collection.faces(user_id), vector is not None and vector.tobytes()
 
 
 class Dawdling(FakeDetector):
@@ -1089,7 +1394,7 @@ def test_names_that_are_no_text(staff: fs.Collection, tmp_path: Path) -> None:
 def test_what_is_remembered_names_no_user(staff: fs.Collection) -> None:
     enrolled = staff.enroll("ada", [portrait(RED)])
     photo = staff.enroll("mallory", [portrait(RED)]).photos[0]
-    outcome = PhotoOutcome.of_enrollment(photo)
+    outcome = PhotoOutcome.of_enrollment(photo, 50.0)
 
     assert enrolled.accepted == 1
     assert outcome.detail == "it is a face of ada already"

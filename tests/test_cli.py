@@ -423,6 +423,9 @@ def test_users_and_faces_are_listed(db: Path) -> None:
     check_shape(faces, "ListFacesResponse")
     shown = run("faces", "--db", db).stdout.splitlines()
     assert [line.split()[2] for line in shown[1:]].count("grace") == 2
+    assert {line.split()[3] for line in shown[1:] if line.split()[2] == "grace"} == {
+        f"grace/{photo.name}" for photo in (db.parent / "people" / "grace").iterdir()
+    }
     assert run("faces", "--db", db, "--user", "nobody").exit_code == Exit.COLLECTION
 
 
@@ -445,6 +448,33 @@ def test_one_photo_step_by_step_as_with_aws(own: Path, photos: Path) -> None:
     check_shape(told("disassociate-faces", "gracie", *face_ids, "--db", own), "DisassociateFacesResponse")
     assert told("delete-faces", *face_ids, "--db", own)["DeletedFaces"] == face_ids
     assert "no faces" in run("faces", "--db", own, "--user", "gracie").stdout
+
+
+def test_photos_that_do_not_show_one_person_add_nobody_unless_told_so(own: Path, photos: Path, tmp_path: Path) -> None:
+    women: list[str | Path] = ["--user", "mix", photos / "eileen.jpg", photos / "grace.jpg"]
+    empty = tmp_path / "empty.db"
+    done = run("index", *women, "--db", empty)
+    assert done.exit_code == Exit.NOTHING
+    assert done.stdout.count("PHOTOS_DISAGREE") == 2
+    assert (
+        "mix was not added: the photos don't show one person. Take the wrong ones out, or give --anyway." in done.stdout
+    )
+    assert told("index", *women, "--db", empty, status=Exit.NOTHING)["kept_out"] is True
+    assert run("users", "--db", empty).stdout == "no users\n"
+
+    mix = tmp_path / "people" / "mix"
+    mix.mkdir(parents=True)
+    for name in ("eileen.jpg", "grace.jpg"):
+        (mix / name).write_bytes((photos / name).read_bytes())
+    done = run("index", mix.parent, "--db", empty)
+    assert done.exit_code == Exit.NOTHING
+    assert "not added, their photos don't show one person: mix" in done.stdout
+    assert told("index", mix.parent, "--db", empty, status=Exit.NOTHING)["kept_out"] == ["mix"]
+    assert told("index", mix.parent, "--db", empty, "--anyway")["accepted"] == 2
+    shown = run("faces", "--db", empty).stdout
+    assert "mix/eileen.jpg" in shown
+    assert "mix/grace.jpg" in shown
+    assert told("index", *women, "--db", own, "--anyway", "--threshold", "0")["kept_out"] is False
 
 
 def test_photos_of_one_person(own: Path, photos: Path) -> None:

@@ -259,7 +259,7 @@ def test_the_bar_fits_a_narrow_terminal(photos: Path, tmp_path: Path) -> None:
 def interrupted(photos: Path, db: Path) -> Terminal:
     """Index, and press Ctrl-C when some are done."""
     terminal = Terminal("index", photos / "crowd", "--db", db, "--workers", "2")
-    terminal.wait_for(r"[1-9]\d* accepted")
+    terminal.wait_for(r"[1-9]\d* to be judged")
     terminal.type("\x03")
     assert terminal.finish() == 130
     return terminal
@@ -269,17 +269,19 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(photos: Path, tm
     db = tmp_path / "crowd.db"
     terminal = interrupted(photos, db)
     told = re.search(
-        rf"Interrupted: (\d+) of {PHOTOS} photos are done and kept; the same command goes on from there", terminal.shown
+        rf"Interrupted: (\d+) of {PHOTOS} photos are done and kept, (\d+) of them to be judged when all are; "
+        "the same command goes on from there",
+        terminal.shown,
     )
     assert told, terminal.shown
     kept = int(told[1])
+    assert told[2] == told[1]
     assert 0 < kept < PHOTOS
     assert "Traceback" not in terminal.shown
 
-    # The file can be used, and has whole people.
-    users = json.loads(run("users", "--db", db, "--json").stdout)["Users"]
-    assert 0 < len(users) < PEOPLE
-    assert run("search", photos / "eileen.jpg", "--db", db).returncode == 0
+    # The file can be used; people are judged together, so there are none yet.
+    assert json.loads(run("users", "--db", db, "--json").stdout)["Users"] == []
+    assert run("search", photos / "eileen.jpg", "--db", db).returncode == 1
 
     resumed = json.loads(run("index", photos / "crowd", "--db", db, "--json").stdout)
     assert (resumed["photos"], resumed["known"]) == (PHOTOS, kept)

@@ -1,5 +1,6 @@
 """Collections: AWS's rules, and nothing changed after any error. Painted faces make it fast."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -10,15 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from PIL import Image
 
 import facesearch as fs
 from facesearch.analysis import FaceAnalyzer
 from facesearch.collection import MAX_FACES_PER_USER
+from facesearch.sources import decode_source, encode_source, show_source
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.testing.fakes import FAKE_MODEL, fake_analyzer, paint
-from facesearch.testing.strategies import embeddings, user_ids
+from facesearch.testing.strategies import embeddings, photo_sources, user_ids
 
-RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
+RED, BLUE, GREEN, GREY = (200, 30, 30), (30, 30, 200), (30, 200, 30), (120, 120, 90)
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
 
@@ -257,13 +260,117 @@ def test_at_threshold_zero_every_photo_is_accepted(staff: fs.Collection) -> None
 
 def test_a_photo_given_twice_counts_once(fake: FaceAnalyzer) -> None:
     staff = fs.Collection("c", analyzer=fake)
-    report = staff.enroll("ada", [portrait(BLUE), portrait(RED), portrait(RED)])  # two photos: nobody can tell
+    report = staff.enroll("ada", [portrait(RED, 70), portrait(RED), portrait(RED)])
 
     assert report.accepted == 3
     assert report.photos[1] == report.photos[2]
     assert len(staff.faces("ada")) == 2
     assert staff.enroll("ada", [portrait(RED)]).accepted == 1
     assert len(staff.faces("ada")) == 2
+    assert staff.enroll("bob", [portrait(BLUE), portrait(GREEN), portrait(GREEN)]).kept_out  # one and one: no majority
+
+
+def test_photos_of_strangers_do_not_become_one_user(staff: fs.Collection) -> None:
+    mix = [
+        portrait(RED, 70),
+        portrait(BLUE, 70),
+        portrait(GREEN, 70),
+        portrait(GREY),
+        np.zeros((100, 100, 3), np.uint8),
+    ]
+    before = contents(staff)
+    report = staff.enroll("mix", mix)
+
+    assert report.kept_out
+    assert (report.user, report.accepted, contents(staff)) == (None, 0, before)
+    reasons = [[reason.value for reason in photo.reasons] for photo in report.photos]
+    assert reasons[0] == ["PHOTOS_DISAGREE", "NEARER_TO_ANOTHER_USER"]  # ada's
+    assert reasons[2:] == [["PHOTOS_DISAGREE"], ["PHOTOS_DISAGREE"], ["NO_FACE"]]
+    figures = [text for face in report.explain().faces for _, text in face.figures()]
+    assert any("no photo of this user matches more than half of them" in text for text in figures)
+
+    told = staff.enroll("mix", mix, anyway=True)
+    assert not told.kept_out
+    assert [photo.face is not None for photo in told.photos] == [False, False, True, True, False]
+    assert staff.enroll("mix", [portrait(RED, 72), portrait(BLUE, 72)]).accepted == 0  # as for all who have faces
+
+
+def test_one_photo_is_enough_and_two_that_differ_are_not(fake: FaceAnalyzer) -> None:
+    staff = fs.Collection("c", analyzer=fake)
+
+    assert staff.enroll("ada", [portrait(RED)]).accepted == 1
+    assert staff.enroll("bob", [portrait(BLUE), portrait(BLUE, 70)]).accepted == 2
+    report = staff.enroll("eve", [portrait(GREEN), portrait(GREY)])
+    assert report.kept_out
+    assert [photo.confidence is not None and photo.confidence < 50 for photo in report.photos] == [True, True]
+    assert "eve" not in staff
+    staff.create_user("eve")  # who has no face, and so is new
+    assert staff.enroll("eve", [portrait(GREEN), portrait(GREY)]).kept_out
+    with pytest.raises(fs.InvalidParameterError, match=r"^anyway: expected True or False, got 1"):
+        staff.enroll("eve", [portrait(GREEN)], anyway=cast("Any", 1))
+
+
+# -------------------------------------------------------------------- where photos are from
+
+
+def test_a_face_knows_the_path_that_was_given(staff: fs.Collection, tmp_path: Path) -> None:
+    one, other = tmp_path / "Ada Lovelace" / "1 ü.png", tmp_path / "2.png"
+    one.parent.mkdir()
+    Image.fromarray(portrait(RED, 70)).save(one)
+    Image.fromarray(portrait(GREY)).save(other)
+    report = staff.enroll("ada", [str(one), portrait(RED, 65)])
+    (indexed,) = staff.index_faces(other).face_records
+
+    assert [photo.face and photo.face.source for photo in report.photos] == [str(one), None]
+    assert {face.source for face in staff.faces("ada")} == {None, str(one)}
+    assert indexed.face.source == str(other)
+    assert one.name in str(report)  # a table wraps long paths
+    assert str(one) in repr(report.photos[0].face)
+    assert str(other) in {face.source for face in staff.faces()}
+
+
+def test_a_source_may_be_given_for_what_has_no_path(staff: fs.Collection, tmp_path: Path) -> None:
+    file = tmp_path / "3.png"
+    Image.fromarray(portrait(GREY)).save(file)
+    photos: list[Any] = [portrait(GREY, 70), file.read_bytes(), io.BytesIO(file.read_bytes()), file]
+    sources: list[Any] = ["https://intranet/4711", Path("a", "b.png"), None, None]
+    report = staff.enroll("zoe", photos, sources=sources)
+    (record,) = staff.index_faces(portrait(GREY, 66), source="scan 12").face_records
+
+    assert [photo.face and photo.face.source for photo in report.photos] == [
+        "https://intranet/4711",
+        *[min(str(Path("a", "b.png")), str(file))] * 3,  # one photo, given three times
+    ]
+    assert record.face.source == "scan 12"
+    assert staff.index_faces(portrait(GREY, 66), source="scan 13").face_records[0].face.source == "scan 12"
+
+
+@pytest.mark.parametrize("source", ["", "a\0b", 3, b"bytes", "x" * 4097])
+def test_what_is_no_source_is_refused(staff: fs.Collection, source: Any) -> None:
+    before = contents(staff)
+    with pytest.raises(fs.InvalidParameterError, match=r"^source: expected"):
+        staff.index_faces(portrait(GREY), source=source)
+    with pytest.raises(fs.InvalidParameterError, match=r"^sources\[1\]: expected"):
+        staff.enroll("zoe", [portrait(GREY), portrait(GREY, 70)], sources=["a", source])
+    for few in (["a"], "ab", 7):
+        with pytest.raises(fs.InvalidParameterError, match=r"^sources: expected a sequence of 2 sources"):
+            staff.enroll("zoe", [portrait(GREY), portrait(GREY, 70)], sources=cast("Any", few))
+    assert contents(staff) == before
+
+
+@settings(max_examples=50)
+@given(photo_sources())
+def test_whatever_a_path_is_a_face_keeps_it_and_nothing_of_it_reaches_the_wire(source: str) -> None:
+    staff = fs.Collection("c", analyzer=fake_analyzer())
+    (record,) = staff.index_faces(portrait(GREY), source=source).face_records
+
+    assert staff.faces()[0].source == record.face.source == source
+    wire = fs.to_aws(record.face)
+    assert not {"Source", "source"} & wire.keys()
+    assert fs.from_aws(wire | {"Source": "elsewhere"}, fs.Face) == attrs.evolve(record.face, source=None)
+    assert show_source(source).isprintable()
+    show_source(source).encode()
+    assert decode_source(encode_source(source)) == source
 
 
 @settings(max_examples=20)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,8 +23,8 @@ import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
 from facesearch.analysis import FaceAnalyzer
 from facesearch.stages import FloatArray
-from facesearch.testing.fakes import paint
-from facesearch.testing.strategies import embeddings, user_ids
+from facesearch.testing.fakes import fake_analyzer, paint
+from facesearch.testing.strategies import embeddings, photo_sources, user_ids
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 ONES = np.ones(128)
@@ -38,7 +39,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def staff(fake: FaceAnalyzer) -> fs.Collection:
     staff = fs.Collection("staff", analyzer=fake, thumbnails=True)
-    staff.enroll("ada", [paint((100, 120), {(20, 20, 80, 80): RED})])
+    staff.enroll("ada", [paint((100, 120), {(20, 20, 80, 80): RED})], sources=["ada/1.png"])
     staff.index_faces(paint((100, 120), {(20, 20, 70, 70): BLUE}), external_image_id="a:1")
     staff.add_embeddings(["bob", "bob", "cy"], np.eye(3, 128))
     staff.create_user("eve")
@@ -154,6 +155,35 @@ def test_a_file_that_is_not_there_is_said_not_to_be(folder: Path) -> None:
         fs.Collection.load(folder / "staff.npz")
 
 
+def test_a_file_of_format_1_which_had_no_sources_is_read(
+    staff: fs.Collection, folder: Path, fake: FaceAnalyzer
+) -> None:
+    assert any(face.source for face in staff.faces())
+    staff.save(folder / "staff.npz")
+    without_sources(folder / "staff.npz", 1)
+    loaded = fs.Collection.load(folder / "staff.npz", analyzer=fake)
+
+    assert loaded.users() == staff.users()
+    assert loaded.faces() == tuple(attrs.evolve(face, source=None) for face in staff.faces())
+
+
+@settings(max_examples=15)
+@given(st.lists(st.none() | photo_sources(), min_size=1, max_size=4))
+def test_where_photos_are_from_is_kept_in_files_and_exports(sources: list[str | None]) -> None:
+    photos = [paint((100, 120), {(20, 20, 60 + number, 60 + number): RED}) for number in range(len(sources))]
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        with fs.Collection.open(Path(name) / "people.db", "staff", analyzer=fake_analyzer()) as durable:
+            report = durable.enroll("ada", photos, sources=sources)
+            durable.save(Path(name) / "staff.npz")
+            before = contents(durable)
+        with fs.Collection.open(Path(name) / "people.db", "staff", analyzer=fake_analyzer()) as durable:
+            assert contents(durable) == before
+        loaded = fs.Collection.load(Path(name) / "staff.npz", analyzer=fake_analyzer())
+
+    assert [photo.face and photo.face.source for photo in report.photos] == sources
+    assert contents(loaded) == before
+
+
 # -------------------------------------------------------------------- files of others
 
 
@@ -182,6 +212,11 @@ def pickled() -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.array([Bomb()], object), allow_pickle=True)
     return buffer.getvalue()
+
+
+def without_sources(path: Path, format_: int) -> None:
+    """Write a file as format 1 has it, whatever format it says it is of."""
+    changed(path, about=about(path, format=format_), sources=None, source_ends=None)
 
 
 def _append(path: Path, name: str) -> None:
@@ -232,7 +267,17 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "a flipped bit": _flip,
     "nothing": lambda p: p.write_bytes(b""),
     "text": lambda p: p.write_text("face,user\n" * 100),
-    "a newer format": lambda p: changed(p, about=about(p, format=2)),
+    "a newer format": lambda p: changed(p, about=about(p, format=3)),
+    "a format that is no number": lambda p: changed(p, about=about(p, format="2")),
+    "format 1 with sources": lambda p: changed(p, about=about(p, format=1)),
+    "format 2 without sources": lambda p: without_sources(p, 2),
+    "sources beyond the end": lambda p: changed(p, source_ends=np.full(FACES, 10**12)),
+    "sources before the start": lambda p: changed(p, source_ends=np.array([-1, 0, 0, 0, 0])),
+    "sources of nobody": lambda p: changed(p, sources=np.zeros(10**6, np.uint8)),
+    "a source that is no text": lambda p: changed(
+        p, sources=np.full(1, 255, np.uint8), source_ends=np.ones(FACES, np.int64)
+    ),
+    "a source with a NUL": lambda p: changed(p, sources=np.zeros(1, np.uint8), source_ends=np.ones(FACES, np.int64)),
     "no JSON": lambda p: changed(p, about=np.frombuffer(b"{'a': 1}", np.uint8)),
     "deep JSON": lambda p: changed(p, about=np.frombuffer(b"[" * 99_000, np.uint8)),
     "long JSON": lambda p: changed(p, about=np.frombuffer(b" " * 200_000, np.uint8)),

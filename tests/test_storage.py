@@ -376,7 +376,15 @@ def test_a_damaged_vector_is_never_searched(people: Path, vector: Any) -> None:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("confidence", 101.0), ("external_image_id", "a b"), ("image_id", 7), ("image_id", b"short")],
+    [
+        ("confidence", 101.0),
+        ("external_image_id", "a b"),
+        ("image_id", 7),
+        ("image_id", b"short"),
+        ("source", 7),
+        ("source", b"\xff"),
+        ("source", b""),
+    ],
 )
 def test_a_damaged_face_is_named(people: Path, column: str, value: Any) -> None:
     damage(people, f"UPDATE face_data SET {column} = ?", value)  # noqa: S608  # names of ours
@@ -437,7 +445,9 @@ def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path
         assert one.execute(schema).fetchall() == other.execute(schema).fetchall()
 
 
-@pytest.mark.parametrize(("format_", "digest"), [(1, "e9f989560ce5"), (2, "fb3b48fcdbcc"), (3, "b7328883d3e8")])
+@pytest.mark.parametrize(
+    ("format_", "digest"), [(1, "e9f989560ce5"), (2, "fb3b48fcdbcc"), (3, "b7328883d3e8"), (4, "f7da27ffc61d")]
+)
 def test_a_format_that_files_have_is_never_changed(format_: int, digest: str) -> None:
     statements = "\n".join(database.MIGRATIONS[format_ - 1])
     assert hashlib.sha256(statements.encode()).hexdigest()[:12] == digest
@@ -640,7 +650,8 @@ def left(sought: set[bytes], folder: Path) -> set[bytes]:
 
 def test_of_a_deleted_user_nothing_is_left_in_any_file(folder: Path, fake: FaceAnalyzer) -> None:
     with fs.Collection.open(folder / "people.db", "staff", analyzer=fake, thumbnails=True) as staff:
-        staff.enroll("user-to-be-deleted", [portrait(RED), portrait(RED, 70)])
+        photos, sources = [portrait(RED), portrait(RED, 70)], ["album/Her Name/1.jpg", "album/Her Name/\udcff.jpg"]
+        staff.enroll("user-to-be-deleted", photos, sources=sources)
         face = staff.index_faces(portrait(RED, 50), external_image_id="name-of-a-photo-1234").face_records[0].face
         staff.associate_faces("user-to-be-deleted", [face.face_id])
         staff.enroll("bob", [portrait(BLUE)])
@@ -649,6 +660,7 @@ def test_of_a_deleted_user_nothing_is_left_in_any_file(folder: Path, fake: FaceA
         secret = pieces(
             b"user-to-be-deleted",
             b"name-of-a-photo-1234",
+            b"album/Her Name",
             vector.tobytes(),
             *(staff.face_embedding(each.face_id).tobytes() for each in staff.faces("user-to-be-deleted")),
             *(staff.thumbnail(each.face_id) or b"" for each in staff.faces("user-to-be-deleted")),

@@ -23,6 +23,7 @@ from durable import MEMORY, bytes_of
 from facesearch import catalog, database
 from facesearch.cli.app import app
 from facesearch.schema import check_schema
+from facesearch.storage import StoredFace
 
 ONES = np.ones(128)
 PAGE = 4096
@@ -60,6 +61,8 @@ def fill(path: Path) -> None:
         store: Any = staff._store
         with store.writing():
             store.remember_photo("ab" * 32, '{"reasons":["NO_FACE"]}', "ada", "bob")
+            stored = store.face(ids[1])
+            store.put_waiting([("cd" * 32, "ada", StoredFace(stored, staff.face_embedding(ids[1]), None))])
             sql = store._block.sql
             jpeg = io.BytesIO()
             Image.new("RGB", (112, 112)).save(jpeg, "JPEG")
@@ -99,6 +102,7 @@ def operations(path: Path) -> Iterator[Callable[[], object]]:
     yield within(lambda c: c.save(path.with_name("out.npz")))
     yield within(lambda c: c.once("token", "request", lambda: "again"))
     yield within(lambda c: c._store.photo_outcome("ab" * 32))
+    yield within(lambda c: c._store.waiting(["cd" * 32]))
     yield within(lambda c: c.add_embedding("ada", ONES))
     yield within(lambda c: c.create_user("more"))
     yield within(lambda c: c.disassociate_faces("bob", [face.face_id for face in c.faces("bob")]))
@@ -231,7 +235,9 @@ COLUMNS = [
         "gone": "uid collection change",
         "faces": "fid collection face_id uid",
         "user_data": "uid vector user_id",
-        "face_data": "fid vector image_id external_image_id confidence box_left box_top box_width box_height",
+        "face_data": "fid vector image_id external_image_id confidence source box_left box_top box_width box_height",
+        "waiting": "wid collection key name_hash",
+        "waiting_data": "wid vector face_id image_id external_image_id confidence source box_left box_top box_width box_height jpeg",
         "thumbnails": "fid jpeg",
         "photos": "collection key name_hash other_uid outcome",
         "answers": "collection token request answer given",
@@ -283,6 +289,10 @@ def test_whatever_values_a_file_has_only_our_errors_come_out(changes: list[Any])
             lambda c: c.search_embedding(ONES, user_match_threshold=0),
         ),
         ("UPDATE thumbnails SET jpeg = 'text'", lambda c: [c.thumbnail(face.face_id) for face in c.faces()]),
+        ("UPDATE face_data SET source = 7", lambda c: c.faces()),
+        ("UPDATE waiting_data SET vector = x'00'", lambda c: c._store.waiting(["cd" * 32])),
+        ("UPDATE waiting_data SET source = 7", lambda c: c._store.waiting(["cd" * 32])),
+        ("UPDATE waiting_data SET confidence = 'text'", lambda c: c._store.waiting(["cd" * 32])),
         ("UPDATE file SET salt = 7", lambda c: c.users()),
         ("DELETE FROM file", lambda c: c.create_user("x")),
         ("UPDATE collections SET dimension = 1000000000000", len),

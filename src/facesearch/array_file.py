@@ -9,7 +9,7 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -96,7 +96,7 @@ def starts_with_array(file: IO[bytes], name: str) -> bool:
     return head.startswith(_START) and head[_MEMBER:] == expected
 
 
-def read_arrays(path: Path, kinds: Kinds) -> Arrays:
+def read_arrays(path: Path, *kinds: Kinds) -> Arrays:
     """Read a file that has these arrays and no others.
 
     Parameters
@@ -105,7 +105,7 @@ def read_arrays(path: Path, kinds: Kinds) -> Arrays:
         Absolute.
     kinds
         The type of each, as NumPy writes it, where ``"|S128"`` stands for texts of 1 to 128 characters, and how many
-        dimensions it has, 1 or 2.
+        dimensions it has, 1 or 2. Of several such sets the file must have exactly one.
 
     Returns
     -------
@@ -149,10 +149,12 @@ def _check_directory(file: IO[bytes]) -> None:
         raise DamagedError(f"a directory of {length} bytes")
 
 
-def _read(archive: zipfile.ZipFile, kinds: Kinds, size: int) -> Arrays:
+def _read(archive: zipfile.ZipFile, choices: Sequence[Kinds], size: int) -> Arrays:
     members = archive.infolist()
-    if sorted(member.filename for member in members) != sorted(f"{name}.npy" for name in kinds):
-        raise DamagedError(f"expected the arrays {', '.join(kinds)}")
+    found = sorted(member.filename for member in members)
+    kinds = next((each for each in choices if found == sorted(f"{name}.npy" for name in each)), None)
+    if kinds is None:
+        raise DamagedError(f"expected the arrays {', '.join(choices[-1])}")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise DamagedError("something in it is compressed")
     if sum(member.file_size for member in members) > size:

@@ -8,6 +8,7 @@ from attrs import field
 from facesearch._fields import between, matches, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch._showing import Shown, Table
 from facesearch.records import USER_ID_PATTERN, UUID_PATTERN
+from facesearch.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = ["AuditReport", "LooseUser", "MisplacedFace", "SamePerson"]
 
@@ -40,6 +41,8 @@ class MisplacedFace:
         To the user's other faces, percent, 0-100.
     other_user_id, other_similarity
         The user whose it may be, and its similarity to that one, percent; ``None`` where nobody in the collection is like it.
+    source
+        Where its photo is from, see `facesearch.Face`; ``None`` where that is not known.
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
@@ -49,6 +52,7 @@ class MisplacedFace:
     other_similarity: float | None = field(
         default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
     )
+    source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
 
 @attrs.frozen(kw_only=True)
@@ -104,9 +108,17 @@ class AuditReport(Shown):
         pairs = [(pair.similarity, *pair.user_ids) for pair in self.same_person]
         yield Table(("similarity", "user", "user"), pairs, "one person?")
         faces = [
-            (each.similarity, each.user_id, each.other_similarity, each.other_user_id, each.face_id)
+            (
+                each.similarity,
+                each.user_id,
+                each.other_similarity,
+                each.other_user_id,
+                each.face_id,
+                None if each.source is None else show_source(each.source),
+            )
             for each in self.misplaced
         ]
-        yield Table(("similarity", "user", "to the other", "other user", "face id"), faces, "not this user's?")
+        header = ("similarity", "user", "to the other", "other user", "face id", "photo")
+        yield Table(header, faces, "not this user's?")
         users = [(each.similarity, each.user_id, each.faces) for each in self.loose]
         yield Table(("similarity", "user", "faces"), users, "one person at all?")

@@ -131,6 +131,7 @@ def audit(
     owners: Sequence[str],
     embeddings: FloatArray,
     *,
+    sources: Sequence[str | None] | None = None,
     calibration: Calibration,
     threshold: float = SAME_PERSON_SIMILARITY,
     own_threshold: float = OWN_SIMILARITY,
@@ -145,6 +146,8 @@ def audit(
         (U,) ids, none twice, and (U, D) float32: the vector of each.
     face_ids, owners, embeddings
         (N,) ids, (N,) users of whom each has one face or more, and (N, D) float32.
+    sources
+        Where the photo of each face is from, (N,), see `facesearch.Face`; ``None`` where that is not known.
     calibration
         What percentages mean.
     threshold
@@ -187,13 +190,19 @@ def audit(
     check_float("own_threshold", own_threshold, 0, 100)
     check_int("limit", limit, 1)
     check_int("block", block, 1)
+    if sources is not None and len(sources) != len(face_ids):
+        raise InvalidParameterError(f"sources: expected {len(face_ids)}, as many as face_ids, got {len(sources)}")
+    places = {face_id: source for face_id, source in zip(face_ids, sources or (), strict=False) if source is not None}
     gallery = _Gallery.of(user_ids, user_vectors, face_ids, owners, embeddings, calibration)
     own = gallery.own_distances(calibration)
     return AuditReport(
         users=len(gallery.user_ids),
         faces=len(gallery.face_ids),
         same_person=_same_person(gallery, calibration, threshold, limit, block),
-        misplaced=_misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit],
+        misplaced=tuple(
+            attrs.evolve(face, source=places.get(face.face_id))
+            for face in _misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit]
+        ),
         loose=_loose(gallery, own, calibration, own_threshold)[:limit],
     )
 

@@ -17,7 +17,7 @@ from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from facesearch.errors import InvalidParameterError, WireError, shown
-from facesearch.records import Enrollment, IndexFacesResponse
+from facesearch.records import Enrollment, Face, IndexFacesResponse
 from facesearch.results import SearchUsersByImageResponse
 
 __all__ = ["from_aws", "is_local", "to_aws", "wire_name"]
@@ -27,7 +27,7 @@ T = TypeVar("T")
 # Members that never travel: pictures and what is drawn with them are for notebooks only, evidence is for `explain`.
 LOCAL_ONLY = {
     (SearchUsersByImageResponse, name) for name in ("preview", "next_user", "pictures", "calibration", "evidence")
-} | {(IndexFacesResponse, "evidence"), (Enrollment, "evidence")}
+} | {(IndexFacesResponse, "evidence"), (Enrollment, "evidence"), (Face, "source")}
 
 
 def to_aws(value: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def from_aws(payload: Any, kind: type[T]) -> T:
     Returns
     -------
     kind
-        With ``from_aws(to_aws(x), type(x)) == x``.
+        With ``from_aws(to_aws(x), type(x)) == x``, but for members that AWS does not have, such as `Face.source`: they don't travel.
 
     Raises
     ------

@@ -1,14 +1,17 @@
-"""Index many photos: looked at by many, judged and written by one, person by person, in order.
+"""Index many photos: looked at by many, and kept one by one, in order, by one; the people in them are judged when all are seen.
 
-A person's photos are judged together and written in one step, so whatever ends the work leaves whole people: what was told as
-done is kept, and the same call goes on from there. The judging runs in a thread of its own, which Ctrl-C can't interrupt between
-two writes; the caller's thread shows the progress and waits.
+What is told as done is kept: a photo counts as done when what was seen in it is written, in a transaction with the few others that were
+ready at that moment. So whatever ends the work, the same call goes on from there, with the next photo. What becomes of the
+faces of users is decided once, at the end, for all of them together: `facesearch.settling` says why, `facesearch.judging` how.
+
+Keeping and judging run in a thread of their own, which Ctrl-C can't interrupt between two writes; the caller's thread shows the
+progress and waits. In memory are the photos under way and, of each photo whose face waits, its path and digest (some 400 bytes).
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from pathlib import Path
@@ -19,14 +22,17 @@ import attrs
 
 from facesearch.folder_report import BrokenPhoto, FolderProgress, FolderReport, RefusedPhoto
 from facesearch.looks import Look
-from facesearch.photo_outcomes import PhotoOutcome
+from facesearch.photo_outcomes import PHOTOS_DISAGREE, PhotoOutcome
 from facesearch.photo_plan import PhotoPlan
 from facesearch.photo_work import BrokenFile, PhotoWorkers, content_digest
-from facesearch.settling import Registrar, SeenPhoto
+from facesearch.settling import Registrar, SeenPhoto, StoppedError
 
 __all__ = ["index_photos"]
 
 _POLL: Final = 0.1  # seconds in which a wish to stop is seen
+# Photos that were seen are written when there is nothing else to do, or else when they are so many, or so old.
+_MOST_UNWRITTEN: Final = 64
+_OLDEST_UNWRITTEN: Final = 0.5  # seconds
 
 
 def index_photos(
@@ -53,7 +59,7 @@ def index_photos(
     Raises
     ------
     ExecutorError
-        If the workers broke. Whatever is raised, what was settled stays.
+        If the workers broke. Whatever is raised, what was told as done stays.
     """
     run = _Run(plan, workers, registrar)
     thread = threading.Thread(target=run.work, name="facesearch-folder", daemon=True)
@@ -78,12 +84,15 @@ def index_photos(
 class _Photo:
     """A photo on its way."""
 
+    number: int  # in the plan
+    user_id: str | None
     path: Path
     digest: str | None = None
     look: Look | BrokenFile | None = None
     future: "Future[Look | BrokenFile] | None" = None
     outcome: PhotoOutcome | None = None
-    known: bool = False
+    known: bool = False  # an earlier call looked at it
+    waits: bool = False  # for the judgement at the end
 
     @property
     def is_ready(self) -> bool:
@@ -91,17 +100,7 @@ class _Photo:
 
     @property
     def as_seen(self) -> SeenPhoto:
-        # What was looked at counts, should the file have changed since it was hashed.
-        digest = self.look.digest if isinstance(self.look, Look) else self.digest
-        return SeenPhoto(path=self.path, digest=digest, look=self.look)
-
-
-@attrs.frozen(eq=False)
-class _Group:
-    """The photos that are settled together."""
-
-    user_id: str | None
-    photos: list[_Photo]
+        return SeenPhoto(path=self.path, digest=self.digest, look=self.look)
 
 
 class _Run:
@@ -110,15 +109,19 @@ class _Run:
     def __init__(self, plan: PhotoPlan, workers: PhotoWorkers, registrar: Registrar) -> None:
         self.stop = threading.Event()
         self.error: BaseException | None = None
-        self._settled = 0
         self._plan, self._workers, self._registrar = plan, workers, registrar
         self._told: SimpleQueue[FolderProgress | None] = SimpleQueue()
-        self._line: deque[tuple[_Group, _Photo]] = deque()  # in the plan's order; not yet done
+        self._line: deque[_Photo] = deque()  # in the plan's order; not yet seen
         self._under_way: set[Future[Look | BrokenFile]] = set()
+        self._unwritten: list[_Photo] = []  # seen
+        self._unwritten_since = 0.0
+        self._waiting: dict[str, list[_Photo]] = {}
         self._start = time.monotonic()
-        self._done = self._known = self._accepted = self._nobodys = self._users = 0
-        self._refused: list[RefusedPhoto] = []
-        self._broken: list[BrokenPhoto] = []
+        self._done = self._known = self._accepted = self._nobodys = 0
+        self._users: set[str] = set()
+        self._kept_out: set[str] = set()
+        self._refused: dict[int, RefusedPhoto] = {}  # by number
+        self._broken: dict[int, BrokenPhoto] = {}
 
     # ---------------------------------------------------------------- in the caller's thread
 
@@ -132,8 +135,12 @@ class _Run:
 
     def note(self) -> str:
         """Say how far it came."""
-        total = self._plan.photos
-        return f"{self._settled:,} of {total:,} photos are done and kept; the same call goes on from there"
+        waiting = sum(map(len, self._waiting.values()))
+        judged = f", {waiting:,} of them to be judged when all are" if waiting else ""
+        return (
+            f"{self._done:,} of {self._plan.photos:,} photos are done and kept{judged}; "
+            "the same call goes on from there"
+        )
 
     def report(self) -> FolderReport:
         """Say what became of the photos."""
@@ -142,10 +149,11 @@ class _Run:
             photos=self._plan.photos,
             accepted=self._accepted,
             known=self._known,
-            users=self._users,
+            users=len(self._users),
             nobodys=self._nobodys,
-            refused=tuple(self._refused),
-            broken=tuple(self._broken),
+            refused=tuple(self._refused[number] for number in sorted(self._refused)),
+            broken=tuple(self._broken[number] for number in sorted(self._broken)),
+            kept_out=tuple(sorted(self._kept_out)),
             skipped=self._plan.skipped,
             notes=self._plan.notes,
             renamed=self._plan.renamed,
@@ -157,32 +165,39 @@ class _Run:
         """Do it all, or as much as there is time for."""
         try:
             with self._workers:
-                self._work()
+                self._see_all()
+            if not self.stop.is_set():
+                self._judge()
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
             self.error = error
         finally:
             self._told.put(None)
 
-    def _work(self) -> None:
+    def _see_all(self) -> None:
+        number = 0
         try:
             for person in self._plan.people:
-                group = _Group(person.user_id, [_Photo(path=path) for path in person.photos])
-                self._recognize(group)
-                for photo in group.photos:
+                photos = [
+                    _Photo(number=number + place, user_id=person.user_id, path=path)
+                    for place, path in enumerate(person.photos)
+                ]
+                number += len(photos)
+                self._recognize(person.user_id, photos)
+                for photo in photos:
                     if not self._make_room():
                         return
-                    if photo.outcome is None and photo.look is None:
-                        self._begin(group, photo)
-                    self._line.append((group, photo))
+                    self._begin(photos, photo)
+                    self._line.append(photo)
             while self._line and self._wait_for_first():
-                self._finish()
+                self._take()
         finally:
             for future in self._under_way:
                 future.cancel()
+            self._write()
 
-    def _recognize(self, group: _Group) -> None:
+    def _recognize(self, user_id: str | None, photos: Sequence[_Photo]) -> None:
         """Tell by their content which photos are known."""
-        for photo in group.photos:
+        for photo in photos:
             if self.stop.is_set():
                 return
             digest = content_digest(photo.path)
@@ -190,75 +205,115 @@ class _Run:
                 photo.look = digest
             else:
                 photo.digest = digest
-        photos = [photo for photo in group.photos if photo.digest is not None]
-        outcomes = self._registrar.recall(group.user_id, [photo.as_seen for photo in photos])
-        for photo, outcome in zip(photos, outcomes, strict=True):
-            photo.outcome, photo.known = outcome, outcome is not None
+        readable = [photo for photo in photos if photo.digest is not None]
+        seen = [photo.as_seen for photo in readable]
+        outcomes = self._registrar.recall(user_id, seen)
+        waiting = self._registrar.are_waiting(user_id, seen) if user_id is not None else [False] * len(seen)
+        for photo, outcome, waits in zip(readable, outcomes, waiting, strict=True):
+            photo.outcome, photo.waits = outcome, waits and outcome is None
+            photo.known = photo.waits or outcome is not None
 
-    def _begin(self, group: _Group, photo: _Photo) -> None:
-        """Have a photo looked at, once where a user has it several times."""
-        twin = next((each for each in group.photos if each.digest == photo.digest and each.future), None)
-        photo.future = twin.future if twin else self._workers.submit(photo.path, enroll=group.user_id is not None)
+    def _begin(self, photos: Sequence[_Photo], photo: _Photo) -> None:
+        """Have a photo looked at that is not known, once where a user has it several times."""
+        if photo.known or photo.look is not None:
+            return
+        twin = next((each for each in photos if each.digest == photo.digest and each.future), None)
+        photo.future = twin.future if twin else self._workers.submit(photo.path, enroll=photo.user_id is not None)
         if photo.future:
             self._under_way.add(photo.future)
 
     def _make_room(self) -> bool:
-        """Finish what is ready, and wait as long as too much is under way; tell whether to go on."""
-        while self._line and (self._line[0][1].is_ready or len(self._under_way) >= self._workers.most):
+        """Take what is ready, and wait as long as too much is under way; tell whether to go on."""
+        while self._line and (self._line[0].is_ready or len(self._under_way) >= self._workers.most):
             if not self._wait_for_first():
                 return False
-            self._finish()
+            self._take()
         return not self.stop.is_set()
 
     def _wait_for_first(self) -> bool:
         """Wait for the first photo of the line, unless it is time to stop; tell whether it is ready."""
-        photo = self._line[0][1]
+        photo = self._line[0]
+        if not photo.is_ready:
+            self._write()
         while photo.future and not photo.is_ready and not self.stop.is_set():
             wait_for([photo.future], timeout=_POLL)
         return photo.is_ready
 
-    def _finish(self) -> None:
-        """Take the first photo off the line; the last one of a group settles it."""
-        group, photo = self._line.popleft()
+    def _take(self) -> None:
+        """Take the first photo off the line."""
+        photo = self._line.popleft()
+        if photo.known:
+            self._finish(photo)
+            return
         if photo.future:
             self._under_way.discard(photo.future)
             photo.look = self._workers.result(photo.path, photo.future)
+        if isinstance(photo.look, Look):
+            # What was looked at counts, should the file have changed since it was hashed.
+            photo.digest = photo.look.digest
+        if not self._unwritten:
+            self._unwritten_since = time.monotonic()
+        self._unwritten.append(photo)
+        is_old = time.monotonic() - self._unwritten_since > _OLDEST_UNWRITTEN
+        if is_old or len(self._unwritten) >= _MOST_UNWRITTEN:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what was seen, and only then tell that it is done."""
+        photos, self._unwritten = self._unwritten, []
+        if not photos:
+            return
+        outcomes = self._registrar.keep((photo.user_id, photo.as_seen) for photo in photos)
+        for photo, outcome in zip(photos, outcomes, strict=True):
+            photo.outcome, photo.waits = outcome, outcome is None
+            self._finish(photo)
+
+    def _finish(self, photo: _Photo) -> None:
+        """Count a photo that is done, and tell."""
+        photo.look = photo.future = None
         self._done += 1
         self._known += photo.known
-        if photo is group.photos[-1]:
-            self._settle(group)
+        if photo.waits and photo.user_id is not None:
+            self._waiting.setdefault(photo.user_id, []).append(photo)
+        else:
+            self._count(photo)
+        # The last one is told of when the faces are judged, too.
+        if not self._waiting or self._done < self._plan.photos:
+            self._tell()
+
+    def _judge(self) -> None:
+        people = {user_id: [photo.as_seen for photo in photos] for user_id, photos in self._waiting.items()}
+        if not people:
+            return
+        try:
+            outcomes = self._registrar.settle(people, self.stop.is_set)
+        except StoppedError:
+            return
+        for user_id, photos in self._waiting.items():
+            for photo, outcome in zip(photos, outcomes[user_id], strict=True):
+                photo.outcome = outcome
+                self._count(photo)
+        self._waiting.clear()
         self._tell()
 
-    def _settle(self, group: _Group) -> None:
-        fresh = [photo for photo in group.photos if photo.outcome is None]
-        if fresh:
-            outcomes = self._registrar.settle(group.user_id, [photo.as_seen for photo in fresh])
-            for photo, outcome in zip(fresh, outcomes, strict=True):
-                photo.outcome = outcome
-        self._count(group)
-
-    def _count(self, group: _Group) -> None:
-        accepted = 0
-        for photo in group.photos:
-            outcome = photo.outcome or PhotoOutcome()
-            if outcome.accepted:
-                accepted += 1
-            elif outcome.error is not None:
-                broken = BrokenPhoto(path=photo.path, user_id=group.user_id, detail=outcome.detail, known=photo.known)
-                self._broken.append(broken)
+    def _count(self, photo: _Photo) -> None:
+        outcome, user_id = photo.outcome or PhotoOutcome(), photo.user_id
+        if outcome.accepted:
+            self._accepted += 1
+            if user_id is None:
+                self._nobodys += 1
             else:
-                refused = RefusedPhoto(
-                    path=photo.path,
-                    user_id=group.user_id,
-                    reasons=outcome.reasons,
-                    detail=outcome.detail,
-                    known=photo.known,
-                )
-                self._refused.append(refused)
-        self._settled += len(group.photos)
-        self._accepted += accepted
-        self._nobodys += accepted if group.user_id is None else 0
-        self._users += group.user_id is not None and accepted > 0
+                self._users.add(user_id)
+        elif outcome.error is not None:
+            self._broken[photo.number] = BrokenPhoto(
+                path=photo.path, user_id=user_id, detail=outcome.detail, known=photo.known
+            )
+        else:
+            self._refused[photo.number] = RefusedPhoto(
+                path=photo.path, user_id=user_id, reasons=outcome.reasons, detail=outcome.detail, known=photo.known
+            )
+            if user_id is not None and PHOTOS_DISAGREE in outcome.reasons:
+                self._kept_out.add(user_id)
 
     def _tell(self) -> None:
         self._told.put(
@@ -266,6 +321,7 @@ class _Run:
                 total=self._plan.photos,
                 done=self._done,
                 known=self._known,
+                waiting=self._done - self._accepted - len(self._refused) - len(self._broken),
                 accepted=self._accepted,
                 refused=len(self._refused),
                 broken=len(self._broken),

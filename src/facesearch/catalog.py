@@ -24,6 +24,7 @@ from facesearch.erasing import (
     compact,
     empty_faces,
     empty_users,
+    empty_waiting,
     erase,
     is_few,
     is_pending,
@@ -436,8 +437,10 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
                 (empty_users, "SELECT uid FROM users WHERE collection = ?"),
             ):
                 empty(sql, [key for (key,) in fetch(sql, (ID,), query, number)])
-        for table in ("photos", "answers", "tags", "faces", "gone_faces", "users", "gone"):
+        wids = [wid for (wid,) in fetch(sql, (ID,), "SELECT wid FROM waiting WHERE collection = ?", number)]
+        for table in ("photos", "answers", "tags", "faces", "gone_faces", "waiting", "users", "gone"):
             sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
+        empty_waiting(sql, wids)
         sql.execute("DELETE FROM collections WHERE id = ?", number)
         if not few:
             compact(sql)

@@ -1,8 +1,10 @@
 """What becomes of photos in a collection: faces are indexed, people enrolled, one by one or a folder at a time."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from os import PathLike
+
+import attrs
 
 from facesearch._fields import check_float, check_int, check_text
 from facesearch.admission import Admission
@@ -16,7 +18,8 @@ from facesearch.evidence import Evidence
 from facesearch.explanation import Use
 from facesearch.folder_report import FolderProgress, FolderReport
 from facesearch.image import ImageSource, read_image
-from facesearch.looks import KeptFace, look_to_enroll
+from facesearch.judging import Verdict
+from facesearch.looks import KeptFace, Look, look_to_enroll
 from facesearch.photo_plan import plan_photos
 from facesearch.photo_work import LookOptions, PhotoWorkers
 from facesearch.probing import probe
@@ -24,13 +27,17 @@ from facesearch.progress_shown import showing
 from facesearch.records import (
     EXTERNAL_IMAGE_ID_PATTERN,
     USER_ID_PATTERN,
+    Enrollment,
     EnrollmentReport,
+    Face,
     FaceRecord,
     IndexFacesResponse,
     UnindexedFace,
     UnindexedFaceReason,
 )
 from facesearch.settling import Registrar
+from facesearch.sources import check_source, check_sources, source_of
+from facesearch.storage import StoredFace
 
 __all__ = ["CollectionPhotos"]
 
@@ -46,6 +53,7 @@ class CollectionPhotos(CollectionBase):
         max_faces: int | None = None,
         quality_filter: str | QualityFilter = QualityFilter.AUTO,
         attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
+        source: str | PathLike[str] | None = None,
     ) -> IndexFacesResponse:
         """Find the faces in a photo and add them, as nobody's.
 
@@ -61,6 +69,8 @@ class CollectionPhotos(CollectionBase):
             NONE, AUTO, LOW, MEDIUM or HIGH.
         attributes
             What to tell of each face; AWS's names.
+        source
+            Where the photo is from, kept as `Face.source`: 1-4096 characters. By default the path, where *image* is one.
 
         Returns
         -------
@@ -80,16 +90,26 @@ class CollectionPhotos(CollectionBase):
         if max_faces is not None:
             check_int("max_faces", max_faces, 1)
         quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
+        where = check_source("source", source) or source_of(image)
         picture, analyzer = read_image(image), self.analyzer
         probing = probe(analyzer, picture, quality, attributes=asked, max_faces=max_faces)
-        kept = [KeptFace.of(face, thumbnails=self._thumbnails) for face in probing.probes]
-        with self._store.writing():
-            records = tuple(
-                FaceRecord(face=self._admission.keep(picture.digest, face, external_image_id), face_detail=face.detail)
-                for face in kept
+        admission = self._admission
+        kept = [
+            admission.face(
+                picture.digest,
+                KeptFace.of(face, thumbnails=self._thumbnails),
+                external_image_id=external_image_id,
+                source=where,
             )
+            for face in probing.probes
+        ]
+        with self._store.writing():
+            faces = admission.keep(kept)
         return IndexFacesResponse(
-            face_records=records,
+            face_records=tuple(
+                FaceRecord(face=faces[stored.face.face_id], face_detail=probed.detail)
+                for stored, probed in zip(kept, probing.probes, strict=True)
+            ),
             unindexed_faces=tuple(
                 UnindexedFace(
                     face_detail=probing.located[position].detail,
@@ -115,6 +135,8 @@ class CollectionPhotos(CollectionBase):
         *,
         quality_filter: str | QualityFilter = QualityFilter.AUTO,
         user_match_threshold: float = 75,
+        sources: Sequence[str | PathLike[str] | None] | None = None,
+        anyway: bool = False,
     ) -> EnrollmentReport:
         """Make a user of photos: index the largest face of each, create the user if need be, and associate them.
 
@@ -129,6 +151,11 @@ class CollectionPhotos(CollectionBase):
         user_match_threshold
             A user that has faces already accepts only photos of at least this similarity, percent. At 0 who the photos show
             is your word: nothing is compared.
+        sources
+            Where each photo is from, kept as `Face.source`: as many as there are images, each 1-4096 characters or ``None``. By
+            default, and for ``None``, the path, where the image is one.
+        anyway
+            Enrol a new user although its photos don't agree.
 
         Returns
         -------
@@ -138,7 +165,10 @@ class CollectionPhotos(CollectionBase):
 
         Notes
         -----
-        All photos are judged at once; their order changes nothing, and one that is given twice counts once. Not accepted
+        All photos are judged at once; their order changes nothing, and one that is given twice counts once. If the photos of
+        a new user don't agree, because no one of them matches more than half of all, none is accepted: each has the reason
+        PHOTOS_DISAGREE, and `EnrollmentReport.kept_out` is true. Look at them, and take out the wrong ones or give
+        ``anyway=True``. A single photo has nothing to agree with; of two that differ one is wrong. Not accepted either
         are photos in which a second face is at least half as large as the largest, photos that don't fit the user's faces
         or, of a new user and from three photos on, the other photos, and photos that are clearly nearer to another user of
         the collection than to their own. `facesearch.enrolment.doubts` has the rules.
@@ -155,14 +185,37 @@ class CollectionPhotos(CollectionBase):
         check_text("user_id", user_id, USER_ID_PATTERN, 128)
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         check_sequence("images", images, "a sequence of one or more pictures")
+        where = check_sources("sources", sources, images)
+        if not isinstance(anyway, bool):
+            raise InvalidParameterError.of("anyway", anyway, "True or False")
         quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
         looks = [look_to_enroll(analyzer, read_image(image), quality, thumbnails=self._thumbnails) for image in images]
+        admission = self._admission
+        faces = [
+            admission.face(look.digest, look.faces[0], source=source) if look.faces else None
+            for look, source in zip(looks, where, strict=True)
+        ]
+        # Of a photo that is given twice the first source by name is kept: the order of photos must not matter.
+        given = sorted(
+            (face for face in faces if face), key=lambda stored: (not stored.face.source, stored.face.source)
+        )
         with self._store.writing():
-            offer = self._admission.offer(user_id, looks, user_match_threshold)
-            self._check_quota(user_id, len(self._store.faces_of(user_id) | offer.accepted.keys()))
+            verdict = admission.judge([user_id], lambda _: given, user_match_threshold, anyway=anyway)[user_id]
+            accepted = {*verdict.accepted, *verdict.over_quota}
+            self._check_quota(user_id, len(self._store.faces_of(user_id) | accepted))
             # Nothing is written before here, and nothing raises after.
-            photos = self._admission.enroll(user_id, looks, offer)
-            return EnrollmentReport(user=self._user(user_id) if self._store.has_user(user_id) else None, photos=photos)
+            admission.enroll(user_id, verdict, reversed(given))
+            kept = self._store.faces_named(accepted)
+            return EnrollmentReport(
+                user=self._user(user_id) if self._store.has_user(user_id) else None,
+                photos=tuple(
+                    attrs.evolve(
+                        _enrollment(look, face, verdict, kept),
+                        evidence=attrs.evolve(look.evidence, needed=verdict.needed),
+                    )
+                    for look, face in zip(looks, faces, strict=True)
+                ),
+            )
 
     def index_folder(
         self,
@@ -172,6 +225,7 @@ class CollectionPhotos(CollectionBase):
         progress: bool | Callable[[FolderProgress], object] = True,
         quality_filter: str | QualityFilter = QualityFilter.AUTO,
         user_match_threshold: float = 75,
+        anyway: bool = False,
         send_photos: bool = False,
         in_flight: int | None = None,
     ) -> FolderReport:
@@ -190,8 +244,8 @@ class CollectionPhotos(CollectionBase):
             thread for each core. Processes get the analyzer's settings, and each loads the weights once.
         progress
             ``True`` shows a bar on a terminal, if tqdm is installed, or else tells the log ``facesearch`` every 5 s;
-            ``False`` nothing. A function is called with a `FolderProgress` for each photo.
-        quality_filter, user_match_threshold
+            ``False`` nothing. A function is called with a `FolderProgress` for each photo, for the last one when all are judged.
+        quality_filter, user_match_threshold, anyway
             As for `enroll`.
         send_photos
             Send the photos' bytes to *executor* rather than their paths: for workers that don't see the files.
@@ -214,12 +268,14 @@ class CollectionPhotos(CollectionBase):
 
         Notes
         -----
-        A person's photos are judged together and written in one step, people by their ids: the outcome is that of `enroll`,
-        person by person, whatever the executor. Where a user would have more than 100 faces, the rest is refused with
+        What is seen in a photo is written at once, photo by photo. The photos of all people are judged together, when all
+        were looked at, and written in one step: the outcome depends neither on the executor nor on the order of people or
+        photos, as `facesearch.judging` explains. Where a user would have more than 100 faces, the rest is refused with
         QUOTA_EXCEEDED, by path.
 
-        Whatever ends the work, Ctrl-C or SIGKILL, the people that are done stay, and the next call looks at the others only.
-        A photo is known by the SHA-256 of its bytes: if its user has its face, or if it was refused or broken by the
+        Whatever ends the work, Ctrl-C or SIGKILL, photos that were told as done are not looked at again by the next call,
+        which ends with what an uninterrupted one would have. Until then faces of users that are to be judged are kept, with
+        their vectors, where nothing but this method finds them; see `forget_photos`. A photo is known by the SHA-256 of its bytes: if its user has its face, or if it was refused or broken by the
         same filter and threshold. Nothing of a photo that was refused is kept but the reasons with their figures;
         `forget_photos` forgets them, and so does deleting a user that they are about.
 
@@ -245,8 +301,9 @@ class CollectionPhotos(CollectionBase):
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         if in_flight is not None:
             check_int("in_flight", in_flight, 1)
-        if not isinstance(send_photos, bool):
-            raise InvalidParameterError.of("send_photos", send_photos, "True or False")
+        for argument, value in (("send_photos", send_photos), ("anyway", anyway)):
+            if not isinstance(value, bool):
+                raise InvalidParameterError.of(argument, value, "True or False")
         quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
         plan = plan_photos(path)
         workers = PhotoWorkers(
@@ -259,13 +316,22 @@ class CollectionPhotos(CollectionBase):
             most=in_flight,
         )
         registrar = Registrar(
-            admission=self._admission, analyzer=analyzer, quality_filter=quality, threshold=user_match_threshold
+            admission=self._admission,
+            analyzer=analyzer,
+            quality_filter=quality,
+            threshold=user_match_threshold,
+            anyway=anyway,
+            thumbnails=self._thumbnails,
+            root=plan.path if plan.path.is_dir() else plan.path.parent,
         )
         with showing(progress, plan.photos) as tell:
             return index_photos(plan, workers, registrar, tell)
 
     def forget_photos(self, user_id: str | None = None) -> int:
-        """Forget which photos `index_folder` refused, so that it looks at them again.
+        """Forget which photos `index_folder` refused, and what it saw in photos that wait to be judged: it looks at them again.
+
+        Photos wait where `index_folder` was interrupted; what it kept of them is in the file until the same call is made again, the
+        user is deleted, or they are forgotten here.
 
         Parameters
         ----------
@@ -285,8 +351,17 @@ class CollectionPhotos(CollectionBase):
         if user_id is not None:
             check_text("user_id", user_id, USER_ID_PATTERN, 128)
         with self._store.writing():
-            return self._store.forget_photos(user_id)
+            waiting = self._store.forget_waiting(None if user_id is None else [user_id])
+            return waiting + self._store.forget_photos(user_id)
 
     @property
     def _admission(self) -> Admission:
         return Admission(self._store, self._face_model, self._calibration)
+
+
+def _enrollment(look: Look, face: StoredFace | None, verdict: Verdict, kept: Mapping[str, Face]) -> Enrollment:
+    """Return what became of a photo."""
+    if face is None:
+        return Enrollment(reasons=look.reasons)
+    face_id = face.face.face_id
+    return verdict.refused.get(face_id) or Enrollment(face=kept[face_id])

@@ -309,16 +309,17 @@ class CollectionSearch(CollectionBase):
         with self._store.reading():
             user_ids, vectors = self._store.user_vectors()
             faces = [
-                (each.face.face_id, user_id, each.embedding)
+                (each.face, user_id, each.embedding)
                 for each in self._store.stored_faces()
                 if (user_id := each.face.user_id)
             ]
         return audit(
             user_ids,
             vectors,
-            [face_id for face_id, _, _ in faces],
+            [face.face_id for face, _, _ in faces],
             [user_id for _, user_id, _ in faces],
             self._matrix(vector for _, _, vector in faces),
+            sources=[face.source for face, _, _ in faces],
             calibration=self._calibration,
             threshold=threshold,
             own_threshold=own_threshold,

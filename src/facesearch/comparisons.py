@@ -1,6 +1,7 @@
 """The figures behind the reasons that are no bars of quality: against another face, a limit, or a user."""
 
 from enum import Enum
+from typing import Protocol
 
 import attrs
 from attrs import field
@@ -9,7 +10,7 @@ from facesearch._fields import between, is_a, maybe, plain_float
 from facesearch.reasons import EnrollmentReason, UnsearchedFaceReason
 from facesearch.selection import RIVAL_AREA
 
-__all__ = ["Comparison", "nearer", "not_largest", "one_too_many", "rival", "taken", "unlike"]
+__all__ = ["Comparison", "Judged", "judged", "nearer", "not_largest", "one_too_many", "rival", "taken", "unlike"]
 
 _MOST_DIGITS = 17  # tell any two floats near 1 apart
 
@@ -108,6 +109,72 @@ def unlike(own: float, needed: float | None) -> Comparison:
         against=needed,
         unit="percent",
     )
+
+
+def _disagreeing(own: float | None) -> Comparison:
+    """Say that a user's photos have no majority, and how similar one is to the others, percent."""
+    figure = "" if own is None else f"similarity to the others {own:.1f}%, "
+    return _comparison(
+        EnrollmentReason.PHOTOS_DISAGREE,
+        "similarity",
+        f"{figure}no photo of this user matches more than half of them",
+        value=own,
+        unit="percent",
+    )
+
+
+def _claimed() -> Comparison:
+    """Say that a photo was given for several users in one call."""
+    reason = EnrollmentReason.GIVEN_FOR_SEVERAL_USERS
+    return _comparison(reason, "user", "the same photo was given for another user too, in the same call")
+
+
+class Judged(Protocol):
+    """What became of a photo to enrol, see `facesearch.Enrollment`."""
+
+    @property
+    def reasons(self) -> tuple[EnrollmentReason, ...]:
+        """Why it was refused."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The similarity to its own, percent."""
+
+    @property
+    def user_id(self) -> str | None:
+        """The other user."""
+
+    @property
+    def user_confidence(self) -> float | None:
+        """The similarity to that one, percent."""
+
+
+def judged(reason: EnrollmentReason, photo: Judged, needed: float | None) -> Comparison | None:
+    """Return the figures of one of the reasons that lie in whom a photo shows; ``None`` for other reasons, or without figures.
+
+    Parameters
+    ----------
+    reason
+        Which.
+    photo
+        What became of it.
+    needed
+        The similarity to its own that was asked for, percent.
+    """
+    own, other, user_id = photo.confidence, photo.user_confidence, photo.user_id
+    found: Comparison | None = None
+    match reason:
+        case EnrollmentReason.PHOTOS_DISAGREE:
+            found = _disagreeing(own)
+        case EnrollmentReason.GIVEN_FOR_SEVERAL_USERS:
+            found = _claimed()
+        case EnrollmentReason.LOW_MATCH_CONFIDENCE if own is not None:
+            found = unlike(own, needed)
+        case EnrollmentReason.NEARER_TO_ANOTHER_USER if other is not None and user_id is not None:
+            found = nearer(user_id, other, own)
+        case EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER if user_id is not None:
+            found = taken(user_id)
+    return found
 
 
 def nearer(user_id: str, other: float, own: float | None) -> Comparison:

@@ -1,7 +1,7 @@
 """The file that collections lie in: an SQLite database, its tables, and what SQLite's errors mean.
 
-What is personal lies in three tables of its own, ``user_data``, ``face_data`` and ``thumbnails``, whose rows are only ever
-appended, overwritten with as many bytes, or emptied in place. SQLite never moves such rows, so no copy of one is ever left
+What is personal lies in four tables of its own, ``user_data``, ``face_data``, ``thumbnails`` and ``waiting_data``, whose rows are only ever
+appended, overwritten with as many bytes, emptied in place, or deleted all at once. SQLite never moves such rows, so no copy of one is ever left
 between the rows of another page, where ``secure_delete`` would not find it (measured in benchmarks/durability.py). All that
 other tables and indexes hold of a person is numbers and ids computed from content.
 """
@@ -166,16 +166,35 @@ _FORMAT_4 = (
         PRIMARY KEY (collection, token)
     ) WITHOUT ROWID""",
     "CREATE INDEX answers_by_age ON answers (collection, given)",
+    # Where the face's photo came from: UTF-8, lone surrogates included, which a text of SQLite could not hold.
+    "ALTER TABLE face_data ADD COLUMN source BLOB",
+    """CREATE TABLE waiting ( -- photos of folders whose faces are judged when all are looked at
+        wid INTEGER PRIMARY KEY AUTOINCREMENT,
+        collection INTEGER NOT NULL REFERENCES collections,
+        key BLOB NOT NULL, -- hash of the photo, whose it is to be, and how it was looked at
+        name_hash INTEGER NOT NULL -- of whose it is to be, who need not be there
+    )""",
+    "CREATE UNIQUE INDEX waiting_by_key ON waiting (collection, key)",
+    "CREATE INDEX waiting_by_name ON waiting (collection, name_hash)",
+    """CREATE TABLE waiting_data (
+        wid INTEGER PRIMARY KEY,
+        vector BLOB,
+        face_id BLOB,
+        image_id BLOB,
+        external_image_id TEXT,
+        confidence REAL,
+        source BLOB,
+        box_left REAL,
+        box_top REAL,
+        box_width REAL,
+        box_height REAL,
+        jpeg BLOB
+    )""",
 )
 
 # Each entry brings a file from the format of its position to the next; an empty one is of format 0. None is ever changed: files
 # of its format are out there.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    _FORMAT_1,
-    _FORMAT_2,
-    _FORMAT_3,
-    _FORMAT_4,
-)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FORMAT_1, _FORMAT_2, _FORMAT_3, _FORMAT_4)
 
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",  # kept in the file: who reads and who writes don't wait for each other

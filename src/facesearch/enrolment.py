@@ -1,28 +1,65 @@
-"""Whether the photos given for a user show that user: which don't fit the others, and which fit somebody else.
+"""Whether the photos given for a user show that user: whether they agree, which don't fit the others, and which fit somebody else.
 
 A photo is never held against itself, and all photos of a call are judged at once, so that their order can't matter.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
 import numpy as np
 
-from facesearch.auditing import NEARER_RATIO, OWN_SIMILARITY, agree
+from facesearch.auditing import NEARER_RATIO, OWN_SIMILARITY
 from facesearch.ranking import robust_mean
 from facesearch.records import EnrollmentReason
 from facesearch.scoring import Calibration
 from facesearch.stages import FloatArray
 
-__all__ = ["SURE_SIMILARITY", "Doubt", "doubts", "needed_similarity"]
+__all__ = [
+    "SURE_SIMILARITY",
+    "Agreement",
+    "Doubt",
+    "NearestOther",
+    "agreement",
+    "doubts",
+    "has_majority",
+    "needed_similarity",
+]
 
 # Percent, to another user, at which a photo that nothing of its own speaks for is taken for that user's. Among 2,877 other users
 # 0.3% of right photos read as much to one of them, and a third of the wrong ones do (benchmarks/auditing.py).
 SURE_SIMILARITY: Final = 99.3
 _FEWEST_TO_COMPARE = 3
+_FEWEST_TO_DISAGREE = 2
 
 NearestOther = Callable[[FloatArray, float], tuple[float, str] | None]
+
+
+def has_majority(vectors: FloatArray, distance: float) -> bool:
+    """Return whether one face matches more than half of several faces, itself included.
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float32.
+    distance
+        Euclidean: faces no farther apart match.
+
+    Notes
+    -----
+    Of folders of one person in lfw_grey, this is False at a similarity of `OWN_SIMILARITY` for 1 of 436 with three photos or more, and for
+    9 of 385 with two. Of as many strangers it is True for 1.2% of pairs, 3.2% of threes and 0.5% of fives
+    (benchmarks/auditing.py).
+
+    Examples
+    --------
+    >>> faces = np.array([[0, 0], [0, 1], [0, 1], [7, 7], [9, 0]], np.float32)
+    >>> has_majority(faces, 2.0), has_majority(faces[1:], 2.0)
+    (True, False)
+    """
+    rows = vectors.astype(np.float64)
+    matching = np.sqrt(((rows[:, np.newaxis] - rows) ** 2).sum(axis=2)) <= distance
+    return bool(2 * matching.sum(axis=1).max(initial=0) > len(rows))
 
 
 def needed_similarity(threshold: float, *, has_faces: bool) -> float:
@@ -45,7 +82,7 @@ class Doubt:
     Attributes
     ----------
     reasons
-        LOW_MATCH_CONFIDENCE, NEARER_TO_ANOTHER_USER or both.
+        PHOTOS_DISAGREE or LOW_MATCH_CONFIDENCE, NEARER_TO_ANOTHER_USER, or both.
     confidence
         The similarity to its own, percent; ``None`` where it has nothing to be held against.
     user_id, user_confidence
@@ -58,6 +95,65 @@ class Doubt:
     user_confidence: float | None = None
 
 
+@attrs.frozen(kw_only=True)
+class Agreement:
+    """How the faces that shall become a user's fit the user's own: the first half of the rules of `doubts`.
+
+    Attributes
+    ----------
+    disagree
+        Whether the candidates of a new user have no majority.
+    low
+        The rows of the candidates that don't fit, and their similarity to the others, percent.
+    """
+
+    disagree: bool
+    low: Mapping[int, float]
+
+
+def agreement(
+    candidates: FloatArray, present: FloatArray, *, threshold: float, calibration: Calibration, anyway: bool = False
+) -> Agreement:
+    """Compare the faces that shall become a user's with each other and with the user's faces; see `doubts`.
+
+    Parameters
+    ----------
+    candidates
+        (M, D) float32.
+    present
+        (N, D) float32: the user's faces so far; N may be 0.
+    threshold
+        Percent, 0-100; at 0 everything fits.
+    calibration
+        What percentages mean.
+    anyway
+        Whether a new user's photos need no majority.
+
+    Returns
+    -------
+    Agreement
+        The same whatever the order of the candidates, but for the numbers of their rows.
+    """
+    if threshold == 0:
+        return Agreement(disagree=False, low={})
+    judge = _Judge(candidates, present, calibration)
+    rows = range(len(candidates))
+    bar = needed_similarity(threshold, has_faces=len(present) > 0)
+    if len(present):
+        similar = {row: judge.similarity(judge.distance(row, present)) for row in rows}
+        return Agreement(disagree=False, low={row: value for row, value in similar.items() if value < bar})
+    apart = calibration.distance_at(OWN_SIMILARITY)
+    if len(rows) >= _FEWEST_TO_DISAGREE and not has_majority(candidates, apart):
+        return Agreement(disagree=not anyway, low={})
+    low = {}
+    for row in rows if len(rows) >= _FEWEST_TO_COMPARE else ():
+        others = np.delete(candidates, row, axis=0)
+        similarity = judge.similarity(judge.distance(row, others))
+        if similarity < bar and has_majority(others, apart):
+            low[row] = similarity
+    return Agreement(disagree=False, low=low)
+
+
 def doubts(
     candidates: FloatArray,
     present: FloatArray,
@@ -65,8 +161,10 @@ def doubts(
     *,
     threshold: float,
     calibration: Calibration,
+    anyway: bool = False,
+    agreed: Agreement | None = None,
 ) -> tuple[Doubt | None, ...]:
-    """Say of each face that shall become a user's why it should not.
+    """Return for each face that shall become a user's why it should not.
 
     Parameters
     ----------
@@ -75,11 +173,15 @@ def doubts(
     present
         (N, D) float32: the user's faces so far; N may be 0.
     nearest_other
-        Gives, for a face and a distance, the nearest other user no farther than that: its distance and id, or ``None``.
+        Returns, for a face and a distance, the nearest other user no farther than that: its distance and id, or ``None``.
     threshold
         Percent, 0-100; at 0 nothing is doubted.
     calibration
         What percentages mean.
+    anyway
+        Whether a new user's photos need no majority.
+    agreed
+        What `agreement` returned for the same arguments, where it is known already.
 
     Returns
     -------
@@ -88,10 +190,13 @@ def doubts(
 
     Notes
     -----
+    PHOTOS_DISAGREE: the user has no faces, there are two candidates or more, and no one of them matches more than half of all
+    candidates, itself included, at a similarity of `facesearch.auditing.OWN_SIMILARITY`. All candidates have this reason then, unless
+    *anyway* is given. Two photos that differ are kept out too: one of them is wrong, and nobody can tell which.
+
     LOW_MATCH_CONFIDENCE: where the user has faces, the similarity to them is below *threshold*, as when faces are
     associated. Where it has none and there are three candidates or more, the similarity to the other candidates is below
-    *threshold* and below `facesearch.auditing.OWN_SIMILARITY`, and those agree among themselves. Of two candidates that
-    differ nobody can tell which is wrong: neither is doubted.
+    *threshold* and below `facesearch.auditing.OWN_SIMILARITY`, and those have a majority among themselves, as all candidates have.
 
     NEARER_TO_ANOTHER_USER: the distance to another user is below `facesearch.auditing.NEARER_RATIO` of that to its own, the
     user's faces and all other candidates without LOW_MATCH_CONFIDENCE, and the similarity to the other is at least
@@ -100,65 +205,49 @@ def doubts(
     """
     if threshold == 0:
         return (None,) * len(candidates)
-    judge = _Judge(candidates, present, nearest_other, threshold, calibration)
-    low = judge.low()
-    return tuple(judge.doubt(row, low) for row in range(len(candidates)))
+    if agreed is None:
+        agreed = agreement(candidates, present, threshold=threshold, calibration=calibration, anyway=anyway)
+    judge = _Judge(candidates, present, calibration)
+    return tuple(judge.doubt(row, agreed, nearest_other, threshold) for row in range(len(candidates)))
 
 
 @attrs.frozen(eq=False)
 class _Judge:
     candidates: FloatArray
     present: FloatArray
-    nearest_other: NearestOther
-    threshold: float
     calibration: Calibration
 
-    def low(self) -> dict[int, float]:
-        """Give the candidates that don't fit, and their similarity."""
-        rows = range(len(self.candidates))
-        bar = needed_similarity(self.threshold, has_faces=len(self.present) > 0)
-        if len(self.present):
-            similar = {row: self._similarity(self._distance(row, self.present)) for row in rows}
-            return {row: value for row, value in similar.items() if value < bar}
-        if len(rows) < _FEWEST_TO_COMPARE:
-            return {}
-        apart = self.calibration.distance_at(OWN_SIMILARITY)
-        found = {}
-        for row in rows:
-            others = np.delete(self.candidates, row, axis=0)
-            similarity = self._similarity(self._distance(row, others))
-            if similarity < bar and agree(others, apart):
-                found[row] = similarity
-        return found
-
-    def doubt(self, row: int, low: dict[int, float]) -> Doubt | None:
+    def doubt(self, row: int, agreed: Agreement, nearest_other: NearestOther, threshold: float) -> Doubt | None:
         """Judge one candidate, when it is known which don't fit."""
+        low = agreed.low
         others = [other for other in range(len(self.candidates)) if other != row and other not in low]
         company = np.concatenate([self.present, self.candidates[others]])
-        distance = self._distance(row, company) if len(company) else None
-        confidence = low.get(row, None if distance is None else self._similarity(distance))
+        distance = self.distance(row, company) if len(company) else None
+        confidence = low.get(row, None if distance is None else self.similarity(distance))
         spoken_for = row in low or (confidence is not None and confidence >= OWN_SIMILARITY)
-        other = self._nearer(row, distance, self.threshold if spoken_for else SURE_SIMILARITY)
-        reasons = [EnrollmentReason.LOW_MATCH_CONFIDENCE] if row in low else []
-        if other is None:
-            return Doubt(reasons=tuple(reasons), confidence=confidence) if reasons else None
+        reach = self.calibration.distance_at(threshold if spoken_for else SURE_SIMILARITY)
+        other = nearest_other(self.candidates[row], reach)
+        if other and distance is not None and other[0] >= NEARER_RATIO * distance:
+            other = None
+        held = {
+            EnrollmentReason.PHOTOS_DISAGREE: agreed.disagree,
+            EnrollmentReason.LOW_MATCH_CONFIDENCE: row in low,
+            EnrollmentReason.NEARER_TO_ANOTHER_USER: other is not None,
+        }
+        if not any(held.values()):
+            return None
         return Doubt(
-            reasons=(*reasons, EnrollmentReason.NEARER_TO_ANOTHER_USER),
+            reasons=tuple(reason for reason, holds in held.items() if holds),
             confidence=confidence,
-            user_id=other[1],
-            user_confidence=self._similarity(other[0]),
+            user_id=other[1] if other else None,
+            user_confidence=self.similarity(other[0]) if other else None,
         )
 
-    def _nearer(self, row: int, distance: float | None, bar: float) -> tuple[float, str] | None:
-        reach = self.calibration.distance_at(bar)
-        other = self.nearest_other(self.candidates[row], reach)
-        if other is None or (distance is not None and other[0] >= NEARER_RATIO * distance):
-            return None
-        return other
-
-    def _distance(self, row: int, company: FloatArray) -> float:
+    def distance(self, row: int, company: FloatArray) -> float:
+        """Return how far a candidate is from a user of these faces."""
         difference = self.candidates[row].astype(np.float64) - robust_mean(company)
         return float(np.sqrt(difference @ difference + self.calibration.user_offset(len(company))))
 
-    def _similarity(self, distance: float) -> float:
+    def similarity(self, distance: float) -> float:
+        """Return the similarity at a distance, percent."""
         return self.calibration.similarity(distance)

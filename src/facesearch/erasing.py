@@ -28,6 +28,7 @@ __all__ = [
     "compact",
     "empty_faces",
     "empty_users",
+    "empty_waiting",
     "erase",
     "is_few",
     "is_pending",
@@ -40,7 +41,12 @@ ERASING_WAIT: Final = 0.5
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # the last again and again
 _FEWEST_EMPTIED: Final = 10_000  # rows: some 6 MB that could be freed
 
-_OWNERS: Final = {"user_data": ("users", "uid"), "face_data": ("faces", "fid"), "thumbnails": ("faces", "fid")}
+_OWNERS: Final = {
+    "user_data": ("users", "uid"),
+    "face_data": ("faces", "fid"),
+    "thumbnails": ("faces", "fid"),
+    "waiting_data": ("waiting", "wid"),
+}
 
 _log = logging.getLogger("facesearch")
 
@@ -55,11 +61,26 @@ def empty_faces(sql: sqlite3.Connection, fids: Iterable[int]) -> None:
     fids = list(fids)
     _empty(
         sql,
-        """UPDATE face_data SET vector = NULL, image_id = NULL, external_image_id = NULL, confidence = NULL,
+        """UPDATE face_data SET vector = NULL, image_id = NULL, external_image_id = NULL, confidence = NULL, source = NULL,
         box_left = NULL, box_top = NULL, box_width = NULL, box_height = NULL WHERE fid = ?""",
         fids,
     )
     sql.executemany("UPDATE thumbnails SET jpeg = NULL WHERE fid = ?", ((fid,) for fid in fids))
+
+
+def empty_waiting(sql: sqlite3.Connection, wids: Iterable[int]) -> None:
+    """Overwrite what is personal of photos that waited, and were deleted from ``waiting`` already; in a transaction."""
+    if sql.execute("SELECT 1 FROM waiting LIMIT 1").fetchone():
+        _empty(
+            sql,
+            """UPDATE waiting_data SET vector = NULL, face_id = NULL, image_id = NULL, external_image_id = NULL,
+            confidence = NULL, source = NULL, box_left = NULL, box_top = NULL, box_width = NULL, box_height = NULL,
+            jpeg = NULL WHERE wid = ?""",
+            wids,
+        )
+    else:
+        # None waits any more: whole pages are overwritten and can be used again, and no row is moved.
+        sql.execute("DELETE FROM waiting_data")
 
 
 def _empty(sql: sqlite3.Connection, statement: str, keys: Iterable[int]) -> None:

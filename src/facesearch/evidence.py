@@ -12,7 +12,7 @@ from attrs import field
 from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.checks import checks, quality_reasons
-from facesearch.comparisons import Comparison, nearer, not_largest, one_too_many, rival, taken, unlike
+from facesearch.comparisons import Comparison, Judged, judged, not_largest, one_too_many, rival
 from facesearch.errors import InvalidParameterError
 from facesearch.explanation import Explanation, FaceExplanation, Use
 from facesearch.face import FaceDetail
@@ -34,26 +34,6 @@ class Measured(Protocol):
     @property
     def measurements(self) -> FaceMeasurements:
         """What the quality filter looks at."""
-
-
-class Verdict(Protocol):
-    """What became of a photo to enrol, see `facesearch.Enrollment`."""
-
-    @property
-    def reasons(self) -> tuple[EnrollmentReason, ...]:
-        """Why it was refused."""
-
-    @property
-    def confidence(self) -> float | None:
-        """The similarity to its own, percent."""
-
-    @property
-    def user_id(self) -> str | None:
-        """The other user."""
-
-    @property
-    def user_confidence(self) -> float | None:
-        """The similarity to that one, percent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +119,7 @@ class Evidence:
         return Explanation(use=self.use, quality_filter=asked, bars=bars, faces=tuple(faces))
 
     def explain_enrolment(
-        self, verdict: Verdict, quality_filter: str | QualityFilter | QualityBars | None = None
+        self, verdict: Judged, quality_filter: str | QualityFilter | QualityBars | None = None
     ) -> Explanation:
         """Explain what became of a photo of a user.
 
@@ -207,19 +187,11 @@ class Evidence:
             return one_too_many(place, self.max_faces, of_all=False)
         return None
 
-    def _judged(self, reason: EnrollmentReason, areas: Sequence[float], verdict: Verdict) -> Comparison | None:
+    def _judged(self, reason: EnrollmentReason, areas: Sequence[float], verdict: Judged) -> Comparison | None:
         """Give the figures of one of enrolment's own reasons."""
-        own, other, user_id = verdict.confidence, verdict.user_confidence, verdict.user_id
-        found: Comparison | None = None
         if reason is EnrollmentReason.SEVERAL_FACES and len(areas) > 1:
-            found = rival(areas[0], areas[1])
-        elif reason is EnrollmentReason.LOW_MATCH_CONFIDENCE and own is not None:
-            found = unlike(own, self.needed)
-        elif reason is EnrollmentReason.NEARER_TO_ANOTHER_USER and other is not None and user_id is not None:
-            found = nearer(user_id, other, own)
-        elif reason is EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER and user_id is not None:
-            found = taken(user_id)
-        return found
+            return rival(areas[0], areas[1])
+        return judged(reason, verdict, self.needed)
 
 
 def known(evidence: Evidence | None) -> Evidence:

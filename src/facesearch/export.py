@@ -6,6 +6,7 @@ whose it is, and its picture if one was kept. Users' vectors are made anew when 
 A file from somebody else can do no harm: see `facesearch.array_file`.
 """
 
+import itertools
 import json
 import math
 import os
@@ -26,11 +27,14 @@ from facesearch.geometry import BoundingBox
 from facesearch.kept_pictures import is_thumbnail
 from facesearch.ranking import LONGEST, refused_rows
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
+from facesearch.sources import decode_source, encode_source
 from facesearch.storage import StoredFace
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
-_FORMAT: Final = 1
+# The format that is written. Files of format 1, which had no sources, are read too. Each format has exactly its own arrays: a file
+# that lacks one, or has one more, is refused.
+_FORMAT: Final = 2
 
 # Each array's type, where S128 stands for texts of up to 128 characters, and how many dimensions it has.
 _ARRAYS: Final = {
@@ -45,7 +49,11 @@ _ARRAYS: Final = {
     "external_image_ids": ("|S255", 1),  # or empty
     "thumbnails": ("|u1", 1),  # JPEG files one after the other
     "thumbnail_ends": ("<i8", 1),  # of each face: where its picture ends; one without ends where it begins
+    "sources": ("|u1", 1),  # where photos came from, one after the other, see facesearch.sources.encode_source
+    "source_ends": ("<i8", 1),  # of each face: where its source ends; one without ends where it begins
 }
+_ARRAYS_OF: Final = {1: {name: kind for name, kind in _ARRAYS.items() if not name.startswith("source")}, 2: _ARRAYS}
+_PARTS: Final = {"thumbnails": "thumbnail_ends", "sources": "source_ends"}  # of bytes, and where each face's end
 _MOST_ABOUT: Final = 100_000  # bytes, nearly all of them the calibration's
 _BOX: Final = ("left", "top", "width", "height")
 
@@ -124,7 +132,7 @@ def read_export(path: str | os.PathLike[str]) -> Export:
         If it can't be read.
     """
     where = Path(path).absolute()
-    arrays = read_arrays(where, _ARRAYS)
+    arrays = read_arrays(where, *_ARRAYS_OF.values())
     try:
         return _export(arrays)
     except DamagedError as error:
@@ -156,9 +164,12 @@ def _arrays(export: Export) -> Arrays:
         columns["image_ids"].append((face.image_id or "").encode())
         columns["external_image_ids"].append((face.external_image_id or "").encode())
         columns["thumbnails"].append(stored.thumbnail or b"")
+        columns["sources"].append(encode_source(face.source) or b"")
     columns["user_ids"] = [user_id.encode() for user_id in export.user_ids]
-    columns["thumbnail_ends"] = np.cumsum([len(jpeg) for jpeg in columns["thumbnails"]], dtype=np.int64).tolist()
-    raw = {"about": json.dumps(about).encode(), "thumbnails": b"".join(columns["thumbnails"])}
+    raw = {"about": json.dumps(about).encode()}
+    for name, ends in _PARTS.items():
+        columns[ends] = np.cumsum([len(part) for part in columns[name]], dtype=np.int64).tolist()
+        raw[name] = b"".join(columns[name])
     widths = {"vectors": export.face_model.dimension, "boxes": len(_BOX)}
     arrays = {}
     for name, (kind, dimensions) in _ARRAYS.items():
@@ -176,8 +187,9 @@ def _export(arrays: Arrays) -> Export:
     if len(arrays["about"]) > _MOST_ABOUT:
         raise DamagedError(f"about: {len(arrays['about'])} bytes")
     about = json.loads(arrays["about"].tobytes())
-    if about["format"] != _FORMAT:
-        raise DamagedError(f"of another format, expected {_FORMAT}")
+    if not isinstance(about["format"], int) or set(_ARRAYS_OF.get(about["format"], ())) != set(arrays):
+        known = " or ".join(map(str, _ARRAYS_OF))
+        raise DamagedError(f"of another format, expected {known}, with the arrays of that format")
     face_model = FaceModel(**about["face_model"])
     _check(arrays, face_model.dimension)
     collection_id, thumbnails, calibration = about["collection_id"], about["thumbnails"], about["calibration"]
@@ -207,30 +219,32 @@ def _secret(digits: Any) -> bytes | None:
 def _check(arrays: Arrays, dimension: int) -> None:
     """Refuse arrays that don't fit together."""
     faces = len(arrays["face_ids"])
-    for name in set(_ARRAYS) - {"about", "user_ids", "thumbnails"}:
+    for name in set(arrays) - {"about", "user_ids", *_PARTS}:
         width = {"vectors": (dimension,), "boxes": (len(_BOX),)}.get(name, ())
         if arrays[name].shape != (faces, *width):
             raise DamagedError(f"{name}: expected shape {(faces, *width)}, got {arrays[name].shape}")
     for name in ("user_ids", "face_ids"):
         if not (arrays[name][1:] > arrays[name][:-1]).all():
             raise DamagedError(f"{name}: not sorted, or one comes twice")
-    owners, ends = arrays["owners"], arrays["thumbnail_ends"]
+    owners = arrays["owners"]
     if faces and not (owners.min() >= -1 and owners.max() < len(arrays["user_ids"])):
         raise DamagedError("owners: a user that is not there")
-    if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays["thumbnails"]):
-        raise DamagedError("thumbnail_ends: beyond the pictures")
+    for name in _PARTS.keys() & arrays.keys():
+        ends = arrays[_PARTS[name]]
+        if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays[name]):
+            raise DamagedError(f"{_PARTS[name]}: beyond the {name}")
     if refused_rows(arrays["vectors"]):
         raise DamagedError(f"vectors: expected finite numbers, none all zero, each of a length of {LONGEST:g} at most")
 
 
 def _faces(arrays: Arrays, user_ids: Sequence[str], face_model: FaceModel) -> Iterator[StoredFace]:
-    vectors, pictures = arrays["vectors"].astype(np.float32, copy=False), arrays["thumbnails"].tobytes()
+    vectors = arrays["vectors"].astype(np.float32, copy=False)
+    pictures, sources = (_parts(arrays, name) for name in _PARTS)
     vectors.flags.writeable = False
-    names = ("face_ids", "owners", "boxes", "confidences", "image_ids", "external_image_ids", "thumbnail_ends")
-    start = 0
+    names = ("face_ids", "owners", "boxes", "confidences", "image_ids", "external_image_ids")
     for place, row in enumerate(zip(*(arrays[name].tolist() for name in names), strict=True)):
-        face_id, owner, box, confidence, image_id, external_image_id, end = row
-        if start < end and not is_thumbnail(pictures[start:end]):
+        face_id, owner, box, confidence, image_id, external_image_id = row
+        if (picture := next(pictures)) is not None and not is_thumbnail(picture):
             raise DamagedError("thumbnails: expected JPEG files of 112 x 112 pixels, got another")
         face = Face(
             face_id=face_id.decode(),
@@ -240,6 +254,14 @@ def _faces(arrays: Arrays, user_ids: Sequence[str], face_model: FaceModel) -> It
             confidence=None if math.isnan(confidence) else confidence,
             index_faces_model_version=face_model.version,
             user_id=None if owner < 0 else user_ids[owner],
+            source=decode_source(next(sources)),
         )
-        yield StoredFace(face, vectors[place], pictures[start:end] or None)
-        start = end
+        yield StoredFace(face, vectors[place], picture)
+
+
+def _parts(arrays: Arrays, name: str) -> Iterator[bytes | None]:
+    """Return for each face its part of an array of bytes; ``None`` for an empty one, and where the format has no such array."""
+    if name not in arrays:
+        return itertools.repeat(None)
+    content, ends = arrays[name].tobytes(), arrays[_PARTS[name]].tolist()
+    return (content[start:end] or None for start, end in itertools.pairwise([0, *ends]))

@@ -17,6 +17,8 @@ __all__ = ["BrokenPhoto", "FolderProgress", "FolderReport", "RefusedPhoto"]
 
 _ROWS_SHOWN = 20
 _RENAMED = "folders whose names are no user ids, and the ids that their people have"
+_NAMES_SHOWN = 10
+_ANYWAY = "anyway=True, or --anyway on the command line, adds them nevertheless"
 _LEFT = ' style="text-align:left;vertical-align:top"'  # a notebook sets tables to the right
 
 
@@ -35,7 +37,7 @@ class RefusedPhoto:
     detail
         What was measured and what would have passed, in words.
     known
-        Whether an earlier call refused it.
+        Whether an earlier call looked at it.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -58,7 +60,7 @@ class BrokenPhoto:
     detail
         What is wrong with it.
     known
-        Whether an earlier call found so.
+        Whether an earlier call looked at it.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -87,6 +89,9 @@ class FolderReport(Shown):
         Of the accepted photos, those whose faces are nobody's.
     refused, broken
         By user id and path.
+    kept_out
+        Ids of new users that were not added, because their photos don't agree on who it is: each of those photos is refused with
+        PHOTOS_DISAGREE.
     skipped
         Endings of the files that are no photos by their name, and how many there are of each, the most frequent first.
     notes
@@ -104,6 +109,7 @@ class FolderReport(Shown):
     nobodys: int = field(default=0, converter=plain_int, validator=whole(0))
     refused: tuple[RefusedPhoto, ...] = field(default=(), validator=tuple_of(RefusedPhoto))
     broken: tuple[BrokenPhoto, ...] = field(default=(), validator=tuple_of(BrokenPhoto))
+    kept_out: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     skipped: tuple[tuple[str, int], ...] = field(default=(), validator=tuple_of(tuple))
     notes: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     renamed: tuple[tuple[str, str], ...] = field(default=(), validator=tuple_of(tuple))
@@ -113,6 +119,7 @@ class FolderReport(Shown):
         plain = attrs.asdict(self, value_serializer=_plain)
         return plain | {
             "skipped": dict(self.skipped),
+            "kept_out": list(self.kept_out),
             "notes": list(self.notes),
             "renamed": {_shown_name(name): user_id for name, user_id in self.renamed},
         }
@@ -145,6 +152,10 @@ class FolderReport(Shown):
 
     def _asides(self) -> Sequence[str]:
         lines = []
+        if self.kept_out:
+            who = ", ".join(self.kept_out[:_NAMES_SHOWN])
+            more = f" and {len(self.kept_out) - _NAMES_SHOWN:,} more" if len(self.kept_out) > _NAMES_SHOWN else ""
+            lines.append(f"not added, their photos don't show one person: {who}{more} ({_ANYWAY})")
         if self.nobodys:
             lines.append(f"the faces of {_counted(self.nobodys, 'photo')} are nobody's: no folder or list says whose")
         if self.skipped:
@@ -174,11 +185,13 @@ class FolderProgress(Shown):
     total
         Photos in all.
     done
-        Photos that were looked at, or were known.
+        Photos of which what was seen is written, or was before: whatever ends the call, the next one goes on with the others.
     known
-        Photos that were known.
+        Photos that an earlier call looked at.
+    waiting
+        Of the photos that are done, those whose face is to be judged when all are: the faces of users.
     accepted, refused, broken
-        Photos that were judged and written, of the three kinds; a user's are when all of them were looked at.
+        The other photos that are done, of the three kinds.
     seconds
         Since the start.
     """
@@ -186,6 +199,7 @@ class FolderProgress(Shown):
     total: int = field(converter=plain_int, validator=whole(0))
     done: int = field(converter=plain_int, validator=whole(0))
     known: int = field(converter=plain_int, validator=whole(0))
+    waiting: int = field(default=0, converter=plain_int, validator=whole(0))
     accepted: int = field(converter=plain_int, validator=whole(0))
     refused: int = field(converter=plain_int, validator=whole(0))
     broken: int = field(converter=plain_int, validator=whole(0))
@@ -203,7 +217,8 @@ class FolderProgress(Shown):
 
     def _headline(self) -> str:
         left = "" if self.seconds_left is None else f", {_clock(self.seconds_left)} left"
-        counts = f"{self.accepted:,} accepted, {self.refused:,} refused, {self.broken:,} broken"
+        waiting = f"{self.waiting:,} to be judged, " if self.waiting else ""
+        counts = f"{waiting}{self.accepted:,} accepted, {self.refused:,} refused, {self.broken:,} broken"
         return f"{self.done:,} of {self.total:,} photos, {self.rate:.1f} a second{left}: {counts}"
 
 

@@ -10,15 +10,17 @@ import attrs
 from attrs import field
 
 from facesearch._fields import between, is_a, maybe, plain_float, tuple_of
-from facesearch.comparisons import nearer, taken
+from facesearch.comparisons import judged, nearer, taken
 from facesearch.looks import Look
 from facesearch.reasons import EnrollmentReason
 from facesearch.records import Enrollment
 
-__all__ = ["QUOTA_EXCEEDED", "PhotoOutcome"]
+__all__ = ["PHOTOS_DISAGREE", "QUOTA_EXCEEDED", "PhotoOutcome"]
 
 QUOTA_EXCEEDED: Final = "QUOTA_EXCEEDED"
 """Why a photo is refused that would give its user more faces than a user may have."""
+
+PHOTOS_DISAGREE: Final = EnrollmentReason.PHOTOS_DISAGREE.value
 
 _NEARER, _TAKEN = EnrollmentReason.NEARER_TO_ANOTHER_USER.value, EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER.value
 
@@ -53,21 +55,24 @@ class PhotoOutcome:
     error: str | None = field(default=None, validator=maybe(is_a(str)))
 
     @classmethod
-    def of_enrollment(cls, photo: Enrollment) -> "PhotoOutcome":
-        """Tell what became of a photo of a user."""
-        if not photo.reasons:
-            return cls()
+    def of_enrollment(cls, photo: Enrollment, needed: float | None) -> "PhotoOutcome":
+        """Return what became of a photo of a user that shows one good face, by whom it shows; *needed* as in `judged`."""
+        found = [(reason, judged(reason, photo, needed)) for reason in photo.reasons]
         return cls(
             reasons=tuple(reason.value for reason in photo.reasons),
-            figures=tuple(
-                text
-                for face in photo.explain().faces
-                for reason, text in face.figures()
-                if text and reason not in {_NEARER, _TAKEN}
-            ),
+            figures=tuple(each.text for reason, each in found if each and reason.value not in {_NEARER, _TAKEN}),
             confidence=photo.confidence,
             other_user_id=photo.user_id,
             other_confidence=photo.user_confidence,
+        )
+
+    @classmethod
+    def of_unusable(cls, look: Look) -> "PhotoOutcome":
+        """Return what became of a photo of a user that does not show one good face."""
+        faces = Enrollment(reasons=look.reasons, evidence=look.evidence).explain().faces
+        return cls(
+            reasons=tuple(reason.value for reason in look.reasons),
+            figures=tuple(text for face in faces for _, text in face.figures() if text),
         )
 
     @classmethod

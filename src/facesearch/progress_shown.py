@@ -60,6 +60,8 @@ def _bar(total: int) -> Any:
 
 def _move(bar: Any, now: FolderProgress) -> None:
     counts = {"accepted": now.accepted, "refused": now.refused} | ({"broken": now.broken} if now.broken else {})
+    if now.waiting:
+        counts = {"to be judged": now.waiting} | counts
     bar.set_postfix(counts, refresh=False)
     bar.update(now.done - bar.n)
 

@@ -48,7 +48,7 @@ class UnindexedFaceReason(Enum):
 
 
 class EnrollmentReason(Enum):
-    """Why a photo did not become a face of its user: no face, several, a quality bar, or whose face it is."""
+    """Why a photo did not become a face of its user: no face, several, a quality bar, whose face it is, or the user's other photos."""
 
     NO_FACE = "NO_FACE"
     SEVERAL_FACES = "SEVERAL_FACES"
@@ -59,5 +59,7 @@ class EnrollmentReason(Enum):
     SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
     LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
     ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
+    GIVEN_FOR_SEVERAL_USERS = "GIVEN_FOR_SEVERAL_USERS"
+    PHOTOS_DISAGREE = "PHOTOS_DISAGREE"
     LOW_MATCH_CONFIDENCE = "LOW_MATCH_CONFIDENCE"
     NEARER_TO_ANOTHER_USER = "NEARER_TO_ANOTHER_USER"

@@ -19,6 +19,7 @@ from facesearch.explanation import Explanation
 from facesearch.face import DetectedFace, FaceDetail
 from facesearch.geometry import BoundingBox
 from facesearch.reasons import EnrollmentReason, UnindexedFaceReason
+from facesearch.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = [
     "COLLECTION_ID_PATTERN",
@@ -118,7 +119,7 @@ class User:
 
 @attrs.frozen(kw_only=True)
 class Face:
-    """A face in a collection; the photo it came from is not kept.
+    """A face in a collection; the photo it came from is not kept, only where it was.
 
     Attributes
     ----------
@@ -132,9 +133,13 @@ class Face:
         The version of the face model that made its vector, digits and dots.
     user_id
         The user it is associated with, if any.
+    source
+        The path of its photo as it was given when the face was added, for a folder relative to it, or the ``source=`` that was
+        given: 1-4096 characters. ``None`` for a photo without a path, such as an array. A member of our own: `to_aws` leaves it
+        out.
     """
 
-    ROW_HEAD: ClassVar[tuple[str, ...]] = ("face id", "user", "external image id", *BOX_HEAD, "confidence")
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("face id", "user", "external image id", *BOX_HEAD, "confidence", "source")
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
     bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
@@ -145,11 +150,13 @@ class Face:
     )
     index_faces_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
     user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
     def row_cells(self) -> tuple[Cell, ...]:
         """Return what a table of faces shows of this one."""
         box = self.bounding_box.row_cells() if self.bounding_box else (None,) * len(BOX_HEAD)
-        return self.face_id, self.user_id, self.external_image_id, *box, self.confidence
+        source = None if self.source is None else show_source(self.source)
+        return self.face_id, self.user_id, self.external_image_id, *box, self.confidence, source
 
 
 @attrs.frozen(kw_only=True)
@@ -382,7 +389,7 @@ class Enrollment(Shown):
         What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
     """
 
-    ROW_HEAD: ClassVar[tuple[str, ...]] = ("", "similarity", "other user", "similarity to it", "face id")
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("", "similarity", "other user", "similarity to it", "face id", "source")
 
     face: Face | None = field(default=None, validator=maybe(is_a(Face)))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
@@ -402,7 +409,9 @@ class Enrollment(Shown):
     def row_cells(self) -> tuple[Cell, ...]:
         """Return what the table of a report shows of this photo."""
         result = "accepted" if self.face else named(self.reasons)
-        return result, self.confidence, self.user_id, self.user_confidence, self.face.face_id if self.face else ""
+        face_id = self.face.face_id if self.face else ""
+        source = show_source(self.face.source) if self.face and self.face.source else None
+        return result, self.confidence, self.user_id, self.user_confidence, face_id, source
 
     def _headline(self) -> str:
         return f"accepted, face {self.face.face_id}" if self.face else f"not accepted: {named(self.reasons)}"
@@ -427,6 +436,11 @@ class EnrollmentReport(Shown):
     def accepted(self) -> int:
         """How many photos became faces of the user."""
         return sum(photo.face is not None for photo in self.photos)
+
+    @property
+    def kept_out(self) -> bool:
+        """Whether the user is new and was not added, because the photos don't agree on who it is."""
+        return any(EnrollmentReason.PHOTOS_DISAGREE in photo.reasons for photo in self.photos)
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
         """Say of each photo why it was enrolled or not, with figures; see `facesearch.explain`.
@@ -454,7 +468,8 @@ class EnrollmentReport(Shown):
 
     def _headline(self) -> str:
         whose = f"{self.user.user_id}: " if self.user else "no user made: "
-        return f"{whose}{self.accepted:,} of {counted(len(self.photos), 'photo')} accepted"
+        why = "; the photos don't agree on who it is, anyway=True adds them nevertheless" if self.kept_out else ""
+        return f"{whose}{self.accepted:,} of {counted(len(self.photos), 'photo')} accepted{why}"
 
     def _shown_tables(self) -> Iterator[Table]:
         rows = [(number, *photo.row_cells()) for number, photo in enumerate(self.photos, 1)]

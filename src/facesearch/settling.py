@@ -1,29 +1,48 @@
-"""What becomes of a folder's photos, person by person: what is known of them, and what is judged, written and remembered."""
+"""What becomes of a folder's photos: what is known of them, what is kept of each at once, and what is judged at the end.
+
+A photo of nobody's becomes faces as soon as it was looked at. So does what is wrong with a photo of a user that shows no face, or several.
+A face of a user *waits*: it is kept in the collection, where nothing finds it, until all photos of the call were looked at. Then all waiting
+faces are judged together, written, and removed from where they waited, in one transaction.
+
+That is the simplest way that is right in all cases. Judging user by user, as soon as a user's photos are looked at, would make the
+outcome depend on who comes first; putting that right at the end would need to know of each face in the collection whether a call that was
+interrupted wrote it. Here an interrupted call has written nothing that another photo could change, so the next call judges exactly what
+an uninterrupted one would have: the collection as it is at that moment (users that were deleted meanwhile, or got faces, quotas) and the
+same faces.
+"""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, maybe, plain_float
+from facesearch._fields import between, is_a, is_bool, maybe, plain_float
 from facesearch._once import lazy
 from facesearch.admission import MAX_FACES_PER_USER, Admission, image_ids
 from facesearch.analysis import FaceAnalyzer
 from facesearch.bars import QualityFilter
 from facesearch.errors import ExecutorError
+from facesearch.judging import Verdict
 from facesearch.looks import Look
-from facesearch.photo_outcomes import QUOTA_EXCEEDED, PhotoOutcome
+from facesearch.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
 from facesearch.photo_work import BrokenFile
 from facesearch.records import EXTERNAL_IMAGE_ID_PATTERN
+from facesearch.sources import relative_source
+from facesearch.storage import StoredFace
 
-__all__ = ["Registrar", "SeenPhoto"]
+__all__ = ["Registrar", "SeenPhoto", "StoppedError"]
 
 _MOST_NAME: Final = 255  # characters of an external image id
-_RULES: Final = 1  # changes when photos are judged in a way that the key does not tell
+_RULES: Final = 2  # changes when photos are judged in a way that the key does not tell
+_FORGOTTEN: Final = "it was forgotten, or its user deleted, while this call ran: the same call looks at it again"
+
+
+class StoppedError(Exception):
+    """The caller stopped the judging; nothing was changed."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -37,7 +56,7 @@ class SeenPhoto:
     digest
         Hex SHA-256 of its bytes; ``None`` where they can't be read.
     look
-        What was seen in it; ``None`` as long as nobody looked.
+        What was seen in it; ``None`` as long as nobody looked, and where it waits.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -53,7 +72,7 @@ class SeenPhoto:
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class Registrar:
-    """Judges photos by the rules of one call, and remembers what became of them.
+    """Keeps and judges photos by the rules of one call, and remembers what became of them.
 
     Attributes
     ----------
@@ -61,17 +80,24 @@ class Registrar:
         The collection's rules.
     analyzer
         What looks, or the like of it elsewhere.
-    quality_filter, threshold
-        The options of the call; the latter in percent.
+    quality_filter, threshold, anyway
+        The options of the call; the threshold in percent.
+    thumbnails
+        Whether faces are kept with a small picture.
+    root
+        The folder, or that of the CSV file, to which the sources of faces are relative.
     """
 
     admission: Admission = field(validator=is_a(Admission))
     analyzer: FaceAnalyzer = field(validator=is_a(FaceAnalyzer))
     quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
     threshold: float = field(converter=plain_float, validator=between(0, 100))
+    anyway: bool = field(validator=is_bool)
+    thumbnails: bool = field(validator=is_bool)
+    root: Path = field(validator=is_a(Path))
 
     def recall(self, user_id: str | None, photos: Sequence[SeenPhoto]) -> list[PhotoOutcome | None]:
-        """Tell what became of a person's photos before.
+        """Return what became of a person's photos before.
 
         Parameters
         ----------
@@ -84,19 +110,19 @@ class Registrar:
         -------
         list of PhotoOutcome or None
             ``None`` for a photo to look at. Accepted are those whose face the user has, by whatever rules; others are known
-            if they were judged by the same.
+            if they were judged by the same. That a user's photos disagree is known only if no photo of the user is new.
         """
-        with self.admission.store.reading():
-            secret = self.admission.store.secret()
-        if user_id is None:
-            return [
-                PhotoOutcome()
-                if any((each, photo.name) in self._nobodys for each in image_ids(secret, photo.digest))
-                else self._remembered(None, photo)
-                for photo in photos
-            ]
-        with self.admission.store.reading():
-            faces = self.admission.store.faces(user_id) if self.admission.store.has_user(user_id) else []
+        store = self.admission.store
+        with store.reading():
+            secret = store.secret()
+            if user_id is None:
+                return [
+                    PhotoOutcome()
+                    if any((each, photo.name) in self._nobodys for each in image_ids(secret, photo.digest))
+                    else self._remembered(None, photo)
+                    for photo in photos
+                ]
+            faces = store.faces(user_id) if store.has_user(user_id) else []
             had = {face.image_id for face in faces}
             found = [
                 PhotoOutcome()
@@ -104,66 +130,134 @@ class Registrar:
                 else self._remembered(user_id, photo)
                 for photo in photos
             ]
-        room = len(faces) < MAX_FACES_PER_USER
-        return [None if room and outcome and outcome.reasons == (QUOTA_EXCEEDED,) else outcome for outcome in found]
+            waiting = store.are_waiting(self._waiting_keys(user_id, photos))
+        is_new = waiting or None in found
+        again = set()
+        if len(faces) < MAX_FACES_PER_USER:
+            again.add(QUOTA_EXCEEDED)
+        if is_new or faces or self.anyway:
+            again.add(PHOTOS_DISAGREE)
+        return [None if outcome and again.intersection(outcome.reasons) else outcome for outcome in found]
 
-    def settle(self, user_id: str | None, photos: Sequence[SeenPhoto]) -> list[PhotoOutcome]:
-        """Judge a person's photos together, and write all that follows in one step.
+    def are_waiting(self, user_id: str, photos: Sequence[SeenPhoto]) -> list[bool]:
+        """Return of each photo of a user whether its face waits to be judged, since an earlier call looked at it."""
+        keys = self._waiting_keys(user_id, photos)
+        with self.admission.store.reading():
+            waiting = self.admission.store.are_waiting(keys)
+        return [key in waiting for key in keys]
+
+    def keep(self, photos: Iterable[tuple[str | None, SeenPhoto]]) -> list[PhotoOutcome | None]:
+        """Write what follows from each of some photos alone, in one step.
 
         Parameters
         ----------
-        user_id
-            Whose, ``None`` for nobody's.
         photos
-            All of them looked at.
+            Whose each is, ``None`` for nobody's, and the photo, looked at.
+
+        Returns
+        -------
+        list of PhotoOutcome or None
+            What became of each; ``None`` for one whose face waits to be judged.
 
         Raises
         ------
         ExecutorError
             If what looked has another face model; nothing was changed.
         """
-        for look in (photo.look for photo in photos):
+        photos = list(photos)
+        for look in (photo.look for _, photo in photos):
             if isinstance(look, Look) and look.face_model != self.admission.face_model:
                 ours, theirs = self.admission.face_model, look.face_model
                 raise ExecutorError(
                     f"executor: expected vectors of {ours.name} {ours.version} ({ours.digest[:12]}), got those of {theirs.name} "
                     f"{theirs.version} ({theirs.digest[:12]}); its workers need the same facesearch"
                 )
-        with self.admission.store.writing():
-            outcomes = self._nobodys_outcomes(photos) if user_id is None else self._users_outcomes(user_id, photos)
-            for photo, outcome in zip(photos, outcomes, strict=True):
-                if photo.digest is not None and not outcome.accepted:
-                    key = self._key(user_id, photo)
-                    self.admission.store.remember_photo(key, outcome.dumps(), user_id, outcome.other_user_id)
+        faces = [self._faces(user_id, photo) for user_id, photo in photos]
+        outcomes = [self._outcome(user_id, photo) for user_id, photo in photos]
+        store = self.admission.store
+        with store.writing():
+            self.admission.keep(
+                face for (user_id, _), each in zip(photos, faces, strict=True) if not user_id for face in each
+            )
+            store.put_waiting(
+                (self._waiting_key(user_id, photo), user_id, face)
+                for (user_id, photo), each in zip(photos, faces, strict=True)
+                if user_id
+                for face in each
+            )
+            for (user_id, photo), outcome in zip(photos, outcomes, strict=True):
+                self._remember(user_id, photo, outcome)
         return outcomes
 
-    def _users_outcomes(self, user_id: str, photos: Sequence[SeenPhoto]) -> list[PhotoOutcome]:
-        """Enrol photos, and no more of them than the user has room for."""
-        looks = [photo.look for photo in photos if isinstance(photo.look, Look)]
-        offer = self.admission.offer(user_id, looks, self.threshold)
-        had = self.admission.store.faces_of(user_id)
-        new = [face_id for face_id in offer.accepted if face_id not in had]
-        too_many = set(new[max(0, MAX_FACES_PER_USER - len(had)) :])
-        taken = {face_id: face for face_id, face in offer.accepted.items() if face_id not in too_many}
-        enrollments = self.admission.enroll(user_id, looks, attrs.evolve(offer, accepted=taken))
-        judged = iter(
-            PhotoOutcome.over_quota(MAX_FACES_PER_USER)
-            if face_id in too_many
-            else PhotoOutcome.of_enrollment(enrollment)
-            for face_id, enrollment in zip(offer.face_ids, enrollments, strict=True)
-        )
-        return [_broken(photo.look) or next(judged) for photo in photos]
+    def settle(
+        self, people: Mapping[str, Sequence[SeenPhoto]], stopped: Callable[[], bool] = lambda: False
+    ) -> dict[str, list[PhotoOutcome]]:
+        """Judge all photos that wait together, and write all that follows in one step.
 
-    def _nobodys_outcomes(self, photos: Sequence[SeenPhoto]) -> list[PhotoOutcome]:
-        outcomes = []
-        for photo in photos:
-            if isinstance(photo.look, Look):
-                for face in photo.look.faces:
-                    self.admission.keep(photo.look.digest, face, photo.name)
-                outcomes.append(PhotoOutcome.of_look(photo.look))
-            elif broken := _broken(photo.look):
-                outcomes.append(broken)
+        Parameters
+        ----------
+        people
+            By user id, the photos whose faces wait.
+        stopped
+            Asked now and then whether to stop.
+
+        Returns
+        -------
+        dict of str to list of PhotoOutcome
+            Of each photo.
+
+        Raises
+        ------
+        StoppedError
+            If *stopped* returned True.
+        """
+        store = self.admission.store
+
+        def faces_of(user_id: str) -> list[StoredFace]:
+            if stopped():
+                raise StoppedError
+            waiting = store.waiting(self._waiting_keys(user_id, people[user_id]))
+            # In the photos' order, which decides where there are too many. A photo that is there twice keeps its first name.
+            return [waiting[key] for key in self._waiting_keys(user_id, people[user_id]) if key in waiting]
+
+        with store.writing():
+            verdicts = self.admission.judge(people, faces_of, self.threshold, anyway=self.anyway)
+            if stopped():
+                raise StoppedError
+            # In the order of the ids: where users are listed as they were created, it is the same for every executor.
+            ids = {user_id: self._enroll(user_id, verdicts[user_id], people[user_id]) for user_id in sorted(people)}
+            outcomes = {}
+            for user_id, photos in people.items():  # when all are there whom an outcome may be about
+                outcomes[user_id] = [_judged(verdicts[user_id], face_id) for face_id in ids[user_id]]
+                for photo, outcome in zip(photos, outcomes[user_id], strict=True):
+                    self._remember(user_id, photo, outcome)
+            store.forget_waiting(people)
         return outcomes
+
+    def _enroll(self, user_id: str, verdict: Verdict, photos: Sequence[SeenPhoto]) -> list[str | None]:
+        """Write what was accepted, and return the face of each photo."""
+        keys = self._waiting_keys(user_id, photos)
+        waiting = self.admission.store.waiting(keys)
+        self.admission.enroll(user_id, verdict, waiting.values())
+        return [waiting[key].face.face_id if key in waiting else None for key in keys]
+
+    def _faces(self, user_id: str | None, photo: SeenPhoto) -> list[StoredFace]:
+        """Return the faces to keep of a photo that was looked at."""
+        if not isinstance(photo.look, Look):
+            return []
+        name, source = None if user_id else photo.name, relative_source(photo.path, self.root)
+        return [
+            self.admission.face(photo.look.digest, face, external_image_id=name, source=source)
+            for face in photo.look.faces
+        ]
+
+    def _outcome(self, user_id: str | None, photo: SeenPhoto) -> PhotoOutcome | None:
+        """Return what became of a photo, where that depends on no other photo."""
+        if isinstance(photo.look, BrokenFile):
+            return PhotoOutcome(error=photo.look.error)
+        if photo.look is None or (user_id and photo.look.faces):
+            return None
+        return PhotoOutcome.of_unusable(photo.look) if user_id else PhotoOutcome.of_look(photo.look)
 
     @lazy
     def _nobodys(self) -> frozenset[tuple[str | None, str | None]]:
@@ -171,28 +265,50 @@ class Registrar:
         with self.admission.store.reading():
             return frozenset((face.image_id, face.external_image_id) for face in self.admission.store.faces())
 
+    def _remember(self, user_id: str | None, photo: SeenPhoto, outcome: PhotoOutcome | None) -> None:
+        if outcome and not outcome.accepted and photo.digest is not None and outcome.error != _FORGOTTEN:
+            key = self._key(user_id, photo, self._rules)
+            self.admission.store.remember_photo(key, outcome.dumps(), user_id, outcome.other_user_id)
+
     def _remembered(self, user_id: str | None, photo: SeenPhoto) -> PhotoOutcome | None:
-        with self.admission.store.reading():
-            told = self.admission.store.photo_outcome(self._key(user_id, photo))
+        told = self.admission.store.photo_outcome(self._key(user_id, photo, self._rules))
         try:
             return PhotoOutcome.loads(*told) if told else None
         except (ValueError, TypeError, AttributeError):  # not as it was written: the photo is looked at again
             return None
 
-    def _key(self, user_id: str | None, photo: SeenPhoto) -> str:
-        """Name a photo's content, whose it was to be, and the rules it is judged by: 64 hex digits."""
-        return hashlib.sha256(repr((user_id, photo.digest, self._rules)).encode()).hexdigest()
+    def _waiting_key(self, user_id: str, photo: SeenPhoto) -> str:
+        return self._key(user_id, photo, self._looked)
+
+    def _waiting_keys(self, user_id: str, photos: Sequence[SeenPhoto]) -> list[str]:
+        return [self._waiting_key(user_id, photo) for photo in photos]
+
+    def _key(self, user_id: str | None, photo: SeenPhoto, rules: tuple[object, ...]) -> str:
+        """Name a photo's content, whose it was to be, and the rules it is judged or looked at by: 64 hex digits."""
+        return hashlib.sha256(repr((user_id, photo.digest, rules)).encode()).hexdigest()
 
     @lazy
-    def _rules(self) -> tuple[object, ...]:
+    def _looked(self) -> tuple[object, ...]:
+        """Return what decides what is seen in a photo."""
         kinds = [type(getattr(self.analyzer, stage)) for stage in _STAGES]
         names = [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds]
         bars = self.analyzer.bars.of(self.quality_filter)
-        return _RULES, self.admission.face_model.digest, *names, bars, self.threshold
+        return _RULES, self.admission.face_model.digest, *names, bars, self.thumbnails
+
+    @lazy
+    def _rules(self) -> tuple[object, ...]:
+        """Return what decides what becomes of a photo, but for the other photos."""
+        return *self._looked, self.threshold
 
 
 _STAGES: Final = ("detector", "aligner", "landmarker", "embedder", "describer")
 
 
-def _broken(look: Look | BrokenFile | None) -> PhotoOutcome | None:
-    return PhotoOutcome(error=look.error) if isinstance(look, BrokenFile) else None
+def _judged(verdict: Verdict, face_id: str | None) -> PhotoOutcome:
+    """Return what became of a photo whose face waited; ``None`` is one that does so no more."""
+    if face_id is None:
+        return PhotoOutcome(error=_FORGOTTEN)
+    if face_id in verdict.over_quota:
+        return PhotoOutcome.over_quota(MAX_FACES_PER_USER)
+    refused = verdict.refused.get(face_id)
+    return PhotoOutcome.of_enrollment(refused, verdict.needed) if refused else PhotoOutcome()

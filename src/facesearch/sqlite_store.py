@@ -16,7 +16,16 @@ import attrs
 
 from facesearch.catalog import Entry
 from facesearch.content_ids import SECRET_BYTES
-from facesearch.erasing import ERASING_WAIT, Eraser, empty_faces, empty_users, erase, is_pending, mark_deletion
+from facesearch.erasing import (
+    ERASING_WAIT,
+    Eraser,
+    empty_faces,
+    empty_users,
+    empty_waiting,
+    erase,
+    is_pending,
+    mark_deletion,
+)
 from facesearch.errors import (
     CollectionNotFoundError,
     InvalidParameterError,
@@ -30,6 +39,7 @@ from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex
 from facesearch.ranking import robust_mean
 from facesearch.records import USER_ID_PATTERN, Face
 from facesearch.sessions import Sessions
+from facesearch.sources import decode_source, encode_source
 from facesearch.stages import FloatArray
 from facesearch.storage import Anchor, Counts, StoredFace, keyed_hash
 from facesearch.vector_index import Ranked
@@ -44,11 +54,21 @@ _BYTES: Final = STORED.itemsize
 
 _FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = ? AND given < ?"
 
-_FACES: Final = """SELECT fid, face_id, user_id, image_id, external_image_id, confidence, box_left, box_top, box_width, box_height
-    FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""
+# In the order of `_columns` and of what `SqliteStore._face` takes.
+_PERSONAL: Final = "image_id, external_image_id, confidence, source, box_left, box_top, box_width, box_height"
+
+_PUT_FACE: Final = f"INSERT INTO face_data (fid, vector, {_PERSONAL}) VALUES ({', '.join('?' * 10)})"  # noqa: S608  # names of ours
+_PUT_WAITING: Final = f"""INSERT INTO waiting_data (wid, vector, face_id, {_PERSONAL}, jpeg)
+    VALUES ({", ".join("?" * 12)})"""  # noqa: S608  # names of ours
+_WAITING: Final = f"""SELECT key, vector, wid, jpeg, face_id, {_PERSONAL} FROM waiting JOIN waiting_data USING (wid)
+    WHERE collection = ? AND key IN (*)"""  # noqa: S608  # names of ours
+_FACES: Final = f"""SELECT fid, face_id, user_id, {_PERSONAL}
+    FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""  # noqa: S608  # names of ours
 _USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
-_FACE_KINDS: Final = (ID, UUID_BYTES, _USER_ID.or_null, *(VALUE,) * 7)  # the others are checked by `Face`
+_PERSONAL_KINDS: Final = (VALUE,) * 8  # checked by `Face`
+_FACE_KINDS: Final = (ID, UUID_BYTES, _USER_ID.or_null, *_PERSONAL_KINDS)
 _JPEG: Final = BLOB.or_null
+_WAITING_KINDS: Final = (BLOB, VALUE, ID, _JPEG, UUID_BYTES, *_PERSONAL_KINDS)
 _SECRET: Final = Kind("a secret", frozenset({bytes}), lambda value: len(value) == SECRET_BYTES)
 
 
@@ -233,6 +253,7 @@ class SqliteStore:
         """See `facesearch.storage.Store.delete_user`."""
         block, (uid,) = self._changing(), self._uids([user_id]).values()
         self.forget_photos(user_id)
+        self.forget_waiting([user_id])
         block.sql.execute("UPDATE faces SET uid = NULL WHERE uid = ?", (uid,))
         block.sql.execute("DELETE FROM users WHERE uid = ?", (uid,))
         block.sql.execute("INSERT INTO gone VALUES (?, ?, ?)", (uid, self._entry.number, block.change))
@@ -402,7 +423,7 @@ class SqliteStore:
                 ),
             )
             block.sql.executemany(
-                "INSERT INTO face_data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                _PUT_FACE,
                 ((fid, each.embedding.astype(STORED).tobytes(), *_columns(each.face)) for fid, each in new),
             )
             block.sql.executemany(
@@ -457,6 +478,56 @@ class SqliteStore:
             gone = block.sql.execute(query, (number, self._hash(user_id), other)).rowcount
         block.erased = block.erased or gone > 0
         return gone
+
+    # ---------------------------------------------------------------- photos that wait to be judged
+
+    def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
+        """See `facesearch.storage.Store.put_waiting`."""
+        given = {key: (user_id, stored) for key, user_id, stored in photos}
+        block, known = self._changing(), self.are_waiting(given)
+        for wid, key in enumerate((key for key in given if key not in known), self._next("waiting")):
+            user_id, stored = given[key]
+            block.sql.execute(
+                "INSERT INTO waiting (wid, collection, key, name_hash) VALUES (?, ?, ?, ?)",
+                (wid, self._entry.number, self._key(key), self._hash(user_id)),
+            )
+            vector = stored.embedding.astype(STORED).tobytes()
+            block.sql.execute(
+                _PUT_WAITING,
+                (wid, vector, _bytes(stored.face.face_id), *_columns(stored.face), stored.thumbnail),
+            )
+
+    def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
+        """See `facesearch.storage.Store.waiting`."""
+        hashed = {self._key(key): key for key in keys}
+        with self._sessions.reading() as sql:
+            rows = _among(sql, _WAITING_KINDS, _WAITING, hashed, self._entry.number)
+        vectors = self._vectors([row[1:3] for row in rows], "waiting_data")
+        return {
+            hashed[key]: StoredFace(self._face(wid, face_id, None, *columns), vector, jpeg)
+            for (key, _, wid, jpeg, face_id, *columns), vector in zip(rows, vectors, strict=True)
+        }
+
+    def are_waiting(self, keys: Iterable[str]) -> set[str]:
+        """See `facesearch.storage.Store.are_waiting`."""
+        hashed = {self._key(key): key for key in keys}
+        with self._sessions.reading() as sql:
+            query = "SELECT key FROM waiting WHERE collection = ? AND key IN (*)"
+            rows = _among(sql, (BLOB,), query, hashed, self._entry.number)
+        return {hashed[key] for (key,) in rows}
+
+    def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
+        """See `facesearch.storage.Store.forget_waiting`."""
+        sql, number = self._changing().sql, self._entry.number
+        query = "SELECT wid FROM waiting WHERE collection = ?"
+        if user_ids is None:
+            rows = fetch(sql, (ID,), query, (number,))
+        else:
+            rows = _among(sql, (ID,), f"{query} AND name_hash IN (*)", map(self._hash, user_ids), number)
+        sql.executemany("DELETE FROM waiting WHERE wid = ?", rows)
+        empty_waiting(sql, [wid for (wid,) in rows])
+        self._changing().erased |= bool(rows)
+        return len(rows)
 
     # ---------------------------------------------------------------- requests that happen once
 
@@ -562,7 +633,7 @@ class SqliteStore:
         return read_vectors([blob for blob, _ in rows], dimension, lambda place: f"{where} {rows[place][1]}")
 
     def _face(self, fid: int, face_id: bytes, user_id: str | None, *columns: Any) -> Face:
-        image_id, external_image_id, confidence, *box = columns
+        image_id, external_image_id, confidence, source, *box = columns
         try:
             return Face(
                 face_id=_uuid(face_id),
@@ -572,8 +643,9 @@ class SqliteStore:
                 confidence=confidence,
                 index_faces_model_version=self._entry.face_model.version,
                 user_id=user_id,
+                source=decode_source(source),
             )
-        except (InvalidParameterError, AttributeError) as error:
+        except (InvalidParameterError, AttributeError, UnicodeDecodeError) as error:
             raise StorageFormatError(
                 f"{self._sessions.path}: face_data {fid}: damaged ({without_value(error)})"
             ) from None
@@ -597,6 +669,7 @@ def _columns(face: Face) -> tuple[Any, ...]:
         face.image_id and _bytes(face.image_id),
         face.external_image_id,
         face.confidence,
+        encode_source(face.source),
         *(box and getattr(box, side) for side in _BOX),
     )
 

@@ -192,7 +192,31 @@ class Store(Protocol):
         """
 
     def forget_photos(self, user_id: str | None = None) -> int:
-        """Forget the photos of a user and those whose outcome is about it, as `delete_user` does too, or all; give how many."""
+        """Forget the photos of a user and those whose outcome is about it, as `delete_user` does too, or all; give how many.
+
+        Photos that wait to be judged are not among them.
+        """
+
+    # ---------------------------------------------------------------- photos that wait to be judged
+
+    def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
+        """Keep the faces of photos that are judged later; of a key that is there already nothing is changed.
+
+        Parameters
+        ----------
+        photos
+            Of each a key, 64 hex digits; whose it is to be, who need not be there; and its face, which is no face of the
+            collection yet.
+        """
+
+    def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
+        """Return those of the photos that wait, by key."""
+
+    def are_waiting(self, keys: Iterable[str]) -> set[str]:
+        """Return the keys of those of the photos that wait."""
+
+    def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
+        """Remove the waiting photos of some users, as `delete_user` does too, or all; return how many."""
 
     # ---------------------------------------------------------------- requests that happen once
 
@@ -244,6 +268,7 @@ class MemoryStore:
         self._numbers: dict[str, int] = {}  # user id -> number, rising
         self._last_number = 0
         self._photos: dict[str, tuple[str, str | None, str | None]] = {}  # key -> outcome, user id, other user's id
+        self._waiting: dict[str, tuple[str, StoredFace]] = {}  # key -> user id, face
         self._salt = secrets.token_bytes(16)
         self._secret = new_secret()
         self._answers: OrderedDict[bytes, tuple[bytes, str, float]] = OrderedDict()  # token -> request, answer, given
@@ -314,6 +339,7 @@ class MemoryStore:
         self.assign(tuple(self._users[user_id]), None)
         self._index.remove(user_id)
         self.forget_photos(user_id)
+        self.forget_waiting([user_id])
         del self._users[user_id], self._numbers[user_id]
 
     def faces_of(self, user_id: str) -> frozenset[str]:
@@ -439,6 +465,29 @@ class MemoryStore:
         gone = [key for key, (_, *users) in self._photos.items() if user_id is None or user_id in users]
         for key in gone:
             del self._photos[key]
+        return len(gone)
+
+    # ---------------------------------------------------------------- photos that wait to be judged
+
+    def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
+        """See `Store.put_waiting`."""
+        for key, user_id, stored in photos:
+            self._waiting.setdefault(key, (user_id, stored))
+
+    def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
+        """See `Store.waiting`."""
+        return {key: self._waiting[key][1] for key in self.are_waiting(keys)}
+
+    def are_waiting(self, keys: Iterable[str]) -> set[str]:
+        """See `Store.are_waiting`."""
+        return self._waiting.keys() & set(keys)
+
+    def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
+        """See `Store.forget_waiting`."""
+        whose = None if user_ids is None else set(user_ids)
+        gone = [key for key, (user_id, _) in self._waiting.items() if whose is None or user_id in whose]
+        for key in gone:
+            del self._waiting[key]
         return len(gone)
 
     # ---------------------------------------------------------------- requests that happen once

@@ -48,6 +48,11 @@ _LIST = ".csv"
     metavar="PERCENT",
     help="The similarity that a photo must have to the faces that its user has already.",
 )
+@click.option(
+    "--anyway",
+    is_flag=True,
+    help="Add a new user even if the photos don't agree on who it is; without it such a user is not added, and the report says so.",
+)
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Photos to look at at once.  [default: cores]")
 @click.option(
     "--thumbnails", is_flag=True, help="Keep a small picture of each face; only where this makes the collection."
@@ -61,6 +66,7 @@ def index(
     user_id: str | None,
     quality_filter: str,
     threshold: float,
+    anyway: bool,
     workers: int | None,
     thumbnails: bool,
     as_json: bool,
@@ -71,10 +77,11 @@ def index(
     user_id; or a folder of photos, whose faces become nobody's; or, with --user, photos of one person. A user id is 1-128
     characters of a-z, A-Z, 0-9 and _.-: and a folder "Ada Lovelace" is the user Ada_Lovelace, as the report then says.
 
-    It may be interrupted: what is done is kept, and the same command again goes on from there. One photo without --user is
+    It may be interrupted: what is done is kept, and the same command again goes on from there. The people of a folder or of a CSV
+    file are judged together, when all photos are seen: until then there are none. One photo without --user is
     indexed as Amazon Rekognition's IndexFaces does, and --json prints its answer.
     """
-    options = {"quality_filter": quality_filter, "user_match_threshold": threshold}
+    options = {"quality_filter": quality_filter, "user_match_threshold": threshold, "anyway": anyway}
     first = Path(photos[0])
     if user_id is not None:
         named = _named(photos)
@@ -178,7 +185,7 @@ def _enroll(
     if as_json:
         told = [{"photo": printable(photo), **plain(each)} for photo, each in zip(photos, report.photos, strict=True)]
         user = {"user": plain(report.user)} if report.user else {}
-        show_json({**user, "photos": told})
+        show_json({**user, "photos": told, "kept_out": report.kept_out})
         return Exit.DONE if report.accepted else Exit.NOTHING
     rows = []
     for photo, each in zip(photos, report.photos, strict=True):
@@ -188,4 +195,6 @@ def _enroll(
         rows.append([photo, reasons or "accepted", figures])
     show(table(["photo", "", ""], rows))
     say(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
+    if report.kept_out:
+        say(f"{user_id} was not added: the photos don't show one person. Take the wrong ones out, or give --anyway.")
     return Exit.DONE if report.accepted else Exit.NOTHING

@@ -67,7 +67,9 @@ def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
 @click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="Only this user's.")
 @json_option
 def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -> Exit:
-    """List the faces of a collection, and whose they are.
+    """List the faces of a collection, whose they are, and the photos that they are from.
+
+    A photo is named by the path that `index` was given, relative to the folder or CSV file; one without by its ExternalImageId.
 
     --json prints the answer as Amazon Rekognition's ListFaces words it.
     """
@@ -83,7 +85,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
                 face.face_id,
                 "-" if face.confidence is None else f"{face.confidence:.1f}%",
                 face.user_id or "-",
-                face.external_image_id or "-",
+                face.source or face.external_image_id or "-",
             ]
             for face in listed
         ]

@@ -44,6 +44,7 @@ __all__ = [
     "face_matches",
     "face_measurements",
     "filter_bars",
+    "photo_sources",
     "quality_bars",
     "responses",
     "search_faces_by_image_responses",
@@ -72,6 +73,13 @@ def user_ids(*, max_size: int = 128) -> SearchStrategy[str]:
 def face_ids() -> SearchStrategy[str]:
     """Draw face ids: lower-case UUIDs. Shrinks toward zeros."""
     return st.uuids().map(str)
+
+
+def photo_sources(*, max_size: int = 4096) -> SearchStrategy[str]:
+    """Draw where a photo is from: any text without NUL, as paths have, lone surrogates included. Shrinks toward ``"0"``."""
+    anything = st.characters(exclude_characters="\0")  # draws surrogates too
+    parts = st.sampled_from(["/", "\\", "..", " ", "\n", "\x1b[2J", "\udcff", "ü", "a.jpg"])
+    return st.lists(anything | parts, min_size=1).map("".join).map(lambda text: text[:max_size])
 
 
 def embeddings(dimension: int = 128, *, spread: float = 1.0) -> SearchStrategy[FloatArray]:

@@ -1,0 +1,268 @@
+"""Which photos become faces of which users, when the photos of many users are given in one call.
+
+All photos of a call are judged together, so that no order of users or photos changes the outcome. The rules:
+
+1. The photos of each user are compared with each other and with the faces that the user has: `facesearch.enrolment.agreement`.
+2. A user is as strong as the number of faces that speak for it: those it has, and those of the call that passed step 1.
+3. A photo counts for another user if it is nearer to that one (`facesearch.enrolment.doubts`). Other users are those of the collection, as
+   they were before the call, and those users of the call that are *stronger*, with the faces they have after it. So users are judged by
+   strength, strongest first. Users of equal strength don't count against each other: nobody can tell which of them is wrong.
+4. The same photo given for several users goes to the strongest of them, or to none if there is no one strongest.
+
+So two photos of a person in a wrong folder don't take photos from the right folder, which has more. Neither the ids of users
+nor the order in which anything is given is ever compared.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Final
+
+import attrs
+import numpy as np
+
+from facesearch.enrolment import SURE_SIMILARITY, Agreement, NearestOther, agreement, doubts, needed_similarity
+from facesearch.ranking import robust_mean
+from facesearch.reasons import EnrollmentReason
+from facesearch.records import Enrollment
+from facesearch.row_keys import NameRows
+from facesearch.scoring import Calibration
+from facesearch.stages import FloatArray
+from facesearch.storage import Store, StoredFace
+from facesearch.vector_index import VectorIndex
+
+__all__ = ["FacesOf", "Rules", "Verdict", "judge"]
+
+FacesOf = Callable[[str], Sequence[StoredFace]]
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """By what photos are judged.
+
+    Attributes
+    ----------
+    threshold
+        Percent, see `facesearch.enrolment.doubts`.
+    calibration
+        What percentages mean.
+    dimension
+        Length of the vectors.
+    most
+        Faces that a user may have, >= 1.
+    anyway
+        Whether photos of a new user that have no majority become its faces nevertheless.
+    """
+
+    threshold: float
+    calibration: Calibration
+    dimension: int
+    most: int
+    anyway: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What becomes of the faces given for a user.
+
+    Attributes
+    ----------
+    accepted
+        Ids of faces that become the user's, or are already, in the order given.
+    over_quota
+        Ids of faces that would be accepted, were there room.
+    refused
+        By face id, why.
+    needed
+        The similarity to the user's own that was asked for, percent.
+    """
+
+    accepted: tuple[str, ...]
+    over_quota: tuple[str, ...]
+    refused: Mapping[str, Enrollment]
+    needed: float
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Given:
+    """The faces given for a user, by id.
+
+    Attributes
+    ----------
+    had
+        Those that are the user's already.
+    refused
+        Those that are another user's.
+    candidates
+        The others, and their vectors.
+    """
+
+    had: Sequence[str]
+    refused: Mapping[str, Enrollment]
+    candidates: Mapping[str, FloatArray]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Standing:
+    """What the first step found of a user."""
+
+    strength: int
+    agreed: Agreement
+
+
+def judge(store: Store, user_ids: Iterable[str], faces_of: FacesOf, rules: Rules) -> dict[str, Verdict]:
+    """Judge the faces given for some users; changes nothing.
+
+    Parameters
+    ----------
+    store
+        The collection; the caller is within its ``writing``, and has changed nothing yet.
+    user_ids
+        Each once; they need not be there.
+    faces_of
+        Returns the faces given for one of them, in the order in which they have precedence where there are too many. It is
+        called twice for each user, so that not all vectors must be in memory at once. An id that comes twice counts once.
+    rules
+        By what.
+
+    Returns
+    -------
+    dict of str to Verdict
+        The same, whatever the order of users, and of faces but for those over the quota.
+    """
+    return _Court(store, faces_of, rules).judge(user_ids)
+
+
+class _Court:
+    """One call's work."""
+
+    def __init__(self, store: Store, faces_of: FacesOf, rules: Rules) -> None:
+        self._store, self._faces_of, self._rules = store, faces_of, rules
+        self._grown = VectorIndex(rules.dimension, NameRows())  # users that were judged, with their new faces
+        self._claimed: dict[str, str] = {}  # face id -> a user that it stands for
+        self._contested: dict[str, set[str]] = {}  # face id -> the users, where it stands for several
+
+    def judge(self, user_ids: Iterable[str]) -> dict[str, Verdict]:
+        standings = {user_id: self._standing(user_id) for user_id in user_ids}
+        self._claimed.clear()
+        winners = {face_id: _strongest(users, standings) for face_id, users in self._contested.items()}
+        # Only the strength orders the work; ids make it the same on every run.
+        order = sorted(standings, key=lambda user_id: (-standings[user_id].strength, user_id))
+        verdicts: dict[str, Verdict] = {}
+        for _, equals in groupby(order, key=lambda user_id: standings[user_id].strength):
+            grown = []
+            judged = {}
+            for user_id in equals:
+                judged[user_id], vectors = self._verdict(user_id, standings[user_id].agreed, winners, verdicts)
+                if judged[user_id].accepted:
+                    grown.append((user_id, robust_mean(vectors), len(vectors)))
+            verdicts |= judged
+            for user_id, vector, faces in grown:
+                self._grown.put(user_id, vector, self._rules.calibration.user_offset(faces))
+        return verdicts
+
+    def _standing(self, user_id: str) -> _Standing:
+        candidates, present = self._given(user_id).candidates, self._present(user_id)
+        agreed = agreement(
+            self._matrix(candidates.values()),
+            self._matrix(present.values()),
+            threshold=self._rules.threshold,
+            calibration=self._rules.calibration,
+            anyway=self._rules.anyway,
+        )
+        standing = () if agreed.disagree else [each for row, each in enumerate(candidates) if row not in agreed.low]
+        for face_id in standing:
+            if (other := self._claimed.setdefault(face_id, user_id)) != user_id:
+                self._contested.setdefault(face_id, {other}).add(user_id)
+        return _Standing(strength=len(present) + len(standing), agreed=agreed)
+
+    def _given(self, user_id: str) -> _Given:
+        given = {stored.face.face_id: stored.embedding for stored in self._faces_of(user_id)}
+        known = self._store.faces_named(given)
+        owners = {face_id: known[face_id].user_id if face_id in known else None for face_id in given}
+        return _Given(
+            had=[face_id for face_id, owner in owners.items() if owner == user_id],
+            refused={face_id: _taken(owner) for face_id, owner in owners.items() if owner not in {None, user_id}},
+            candidates={
+                # That of the collection, should the same model have made another one elsewhere.
+                face_id: self._store.embedding(face_id) if face_id in known else given[face_id]
+                for face_id, owner in owners.items()
+                if owner is None
+            },
+        )
+
+    def _verdict(
+        self,
+        user_id: str,
+        agreed: Agreement,
+        winners: Mapping[str, str | None],
+        verdicts: Mapping[str, Verdict],
+    ) -> tuple[Verdict, FloatArray]:
+        """Judge a user's faces, when those of all stronger users are; and return the vectors that the user then has."""
+        given, present = self._given(user_id), self._present(user_id)
+        matrix = self._matrix(given.candidates.values())
+        found = doubts(
+            matrix,
+            self._matrix(present.values()),
+            self._nearest_others(user_id, matrix),
+            threshold=self._rules.threshold,
+            calibration=self._rules.calibration,
+            agreed=agreed,
+        )
+        refused = dict(given.refused)
+        for row, (face_id, doubt) in enumerate(zip(given.candidates, found, strict=True)):
+            winner = winners.get(face_id, user_id)
+            if winner != user_id and not agreed.disagree and row not in agreed.low:
+                has_it = winner is not None and face_id in verdicts[winner].accepted
+                refused[face_id] = _taken(winner) if has_it else _GIVEN_FOR_SEVERAL
+            elif doubt:
+                refused[face_id] = Enrollment(
+                    reasons=doubt.reasons,
+                    confidence=doubt.confidence,
+                    user_id=doubt.user_id,
+                    user_confidence=doubt.user_confidence,
+                )
+        passed = [face_id for face_id in given.candidates if face_id not in refused]
+        room = max(0, self._rules.most - len(present))
+        verdict = Verdict(
+            accepted=(*given.had, *passed[:room]),
+            over_quota=tuple(passed[room:]),
+            refused=refused,
+            needed=needed_similarity(self._rules.threshold, has_faces=len(present) > 0),
+        )
+        return verdict, self._matrix([*present.values(), *(given.candidates[face_id] for face_id in passed[:room])])
+
+    def _nearest_others(self, user_id: str, candidates: FloatArray) -> NearestOther:
+        """Search the other users for all candidates at once, and return what answers for one of them."""
+        found: dict[bytes, list[tuple[float, str]]] = {}
+        if len(candidates) and self._rules.threshold:
+            reach = self._rules.calibration.distance_at(min(self._rules.threshold, SURE_SIMILARITY))
+            for ranked in (
+                self._store.nearest(candidates, max_distance=reach, limit=2),
+                self._grown.nearest(candidates, max_distance=reach, limit=2, names=list),
+            ):
+                for vector, (near, _) in zip(candidates, ranked, strict=True):
+                    found.setdefault(vector.tobytes(), []).extend(each for each in near if each[1] != user_id)
+
+        def nearest(vector: FloatArray, reach: float) -> tuple[float, str] | None:
+            return min((each for each in found.get(vector.tobytes(), ()) if each[0] <= reach), default=None)
+
+        return nearest
+
+    def _present(self, user_id: str) -> dict[str, FloatArray]:
+        return {face_id: self._store.embedding(face_id) for face_id in sorted(self._store.faces_of(user_id))}
+
+    def _matrix(self, vectors: Iterable[FloatArray]) -> FloatArray:
+        return np.array([*vectors], np.float32).reshape(-1, self._rules.dimension)
+
+
+def _strongest(user_ids: Iterable[str], standings: Mapping[str, _Standing]) -> str | None:
+    """Return the strongest of some users, ``None`` where several are."""
+    first, second, *_ = sorted(user_ids, key=lambda user_id: standings[user_id].strength, reverse=True)
+    return first if standings[first].strength > standings[second].strength else None
+
+
+_GIVEN_FOR_SEVERAL: Final = Enrollment(reasons=(EnrollmentReason.GIVEN_FOR_SEVERAL_USERS,))
+
+
+def _taken(user_id: str | None) -> Enrollment:
+    return Enrollment(reasons=(EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER,), user_id=user_id)
