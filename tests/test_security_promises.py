@@ -31,7 +31,7 @@ def promises(text: str) -> Iterator[tuple[str, list[str]]]:
             yield heading, cells(line)
 
 
-def tests_in(source: str) -> set[str]:
+def names_of_tests(source: str) -> set[str]:
     """Return the names of the test functions of a module, parametrised ones without brackets."""
     return {
         node.name
@@ -52,7 +52,7 @@ def problems(text: str, root: Path) -> list[str]:
             found.append(f"{row[0]}: expected `tests/FILE.py::NAME`, one or more, got {row[2]}")
         for file, name in named:
             path = root / file
-            if not path.is_file() or name not in tests_in(path.read_text("utf-8")):
+            if not path.is_file() or name not in names_of_tests(path.read_text("utf-8")):
                 found.append(f"{row[0]}: {file} has no {name}")
     return found
 
