@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 from _mutations import INTERESTING, mutated, mutated_bytes, mutated_json
+from PIL import Image
 
 import facesearch as fs
+from facesearch.catalog import collection_tags
 from facesearch.testing.fakes import fake_analyzer, paint
 
 __all__ = ["ANSWERED", "BLUE", "RED", "REFUSED", "Case", "databases", "exports", "networks"]
@@ -25,6 +27,28 @@ def _people(collection: fs.Collection) -> None:
     collection.index_faces(paint((100, 120), {(20, 20, 70, 70): BLUE}), external_image_id="a:1")
     collection.add_embeddings(["bob", "bob", "cy"], np.eye(3, 128) + 0.1)
     collection.create_user("eve")
+
+
+def _album(folder: Path) -> Path:
+    """Make a folder of photos of two people; return its path."""
+    for person, colour in (("dan", RED), ("fay", BLUE)):
+        (folder / person).mkdir(parents=True)
+        for margin in (20, 24):
+            photo = paint((100, 120), {(margin, margin, 80, 80): colour})
+            Image.fromarray(photo).save(folder / person / f"{margin}.png")
+    (folder / "dan" / "1.png").write_bytes(b"no picture")
+    return folder
+
+
+def _interrupt(collection: fs.Collection, album: Path) -> None:
+    """Index a folder until the first photos wait to be judged, and stop, so that tables of waiting photos have rows."""
+
+    def stop(now: fs.FolderProgress) -> None:
+        if now.waiting >= 2:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        collection.index_folder(album, progress=stop, in_flight=1)
 
 
 def _use(collection: fs.Collection) -> None:
@@ -125,9 +149,14 @@ _STATEMENTS = (
 def databases(folder: Path) -> Case:
     """Open mutated files of collections, and use, change and delete what is in them."""
     base, path, analyzer = folder / "base.db", folder / "people.db", fake_analyzer()
+    album = _album(folder / "album")
     for name in ("one", "two"):
-        with fs.Collection.open(base, name, analyzer=analyzer, thumbnails=True) as collection:
+        with fs.Collection.create(base, name, analyzer=analyzer, thumbnails=True, tags={"site": "Oslo"}) as collection:
             _people(collection)
+            collection.once("token", "request", lambda: "answer")
+            collection.add_embedding("gus", np.ones(128))
+            collection.delete_user("gus", faces=True)
+            _interrupt(collection, album)
     good = base.read_bytes()
 
     def case(draw: Random) -> str:
@@ -142,9 +171,15 @@ def databases(folder: Path) -> Case:
             _change_tables(path, draw)
         try:
             for info in fs.collections(path):
+                collection_tags(path, info.collection_id)
                 with fs.Collection.open(path, info.collection_id, analyzer=analyzer) as collection:
                     _use(collection)
                     collection.add_embedding("new", np.ones(128))
+                    collection.once("token", "request", lambda: "again")
+                    if draw.random() < 0.5:  # judges what waits, or forgets it
+                        collection.index_folder(album, progress=False)
+                    else:
+                        collection.forget_photos()
                     collection.delete_user("ada", faces=True)
                     collection.save(folder / f"saved{draw.getrandbits(60)}.npz")
             fs.delete_collection(path, "two")

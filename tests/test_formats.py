@@ -247,6 +247,17 @@ def rgb_tags(side: int, **others: tuple[int, list[int]]) -> dict[int, tuple[int,
     return tags | {int(tag[1:]): value for tag, value in others.items()}
 
 
+@pytest.mark.parametrize("tag", [256, 257, 259, 262, 266, 277, 278, 284, 317])
+def test_of_a_tiff_tag_with_too_many_values_the_first_counts_without_a_warning(tag: int) -> None:
+    values = {256: 90, 257: 90, 259: 1, 262: 2, 266: 1, 277: 3, 278: 90, 284: 1, 317: 1}
+    kind = 4 if tag in {256, 257, 278} else 3
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    file = tiff({**rgb_tags(90), tag: (kind, [values[tag], values[tag], 7])}, pixels.tobytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(read_image(file).pixels, pixels)
+
+
 def test_a_plain_tiff_of_our_own_reads_exactly() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
     assert np.array_equal(read_image(tiff(rgb_tags(90), pixels.tobytes())).pixels, pixels)

@@ -1,8 +1,10 @@
 """The fuzzer and the soak test run, and count what they are there to count."""
 
+import contextlib
 import math
 import random
 import re
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -45,6 +47,16 @@ def test_each_target_answers_and_refuses(target: str, tmp_path: Path) -> None:
     assert {"answered", "refused"} & {each["kind"] for each in found}
     again = [fuzz.one_case(case, "test", target, number) for number in range(25)]
     assert [each["kind"] for each in again] == [each["kind"] for each in found]
+
+
+def test_every_table_of_the_database_that_is_mutated_has_rows(tmp_path: Path) -> None:
+    TARGETS["databases"](tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "base.db")) as sql:
+        tables = [name for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        empty = {name for name in tables if not sql.execute(f"SELECT count(*) FROM '{name}'").fetchone()[0]}  # noqa: S608  # names of our own
+
+    assert {"waiting", "waiting_data"} <= {*tables}
+    assert empty == set()
 
 
 def test_the_server_is_fed_in_a_process_of_its_own() -> None:

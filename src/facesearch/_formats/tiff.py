@@ -33,6 +33,11 @@ _KEPT: Final = (
     *(_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES, _ROWS, _PLANAR, _PREDICTOR, _COLOURS),
     *(_TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT, _TABLES, _SUBSAMPLING),
 )
+# Tags of one value; Pillow warns of more.
+_SINGLE: Final = {_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES, _ROWS, _PLANAR, _PREDICTOR} | {
+    _TILE_WIDTH,
+    _TILE_HEIGHT,
+}
 _TYPES: Final = {1: "B", 3: "H", 4: "L", 7: "B"}  # BYTE, SHORT, LONG, UNDEFINED
 _MOST_VALUES: Final = 400_000  # of a tag; a strip for each row of 10,000 in 5 planes, with room for tiles of 16 x 16
 _PLAIN, _JPEG = 1, 7
@@ -164,7 +169,9 @@ def _written(data: bytes, order: str, tags: Tags, layout: _Layout) -> bytes:
     """Write a TIFF of one directory: header, directory, values too long for it, strips or tiles."""
     offsets, counts = (_TILE_OFFSETS, _TILE_COUNTS) if layout.is_tiled else (_OFFSETS, _COUNTS)
     left_out = {_ROWS} if layout.is_tiled else {_TILE_WIDTH, _TILE_HEIGHT}
-    written: dict[int, Sequence[int]] = {tag: tags[tag] for tag in _KEPT if tag in tags and tag not in left_out}
+    written: dict[int, Sequence[int]] = {
+        tag: tags[tag][:1] if tag in _SINGLE else tags[tag] for tag in _KEPT if tag in tags and tag not in left_out
+    }
     written |= {offsets: layout.offsets, counts: layout.counts}
     large = {offsets, counts, _WIDTH, _HEIGHT, _ROWS, _TILE_WIDTH, _TILE_HEIGHT}
     types = {tag: 4 if tag in large else 7 if tag == _TABLES else 3 for tag in written}
