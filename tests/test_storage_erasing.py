@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from facesearch import catalog, erasing
 from facesearch.cli import erasing as cli_erasing
 from facesearch.cli.app import app
 from facesearch.sessions import Sessions
+from facesearch.storage import StoredFace
 
 NAME = "somebody-to-be-deleted"
 VECTOR = np.random.default_rng(7).normal(size=128).astype("<f4")
@@ -210,3 +213,84 @@ def test_only_readers_that_are_in_the_way_are_waited_for(path: Path) -> None:
     assert catalog.erase_deleted(path)
     with pytest.raises(fs.CollectionNotFoundError):
         catalog.erase_deleted(path.with_name("missing.db"))
+
+
+# -------------------------------------------------------------------- faces that wait to be judged
+
+
+def wait(path: Path, user_id: str, vector: np.ndarray) -> None:
+    """Let a face wait, as a call that indexes a folder and is interrupted leaves it."""
+    with fs.Collection.open(path, "staff") as staff:
+        store: Any = staff._store
+        face = fs.Face(
+            face_id=str(uuid.uuid4()),
+            image_id=str(uuid.uuid4()),
+            confidence=99.0,
+            source=f"{user_id}/1.jpg",
+            bounding_box=fs.BoundingBox(left=0.1, top=0.1, width=0.2, height=0.2),
+        )
+        with store.writing():
+            store.put_waiting([(uuid.uuid4().hex * 2, user_id, StoredFace(face, vector, None))])
+
+
+@pytest.fixture
+def waiting() -> Iterator[Path]:
+    """A file in which nothing but a waiting face is of who shall be deleted."""
+    folder = Path(tempfile.mkdtemp(dir=MEMORY))
+    with fs.Collection.open(folder / "people.db", "staff") as staff:
+        staff.add_embedding("bob", -VECTOR)
+    wait(folder / "people.db", NAME, VECTOR)
+    yield folder / "people.db"
+    shutil.rmtree(folder)
+
+
+def test_a_waiting_face_is_found_by_nothing(waiting: Path) -> None:
+    with fs.Collection.open(waiting, "staff") as staff:
+        assert left(waiting) == ["name", "vector"]
+        assert NAME not in staff
+        assert len(staff.faces()) == 1
+        assert [match.user.user_id for match in staff.search_embedding(VECTOR, user_match_threshold=0)] == ["bob"]
+        (ranked,) = staff.rank_faces([VECTOR], face_match_threshold=0)
+        assert [face.user_id for _, face in ranked] == ["bob"]
+        staff.save(waiting.with_name("export.npz"))
+    with np.load(waiting.with_name("export.npz")) as export:
+        assert not any(VECTOR.tobytes() in export[name].tobytes() for name in export.files)
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "beside another who waits"])
+@pytest.mark.parametrize("way", ["forget", "forget all", "delete the user", "delete the collection"])
+def test_a_waiting_face_is_erased_like_a_deleted_one(waiting: Path, way: str, others: bool) -> None:
+    if others:
+        with fs.Collection.open(waiting, "guests") as guests:
+            guests.create_user("zoe")
+        wait(waiting, "zoe", np.arange(1, 129, dtype="<f4"))
+    with fs.Collection.open(waiting, "staff") as staff:
+        if way == "delete the user":
+            staff.create_user(NAME)
+        with closing(sqlite3.connect(waiting, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM waiting").fetchone()
+            calls: dict[str, Callable[[], object]] = {
+                "forget": lambda: staff.forget_photos(NAME),
+                "forget all": staff.forget_photos,
+                "delete the user": lambda: staff.delete_user(NAME),
+                "delete the collection": lambda: catalog.delete_collection(waiting, "staff"),
+            }
+            calls[way]()
+            assert left(waiting) == ["name", "vector"]  # the reader still needs them
+            assert not catalog.is_erased(waiting)
+        assert catalog.erase_deleted(waiting)
+        assert left(waiting) == []
+    kept = np.arange(1, 129, dtype="<f4").tobytes() in raw(waiting.parent)
+    assert kept == (others and way in ("forget", "delete the user"))
+
+
+def test_a_killed_process_leaves_no_waiting_face_that_it_forgot(waiting: Path) -> None:
+    code = KILLED.replace("staff.delete_user(sys.argv[2], faces=True)", "staff.forget_photos(sys.argv[2])")
+    with closing(sqlite3.connect(waiting)) as other:
+        other.execute("SELECT count(*) FROM waiting").fetchone()
+        killed = subprocess.run([sys.executable, "-c", code, str(waiting), NAME], check=False)  # noqa: S603  # our own code
+        assert killed.returncode == -signal.SIGKILL
+        assert left(waiting) == ["name", "vector"]
+        fs.Collection.open(waiting, "staff").close()
+        assert left(waiting) == []
