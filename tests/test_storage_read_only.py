@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch import catalog, database
+from facesearch import catalog, database, guarded_sql
 from facesearch.cli.app import app
 from facesearch.rekognition.service import Rekognition
 from older_files import file_of_format_1
@@ -327,6 +327,33 @@ def test_a_shell_is_offered_no_id_that_it_could_run(folder: Path) -> None:
     assert complete(path, "delete-collection", "") == ["staff"]
     assert complete(path, "delete-user", "$") == []
     assert bytes_of(folder) == before
+
+
+def test_completion_has_half_a_second(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = people_in(folder)
+    given: list[float | None] = []
+
+    def opened(*arguments: Any, seconds: float | None = None) -> Any:
+        given.append(seconds)
+        return guarded_sql.open_guarded(*arguments, seconds=seconds)
+
+    monkeypatch.setattr(database, "open_guarded", opened)
+    assert complete(path, "delete-user", "e") == ["eve"]
+    assert given == [0.5]
+
+
+def test_a_statement_ends_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_sql, "_LEAST_OPCODES", 1 << 60)  # what it may use up by itself
+    counted = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 3000000) SELECT max(x) FROM n"
+    path = tmp_path / "any.db"
+    sqlite3.connect(path).close()
+    for seconds, ends in ((None, False), (0, True)):
+        with closing(guarded_sql.open_guarded(path, "mode=rw", 0, seconds=seconds)) as sql:
+            if ends:
+                with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+                    sql.execute(counted).fetchall()
+            else:
+                assert sql.execute(counted).fetchall() == [(3_000_000,)]
 
 
 def test_completion_knows_the_patterns_of_ids() -> None:
