@@ -14,8 +14,7 @@ Code of that kind, without a camera or a network in it, is the code that can be 
 """
 
 import attrs
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from facesearch.testing.fakes import fake_analyzer, paint

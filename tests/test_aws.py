@@ -9,8 +9,7 @@ import attrs
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import facesearch as fs
 from facesearch.aws import is_local, wire_name

@@ -5,8 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 import facesearch as fs
 from facesearch.bars import HIGH_BARS, LOW_BARS, MEDIUM_BARS, FaceMeasurements, QualityReason

@@ -27,8 +27,7 @@ import attrs
 import numpy as np
 import pillow_heif
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 import facesearch as fs

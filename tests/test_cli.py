@@ -17,8 +17,7 @@ import pytest
 from botocore import xform_name
 from botocore.validate import ParamValidator
 from click.testing import CliRunner, Result
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from PIL import Image, ImageOps
 
 import facesearch as fs

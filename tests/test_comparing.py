@@ -7,8 +7,7 @@ import botocore.session
 import numpy as np
 import pytest
 from botocore.validate import ParamValidator
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from facesearch.analysis import FaceAnalyzer

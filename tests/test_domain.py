@@ -6,8 +6,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import facesearch as fs
 from facesearch import face, face_results, geometry, records, results

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pillow_heif
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image, ImageFile, ImageOps
 
 from facesearch._formats.kinds import FORMATS, format_of

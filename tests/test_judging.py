@@ -7,8 +7,7 @@ from uuid import UUID
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from facesearch.judging import Verdict

@@ -11,8 +11,7 @@ import botocore.session
 import numpy as np
 import pytest
 from botocore.validate import ParamValidator
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from facesearch.image import MAX_BYTES
 from facesearch.rekognition import checking

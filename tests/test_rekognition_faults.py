@@ -10,8 +10,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from facesearch.errors import FacesearchError
 from facesearch.rekognition.faults import FAULTS, RekognitionError

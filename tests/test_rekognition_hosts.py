@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from facesearch.errors import InvalidParameterError
 from facesearch.rekognition.faults import AccessDeniedException

@@ -24,8 +24,7 @@ import uvicorn
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import facesearch
 from facesearch.cli.app import app as commands

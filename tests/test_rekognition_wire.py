@@ -11,8 +11,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.parsers import create_parser
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from facesearch.errors import ClosedError
 from facesearch.rekognition.faults import (

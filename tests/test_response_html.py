@@ -7,8 +7,7 @@ from xml.etree import ElementTree as ET
 import attrs
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 import facesearch as fs
 from colours import contrast

@@ -3,8 +3,7 @@
 from typing import Any
 
 import attrs
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import facesearch as fs
 from facesearch.bars import HIGH_BARS, FaceMeasurements, QualityBars

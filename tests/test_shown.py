@@ -13,8 +13,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from IPython.lib.pretty import RepresentationPrinter
 from PIL import Image
 
@@ -133,9 +132,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, list[Any]]:
     return samples(tmp_path_factory.mktemp("people"))
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in VALUES if kind.__name__ in fs.__all__], ids=lambda kind: kind.__name__
-)
+@pytest.mark.parametrize("kind", [kind for kind in VALUES if kind.__name__ in dir(fs)], ids=lambda kind: kind.__name__)
 def test_every_public_value_has_a_short_repr_with_its_name(values: dict[Any, list[Any]], kind: Any) -> None:
     for value in values[kind]:
         assert kind.__name__ in repr(value)
@@ -145,7 +142,7 @@ def test_every_public_value_has_a_short_repr_with_its_name(values: dict[Any, lis
 
 
 def _functions() -> list[tuple[str, Any]]:
-    functions = [(name, getattr(fs, name)) for name in fs.__all__ if inspect.isfunction(getattr(fs, name))]
+    functions = [(name, getattr(fs, name)) for name in dir(fs) if inspect.isfunction(getattr(fs, name))]
     methods = inspect.getmembers(fs.Collection, inspect.isfunction)
     return functions + [(name, method) for name, method in methods if not name.startswith("_")]
 

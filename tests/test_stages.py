@@ -6,8 +6,7 @@ from functools import cache
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.dlib_detection import HogDetector

@@ -20,8 +20,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facesearch.heads import EMOTIONS as PUT_OUT
-from facesearch.heads import YES_OR_NO
+from facesearch.heads import EMOTIONS as PUT_OUT, YES_OR_NO
 
 Floats = NDArray[np.float32]
 

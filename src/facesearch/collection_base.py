@@ -19,8 +19,7 @@ from facesearch.errors import (
     UserNotFoundError,
 )
 from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
-from facesearch.scoring import Calibration
-from facesearch.scoring import calibration as calibration_of
+from facesearch.scoring import Calibration, calibration as calibration_of
 from facesearch.storage import MemoryStore, Store
 
 __all__ = [

@@ -1,8 +1,7 @@
 """The search in a collection: for users and faces that are near to vectors, and for what looks wrong."""
 
 import math
-from collections.abc import Collection as AnyCollection
-from collections.abc import Iterable
+from collections.abc import Collection as AnyCollection, Iterable
 from typing import Final
 
 import numpy as np

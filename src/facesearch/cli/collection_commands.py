@@ -9,8 +9,7 @@ from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_collection
 from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option
-from facesearch.cli.options import database, db, force, yes
+from facesearch.cli.options import as_json as json_option, database, db, force, yes
 from facesearch.cli.output import counted, printable, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 

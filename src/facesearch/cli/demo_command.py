@@ -9,8 +9,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option
-from facesearch.cli.options import force
+from facesearch.cli.options import as_json as json_option, force
 from facesearch.cli.output import note, say, show_json
 from facesearch.cli.verbs import Verb
 from facesearch.cli.words import looks

@@ -12,8 +12,7 @@ import click
 import facesearch as fs
 from facesearch.cli.completing import complete_user
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option
-from facesearch.cli.options import database, photo_from, quality_filter
+from facesearch.cli.options import as_json as json_option, database, photo_from, quality_filter
 from facesearch.cli.output import counted, plain, printable, say, show, show_json, table
 from facesearch.cli.progress import photo_bar
 from facesearch.cli.verbs import Stopped, Verb

@@ -12,8 +12,7 @@ from facesearch.cli.asking import confirmed
 from facesearch.cli.completing import complete_user
 from facesearch.cli.erasing import wait_for_erasing
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option
-from facesearch.cli.options import database, yes
+from facesearch.cli.options import as_json as json_option, database, yes
 from facesearch.cli.output import counted, plain, say, show, show_json, table
 from facesearch.cli.verbs import Verb
 

@@ -10,8 +10,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option
-from facesearch.cli.options import db
+from facesearch.cli.options import as_json as json_option, db
 from facesearch.cli.output import note, printable, say, show_json
 from facesearch.cli.verbs import Verb, is_debugging
 

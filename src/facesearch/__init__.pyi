@@ -1,0 +1,197 @@
+# The one list of public names: lazy_loader reads it at run time, type checkers read it as it is.
+
+from .analysis import (
+    AnalyzedFace as AnalyzedFace,
+    Engine as Engine,
+    FaceAnalyzer as FaceAnalyzer,
+    LocatedFace as LocatedFace,
+    detect_faces as detect_faces,
+)
+from .attributes import (
+    Attribute as Attribute,
+    Unassessed as Unassessed,
+)
+from .audit_report import (
+    AuditReport as AuditReport,
+    LooseUser as LooseUser,
+    MisplacedFace as MisplacedFace,
+    SamePerson as SamePerson,
+)
+from .aws import (
+    from_aws as from_aws,
+    to_aws as to_aws,
+)
+from .bars import (
+    SHIPPED_BARS as SHIPPED_BARS,
+    FaceMeasurements as FaceMeasurements,
+    FilterBars as FilterBars,
+    QualityBars as QualityBars,
+    QualityFilter as QualityFilter,
+)
+from .catalog import (
+    CollectionInfo as CollectionInfo,
+    collections as collections,
+    delete_collection as delete_collection,
+)
+from .checks import (
+    Check as Check,
+)
+from .collection import (
+    Collection as Collection,
+)
+from .comparing import (
+    compare_faces as compare_faces,
+)
+from .comparisons import (
+    Comparison as Comparison,
+)
+from .embedding import (
+    OnnxEmbedder as OnnxEmbedder,
+)
+from .errors import (
+    CalibrationError as CalibrationError,
+    ClosedError as ClosedError,
+    CollectionExistsError as CollectionExistsError,
+    CollectionNotFoundError as CollectionNotFoundError,
+    ExecutorError as ExecutorError,
+    FaceModelMismatchError as FaceModelMismatchError,
+    FaceNotFoundError as FaceNotFoundError,
+    FacesearchError as FacesearchError,
+    ImageError as ImageError,
+    ImageNotFoundError as ImageNotFoundError,
+    ImageTooLargeError as ImageTooLargeError,
+    ImageTooSmallError as ImageTooSmallError,
+    InvalidEmbeddingError as InvalidEmbeddingError,
+    InvalidImageFormatError as InvalidImageFormatError,
+    InvalidParameterError as InvalidParameterError,
+    MissingExtraError as MissingExtraError,
+    OutputRefusedError as OutputRefusedError,
+    QuotaExceededError as QuotaExceededError,
+    StorageBusyError as StorageBusyError,
+    StorageError as StorageError,
+    StorageFormatError as StorageFormatError,
+    StorageFullError as StorageFullError,
+    StorageReadOnlyError as StorageReadOnlyError,
+    TokenReusedError as TokenReusedError,
+    UserAlreadyExistsError as UserAlreadyExistsError,
+    UserNotFoundError as UserNotFoundError,
+    WeightsError as WeightsError,
+    WireError as WireError,
+)
+from .explanation import (
+    Explanation as Explanation,
+    FaceExplanation as FaceExplanation,
+    explain as explain,
+)
+from .face import (
+    AgeRange as AgeRange,
+    Beard as Beard,
+    DetectedFace as DetectedFace,
+    Emotion as Emotion,
+    EmotionType as EmotionType,
+    EyeDirection as EyeDirection,
+    Eyeglasses as Eyeglasses,
+    EyesOpen as EyesOpen,
+    FaceDetail as FaceDetail,
+    FaceOccluded as FaceOccluded,
+    Gender as Gender,
+    GenderType as GenderType,
+    ImageQuality as ImageQuality,
+    MouthOpen as MouthOpen,
+    Mustache as Mustache,
+    Pose as Pose,
+    Smile as Smile,
+    Sunglasses as Sunglasses,
+)
+from .face_results import (
+    ComparedFace as ComparedFace,
+    ComparedSourceImageFace as ComparedSourceImageFace,
+    CompareFacesMatch as CompareFacesMatch,
+    CompareFacesResponse as CompareFacesResponse,
+    FaceMatch as FaceMatch,
+    SearchedFace as SearchedFace,
+    SearchedUser as SearchedUser,
+    SearchFacesByImageResponse as SearchFacesByImageResponse,
+    SearchFacesResponse as SearchFacesResponse,
+    SearchUsersResponse as SearchUsersResponse,
+)
+from .face_search import (
+    search_faces as search_faces,
+    search_faces_by_image as search_faces_by_image,
+    search_users as search_users,
+)
+from .folder_report import (
+    BrokenPhoto as BrokenPhoto,
+    FolderProgress as FolderProgress,
+    FolderReport as FolderReport,
+    RefusedPhoto as RefusedPhoto,
+)
+from .geometry import (
+    BoundingBox as BoundingBox,
+    Landmark as Landmark,
+    LandmarkType as LandmarkType,
+)
+from .image import (
+    ImageSource as ImageSource,
+    Picture as Picture,
+    read_image as read_image,
+)
+from .network_card import (
+    NetworkCard as NetworkCard,
+)
+from .onnx_embedding import (
+    NetworkEmbedder as NetworkEmbedder,
+)
+from .reasons import (
+    QualityReason as QualityReason,
+)
+from .records import (
+    AssociatedFace as AssociatedFace,
+    AssociateFacesResponse as AssociateFacesResponse,
+    DeleteFacesResponse as DeleteFacesResponse,
+    DisassociatedFace as DisassociatedFace,
+    DisassociateFacesResponse as DisassociateFacesResponse,
+    Enrollment as Enrollment,
+    EnrollmentReason as EnrollmentReason,
+    EnrollmentReport as EnrollmentReport,
+    Face as Face,
+    FaceModel as FaceModel,
+    FaceRecord as FaceRecord,
+    IndexFacesResponse as IndexFacesResponse,
+    UnindexedFace as UnindexedFace,
+    UnindexedFaceReason as UnindexedFaceReason,
+    UnsuccessfulFaceAssociation as UnsuccessfulFaceAssociation,
+    UnsuccessfulFaceAssociationReason as UnsuccessfulFaceAssociationReason,
+    UnsuccessfulFaceDeletion as UnsuccessfulFaceDeletion,
+    UnsuccessfulFaceDeletionReason as UnsuccessfulFaceDeletionReason,
+    UnsuccessfulFaceDisassociation as UnsuccessfulFaceDisassociation,
+    UnsuccessfulFaceDisassociationReason as UnsuccessfulFaceDisassociationReason,
+    User as User,
+    UserStatus as UserStatus,
+)
+from .results import (
+    MatchedUser as MatchedUser,
+    SearchedFaceDetails as SearchedFaceDetails,
+    SearchedFaceResponse as SearchedFaceResponse,
+    SearchUsersByImageResponse as SearchUsersByImageResponse,
+    UnsearchedFace as UnsearchedFace,
+    UnsearchedFaceReason as UnsearchedFaceReason,
+    UserMatch as UserMatch,
+)
+from .scoring import (
+    Calibration as Calibration,
+    CalibrationRow as CalibrationRow,
+    calibration as calibration,
+    distance_at as distance_at,
+    similarity as similarity,
+)
+from .search import (
+    search_all_faces as search_all_faces,
+    search_users_by_image as search_users_by_image,
+)
+from .weights import (
+    WeightFile as WeightFile,
+    models as models,
+)
+
+__version__: str
