@@ -36,7 +36,7 @@ from typing import Any
 from _fuzz_targets import TARGETS, FoundError
 from _machine import memory_mb, print_machine
 
-from facesearch._printable import printable
+from facesearch.common.printable import printable
 
 KINDS = ("answered", "refused", "foreign", "500", "warning", "crash", "hang")
 WRONG = KINDS[2:]

@@ -31,8 +31,8 @@ from quality_groups import print_groups
 from quality_looks import ANYTHING, FILTERS, table_row
 
 import facesearch as fs
-from facesearch._parallel import in_order
 from facesearch.checks import quality_reasons, wanted
+from facesearch.common.ordered_map import in_order
 from facesearch.networks import usable_cores
 
 PARTS = ("discard", "groups", "folders", "enrolment", "all")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import facesearch as fs
-from facesearch._parallel import in_order
 from facesearch.attributes import Attribute
+from facesearch.common.ordered_map import in_order
 from facesearch.embedding import OnnxEmbedder
 from facesearch.face import Pose
 from facesearch.image import ImageSource, read_image

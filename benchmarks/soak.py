@@ -35,7 +35,7 @@ from _machine import memory_mb, print_machine
 from PIL import Image
 
 import facesearch as fs
-from facesearch._printable import printable
+from facesearch.common.printable import printable
 from facesearch.testing.fakes import fake_analyzer, paint
 
 WAYS = ("library", "server")

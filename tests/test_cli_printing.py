@@ -18,9 +18,9 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 import facesearch as fs
-from facesearch._printable import printable, printable_lines, printing_safely
 from facesearch.cli.app import app
 from facesearch.cli.verbs import Verb
+from facesearch.common.printable import printable, printable_lines, printing_safely
 from samples import astronaut
 
 # Each would do something to a terminal, or to whoever reads it, if it got there as it is.
@@ -248,7 +248,7 @@ def test_tracebacks_and_logs_of_a_command_are_safe(capsys: pytest.CaptureFixture
 def test_warnings_of_a_command_are_safe() -> None:
     code = """
 import warnings
-from facesearch._printable import printing_safely
+from facesearch.common.printable import printing_safely
 with printing_safely():
     warnings.warn("a\\x1b]0;owned\\x07b")
 """

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import facesearch
-from facesearch._forks import ForkLock, Level
-from facesearch._once import Once, lazy
+from facesearch.common.forks import ForkLock, Level
+from facesearch.common.once import Once, lazy
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork"),

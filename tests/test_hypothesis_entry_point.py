@@ -31,7 +31,7 @@ def test_importing_hypothesis_loads_next_to_nothing_of_ours() -> None:
         "facesearch",
         "facesearch.testing",
         "facesearch.testing._registration",
-        "facesearch._announce",
+        "facesearch.common.announce",
     }
 
 

@@ -18,8 +18,8 @@ from IPython.lib.pretty import RepresentationPrinter
 from PIL import Image
 
 import facesearch as fs
-from facesearch._printable import printable, printable_lines
-from facesearch._showing import ROWS_SHOWN, Listing, Shown, Table
+from facesearch.common.printable import printable, printable_lines
+from facesearch.common.tables import ROWS_SHOWN, Listing, Shown, Table
 from facesearch.testing.fakes import fake_analyzer, paint
 from public_values import VALUES, samples
 

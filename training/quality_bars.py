@@ -18,11 +18,11 @@ import numpy as np
 from labelled import DATA, Part, part_of
 from scipy.optimize import minimize
 
-from facesearch._parallel import in_order
 from facesearch.analysis import FaceAnalyzer, LocatedFace
 from facesearch.bars import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
 from facesearch.checks import quality_reasons
+from facesearch.common.ordered_map import in_order
 from facesearch.embedding import OnnxEmbedder
 from facesearch.face import Pose
 from facesearch.image import read_image

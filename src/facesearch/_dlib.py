@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from facesearch._forks import generation
-from facesearch._once import Once
+from facesearch.common.forks import generation
+from facesearch.common.once import Once
 from facesearch.errors import WeightsError
 from facesearch.stages import Detection, PixelArray
 from facesearch.weights import WeightFile, read_weights

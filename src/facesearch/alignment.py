@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from facesearch._dlib import predict_shape
-from facesearch._once import LOADING
+from facesearch.common.once import LOADING
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Detection, PixelArray, PointArray
 from facesearch.weights import LANDMARKS_5
 

@@ -9,15 +9,25 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from facesearch._fields import acts_as, check_each, check_int, check_is, check_member, is_a, maybe, plain_int, whole
-from facesearch._parallel import in_order
-from facesearch._showing import Cell, Listing, Shown, Table
-from facesearch._values import FrozenMapping, content
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
 from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
 from facesearch.bars import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
 from facesearch.checks import quality_reasons
+from facesearch.common.equality import FrozenMapping, content
+from facesearch.common.ordered_map import in_order
+from facesearch.common.tables import Cell, Listing, Shown, Table
+from facesearch.common.validation import (
+    acts_as,
+    check_each,
+    check_int,
+    check_is,
+    check_member,
+    is_a,
+    maybe,
+    plain_int,
+    whole,
+)
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder

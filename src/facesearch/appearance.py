@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
-from facesearch._values import content, frozen
 from facesearch.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
+from facesearch.common.equality import content, frozen
 from facesearch.embedding import OnnxEmbedder
 from facesearch.eyes import EyeState, eye_patches
 from facesearch.face import Pose

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from facesearch._fields import check_member
+from facesearch.common.validation import check_member
 from facesearch.errors import InvalidParameterError
 from facesearch.face import (
     AgeRange,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import attrs
 from attrs import field
 
-from facesearch._fields import between, matches, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch._showing import Shown, Table
+from facesearch.common.tables import Shown, Table
+from facesearch.common.validation import between, matches, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.records import USER_ID_PATTERN, UUID_PATTERN
 from facesearch.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 

@@ -11,8 +11,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._fields import check_float, check_int
 from facesearch.audit_report import AuditReport, LooseUser, MisplacedFace, SamePerson
+from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.scoring import Calibration
 from facesearch.stages import FloatArray

@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 from attrs import field
 
-from facesearch._fields import between, check_member, is_a, maybe, plain_float
+from facesearch.common.validation import between, check_member, is_a, maybe, plain_float
 from facesearch.errors import InvalidParameterError
 from facesearch.face import Pose
 from facesearch.reasons import QualityReason

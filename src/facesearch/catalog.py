@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Final
 import attrs
 from attrs import field
 
-from facesearch._fields import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
 from facesearch._output import absolute
-from facesearch._showing import Cell, Listing
 from facesearch.calibration_choice import describe_kept
+from facesearch.common.tables import Cell, Listing
+from facesearch.common.validation import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
 from facesearch.content_ids import new_secret
 from facesearch.database import create, translated
 from facesearch.erasing import (

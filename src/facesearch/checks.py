@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, maybe, plain_float
 from facesearch.bars import REFERENCE_SIDE, FaceMeasurements, QualityBars
+from facesearch.common.validation import between, is_a, maybe, plain_float
 from facesearch.reasons import QualityReason
 
 __all__ = ["SIZE_UNIT", "Check", "checks", "quality_reasons", "wanted"]

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from facesearch._fields import check_is, check_text
 from facesearch.admission import MAX_FACES_PER_USER
 from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.common.validation import check_is, check_text
 from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import (
     CalibrationError,

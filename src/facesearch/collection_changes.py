@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._fields import check_float, check_text
 from facesearch.collection_base import (
     MAX_FACES_PER_DELETION,
     TOKEN_SECONDS,
@@ -16,6 +15,7 @@ from facesearch.collection_base import (
     check_sequence,
     user_of,
 )
+from facesearch.common.validation import check_float, check_text
 from facesearch.content_ids import content_id
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
 from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation

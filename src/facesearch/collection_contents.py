@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._fields import check_each, check_int, check_is, check_text
-from facesearch._showing import Listing
 from facesearch.analysis import AnalyzedFace
 from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
+from facesearch.common.tables import Listing
+from facesearch.common.validation import check_each, check_int, check_is, check_text
 from facesearch.errors import FaceNotFoundError, StorageFormatError
 from facesearch.kept_pictures import is_thumbnail
 from facesearch.preview import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail

@@ -6,13 +6,13 @@ from os import PathLike
 
 import attrs
 
-from facesearch._fields import check_float, check_int, check_text
 from facesearch.admission import Admission
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
 from facesearch.bulk import index_photos
 from facesearch.collection_base import CollectionBase, check_sequence
+from facesearch.common.validation import check_float, check_int, check_text
 from facesearch.errors import InvalidParameterError
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._fields import check_float, check_int
-from facesearch._showing import Listing
 from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.collection_base import CollectionBase, check_face_id
+from facesearch.common.tables import Listing
+from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
 from facesearch.ranking import check_embedding
 from facesearch.records import Face, FaceModel, UserStatus

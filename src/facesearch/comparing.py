@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import attrs
 import numpy as np
 
-from facesearch._fields import check_float
 from facesearch.analysis import FaceAnalyzer, analyzer_or_default
 from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
+from facesearch.common.validation import check_float
 from facesearch.face import FaceDetail
 from facesearch.face_results import (
     ComparedFace,

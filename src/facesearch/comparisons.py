@@ -6,7 +6,7 @@ from typing import Protocol
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, maybe, plain_float
+from facesearch.common.validation import between, is_a, maybe, plain_float
 from facesearch.reasons import EnrollmentReason, UnsearchedFaceReason
 from facesearch.selection import RIVAL_AREA
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import maybe, whole
-from facesearch._once import Once
 from facesearch._scaling import reduced, scaled
+from facesearch.common.once import Once
+from facesearch.common.validation import maybe, whole
 from facesearch.dlib_format import read_network
 from facesearch.errors import WeightsError
 from facesearch.layers import Network, Overlap

@@ -9,8 +9,8 @@ import attrs
 import numpy as np
 
 from facesearch._dlib import as_path, check_pool
-from facesearch._fields import check_int
-from facesearch._once import Once
+from facesearch.common.once import Once
+from facesearch.common.validation import check_int
 from facesearch.dlib_format import read_network
 from facesearch.networks import embedding_model, open_session
 from facesearch.records import FaceModel

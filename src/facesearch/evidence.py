@@ -9,9 +9,9 @@ from typing import Protocol, Self
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.checks import checks, quality_reasons
+from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.comparisons import Comparison, Judged, judged, not_largest, one_too_many, rival
 from facesearch.errors import InvalidParameterError
 from facesearch.explanation import Explanation, FaceExplanation, Use

@@ -9,10 +9,20 @@ from typing import Any, Protocol
 import attrs
 from attrs import field
 
-from facesearch._fields import between, check_acts_as, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch._showing import Shown, Table
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.checks import Check, wanted
+from facesearch.common.tables import Shown, Table
+from facesearch.common.validation import (
+    between,
+    check_acts_as,
+    is_a,
+    is_bool,
+    maybe,
+    plain_float,
+    plain_int,
+    tuple_of,
+    whole,
+)
 from facesearch.comparisons import Comparison
 from facesearch.face import FaceDetail
 

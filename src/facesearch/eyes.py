@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._once import Once
+from facesearch.common.once import Once
 from facesearch.errors import InvalidParameterError
 from facesearch.networks import open_session
 from facesearch.stages import PixelArray, PointArray

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import attrs
 from attrs import field
 
-from facesearch._announce import announce
-from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch._showing import BOX_HEAD, Cell, Shown, Table
-from facesearch._values import equal_fields, hash_fields
+from facesearch.common.announce import announce
+from facesearch.common.equality import equal_fields, hash_fields
+from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table
+from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
 from facesearch.geometry import BoundingBox, Landmark
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 import attrs
 from attrs import field
 
-from facesearch._announce import announce
-from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
-from facesearch._showing import BOX_HEAD, Cell, Shown, Table, counted
+from facesearch.common.announce import announce
+from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
+from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.face import Emotion, FaceDetail, ImageQuality, Pose, Smile
 from facesearch.geometry import BoundingBox, Landmark
 from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face

@@ -1,8 +1,8 @@
 """Searches beside the main one: for faces, by a photo or by a face of the collection, and for users without a photo."""
 
-from facesearch._fields import check_float, check_int, check_is
 from facesearch.bars import QualityFilter
 from facesearch.collection import MAX_FACES, Collection, check_search_options
+from facesearch.common.validation import check_float, check_int, check_is
 from facesearch.errors import InvalidParameterError
 from facesearch.face_results import (
     FaceMatch,

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch._printable import printable
-from facesearch._showing import Shown
+from facesearch.common.printable import printable
+from facesearch.common.tables import Shown
+from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 
 __all__ = ["BrokenPhoto", "FolderProgress", "FolderReport", "RefusedPhoto"]
 

@@ -9,8 +9,8 @@ from enum import Enum
 import attrs
 from attrs import field
 
-from facesearch._announce import announce
-from facesearch._fields import between, is_a, plain_float
+from facesearch.common.announce import announce
+from facesearch.common.validation import between, is_a, plain_float
 
 __all__ = ["BoundingBox", "Landmark", "LandmarkType"]
 
@@ -48,7 +48,7 @@ class BoundingBox:
         return left, top, left + self.width * image_width, top + self.height * image_height
 
     def row_cells(self) -> tuple[float, float, float, float]:
-        """Return what a table shows of it; see `facesearch._showing.BOX_HEAD`."""
+        """Return what a table shows of it; see `facesearch.common.tables.BOX_HEAD`."""
         return self.left, self.top, self.width, self.height
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from facesearch._fields import check_int
-from facesearch._once import Once
 from facesearch.attributes import Answers
+from facesearch.common.once import Once
+from facesearch.common.validation import check_int
 from facesearch.embedding import FaceMaps
 from facesearch.face import EmotionType
 from facesearch.networks import open_session

@@ -30,9 +30,9 @@ from facesearch._decoding import (
     orientation_in,
     upright,
 )
-from facesearch._fields import check_int
 from facesearch._pixel_budget import DECODING
-from facesearch._values import content
+from facesearch.common.equality import content
+from facesearch.common.validation import check_int
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import attrs
 from attrs import field
 
-from facesearch._fields import is_a, tuple_of
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
 from facesearch.bars import QualityFilter
+from facesearch.common.validation import is_a, tuple_of
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
 from facesearch.face import DetectedFace

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 from attrs import field
 
-from facesearch._fields import is_a
+from facesearch.common.validation import is_a
 from facesearch.face import FaceDetail
 from facesearch.rotation import rotation_from_pose
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._once import Once
+from facesearch.common.once import Once
 from facesearch.embedding import FaceMaps
 from facesearch.stages import FloatArray
 from facesearch.weights import FACE_QUALITY, read_weights

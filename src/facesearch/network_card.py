@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 from attrs import field
 
-from facesearch._fields import (
+from facesearch._output import absolute
+from facesearch.common.validation import (
     check_float,
     check_int,
     check_member,
@@ -23,7 +24,6 @@ from facesearch._fields import (
     plain_int,
     whole,
 )
-from facesearch._output import absolute
 from facesearch.errors import InvalidParameterError
 from facesearch.records import MODEL_VERSION_PATTERN, FaceModel
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch._graph import Graph
-from facesearch._once import LOADING
+from facesearch.common.once import LOADING
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.layers import Convolution, Dense, Layer, Network, Plain
 from facesearch.windows import suppress, window_boxes

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from facesearch._fields import check_int
-from facesearch._once import Once
 from facesearch._onnx_file import file_digest, open_file
+from facesearch.common.once import Once
+from facesearch.common.validation import check_int
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.five_points import cut_by_five_points
 from facesearch.network_card import ARCFACE_TEMPLATE, ChannelOrder, NetworkCard, TensorLayout, face_model_of

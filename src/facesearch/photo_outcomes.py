@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, maybe, plain_float, tuple_of
+from facesearch.common.validation import between, is_a, maybe, plain_float, tuple_of
 from facesearch.comparisons import judged, nearer, taken
 from facesearch.looks import Look
 from facesearch.reasons import EnrollmentReason

@@ -12,8 +12,8 @@ from typing import Any, Final
 import attrs
 from attrs import field
 
-from facesearch._fields import is_a, maybe, tuple_of
 from facesearch._output import absolute
+from facesearch.common.validation import is_a, maybe, tuple_of
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.records import USER_ID_PATTERN
 

@@ -17,9 +17,9 @@ from typing import Any, Final, Self
 import attrs
 from attrs import field
 
-from facesearch._fields import is_a, is_bool
 from facesearch.analysis import FaceAnalyzer
 from facesearch.bars import QualityFilter
+from facesearch.common.validation import is_a, is_bool
 from facesearch.errors import (
     ExecutorError,
     FacesearchError,

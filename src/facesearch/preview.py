@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import is_a, plain_int, tuple_of, whole
+from facesearch.common.validation import is_a, plain_int, tuple_of, whole
 
 if TYPE_CHECKING:
     from PIL import Image

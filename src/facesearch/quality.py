@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._once import LOADING
+from facesearch.common.once import LOADING
 from facesearch.face import ImageQuality
 from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray
 

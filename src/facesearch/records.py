@@ -10,10 +10,10 @@ from typing import ClassVar
 import attrs
 from attrs import field
 
-from facesearch._announce import announce
-from facesearch._fields import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch._showing import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.bars import QualityBars, QualityFilter
+from facesearch.common.announce import announce
+from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
+from facesearch.common.validation import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
 from facesearch.face import DetectedFace, FaceDetail

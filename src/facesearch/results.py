@@ -9,12 +9,12 @@ from typing import ClassVar
 import attrs
 from attrs import field
 
-from facesearch._announce import announce
-from facesearch._fields import between, is_a, matches, maybe, plain_float, tuple_of
-from facesearch._showing import BOX_HEAD, Cell, Shown, Table, counted
-from facesearch._values import equal_fields, hash_fields
 from facesearch.bars import QualityBars, QualityFilter
 from facesearch.calibration_choice import describe_foreign
+from facesearch.common.announce import announce
+from facesearch.common.equality import equal_fields, hash_fields
+from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
+from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
 from facesearch.face import FaceDetail

@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
-from facesearch import _forks
 from facesearch._protected import database_closed, database_opened
+from facesearch.common import forks as _forks
 from facesearch.database import connect, connect_read_only, file_state, is_writable, transaction, translated
 from facesearch.errors import ClosedError, StorageBusyError, StorageError, StorageReadOnlyError
 from facesearch.guarded_sql import GuardedConnection

@@ -20,11 +20,11 @@ from typing import Final
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, is_bool, maybe, plain_float
-from facesearch._once import lazy
 from facesearch.admission import MAX_FACES_PER_USER, Admission, image_ids
 from facesearch.analysis import FaceAnalyzer
 from facesearch.bars import QualityFilter
+from facesearch.common.once import lazy
+from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
 from facesearch.errors import ExecutorError
 from facesearch.judging import Verdict
 from facesearch.looks import Look

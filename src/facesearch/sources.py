@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final
 
-from facesearch._fields import check_text
+from facesearch.common.validation import check_text
 from facesearch.errors import InvalidParameterError
 
 __all__ = [

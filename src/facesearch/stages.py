@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, plain_float, plain_int
-from facesearch._values import content
+from facesearch.common.equality import content
+from facesearch.common.validation import between, plain_float, plain_int
 from facesearch.records import FaceModel
 
 __all__ = [

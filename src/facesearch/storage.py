@@ -17,7 +17,7 @@ from typing import Protocol
 import attrs
 import numpy as np
 
-from facesearch._forks import ForkLock, Level
+from facesearch.common.forks import ForkLock, Level
 from facesearch.content_ids import new_secret
 from facesearch.ranking import robust_mean
 from facesearch.records import Face

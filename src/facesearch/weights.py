@@ -13,7 +13,7 @@ from typing import ClassVar
 import attrs
 
 from facesearch._output import absolute
-from facesearch._showing import Cell, Listing, Shown, Table
+from facesearch.common.tables import Cell, Listing, Shown, Table
 from facesearch.errors import WeightsError
 
 __all__ = [

@@ -8,12 +8,12 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import NoReturn
 
-from facesearch._printable import printable
 from facesearch.analysis import Engine
 from facesearch.benchmark.calibrate_command import CALIBRATE
 from facesearch.benchmark.identify_command import IDENTIFY
 from facesearch.benchmark.speed_command import SPEED
 from facesearch.benchmark.verify_command import VERIFY
+from facesearch.common.printable import printable
 from facesearch.errors import FacesearchError
 
 __all__ = ["COMMANDS", "main"]

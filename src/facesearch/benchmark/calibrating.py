@@ -6,12 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from facesearch._fields import check_int, check_is
 from facesearch.analysis import FaceAnalyzer, analyzer_or_default
 from facesearch.benchmark.cutting import CutOptions, options_or_default
 from facesearch.benchmark.people import read_people
 from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.roc import IntArray, check_numbers
+from facesearch.common.validation import check_int, check_is
 from facesearch.errors import CalibrationError, InvalidParameterError
 from facesearch.ranking import LONGEST, robust_mean
 from facesearch.records import FaceModel

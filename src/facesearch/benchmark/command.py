@@ -6,10 +6,10 @@ from collections.abc import Callable
 import attrs
 from attrs import field
 
-from facesearch._fields import check_float, check_int, is_a
 from facesearch.analysis import Engine, FaceAnalyzer, default_analyzer
 from facesearch.benchmark.cutting import CENTRED_SHARE, CutOptions, FaceChoice
 from facesearch.benchmark.report import Report
+from facesearch.common.validation import check_float, check_int, is_a
 
 __all__ = ["Command", "add_cutting", "add_force", "add_seed", "analyzer_of", "count", "cutting_of", "percent", "share"]
 

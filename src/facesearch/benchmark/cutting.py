@@ -11,9 +11,9 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch._fields import between, check_is, check_member, plain_float
-from facesearch._values import content
 from facesearch.analysis import FaceAnalyzer, LocatedFace, analyzer_or_default
+from facesearch.common.equality import content
+from facesearch.common.validation import between, check_is, check_member, plain_float
 from facesearch.image import ImageSource, read_image
 from facesearch.stages import Detection, PixelArray
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFilter
 
-from facesearch._fields import check_float, check_int, check_is
+from facesearch.common.validation import check_float, check_int, check_is
 from facesearch.errors import InvalidParameterError
 from facesearch.geometry import BoundingBox
 from facesearch.stages import PixelArray

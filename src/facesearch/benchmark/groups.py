@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, check_float, is_a, plain_float
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_labels, check_numbers
+from facesearch.common.validation import between, check_float, is_a, plain_float
 from facesearch.errors import InvalidParameterError
 
 __all__ = ["UNKNOWN", "GroupRates", "group_rates"]

@@ -7,7 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import (
+from facesearch.benchmark.cast import Cast, Condition, Scoring
+from facesearch.benchmark.people import split_people
+from facesearch.benchmark.progress import progress
+from facesearch.benchmark.rates import Rate
+from facesearch.benchmark.roc import check_numbers
+from facesearch.collection import MAX_FACES_PER_USER
+from facesearch.common.validation import (
     between,
     check_float,
     check_int,
@@ -19,12 +25,6 @@ from facesearch._fields import (
     tuple_of,
     whole,
 )
-from facesearch.benchmark.cast import Cast, Condition, Scoring
-from facesearch.benchmark.people import split_people
-from facesearch.benchmark.progress import progress
-from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.roc import check_numbers
-from facesearch.collection import MAX_FACES_PER_USER
 from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import InvalidParameterError
 from facesearch.records import FaceModel

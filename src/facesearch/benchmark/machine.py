@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 from attrs import field
 
-from facesearch._fields import between, is_a, maybe, plain_float, plain_int, whole
+from facesearch.common.validation import between, is_a, maybe, plain_float, plain_int, whole
 from facesearch.networks import usable_cores
 from facesearch.weights import models
 

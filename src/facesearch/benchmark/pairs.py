@@ -7,9 +7,9 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch._fields import is_a, tuple_of
-from facesearch._values import content
 from facesearch.benchmark.roc import BoolArray, IntArray
+from facesearch.common.equality import content
+from facesearch.common.validation import is_a, tuple_of
 from facesearch.errors import InvalidParameterError
 
 __all__ = ["Pairs", "read_pairs"]

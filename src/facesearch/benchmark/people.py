@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch._fields import check_float, check_int, tuple_of
+from facesearch.common.validation import check_float, check_int, tuple_of
 from facesearch.errors import InvalidParameterError
 from facesearch.photo_plan import PHOTO_SUFFIXES
 

@@ -7,14 +7,14 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch._fields import check_int, is_a, tuple_of
-from facesearch._parallel import in_order
-from facesearch._values import content
 from facesearch.analysis import FaceAnalyzer, analyzer_or_default
 from facesearch.benchmark.cache import cache_key, load_vectors, save_vectors
 from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face, options_or_default
 from facesearch.benchmark.progress import progress
 from facesearch.benchmark.roc import BoolArray
+from facesearch.common.equality import content
+from facesearch.common.ordered_map import in_order
+from facesearch.common.validation import check_int, is_a, tuple_of
 from facesearch.errors import ImageError, InvalidParameterError
 from facesearch.networks import usable_cores
 from facesearch.records import FaceModel

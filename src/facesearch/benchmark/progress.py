@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from facesearch._printable import raw_stream
+from facesearch.common.printable import raw_stream
 
 __all__ = ["progress"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 from attrs import field
 
-from facesearch._fields import between, check_int, maybe, plain_float, plain_int, whole
+from facesearch.common.validation import between, check_int, maybe, plain_float, plain_int, whole
 
 __all__ = ["CONFIDENCE", "Rate"]
 

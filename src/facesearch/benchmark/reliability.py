@@ -5,9 +5,9 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, check_is, is_a, plain_float
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_scores
+from facesearch.common.validation import between, check_is, is_a, plain_float
 from facesearch.scoring import Calibration, calibration
 
 __all__ = ["StatedRate", "reliability"]

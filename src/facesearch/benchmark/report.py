@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 from attrs import field
 
-from facesearch._fields import is_a, maybe
 from facesearch.benchmark.machine import Machine
+from facesearch.common.validation import is_a, maybe
 from facesearch.records import FaceModel
 
 __all__ = ["Report", "table"]

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import check_float, check_is
-from facesearch._values import content
+from facesearch.common.equality import content
+from facesearch.common.validation import check_float, check_is
 from facesearch.errors import InvalidParameterError
 from facesearch.stages import PointArray
 

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._fields import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import (
     BoolArray,
@@ -19,6 +18,7 @@ from facesearch.benchmark.roc import (
     roc,
     threshold_for,
 )
+from facesearch.common.validation import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
 from facesearch.ranking import LONGEST
 from facesearch.stages import FloatArray, PointArray

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import click
 
-from facesearch._parallel import in_order
 from facesearch.cli.exits import Exit
 from facesearch.cli.options import SAVE
 from facesearch.cli.output import counted, note, printable, say, shortened, terminal_width
 from facesearch.cli.verbs import Stopped
+from facesearch.common.ordered_map import in_order
 
 if TYPE_CHECKING:
     import facesearch as fs

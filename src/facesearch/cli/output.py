@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from facesearch._printable import printable, printable_lines
+from facesearch.common.printable import printable, printable_lines
 
 __all__ = [
     "counted",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facesearch._printable import printable, raw_stream
+from facesearch.common.printable import printable, raw_stream
 
 if TYPE_CHECKING:
     import facesearch as fs

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from facesearch._printable import printable, printing_safely
 from facesearch.cli.exits import MEANINGS, Exit, exit_for
+from facesearch.common.printable import printable, printing_safely
 from facesearch.errors import FacesearchError
 
 __all__ = ["App", "Failure", "Stopped", "Verb"]

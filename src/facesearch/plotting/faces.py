@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from facesearch._fields import check_bool
+from facesearch.common.validation import check_bool
 from facesearch.errors import InvalidParameterError
 from facesearch.face import FaceDetail
 from facesearch.image import ImageSource, Picture, read_image

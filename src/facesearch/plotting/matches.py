@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from facesearch._fields import check_is
+from facesearch.common.validation import check_is
 from facesearch.geometry import BoundingBox
 from facesearch.image import ImageSource, read_image
 from facesearch.kept_pictures import small_picture

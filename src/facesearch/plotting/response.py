@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from facesearch._fields import check_is
+from facesearch.common.validation import check_is
 from facesearch.curve import CURVES
 from facesearch.image import ImageSource, read_image
 from facesearch.plotting.canvas import axes_at, new_figure

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from facesearch._fields import check_is
+from facesearch.common.validation import check_is
 from facesearch.curve import (
     CURVES,
     UNMEASURED,

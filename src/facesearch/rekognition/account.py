@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import attrs
 
-from facesearch._forks import ForkLock, Level
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import Attribute
 from facesearch.collection import Collection
+from facesearch.common.forks import ForkLock, Level
 from facesearch.errors import (
     CollectionNotFoundError,
     StorageBusyError,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from facesearch._fields import plain_float, plain_int
+from facesearch.common.validation import plain_float, plain_int
 from facesearch.image import MAX_BYTES
 from facesearch.rekognition.faults import (
     ImageTooLargeException,

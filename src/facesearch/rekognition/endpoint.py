@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from facesearch._fields import check_float, check_int
+from facesearch.common.validation import check_float, check_int
 from facesearch.errors import ClosedError, MissingExtraError
 from facesearch.networks import usable_cores
 from facesearch.rekognition import wire

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from facesearch._fields import check_acts_as
+from facesearch.common.validation import check_acts_as
 from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition import wire
 from facesearch.rekognition.service import Rekognition

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final, cast
 
-from facesearch._fields import check_float, check_int
+from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidParameterError, MissingExtraError
 from facesearch.rekognition import wire
 

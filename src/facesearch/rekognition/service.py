@@ -10,11 +10,11 @@ from typing import Any, Final, Self
 
 import attrs
 
-from facesearch._fields import check_acts_as, check_float, check_int, check_is, check_text
-from facesearch._forks import ForkLock, Level
 from facesearch._pixel_budget import DECODING
 from facesearch.analysis import FaceAnalyzer
 from facesearch.attributes import parse_attributes
+from facesearch.common.forks import ForkLock, Level
+from facesearch.common.validation import check_acts_as, check_float, check_int, check_is, check_text
 from facesearch.errors import ClosedError, FacesearchError, InvalidParameterError
 from facesearch.rekognition import collection_calls, face_calls, photo_calls, user_calls
 from facesearch.rekognition.account import Account, Answer, Request, Settling

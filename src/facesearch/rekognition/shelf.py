@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 import attrs
 
-from facesearch._forks import ForkLock, Level
 from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import (
     MAX_TAGS,
@@ -24,6 +23,7 @@ from facesearch.catalog import (
     delete_collection,
 )
 from facesearch.collection import Collection
+from facesearch.common.forks import ForkLock, Level
 from facesearch.errors import ClosedError, CollectionExistsError, CollectionNotFoundError, QuotaExceededError
 
 __all__ = ["FileShelf", "MemoryShelf", "Shelf"]

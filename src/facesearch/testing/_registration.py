@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from facesearch._announce import listen
+from facesearch.common.announce import listen
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

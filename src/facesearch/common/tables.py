@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import attrs
 
-from facesearch._printable import printable
+from facesearch.common.printable import printable
 
 __all__ = ["BOX_HEAD", "Cell", "Listing", "Row", "Shown", "Table", "counted"]
 

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import attrs
 
-from facesearch._forks import ForkLock, Level, abandon, generation
+from facesearch.common.forks import ForkLock, Level, abandon, generation
 
 __all__ = ["LOADING", "Once", "lazy"]
 
