@@ -719,7 +719,7 @@ def test_doctor_sees_a_damaged_file(own: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_doctor_tells_of_what_lets_others_see_people(own: Path) -> None:
-    from facesearch._unfinished import unfinished_files
+    from facesearch.files.unfinished import unfinished_files
 
     left = [own.with_name(f".{own.name}.01234567.new"), own.with_name(".staff.npz.01234567.new")]
     left[0].write_bytes(b"anything")

@@ -22,13 +22,13 @@ from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch._output import OutputKind, signature, write_file
-from facesearch._protected import Protected
-from facesearch._unfinished import remove_unfinished
 from facesearch.benchmark.cache import load_vectors, save_vectors
 from facesearch.benchmark.plots import plot_roc
 from facesearch.benchmark.roc import roc
 from facesearch.cli.drawing import save_marked
+from facesearch.files.protected import Protected
+from facesearch.files.unfinished import remove_unfinished
+from facesearch.files.writing import OutputKind, signature, write_file
 from samples import astronaut
 
 ONES = np.ones(128)

@@ -16,9 +16,9 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._output import OutputKind, write_file
 from facesearch.database import translated
 from facesearch.errors import CollectionNotFoundError, StorageFormatError
+from facesearch.files.writing import OutputKind, write_file
 
 __all__ = ["Arrays", "DamagedError", "has_arrays", "read_arrays", "starts_with_array", "write_arrays"]
 
@@ -59,7 +59,7 @@ def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: boo
     Raises
     ------
     OutputRefusedError
-        If a file is there that must not be replaced; see `facesearch._output`.
+        If a file is there that must not be replaced; see `facesearch.files.writing`.
     StorageError
         And those under it, if it can't be written; a file that was there is as it was.
     """

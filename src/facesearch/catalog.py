@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Final
 import attrs
 from attrs import field
 
-from facesearch._output import absolute
 from facesearch.calibration_choice import describe_kept
 from facesearch.common.tables import Cell, Listing
 from facesearch.common.validation import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
@@ -38,6 +37,7 @@ from facesearch.errors import (
     StorageFormatError,
     without_value,
 )
+from facesearch.files.writing import absolute
 from facesearch.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
 from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.sessions import Sessions

@@ -17,8 +17,6 @@ from typing import Final
 
 import attrs
 
-from facesearch._output import write_new
-from facesearch._unfinished import remove_unfinished
 from facesearch.errors import (
     CollectionNotFoundError,
     FacesearchError,
@@ -28,6 +26,8 @@ from facesearch.errors import (
     StorageFullError,
     StorageReadOnlyError,
 )
+from facesearch.files.unfinished import remove_unfinished
+from facesearch.files.writing import write_new
 from facesearch.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
 from facesearch.schema import check_schema
 

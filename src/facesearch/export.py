@@ -18,11 +18,11 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch._output import OutputKind, check_output
 from facesearch.array_file import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
 from facesearch.common.validation import check_text
 from facesearch.content_ids import SECRET_BYTES
 from facesearch.errors import StorageFormatError, without_value
+from facesearch.files.writing import OutputKind, check_output
 from facesearch.geometry import BoundingBox
 from facesearch.kept_pictures import is_thumbnail
 from facesearch.ranking import LONGEST, refused_rows

@@ -12,7 +12,6 @@ from typing import Any
 import attrs
 from attrs import field
 
-from facesearch._output import absolute
 from facesearch.common.validation import (
     check_float,
     check_int,
@@ -25,6 +24,7 @@ from facesearch.common.validation import (
     whole,
 )
 from facesearch.errors import InvalidParameterError
+from facesearch.files.writing import absolute
 from facesearch.records import MODEL_VERSION_PATTERN, FaceModel
 
 __all__ = ["ARCFACE_TEMPLATE", "ChannelOrder", "NetworkCard", "TensorLayout", "face_model_of"]

@@ -19,10 +19,10 @@ from typing import IO, Any, Final
 import attrs
 from attrs import field
 
-from facesearch._output import OutputKind, write_file
 from facesearch.common.tables import Cell, Shown, Table
 from facesearch.common.validation import between, check_float, check_is, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import CalibrationError, InvalidParameterError, without_value
+from facesearch.files.writing import OutputKind, write_file
 from facesearch.records import FaceModel
 
 __all__ = [

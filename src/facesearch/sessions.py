@@ -12,10 +12,10 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
-from facesearch._protected import database_closed, database_opened
 from facesearch.common import forks as _forks
 from facesearch.database import connect, connect_read_only, file_state, is_writable, transaction, translated
 from facesearch.errors import ClosedError, StorageBusyError, StorageError, StorageReadOnlyError
+from facesearch.files.protected import database_closed, database_opened
 from facesearch.guarded_sql import GuardedConnection
 
 __all__ = ["Sessions"]

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import attrs
 
-from facesearch._output import absolute
 from facesearch.common.tables import Cell, Listing, Shown, Table
 from facesearch.errors import WeightsError
+from facesearch.files.writing import absolute
 
 __all__ = [
     "EYE_STATE",

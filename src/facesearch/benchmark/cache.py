@@ -8,11 +8,11 @@ from typing import IO
 
 import numpy as np
 
-from facesearch._output import OutputKind, check_output, write_file
 from facesearch.analysis import FaceAnalyzer
 from facesearch.benchmark.cutting import CutOptions
 from facesearch.benchmark.roc import BoolArray
 from facesearch.errors import ImageNotFoundError, InvalidParameterError
+from facesearch.files.writing import OutputKind, check_output, write_file
 from facesearch.stages import FloatArray
 
 __all__ = ["cache_key", "load_vectors", "save_vectors"]

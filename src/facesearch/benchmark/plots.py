@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._output import OutputKind, check_output, signature, write_file
-from facesearch._protected import Protected
 from facesearch.benchmark.discard import ErrorVersusDiscard
 from facesearch.benchmark.reliability import StatedRate
 from facesearch.benchmark.roc import Roc, check_scores
 from facesearch.common.validation import check_each, check_float
 from facesearch.errors import InvalidParameterError
+from facesearch.files.protected import Protected
+from facesearch.files.writing import OutputKind, check_output, signature, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,6 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from facesearch._protected import Protected
 from facesearch.benchmark.command import Command, add_cutting, add_force, analyzer_of, cutting_of, share
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.pairs import read_pairs
@@ -16,6 +15,7 @@ from facesearch.benchmark.reliability import StatedRate, reliability
 from facesearch.benchmark.report import Report, table
 from facesearch.benchmark.roc import BoolArray, roc
 from facesearch.benchmark.verification import FARS, Verification, pair_distances, verify
+from facesearch.files.protected import Protected
 from facesearch.stages import PointArray
 
 __all__ = ["VERIFY"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import facesearch as fs
-from facesearch._output import OutputKind, check_output, signature, write_file
+from facesearch.files.writing import OutputKind, check_output, signature, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ _FIGURE_KIND = OutputKind(
 
 
 def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
-    """Check that the page, and a figure of each name, may be written to a folder; see `facesearch._output.check_output`."""
+    """Check that the page, and a figure of each name, may be written to a folder; see `facesearch.files.writing.check_output`."""
     check_output(folder / _PAGE, _PAGE_KIND, overwrite=overwrite)
     for name in names:
         check_output(folder / _FIGURE.format(name), _FIGURE_KIND, overwrite=overwrite)

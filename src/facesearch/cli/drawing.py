@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont, PngImagePlugin
 
-from facesearch._output import OutputKind, check_output, signature, write_file
-from facesearch._protected import Protected
+from facesearch.files.protected import Protected
+from facesearch.files.writing import OutputKind, check_output, signature, write_file
 from facesearch.image import Picture
 from facesearch.labels import Label, lay_out, letter_size
 from facesearch.marks import FaceClass, Mark, Rectangle, SeenFace, marks_of

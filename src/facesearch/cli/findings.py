@@ -21,10 +21,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
-from facesearch._unfinished import unfinished_files
 from facesearch.catalog import is_erased
 from facesearch.database import open_as_it_is, translated
 from facesearch.export import EXPORT_FILE
+from facesearch.files.unfinished import unfinished_files
 from facesearch.networks import load_onnxruntime, usable_cores
 from facesearch.weights import weights_path
 

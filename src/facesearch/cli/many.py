@@ -196,8 +196,8 @@ class SaveFolder:
         databases: Sequence[Path] = (),
         force: bool = False,
     ) -> None:
-        from facesearch._protected import Protected
         from facesearch.cli.drawing import check_marked
+        from facesearch.files.protected import Protected
 
         self._folder, self._force = folder, force
         if folder.exists() and not folder.is_dir():

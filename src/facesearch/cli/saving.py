@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from facesearch.cli.output import note, printable
 
 if TYPE_CHECKING:
-    from facesearch._protected import Protected
+    from facesearch.files.protected import Protected
     from facesearch.image import Picture
     from facesearch.marks import SeenFace
 
@@ -29,8 +29,8 @@ def check_saving(
     OutputRefusedError
         If the file is one of them, or exists and is no marked photo, unless *force* lifts the latter.
     """
-    from facesearch._protected import Protected
     from facesearch.cli.drawing import check_marked
+    from facesearch.files.protected import Protected
 
     protected = Protected(inputs=inputs, databases=databases)
     if path is not None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from facesearch._protected import COMPANIONS, beside, identity_of, open_at_once
+from facesearch.files.protected import COMPANIONS, beside, identity_of, open_at_once
 
 __all__ = ["is_unfinished", "remove_unfinished", "unfinished", "unfinished_files"]
 

@@ -3,12 +3,12 @@
 A file is written beside its target, synchronised, and renamed onto it, so that a reader finds the old file or the new one, whole.
 Three rules are checked before anything is touched:
 
-1. An open database, and its ``-wal``, ``-shm`` and ``-journal``, are never replaced: see `facesearch._protected`.
+1. An open database, and its ``-wal``, ``-shm`` and ``-journal``, are never replaced: see `facesearch.files.protected`.
 2. An input of the same command is never replaced.
 3. An existing file is replaced only if it is an earlier output of the same kind. ``overwrite=True`` lifts this rule alone.
 
 A link as the target stays, and the file that it leads to is replaced; it keeps its mode. A new file with personal data has mode 0600.
-What killed processes left is removed: see `facesearch._unfinished`.
+What killed processes left is removed: see `facesearch.files.unfinished`.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from typing import BinaryIO, Final
 
 import attrs
 
-from facesearch._protected import Protected, part_of_database
-from facesearch._unfinished import is_unfinished, remove_unfinished, unfinished
 from facesearch.errors import OutputRefusedError
+from facesearch.files.protected import Protected, part_of_database
+from facesearch.files.unfinished import is_unfinished, remove_unfinished, unfinished
 
 __all__ = ["OutputKind", "absolute", "check_output", "signature", "write_file", "write_new"]
 
