@@ -21,8 +21,8 @@ from PIL import Image
 import facesearch as fs
 from facesearch.analysis import default_analyzer
 from facesearch.appearance import PlacedFace
-from facesearch.attributes import parse_attributes
 from facesearch.benchmark import area_under_curve
+from facesearch.domain.attributes import parse_attributes
 from facesearch.embedding import OnnxEmbedder
 from facesearch.heads import FaceHeads
 from facesearch.networks import usable_cores

@@ -33,7 +33,7 @@ from _machine import print_machine
 
 import facesearch as fs
 from facesearch.catalog import is_erased
-from facesearch.records import Face
+from facesearch.domain.entities import Face
 from facesearch.storage import StoredFace
 
 USERS = [f"user{number}" for number in range(12)]

@@ -31,7 +31,7 @@ from PIL import Image
 from skimage.draw import polygon2mask
 
 import facesearch as fs
-from facesearch.face import Pose
+from facesearch.domain.face_detail import Pose
 from facesearch.gaze import PUPIL_ORBIT, eye_direction
 from facesearch.image import read_image
 from facesearch.landmarks import MIRROR

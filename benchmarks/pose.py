@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import facesearch as fs
-from facesearch.face import Pose
+from facesearch.domain.face_detail import Pose
 from facesearch.pose import REFERENCE, rotation_from_pose, solve_pose
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import facesearch as fs
-from facesearch.attributes import Attribute
 from facesearch.common.ordered_map import in_order
+from facesearch.domain.attributes import Attribute
+from facesearch.domain.face_detail import Pose
 from facesearch.embedding import OnnxEmbedder
-from facesearch.face import Pose
 from facesearch.image import ImageSource, read_image
 from facesearch.networks import usable_cores
 from facesearch.stages import FloatArray, PixelArray

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 import facesearch as fs
-from facesearch.attributes import (
+from facesearch.domain.attributes import (
     FURTHEST_YAW,
     SINGLE,
     SMALLEST_CHIP,

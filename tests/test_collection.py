@@ -15,7 +15,7 @@ from PIL import Image
 import facesearch as fs
 from facesearch.analysis import FaceAnalyzer
 from facesearch.collection import MAX_FACES_PER_USER
-from facesearch.sources import decode_source, encode_source, show_source
+from facesearch.domain.sources import decode_source, encode_source, show_source
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.testing.fakes import FAKE_MODEL, fake_analyzer, paint
 from facesearch.testing.strategies import embeddings, photo_sources, user_ids

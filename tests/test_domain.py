@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 import facesearch as fs
-from facesearch import face, face_results, geometry, records, results
+from facesearch import face_results, results
+from facesearch.domain import entities as records, face_detail as face, geometry
 from facesearch.testing.strategies import values
 
 CLASSES = [

@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.draw import polygon2mask
 
 import facesearch as fs
-from facesearch.face import EyeDirection, Pose
+from facesearch.domain.face_detail import EyeDirection, Pose
 from facesearch.gaze import PUPIL_ORBIT, eye_direction
 from facesearch.landmarks import MIRROR
 from facesearch.pose import REFERENCE, rotation_from_pose, solve_pose

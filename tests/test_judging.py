@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
+from facesearch.domain.entities import Face
 from facesearch.judging import Verdict
-from facesearch.records import Face
 from facesearch.stages import FloatArray
 from facesearch.storage import StoredFace
 

@@ -357,7 +357,7 @@ def test_a_statement_ends_at_its_deadline(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_completion_knows_the_patterns_of_ids() -> None:
-    from facesearch import records
+    from facesearch.domain import entities as records
 
     assert database.COLLECTION_ID.pattern == f"{records.COLLECTION_ID_PATTERN[:-1]}{{1,255}}"
     assert database.USER_ID.pattern == f"{records.USER_ID_PATTERN[:-1]}{{1,128}}"

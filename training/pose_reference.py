@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from landmark_cache import Floats, gather, held_out, human_points
 
-from facesearch.face import Pose
+from facesearch.domain.face_detail import Pose
 from facesearch.pose import rotation_from_pose
 
 # Eyes, nose and mouth corners of dlib's 68. Left out: brows and lips move, the jaw's contour slides as the head turns.

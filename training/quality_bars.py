@@ -23,8 +23,8 @@ from facesearch.bars import SHIPPED_BARS, FaceMeasurements, QualityBars, Quality
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
 from facesearch.checks import quality_reasons
 from facesearch.common.ordered_map import in_order
+from facesearch.domain.face_detail import Pose
 from facesearch.embedding import OnnxEmbedder
-from facesearch.face import Pose
 from facesearch.image import read_image
 from facesearch.match_quality import MatchQuality
 from facesearch.scoring import calibration

@@ -7,10 +7,6 @@ from .analysis import (
     LocatedFace as LocatedFace,
     detect_faces as detect_faces,
 )
-from .attributes import (
-    Attribute as Attribute,
-    Unassessed as Unassessed,
-)
 from .audit_report import (
     AuditReport as AuditReport,
     LooseUser as LooseUser,
@@ -44,6 +40,62 @@ from .comparing import (
 )
 from .comparisons import (
     Comparison as Comparison,
+)
+from .domain.attributes import (
+    Attribute as Attribute,
+    Unassessed as Unassessed,
+)
+from .domain.entities import (
+    AssociatedFace as AssociatedFace,
+    AssociateFacesResponse as AssociateFacesResponse,
+    DeleteFacesResponse as DeleteFacesResponse,
+    DisassociatedFace as DisassociatedFace,
+    DisassociateFacesResponse as DisassociateFacesResponse,
+    Enrollment as Enrollment,
+    EnrollmentReason as EnrollmentReason,
+    EnrollmentReport as EnrollmentReport,
+    Face as Face,
+    FaceModel as FaceModel,
+    FaceRecord as FaceRecord,
+    IndexFacesResponse as IndexFacesResponse,
+    UnindexedFace as UnindexedFace,
+    UnindexedFaceReason as UnindexedFaceReason,
+    UnsuccessfulFaceAssociation as UnsuccessfulFaceAssociation,
+    UnsuccessfulFaceAssociationReason as UnsuccessfulFaceAssociationReason,
+    UnsuccessfulFaceDeletion as UnsuccessfulFaceDeletion,
+    UnsuccessfulFaceDeletionReason as UnsuccessfulFaceDeletionReason,
+    UnsuccessfulFaceDisassociation as UnsuccessfulFaceDisassociation,
+    UnsuccessfulFaceDisassociationReason as UnsuccessfulFaceDisassociationReason,
+    User as User,
+    UserStatus as UserStatus,
+)
+from .domain.face_detail import (
+    AgeRange as AgeRange,
+    Beard as Beard,
+    DetectedFace as DetectedFace,
+    Emotion as Emotion,
+    EmotionType as EmotionType,
+    EyeDirection as EyeDirection,
+    Eyeglasses as Eyeglasses,
+    EyesOpen as EyesOpen,
+    FaceDetail as FaceDetail,
+    FaceOccluded as FaceOccluded,
+    Gender as Gender,
+    GenderType as GenderType,
+    ImageQuality as ImageQuality,
+    MouthOpen as MouthOpen,
+    Mustache as Mustache,
+    Pose as Pose,
+    Smile as Smile,
+    Sunglasses as Sunglasses,
+)
+from .domain.geometry import (
+    BoundingBox as BoundingBox,
+    Landmark as Landmark,
+    LandmarkType as LandmarkType,
+)
+from .domain.reasons import (
+    QualityReason as QualityReason,
 )
 from .embedding import (
     OnnxEmbedder as OnnxEmbedder,
@@ -83,26 +135,6 @@ from .explanation import (
     FaceExplanation as FaceExplanation,
     explain as explain,
 )
-from .face import (
-    AgeRange as AgeRange,
-    Beard as Beard,
-    DetectedFace as DetectedFace,
-    Emotion as Emotion,
-    EmotionType as EmotionType,
-    EyeDirection as EyeDirection,
-    Eyeglasses as Eyeglasses,
-    EyesOpen as EyesOpen,
-    FaceDetail as FaceDetail,
-    FaceOccluded as FaceOccluded,
-    Gender as Gender,
-    GenderType as GenderType,
-    ImageQuality as ImageQuality,
-    MouthOpen as MouthOpen,
-    Mustache as Mustache,
-    Pose as Pose,
-    Smile as Smile,
-    Sunglasses as Sunglasses,
-)
 from .face_results import (
     ComparedFace as ComparedFace,
     ComparedSourceImageFace as ComparedSourceImageFace,
@@ -126,11 +158,6 @@ from .folder_report import (
     FolderReport as FolderReport,
     RefusedPhoto as RefusedPhoto,
 )
-from .geometry import (
-    BoundingBox as BoundingBox,
-    Landmark as Landmark,
-    LandmarkType as LandmarkType,
-)
 from .image import (
     ImageSource as ImageSource,
     Picture as Picture,
@@ -141,33 +168,6 @@ from .network_card import (
 )
 from .onnx_embedding import (
     NetworkEmbedder as NetworkEmbedder,
-)
-from .reasons import (
-    QualityReason as QualityReason,
-)
-from .records import (
-    AssociatedFace as AssociatedFace,
-    AssociateFacesResponse as AssociateFacesResponse,
-    DeleteFacesResponse as DeleteFacesResponse,
-    DisassociatedFace as DisassociatedFace,
-    DisassociateFacesResponse as DisassociateFacesResponse,
-    Enrollment as Enrollment,
-    EnrollmentReason as EnrollmentReason,
-    EnrollmentReport as EnrollmentReport,
-    Face as Face,
-    FaceModel as FaceModel,
-    FaceRecord as FaceRecord,
-    IndexFacesResponse as IndexFacesResponse,
-    UnindexedFace as UnindexedFace,
-    UnindexedFaceReason as UnindexedFaceReason,
-    UnsuccessfulFaceAssociation as UnsuccessfulFaceAssociation,
-    UnsuccessfulFaceAssociationReason as UnsuccessfulFaceAssociationReason,
-    UnsuccessfulFaceDeletion as UnsuccessfulFaceDeletion,
-    UnsuccessfulFaceDeletionReason as UnsuccessfulFaceDeletionReason,
-    UnsuccessfulFaceDisassociation as UnsuccessfulFaceDisassociation,
-    UnsuccessfulFaceDisassociationReason as UnsuccessfulFaceDisassociationReason,
-    User as User,
-    UserStatus as UserStatus,
 )
 from .results import (
     MatchedUser as MatchedUser,

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import attrs
 
 from facesearch.content_ids import content_id, former_content_id
+from facesearch.domain.entities import Face, FaceModel
 from facesearch.judging import FacesOf, Rules, Verdict, judge
 from facesearch.looks import KeptFace
 from facesearch.ranking import check_embedding
-from facesearch.records import Face, FaceModel
 from facesearch.scoring import Calibration
 from facesearch.storage import Store, StoredFace
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
-from facesearch.attributes import SINGLE, Attribute, Unassessed, parse_attributes
 from facesearch.bars import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
 from facesearch.checks import quality_reasons
 from facesearch.common.equality import FrozenMapping, content
@@ -30,15 +29,16 @@ from facesearch.common.validation import (
 )
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import DlibMmodDetector
+from facesearch.domain.attributes import SINGLE, Attribute, Unassessed, parse_attributes
+from facesearch.domain.entities import FaceModel
+from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
-from facesearch.face import DetectedFace, FaceDetail
 from facesearch.image import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
 from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
-from facesearch.records import FaceModel
 from facesearch.scoring import Calibration
 from facesearch.selection import LARGEST_FACES, by_size
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
-from facesearch.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
 from facesearch.common.equality import content, frozen
+from facesearch.domain.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
+from facesearch.domain.face_detail import Pose
 from facesearch.embedding import OnnxEmbedder
 from facesearch.eyes import EyeState, eye_patches
-from facesearch.face import Pose
 from facesearch.gaze import eye_direction
 from facesearch.heads import FaceHeads
 from facesearch.match_quality import MatchQuality
@@ -88,7 +88,7 @@ class Describer(Protocol):
         faces
             N >= 1 faces in it.
         asked
-            From `facesearch.attributes.parse_attributes`.
+            From `facesearch.domain.attributes.parse_attributes`.
 
         Returns
         -------
@@ -173,7 +173,7 @@ def described(face: PlacedFace, answers: Answers, eyes_open: float, asked: froze
     eyes_open
         The chance that its eyes are open, 0-1.
     asked
-        From `facesearch.attributes.parse_attributes`.
+        From `facesearch.domain.attributes.parse_attributes`.
     """
     absent = dict(unassessed(asked, answers, chip_side=face.chip_side, pose=face.pose))
     words = worded(answers, eyes_open)

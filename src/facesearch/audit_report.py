@@ -7,8 +7,8 @@ from attrs import field
 
 from facesearch.common.tables import Shown, Table
 from facesearch.common.validation import between, matches, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch.records import USER_ID_PATTERN, UUID_PATTERN
-from facesearch.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
+from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
+from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = ["AuditReport", "LooseUser", "MisplacedFace", "SamePerson"]
 

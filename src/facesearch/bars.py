@@ -11,9 +11,9 @@ import attrs
 from attrs import field
 
 from facesearch.common.validation import between, check_member, is_a, maybe, plain_float
+from facesearch.domain.face_detail import Pose
+from facesearch.domain.reasons import QualityReason
 from facesearch.errors import InvalidParameterError
-from facesearch.face import Pose
-from facesearch.reasons import QualityReason
 
 __all__ = [
     "HIGH_BARS",

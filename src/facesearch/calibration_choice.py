@@ -8,8 +8,8 @@ and does not count, its name is told.
 import logging
 from typing import Any, Final, Literal
 
+from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError
-from facesearch.records import FaceModel
 from facesearch.scoring import Calibration, shipped_calibrations
 
 __all__ = [

@@ -18,6 +18,7 @@ from facesearch.common.tables import Cell, Listing
 from facesearch.common.validation import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
 from facesearch.content_ids import new_secret
 from facesearch.database import create, translated
+from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.erasing import (
     ERASING_WAIT,
     compact,
@@ -39,7 +40,6 @@ from facesearch.errors import (
 )
 from facesearch.files.writing import absolute
 from facesearch.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
-from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.sessions import Sessions
 
 __all__ = [

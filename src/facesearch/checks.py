@@ -7,7 +7,7 @@ from attrs import field
 
 from facesearch.bars import REFERENCE_SIDE, FaceMeasurements, QualityBars
 from facesearch.common.validation import between, is_a, maybe, plain_float
-from facesearch.reasons import QualityReason
+from facesearch.domain.reasons import QualityReason
 
 __all__ = ["SIZE_UNIT", "Check", "checks", "quality_reasons", "wanted"]
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from facesearch.admission import MAX_FACES_PER_USER
 from facesearch.analysis import FaceAnalyzer, default_analyzer
 from facesearch.common.validation import check_is, check_text
+from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
 from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import (
     CalibrationError,
@@ -18,7 +19,6 @@ from facesearch.errors import (
     QuotaExceededError,
     UserNotFoundError,
 )
-from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
 from facesearch.scoring import Calibration, calibration as calibration_of
 from facesearch.storage import MemoryStore, Store
 

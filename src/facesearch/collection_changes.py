@@ -17,10 +17,7 @@ from facesearch.collection_base import (
 )
 from facesearch.common.validation import check_float, check_text
 from facesearch.content_ids import content_id
-from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
-from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation
-from facesearch.ranking import check_embedding
-from facesearch.records import (
+from facesearch.domain.entities import (
     USER_ID_PATTERN,
     AssociatedFace,
     AssociateFacesResponse,
@@ -31,6 +28,9 @@ from facesearch.records import (
     FaceModel,
     User,
 )
+from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
+from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation
+from facesearch.ranking import check_embedding
 from facesearch.stages import FloatArray
 from facesearch.storage import StoredFace
 

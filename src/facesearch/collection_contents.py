@@ -10,10 +10,10 @@ from facesearch.analysis import AnalyzedFace
 from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_each, check_int, check_is, check_text
+from facesearch.domain.entities import Face, User
 from facesearch.errors import FaceNotFoundError, StorageFormatError
 from facesearch.kept_pictures import is_thumbnail
 from facesearch.preview import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail
-from facesearch.records import Face, User
 from facesearch.results import UserMatch
 from facesearch.stages import FloatArray
 

@@ -13,9 +13,9 @@ from facesearch.calibration_choice import CalibrationChoice, check_choice, chose
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
 from facesearch.collection_base import TOKEN_SECONDS, CollectionBase, check_settings
 from facesearch.common.validation import check_float, check_text
+from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
 from facesearch.export import Export, check_export, read_export, write_export
-from facesearch.records import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.scoring import Calibration, shipped_calibrations
 from facesearch.sessions import Sessions
 from facesearch.sqlite_store import SqliteStore

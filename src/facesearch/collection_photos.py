@@ -8,11 +8,23 @@ import attrs
 
 from facesearch.admission import Admission
 from facesearch.analysis import FaceAnalyzer
-from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
 from facesearch.bulk import index_photos
 from facesearch.collection_base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
+from facesearch.domain.attributes import Attribute, parse_attributes
+from facesearch.domain.entities import (
+    EXTERNAL_IMAGE_ID_PATTERN,
+    USER_ID_PATTERN,
+    Enrollment,
+    EnrollmentReport,
+    Face,
+    FaceRecord,
+    IndexFacesResponse,
+    UnindexedFace,
+    UnindexedFaceReason,
+)
+from facesearch.domain.sources import check_source, check_sources, source_of
 from facesearch.errors import InvalidParameterError
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
@@ -24,19 +36,7 @@ from facesearch.photo_plan import plan_photos
 from facesearch.photo_work import LookOptions, PhotoWorkers
 from facesearch.probing import probe
 from facesearch.progress_shown import showing
-from facesearch.records import (
-    EXTERNAL_IMAGE_ID_PATTERN,
-    USER_ID_PATTERN,
-    Enrollment,
-    EnrollmentReport,
-    Face,
-    FaceRecord,
-    IndexFacesResponse,
-    UnindexedFace,
-    UnindexedFaceReason,
-)
 from facesearch.settling import Registrar
-from facesearch.sources import check_source, check_sources, source_of
 from facesearch.storage import StoredFace
 
 __all__ = ["CollectionPhotos"]

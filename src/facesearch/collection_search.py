@@ -12,9 +12,9 @@ from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.collection_base import CollectionBase, check_face_id
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_float, check_int
+from facesearch.domain.entities import Face, FaceModel, UserStatus
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
 from facesearch.ranking import check_embedding
-from facesearch.records import Face, FaceModel, UserStatus
 from facesearch.results import MatchedUser, UserMatch
 from facesearch.stages import FloatArray
 

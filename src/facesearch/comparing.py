@@ -6,10 +6,10 @@ import attrs
 import numpy as np
 
 from facesearch.analysis import FaceAnalyzer, analyzer_or_default
-from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
 from facesearch.common.validation import check_float
-from facesearch.face import FaceDetail
+from facesearch.domain.attributes import Attribute, parse_attributes
+from facesearch.domain.face_detail import FaceDetail
 from facesearch.face_results import (
     ComparedFace,
     ComparedSourceImageFace,

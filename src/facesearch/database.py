@@ -403,7 +403,7 @@ def create(path: Path) -> None:
         write_new(path, bytes(content))
 
 
-# AWS's patterns, as in facesearch.records, which loads too much for a shell's completion. A test compares them.
+# AWS's patterns, as in facesearch.domain.entities, which loads too much for a shell's completion. A test compares them.
 COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 USER_ID: Final = re.compile(r"[a-zA-Z0-9_.\-:]{1,128}")
 _COMPLETION_SECONDS: Final = 0.5

@@ -12,8 +12,8 @@ from facesearch._dlib import as_path, check_pool
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
 from facesearch.dlib_format import read_network
+from facesearch.domain.entities import FaceModel
 from facesearch.networks import embedding_model, open_session
-from facesearch.records import FaceModel
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
 from facesearch.weights import RESNET, read_weights
 

@@ -10,8 +10,8 @@ import attrs
 import numpy as np
 
 from facesearch.auditing import NEARER_RATIO, OWN_SIMILARITY
+from facesearch.domain.entities import EnrollmentReason
 from facesearch.ranking import robust_mean
-from facesearch.records import EnrollmentReason
 from facesearch.scoring import Calibration
 from facesearch.stages import FloatArray
 

@@ -13,10 +13,10 @@ from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFi
 from facesearch.checks import checks, quality_reasons
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 from facesearch.comparisons import Comparison, Judged, judged, not_largest, one_too_many, rival
+from facesearch.domain.face_detail import FaceDetail
+from facesearch.domain.reasons import EnrollmentReason, QualityReason, UnsearchedFaceReason
 from facesearch.errors import InvalidParameterError
 from facesearch.explanation import Explanation, FaceExplanation, Use
-from facesearch.face import FaceDetail
-from facesearch.reasons import EnrollmentReason, QualityReason, UnsearchedFaceReason
 from facesearch.selection import LARGEST_FACES, Selection, by_size, select
 
 __all__ = ["Evidence", "known"]

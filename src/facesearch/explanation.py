@@ -24,7 +24,7 @@ from facesearch.common.validation import (
     whole,
 )
 from facesearch.comparisons import Comparison
-from facesearch.face import FaceDetail
+from facesearch.domain.face_detail import FaceDetail
 
 __all__ = ["Explanation", "FaceExplanation", "Use", "explain"]
 

@@ -21,13 +21,13 @@ from attrs import field
 from facesearch.array_file import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
 from facesearch.common.validation import check_text
 from facesearch.content_ids import SECRET_BYTES
+from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
+from facesearch.domain.geometry import BoundingBox
+from facesearch.domain.sources import decode_source, encode_source
 from facesearch.errors import StorageFormatError, without_value
 from facesearch.files.writing import OutputKind, check_output
-from facesearch.geometry import BoundingBox
 from facesearch.kept_pictures import is_thumbnail
 from facesearch.ranking import LONGEST, refused_rows
-from facesearch.records import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
-from facesearch.sources import decode_source, encode_source
 from facesearch.storage import StoredFace
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
@@ -49,7 +49,7 @@ _ARRAYS: Final = {
     "external_image_ids": ("|S255", 1),  # or empty
     "thumbnails": ("|u1", 1),  # JPEG files one after the other
     "thumbnail_ends": ("<i8", 1),  # of each face: where its picture ends; one without ends where it begins
-    "sources": ("|u1", 1),  # where photos came from, one after the other, see facesearch.sources.encode_source
+    "sources": ("|u1", 1),  # where photos came from, one after the other, see facesearch.domain.sources.encode_source
     "source_ends": ("<i8", 1),  # of each face: where its source ends; one without ends where it begins
 }
 _ARRAYS_OF: Final = {1: {name: kind for name, kind in _ARRAYS.items() if not name.startswith("source")}, 2: _ARRAYS}

@@ -12,9 +12,9 @@ from attrs import field
 from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
-from facesearch.face import Emotion, FaceDetail, ImageQuality, Pose, Smile
-from facesearch.geometry import BoundingBox, Landmark
-from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
+from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
+from facesearch.domain.face_detail import Emotion, FaceDetail, ImageQuality, Pose, Smile
+from facesearch.domain.geometry import BoundingBox, Landmark
 from facesearch.results import UserMatch
 
 __all__ = [

@@ -3,6 +3,7 @@
 from facesearch.bars import QualityFilter
 from facesearch.collection import MAX_FACES, Collection, check_search_options
 from facesearch.common.validation import check_float, check_int, check_is
+from facesearch.domain.entities import Face
 from facesearch.errors import InvalidParameterError
 from facesearch.face_results import (
     FaceMatch,
@@ -14,7 +15,6 @@ from facesearch.face_results import (
 )
 from facesearch.image import ImageSource, read_image
 from facesearch.probing import probe
-from facesearch.records import Face
 
 __all__ = ["search_faces", "search_faces_by_image", "search_users"]
 

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
+from facesearch.domain.face_detail import EyeDirection, Pose
 from facesearch.errors import InvalidParameterError
-from facesearch.face import EyeDirection, Pose
 from facesearch.pose import REFERENCE, rotation_from_pose
 from facesearch.stages import PointArray
 

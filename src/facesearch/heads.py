@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from facesearch.attributes import Answers
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
+from facesearch.domain.attributes import Answers
+from facesearch.domain.face_detail import EmotionType
 from facesearch.embedding import FaceMaps
-from facesearch.face import EmotionType
 from facesearch.networks import open_session
 from facesearch.stages import FloatArray
 from facesearch.weights import FACE_HEADS, read_weights

@@ -20,10 +20,10 @@ from typing import Final
 import attrs
 import numpy as np
 
+from facesearch.domain.entities import Enrollment
+from facesearch.domain.reasons import EnrollmentReason
 from facesearch.enrolment import SURE_SIMILARITY, Agreement, NearestOther, agreement, doubts, needed_similarity
 from facesearch.ranking import robust_mean
-from facesearch.reasons import EnrollmentReason
-from facesearch.records import Enrollment
 from facesearch.row_keys import NameRows
 from facesearch.scoring import Calibration
 from facesearch.stages import FloatArray

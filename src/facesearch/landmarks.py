@@ -8,7 +8,7 @@ turn with the head as AWS's do.
 import numpy as np
 
 from facesearch._dlib import predict_shape
-from facesearch.geometry import BoundingBox, Landmark, LandmarkType
+from facesearch.domain.geometry import BoundingBox, Landmark, LandmarkType
 from facesearch.pupils import find_pupil
 from facesearch.stages import FACE_IN_CHIP, AlignedFace, PixelArray, PointArray
 from facesearch.weights import LANDMARKS_68

@@ -12,14 +12,14 @@ from attrs import field
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
 from facesearch.bars import QualityFilter
 from facesearch.common.validation import is_a, tuple_of
+from facesearch.domain.entities import FaceModel
+from facesearch.domain.face_detail import DetectedFace
+from facesearch.domain.reasons import EnrollmentReason
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
-from facesearch.face import DetectedFace
 from facesearch.image import Picture
 from facesearch.preview import thumbnail
 from facesearch.probing import probe
-from facesearch.reasons import EnrollmentReason
-from facesearch.records import FaceModel
 from facesearch.selection import select, several_faces
 from facesearch.stages import FloatArray
 

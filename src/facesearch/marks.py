@@ -13,8 +13,8 @@ import attrs
 from attrs import field
 
 from facesearch.common.validation import is_a
-from facesearch.face import FaceDetail
-from facesearch.rotation import rotation_from_pose
+from facesearch.domain.face_detail import FaceDetail
+from facesearch.domain.rotation import rotation_from_pose
 
 __all__ = [
     "STYLES",

@@ -6,7 +6,7 @@ are no errors: they are listed, each with its reason.
 
 from collections.abc import Iterable
 
-from facesearch.records import (
+from facesearch.domain.entities import (
     UnsuccessfulFaceAssociation,
     UnsuccessfulFaceAssociationReason,
     UnsuccessfulFaceDeletion,

@@ -23,9 +23,9 @@ from facesearch.common.validation import (
     plain_int,
     whole,
 )
+from facesearch.domain.entities import MODEL_VERSION_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
 from facesearch.files.writing import absolute
-from facesearch.records import MODEL_VERSION_PATTERN, FaceModel
 
 __all__ = ["ARCFACE_TEMPLATE", "ChannelOrder", "NetworkCard", "TensorLayout", "face_model_of"]
 

@@ -13,9 +13,9 @@ import attrs
 from attrs import field
 
 from facesearch.common.validation import is_a, maybe, tuple_of
+from facesearch.domain.entities import USER_ID_PATTERN
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.files.writing import absolute
-from facesearch.records import USER_ID_PATTERN
 
 __all__ = ["PHOTO_SUFFIXES", "PersonPhotos", "PhotoPlan", "photos_in", "plan_photos", "user_id_of"]
 

@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
+from facesearch.domain.face_detail import Pose
+from facesearch.domain.rotation import rotation_from_pose
 from facesearch.errors import InvalidParameterError
-from facesearch.face import Pose
-from facesearch.rotation import rotation_from_pose
 from facesearch.stages import PointArray
 
 __all__ = ["REFERENCE", "rotation_from_pose", "solve_pose"]

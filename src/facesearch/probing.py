@@ -3,8 +3,8 @@
 import attrs
 
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
-from facesearch.attributes import Attribute
 from facesearch.bars import QualityFilter
+from facesearch.domain.attributes import Attribute
 from facesearch.image import Picture
 from facesearch.selection import Selection, select
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from facesearch.common.once import LOADING
-from facesearch.face import ImageQuality
+from facesearch.domain.face_detail import ImageQuality
 from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray
 
 __all__ = ["measure_quality"]

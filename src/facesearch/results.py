@@ -15,13 +15,13 @@ from facesearch.common.announce import announce
 from facesearch.common.equality import equal_fields, hash_fields
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
+from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus, named
+from facesearch.domain.face_detail import FaceDetail
+from facesearch.domain.reasons import UnsearchedFaceReason
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
-from facesearch.face import FaceDetail
 from facesearch.marks import FaceClass, SeenFace, class_of
 from facesearch.preview import Pictures, Preview
-from facesearch.reasons import UnsearchedFaceReason
-from facesearch.records import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus, named
 from facesearch.response_html import ResponseView, as_html
 from facesearch.scoring import Calibration
 

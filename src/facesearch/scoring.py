@@ -21,9 +21,9 @@ from attrs import field
 
 from facesearch.common.tables import Cell, Shown, Table
 from facesearch.common.validation import between, check_float, check_is, is_a, plain_float, plain_int, tuple_of, whole
+from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError, without_value
 from facesearch.files.writing import OutputKind, write_file
-from facesearch.records import FaceModel
 
 __all__ = [
     "CALIBRATION_FILE",

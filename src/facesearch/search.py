@@ -6,11 +6,11 @@ from typing import TypeVar
 import attrs
 
 from facesearch.analysis import AnalyzedFace
-from facesearch.attributes import Attribute, parse_attributes
 from facesearch.bars import QualityFilter
 from facesearch.collection import Collection, check_search_options
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_is
+from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
 from facesearch.image import ImageSource, read_image

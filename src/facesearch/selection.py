@@ -12,7 +12,7 @@ import attrs
 
 from facesearch.bars import FaceMeasurements, QualityBars
 from facesearch.checks import quality_reasons
-from facesearch.reasons import UnsearchedFaceReason
+from facesearch.domain.reasons import UnsearchedFaceReason
 
 __all__ = ["LARGEST_FACES", "RIVAL_AREA", "Selection", "by_size", "select", "several_faces"]
 

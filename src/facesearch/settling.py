@@ -25,13 +25,13 @@ from facesearch.analysis import FaceAnalyzer
 from facesearch.bars import QualityFilter
 from facesearch.common.once import lazy
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
+from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
+from facesearch.domain.sources import relative_source
 from facesearch.errors import ExecutorError
 from facesearch.judging import Verdict
 from facesearch.looks import Look
 from facesearch.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
 from facesearch.photo_work import BrokenFile
-from facesearch.records import EXTERNAL_IMAGE_ID_PATTERN
-from facesearch.sources import relative_source
 from facesearch.storage import StoredFace
 
 __all__ = ["Registrar", "SeenPhoto", "StoppedError"]

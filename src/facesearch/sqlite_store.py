@@ -16,6 +16,9 @@ import attrs
 
 from facesearch.catalog import Entry
 from facesearch.content_ids import SECRET_BYTES
+from facesearch.domain.entities import USER_ID_PATTERN, Face
+from facesearch.domain.geometry import BoundingBox
+from facesearch.domain.sources import decode_source, encode_source
 from facesearch.erasing import (
     ERASING_WAIT,
     Eraser,
@@ -33,13 +36,10 @@ from facesearch.errors import (
     StorageFormatError,
     without_value,
 )
-from facesearch.geometry import BoundingBox
 from facesearch.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
 from facesearch.ranking import robust_mean
-from facesearch.records import USER_ID_PATTERN, Face
 from facesearch.sessions import Sessions
-from facesearch.sources import decode_source, encode_source
 from facesearch.stages import FloatArray
 from facesearch.storage import Anchor, Counts, StoredFace, keyed_hash
 from facesearch.vector_index import Ranked

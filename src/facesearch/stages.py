@@ -13,7 +13,7 @@ from attrs import field
 
 from facesearch.common.equality import content
 from facesearch.common.validation import between, plain_float, plain_int
-from facesearch.records import FaceModel
+from facesearch.domain.entities import FaceModel
 
 __all__ = [
     "CHIP_PADDING",

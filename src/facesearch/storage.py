@@ -19,8 +19,8 @@ import numpy as np
 
 from facesearch.common.forks import ForkLock, Level
 from facesearch.content_ids import new_secret
+from facesearch.domain.entities import Face
 from facesearch.ranking import robust_mean
-from facesearch.records import Face
 from facesearch.row_keys import NameRows
 from facesearch.stages import FloatArray
 from facesearch.vector_index import Ranked, VectorIndex

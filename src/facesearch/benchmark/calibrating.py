@@ -12,9 +12,9 @@ from facesearch.benchmark.people import read_people
 from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.roc import IntArray, check_numbers
 from facesearch.common.validation import check_int, check_is
+from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError
 from facesearch.ranking import LONGEST, robust_mean
-from facesearch.records import FaceModel
 from facesearch.scoring import SIMILARITY_AT_FMR, Calibration, CalibrationRow
 from facesearch.stages import FloatArray, PointArray
 

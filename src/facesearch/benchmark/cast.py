@@ -9,7 +9,7 @@ import numpy as np
 from facesearch.benchmark.people import Split
 from facesearch.benchmark.roc import BoolArray
 from facesearch.collection import MAX_FACES_PER_USER, Collection
-from facesearch.records import FaceModel
+from facesearch.domain.entities import FaceModel
 from facesearch.stages import FloatArray, PointArray
 
 __all__ = ["Cast", "Condition", "Scoring", "Searches"]

@@ -25,9 +25,9 @@ from facesearch.common.validation import (
     tuple_of,
     whole,
 )
+from facesearch.domain.entities import FaceModel
 from facesearch.embedding import DLIB_RESNET_MIRRORED
 from facesearch.errors import InvalidParameterError
-from facesearch.records import FaceModel
 from facesearch.stages import FloatArray, PointArray
 
 __all__ = [

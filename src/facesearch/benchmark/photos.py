@@ -15,9 +15,9 @@ from facesearch.benchmark.roc import BoolArray
 from facesearch.common.equality import content
 from facesearch.common.ordered_map import in_order
 from facesearch.common.validation import check_int, is_a, tuple_of
+from facesearch.domain.entities import FaceModel
 from facesearch.errors import ImageError, InvalidParameterError
 from facesearch.networks import usable_cores
-from facesearch.records import FaceModel
 from facesearch.stages import FloatArray, PixelArray
 
 __all__ = ["EmbeddedPhotos", "embed_photos"]

@@ -11,7 +11,7 @@ from attrs import field
 
 from facesearch.benchmark.machine import Machine
 from facesearch.common.validation import is_a, maybe
-from facesearch.records import FaceModel
+from facesearch.domain.entities import FaceModel
 
 __all__ = ["Report", "table"]
 

@@ -171,7 +171,7 @@ def _index_one(collection: "fs.Collection", photo: str, quality_filter: str, *, 
 
 def _external_id(photo: str) -> str | None:
     """Give the file's name, where AWS's pattern allows it: so `faces` tells which photo a face came from."""
-    from facesearch.records import EXTERNAL_IMAGE_ID_PATTERN
+    from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
 
     name = Path(photo).name
     return name if photo != "-" and re.fullmatch(f"(?=.{{1,255}}$){EXTERNAL_IMAGE_ID_PATTERN}", name) else None

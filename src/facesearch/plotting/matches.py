@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from facesearch.common.validation import check_is
-from facesearch.geometry import BoundingBox
+from facesearch.domain.geometry import BoundingBox
 from facesearch.image import ImageSource, read_image
 from facesearch.kept_pictures import small_picture
 from facesearch.labels import fitted

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import attrs
 
 from facesearch.analysis import FaceAnalyzer
-from facesearch.attributes import Attribute
 from facesearch.collection import Collection
 from facesearch.common.forks import ForkLock, Level
+from facesearch.domain.attributes import Attribute
+from facesearch.domain.entities import UserStatus
 from facesearch.errors import (
     CollectionNotFoundError,
     StorageBusyError,
@@ -23,7 +24,6 @@ from facesearch.errors import (
     TokenReusedError,
 )
 from facesearch.image import AWS_FORMATS, Picture, read_image
-from facesearch.records import UserStatus
 from facesearch.rekognition.faults import (
     IdempotentParameterMismatchException,
     InvalidS3ObjectException,

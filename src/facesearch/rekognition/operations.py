@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 import attrs
 
+from facesearch.domain.entities import COLLECTION_ID_PATTERN, EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
 from facesearch.image import MAX_BYTES
-from facesearch.records import COLLECTION_ID_PATTERN, EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
 
 __all__ = ["DEVIATIONS", "IMAGE", "OPERATIONS", "Member", "Shape"]
 

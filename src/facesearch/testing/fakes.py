@@ -23,9 +23,9 @@ import numpy as np
 
 from facesearch.analysis import FaceAnalyzer
 from facesearch.appearance import Appearance, PlacedFace, described
-from facesearch.attributes import Answers, Attribute
+from facesearch.domain.attributes import Answers, Attribute
+from facesearch.domain.entities import FaceModel
 from facesearch.heads import EMOTIONS, YES_OR_NO
-from facesearch.records import FaceModel
 from facesearch.scoring import Calibration, calibration
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection, FloatArray, PixelArray, PointArray
 

@@ -23,9 +23,10 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
-from facesearch import face, face_results, geometry, results
+from facesearch import face_results, results
 from facesearch.aws import is_local
 from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
+from facesearch.domain import face_detail as face, geometry
 from facesearch.errors import MissingExtraError
 from facesearch.stages import FloatArray
 

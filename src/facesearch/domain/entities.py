@@ -14,12 +14,12 @@ from facesearch.bars import QualityBars, QualityFilter
 from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.domain.face_detail import DetectedFace, FaceDetail
+from facesearch.domain.geometry import BoundingBox
+from facesearch.domain.reasons import EnrollmentReason, UnindexedFaceReason
+from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
-from facesearch.face import DetectedFace, FaceDetail
-from facesearch.geometry import BoundingBox
-from facesearch.reasons import EnrollmentReason, UnindexedFaceReason
-from facesearch.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = [
     "COLLECTION_ID_PATTERN",

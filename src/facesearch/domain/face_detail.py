@@ -18,8 +18,8 @@ from facesearch.common.announce import announce
 from facesearch.common.equality import equal_fields, hash_fields
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.domain.geometry import BoundingBox, Landmark
 from facesearch.errors import InvalidParameterError
-from facesearch.geometry import BoundingBox, Landmark
 
 __all__ = [
     "AgeRange",

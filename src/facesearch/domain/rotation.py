@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.face import Pose
+from facesearch.domain.face_detail import Pose
 
 __all__ = ["rotation_from_pose"]
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 import attrs
 
 from facesearch.common.validation import check_member
-from facesearch.errors import InvalidParameterError
-from facesearch.face import (
+from facesearch.domain.face_detail import (
     AgeRange,
     Beard,
     Emotion,
@@ -25,6 +24,7 @@ from facesearch.face import (
     Smile,
     Sunglasses,
 )
+from facesearch.errors import InvalidParameterError
 
 __all__ = ["Answers", "Attribute", "Unassessed", "parse_attributes", "unassessed", "worded"]
 
