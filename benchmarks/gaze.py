@@ -33,7 +33,7 @@ from skimage.draw import polygon2mask
 import facesearch as fs
 from facesearch.domain.face_detail import Pose
 from facesearch.gaze import PUPIL_ORBIT, eye_direction
-from facesearch.image import read_image
+from facesearch.images.reading import read_image
 from facesearch.landmarks import MIRROR
 from facesearch.pose import REFERENCE, rotation_from_pose, solve_pose
 from facesearch.pupils import find_pupil

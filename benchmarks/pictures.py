@@ -17,7 +17,7 @@ from typing import Any
 from _machine import memory_mb, print_machine
 from PIL import Image
 
-from facesearch.image import MAX_SIDE, read_image
+from facesearch.images.reading import MAX_SIDE, read_image
 
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "png-1": ("PNG", "1", {}),

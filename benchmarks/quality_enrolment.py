@@ -15,7 +15,7 @@ from quality_looks import FILTERS, THRESHOLD, Looks, OneLookAnalyzer, is_aside, 
 
 import facesearch as fs
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
-from facesearch.image import read_image
+from facesearch.images.reading import read_image
 from facesearch.stages import FloatArray, PixelArray
 
 PADDING: Final = 0.25  # of lfw_grey: faces fill the frame

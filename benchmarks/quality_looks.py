@@ -15,7 +15,7 @@ from facesearch.common.ordered_map import in_order
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding import OnnxEmbedder
-from facesearch.image import ImageSource, read_image
+from facesearch.images.reading import ImageSource, read_image
 from facesearch.networks import usable_cores
 from facesearch.stages import FloatArray, PixelArray
 

@@ -31,7 +31,7 @@ import facesearch as fs
 from facesearch.analysis import default_analyzer
 from facesearch.detection import MmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
-from facesearch.image import read_image
+from facesearch.images.reading import read_image
 from facesearch.networks import usable_cores
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path

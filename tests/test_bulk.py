@@ -37,7 +37,7 @@ from facesearch.analysis import FaceAnalyzer
 from facesearch.catalog import delete_collection
 from facesearch.collection import MAX_FACES_PER_USER
 from facesearch.folder_report import FolderProgress, FolderReport
-from facesearch.image import read_image
+from facesearch.images.reading import read_image
 from facesearch.looks import look_to_enroll
 from facesearch.photo_outcomes import PhotoOutcome
 from facesearch.photo_plan import plan_photos, user_id_of

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from facesearch._formats.kinds import FORMATS, format_of
 from facesearch.errors import ImageError, ImageTooLargeError, InvalidImageFormatError, InvalidParameterError
-from facesearch.image import read_image
+from facesearch.images.formats.kinds import FORMATS, format_of
+from facesearch.images.reading import read_image
 from facesearch.photo_plan import PHOTO_SUFFIXES
 
 Pixels = npt.NDArray[np.uint8]
@@ -405,7 +405,7 @@ def test_a_tiff_strip_of_too_many_jpeg_scans_is_refused() -> None:
 
 
 def test_a_heic_without_its_reader_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from facesearch._formats import heif
+    from facesearch.images.formats import heif
 
     monkeypatch.setattr(heif, "_READERS", ("no_such_module",))
     with pytest.raises(InvalidImageFormatError, match=r'pip install "facesearch\[heic\]"'):

@@ -23,8 +23,6 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFile, ImageOps
 
-from facesearch import image as module
-from facesearch._decoding import AWS_FORMATS, MAX_SCANS, MAX_SEGMENTS
 from facesearch.errors import (
     ImageError,
     ImageNotFoundError,
@@ -33,7 +31,9 @@ from facesearch.errors import (
     InvalidImageFormatError,
     InvalidParameterError,
 )
-from facesearch.image import (
+from facesearch.images import reading as module
+from facesearch.images.decoding import AWS_FORMATS, MAX_SCANS, MAX_SEGMENTS
+from facesearch.images.reading import (
     MAX_BYTES,
     MAX_FILE_BYTES,
     ImageSource,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from facesearch import image as module
-from facesearch._pixel_budget import DECODING, PIXELS_AT_ONCE, PixelBudget
 from facesearch.errors import ImageError
-from facesearch.image import MAX_SIDE, read_image
+from facesearch.images import reading as module
+from facesearch.images.pixel_budget import DECODING, PIXELS_AT_ONCE, PixelBudget
+from facesearch.images.reading import MAX_SIDE, read_image
 from facesearch.rekognition import Rekognition
 from facesearch.testing.fakes import FakeDetector, fake_analyzer
 

@@ -13,7 +13,7 @@ import pytest
 from botocore.validate import ParamValidator
 from hypothesis import given, strategies as st
 
-from facesearch.image import MAX_BYTES
+from facesearch.images.reading import MAX_BYTES
 from facesearch.rekognition import checking
 from facesearch.rekognition.checking import check
 from facesearch.rekognition.faults import (

@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from moto import mock_aws
 
 from facesearch.errors import InvalidParameterError
-from facesearch.image import MAX_FILE_BYTES
+from facesearch.images.reading import MAX_FILE_BYTES
 from facesearch.rekognition import objects
 from facesearch.rekognition.faults import (
     ImageTooLargeException,

@@ -13,8 +13,8 @@ import facesearch as fs
 from colours import contrast
 from facesearch.curve import CURVES, Pin, floor_of, position, rates, stacked, strangers, ticks
 from facesearch.curve_svg import draw_curve
+from facesearch.images.thumbnails import Pictures, Preview, UserPictures, thumbnail
 from facesearch.marks import FaceClass, SeenFace
-from facesearch.preview import Pictures, Preview, UserPictures, thumbnail
 from facesearch.response_html import ResponseView, as_html, ranges
 from facesearch.testing.strategies import responses
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import facesearch as fs
-from facesearch.kept_pictures import small_picture
-from facesearch.preview import Preview
+from facesearch.images.stored_thumbnails import small_picture
+from facesearch.images.thumbnails import Preview
 from facesearch.stages import PixelArray
 from facesearch.storage import MemoryStore
 from facesearch.testing.fakes import fake_analyzer, paint

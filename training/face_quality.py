@@ -25,7 +25,7 @@ from facesearch.alignment import DlibAligner
 from facesearch.benchmark import blurred, compressed, darkened, error_versus_discard, partial_area
 from facesearch.detection import MmodDetector
 from facesearch.embedding import FaceMaps, OnnxEmbedder
-from facesearch.image import read_image
+from facesearch.images.reading import read_image
 from facesearch.landmarks import DlibLandmarker
 from facesearch.match_quality import features
 from facesearch.quality import measure_quality

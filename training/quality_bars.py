@@ -25,7 +25,7 @@ from facesearch.checks import quality_reasons
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding import OnnxEmbedder
-from facesearch.image import read_image
+from facesearch.images.reading import read_image
 from facesearch.match_quality import MatchQuality
 from facesearch.scoring import calibration
 from facesearch.stages import FloatArray, PixelArray

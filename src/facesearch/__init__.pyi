@@ -158,7 +158,7 @@ from .folder_report import (
     FolderReport as FolderReport,
     RefusedPhoto as RefusedPhoto,
 )
-from .image import (
+from .images.reading import (
     ImageSource as ImageSource,
     Picture as Picture,
     read_image as read_image,

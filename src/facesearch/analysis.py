@@ -34,7 +34,7 @@ from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
-from facesearch.image import ImageSource, bound, read_image
+from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks import usable_cores
 from facesearch.pose import solve_pose
@@ -196,7 +196,7 @@ class FaceAnalyzer:
         Parameters
         ----------
         image
-            Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array; see `facesearch.image.read_image`.
+            Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array; see `facesearch.images.reading.read_image`.
         attributes
             AWS's names, see `Attribute`.
 

@@ -12,8 +12,8 @@ from facesearch.common.tables import Listing
 from facesearch.common.validation import check_each, check_int, check_is, check_text
 from facesearch.domain.entities import Face, User
 from facesearch.errors import FaceNotFoundError, StorageFormatError
-from facesearch.kept_pictures import is_thumbnail
-from facesearch.preview import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail
+from facesearch.images.stored_thumbnails import is_thumbnail
+from facesearch.images.thumbnails import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail
 from facesearch.results import UserMatch
 from facesearch.stages import FloatArray
 

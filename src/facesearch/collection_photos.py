@@ -29,7 +29,7 @@ from facesearch.errors import InvalidParameterError
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
 from facesearch.folder_report import FolderProgress, FolderReport
-from facesearch.image import ImageSource, read_image
+from facesearch.images.reading import ImageSource, read_image
 from facesearch.judging import Verdict
 from facesearch.looks import KeptFace, Look, look_to_enroll
 from facesearch.photo_plan import plan_photos

@@ -16,7 +16,7 @@ from facesearch.face_results import (
     CompareFacesMatch,
     CompareFacesResponse,
 )
-from facesearch.image import ImageSource, read_image
+from facesearch.images.reading import ImageSource, read_image
 from facesearch.probing import probe
 from facesearch.scoring import calibration
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch._scaling import reduced, scaled
 from facesearch.common.once import Once
 from facesearch.common.validation import maybe, whole
 from facesearch.dlib_format import read_network
 from facesearch.errors import WeightsError
+from facesearch.images.resizing import reduced, scaled
 from facesearch.layers import Network, Overlap
 from facesearch.networks import detector_model, open_session, suppress, window_boxes
 from facesearch.stages import Detection, PixelArray

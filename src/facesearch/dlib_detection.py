@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from facesearch._dlib import as_path, check_pool
-from facesearch._scaling import reduced
 from facesearch.common.once import LOADING, Once
+from facesearch.images.resizing import reduced
 from facesearch.stages import Detection, PixelArray
 from facesearch.weights import FACE_DETECTOR, read_weights
 

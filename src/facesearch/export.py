@@ -26,7 +26,7 @@ from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.sources import decode_source, encode_source
 from facesearch.errors import StorageFormatError, without_value
 from facesearch.files.writing import OutputKind, check_output
-from facesearch.kept_pictures import is_thumbnail
+from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.ranking import LONGEST, refused_rows
 from facesearch.storage import StoredFace
 

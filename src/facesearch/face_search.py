@@ -13,7 +13,7 @@ from facesearch.face_results import (
     SearchFacesResponse,
     SearchUsersResponse,
 )
-from facesearch.image import ImageSource, read_image
+from facesearch.images.reading import ImageSource, read_image
 from facesearch.probing import probe
 
 __all__ = ["search_faces", "search_faces_by_image", "search_users"]

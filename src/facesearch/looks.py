@@ -17,8 +17,8 @@ from facesearch.domain.face_detail import DetectedFace
 from facesearch.domain.reasons import EnrollmentReason
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
-from facesearch.image import Picture
-from facesearch.preview import thumbnail
+from facesearch.images.reading import Picture
+from facesearch.images.thumbnails import thumbnail
 from facesearch.probing import probe
 from facesearch.selection import select, several_faces
 from facesearch.stages import FloatArray
@@ -58,7 +58,7 @@ class Look:
     Attributes
     ----------
     digest
-        Hex SHA-256 that names its content, see `facesearch.image.Picture.digest`.
+        Hex SHA-256 that names its content, see `facesearch.images.reading.Picture.digest`.
     face_model
         What made the vectors.
     faces

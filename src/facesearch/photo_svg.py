@@ -4,9 +4,9 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
+from facesearch.images.thumbnails import Preview
 from facesearch.labels import Label, lay_out, letter_size
 from facesearch.marks import STYLES, FaceClass, Mark, SeenFace, Style, marks_of
-from facesearch.preview import Preview
 
 __all__ = ["data_uri", "draw_photo", "draw_swatch"]
 

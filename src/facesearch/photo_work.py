@@ -28,7 +28,7 @@ from facesearch.errors import (
     InvalidParameterError,
     shown,
 )
-from facesearch.image import MAX_FILE_BYTES, read_image
+from facesearch.images.reading import MAX_FILE_BYTES, read_image
 from facesearch.looks import Look, look_to_enroll, look_to_index
 from facesearch.networks import usable_cores
 

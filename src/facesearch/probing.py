@@ -5,7 +5,7 @@ import attrs
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
 from facesearch.bars import QualityFilter
 from facesearch.domain.attributes import Attribute
-from facesearch.image import Picture
+from facesearch.images.reading import Picture
 from facesearch.selection import Selection, select
 
 __all__ = ["Probing", "probe"]

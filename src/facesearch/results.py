@@ -20,8 +20,8 @@ from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.reasons import UnsearchedFaceReason
 from facesearch.evidence import Evidence, known
 from facesearch.explanation import Explanation
+from facesearch.images.thumbnails import Pictures, Preview
 from facesearch.marks import FaceClass, SeenFace, class_of
-from facesearch.preview import Pictures, Preview
 from facesearch.response_html import ResponseView, as_html
 from facesearch.scoring import Calibration
 

@@ -13,8 +13,8 @@ from facesearch.common.validation import check_is
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.evidence import Evidence
 from facesearch.explanation import Use
-from facesearch.image import ImageSource, read_image
-from facesearch.preview import Preview
+from facesearch.images.reading import ImageSource, read_image
+from facesearch.images.thumbnails import Preview
 from facesearch.probing import probe
 from facesearch.results import (
     SearchedFaceDetails,

@@ -14,7 +14,7 @@ from attrs import field
 from facesearch.analysis import FaceAnalyzer, LocatedFace, analyzer_or_default
 from facesearch.common.equality import content
 from facesearch.common.validation import between, check_is, check_member, plain_float
-from facesearch.image import ImageSource, read_image
+from facesearch.images.reading import ImageSource, read_image
 from facesearch.stages import Detection, PixelArray
 
 __all__ = ["CENTRED_SHARE", "CutFace", "CutOptions", "FaceChoice", "cut_face"]

@@ -13,7 +13,7 @@ from facesearch.analysis import Engine, FaceAnalyzer, analyzer_or_default
 from facesearch.collection import Collection
 from facesearch.common.validation import between, check_int, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
-from facesearch.image import ImageSource, read_image
+from facesearch.images.reading import ImageSource, read_image
 from facesearch.search import search_users_by_image
 from facesearch.stages import FloatArray
 

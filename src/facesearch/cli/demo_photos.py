@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from facesearch.image import read_image
+from facesearch.images.reading import read_image
 
 __all__ = ["admiral_photo", "altered_copies", "another_copy", "astronaut_photo", "stranger_photos"]
 

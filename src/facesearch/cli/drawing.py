@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, PngImagePlugin
 
 from facesearch.files.protected import Protected
 from facesearch.files.writing import OutputKind, check_output, signature, write_file
-from facesearch.image import Picture
+from facesearch.images.reading import Picture
 from facesearch.labels import Label, lay_out, letter_size
 from facesearch.marks import FaceClass, Mark, Rectangle, SeenFace, marks_of
 

@@ -8,7 +8,7 @@ from facesearch.cli.output import note, printable
 
 if TYPE_CHECKING:
     from facesearch.files.protected import Protected
-    from facesearch.image import Picture
+    from facesearch.images.reading import Picture
     from facesearch.marks import SeenFace
 
 __all__ = ["check_saving", "save_photo"]

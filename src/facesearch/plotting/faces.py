@@ -7,7 +7,7 @@ from facesearch.common.validation import check_bool
 from facesearch.domain.entities import IndexFacesResponse
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.errors import InvalidParameterError
-from facesearch.image import ImageSource, Picture, read_image
+from facesearch.images.reading import ImageSource, Picture, read_image
 from facesearch.labels import Label, lay_out, letter_size, text_width
 from facesearch.marks import STYLES, FaceClass, Mark, Rectangle, SeenFace, Style, class_of, legend, marks_of
 from facesearch.plotting.canvas import DOTS, axes_at, check_matplotlib, new_figure, scale_of, show, write

@@ -8,12 +8,12 @@ import numpy as np
 
 from facesearch.common.validation import check_is
 from facesearch.domain.geometry import BoundingBox
-from facesearch.image import ImageSource, read_image
-from facesearch.kept_pictures import small_picture
+from facesearch.images.reading import ImageSource, read_image
+from facesearch.images.stored_thumbnails import small_picture
+from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.labels import fitted
 from facesearch.marks import Rectangle
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure, show, write
-from facesearch.preview import SHOWN_USERS
 from facesearch.results import SearchUsersByImageResponse
 from facesearch.stages import PixelArray
 

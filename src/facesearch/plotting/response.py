@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from facesearch.common.validation import check_is
 from facesearch.curve import CURVES
-from facesearch.image import ImageSource, read_image
+from facesearch.images.reading import ImageSource, read_image
+from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.plotting.canvas import axes_at, new_figure
 from facesearch.plotting.faces import legend_height, plot_faces
 from facesearch.plotting.matches import Strip
 from facesearch.plotting.similarity import draw_similarity
-from facesearch.preview import SHOWN_USERS
 from facesearch.results import SearchUsersByImageResponse, seen_faces
 
 if TYPE_CHECKING:

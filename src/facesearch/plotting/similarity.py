@@ -15,9 +15,9 @@ from facesearch.curve import (
     ticks,
 )
 from facesearch.errors import InvalidParameterError
+from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.labels import fitted
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure
-from facesearch.preview import SHOWN_USERS
 from facesearch.results import SearchUsersByImageResponse, UserMatch
 from facesearch.scoring import Calibration
 

@@ -23,7 +23,7 @@ from facesearch.errors import (
     StorageReadOnlyError,
     TokenReusedError,
 )
-from facesearch.image import AWS_FORMATS, Picture, read_image
+from facesearch.images.reading import AWS_FORMATS, Picture, read_image
 from facesearch.rekognition.faults import (
     IdempotentParameterMismatchException,
     InvalidS3ObjectException,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from facesearch.common.validation import plain_float, plain_int
-from facesearch.image import MAX_BYTES
+from facesearch.images.reading import MAX_BYTES
 from facesearch.rekognition.faults import (
     ImageTooLargeException,
     InvalidImageFormatException,

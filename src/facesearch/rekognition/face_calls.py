@@ -6,7 +6,7 @@ from facesearch.aws import to_aws
 from facesearch.collection import Collection
 from facesearch.errors import FaceNotFoundError, UserNotFoundError
 from facesearch.face_search import search_faces as search_by_face, search_faces_by_image as search_by_image
-from facesearch.image import Picture
+from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.faults import (
     InvalidParameterException,

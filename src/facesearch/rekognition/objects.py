@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from facesearch.errors import InvalidParameterError
-from facesearch.image import MAX_FILE_BYTES
+from facesearch.images.reading import MAX_FILE_BYTES
 from facesearch.rekognition.faults import (
     ImageTooLargeException,
     InternalServerError,

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import attrs
 
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
-from facesearch.image import MAX_BYTES
+from facesearch.images.reading import MAX_BYTES
 
 __all__ = ["DEVIATIONS", "IMAGE", "OPERATIONS", "Member", "Shape"]
 

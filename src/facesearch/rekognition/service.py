@@ -10,12 +10,12 @@ from typing import Any, Final, Self
 
 import attrs
 
-from facesearch._pixel_budget import DECODING
 from facesearch.analysis import FaceAnalyzer
 from facesearch.common.forks import ForkLock, Level
 from facesearch.common.validation import check_acts_as, check_float, check_int, check_is, check_text
 from facesearch.domain.attributes import parse_attributes
 from facesearch.errors import ClosedError, FacesearchError, InvalidParameterError
+from facesearch.images.pixel_budget import DECODING
 from facesearch.rekognition import collection_calls, face_calls, photo_calls, user_calls
 from facesearch.rekognition.account import Account, Answer, Request, Settling
 from facesearch.rekognition.checking import check

@@ -12,7 +12,7 @@ from facesearch.errors import (
     UserNotFoundError,
 )
 from facesearch.face_search import search_users as search_by_id
-from facesearch.image import Picture
+from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.faults import (
     ConflictException,

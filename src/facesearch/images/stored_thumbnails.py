@@ -5,9 +5,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._decoding import decoded, is_jpeg_of_size
 from facesearch.errors import ImageError
-from facesearch.preview import THUMBNAIL_SIDE
+from facesearch.images.decoding import decoded, is_jpeg_of_size
+from facesearch.images.thumbnails import THUMBNAIL_SIDE
 
 __all__ = ["MAX_THUMBNAIL_BYTES", "is_thumbnail", "small_picture"]
 
@@ -17,7 +17,7 @@ _LONGEST_SIDE: Final = 1000  # pixels; previews have up to 640
 
 
 def is_thumbnail(data: Any) -> bool:
-    """Return whether a value is what `facesearch.preview.thumbnail` makes: a JPEG of 112 x 112 pixels, of at most 32,768 bytes.
+    """Return whether a value is what `facesearch.images.thumbnails.thumbnail` makes: a JPEG of 112 x 112 pixels, of at most 32,768 bytes.
 
     Its headers decide; nothing is decoded.
     """

@@ -12,7 +12,7 @@ import attrs
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from facesearch._formats.raster import Admit, DamagedPictureError, orientation_in, upright
+from facesearch.images.formats.raster import Admit, DamagedPictureError, orientation_in, upright
 
 __all__ = ["MAX_SCANS", "MAX_SEGMENTS", "check_scans", "decode", "size_of"]
 

@@ -13,8 +13,8 @@ import attrs
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from facesearch._formats.jpeg import check_scans
-from facesearch._formats.raster import (
+from facesearch.images.formats.jpeg import check_scans
+from facesearch.images.formats.raster import (
     Admit,
     DamagedPictureError,
     UnsupportedPictureError,

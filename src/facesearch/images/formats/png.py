@@ -8,7 +8,7 @@ from typing import Final
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from facesearch._formats.raster import (
+from facesearch.images.formats.raster import (
     DEEP_WHITE,
     Admit,
     DamagedPictureError,

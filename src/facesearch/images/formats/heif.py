@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from PIL import Image, features
 
-from facesearch._formats.raster import Admit, UnsupportedPictureError, orientation_in, upright
+from facesearch.images.formats.raster import Admit, UnsupportedPictureError, orientation_in, upright
 
 __all__ = ["brands_of", "decode_avif", "decode_heic"]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from facesearch._formats.heif import brands_of
+from facesearch.images.formats.heif import brands_of
 
 __all__ = ["AWS_FORMATS", "FORMATS", "TEXTS", "described", "format_of", "listed"]
 

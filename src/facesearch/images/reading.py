@@ -1,6 +1,6 @@
 """The one reader of pictures: whatever a caller holds becomes an upright RGB array, or an error that says why not.
 
-File formats are told by their first bytes; :mod:`facesearch._decoding` takes them apart.
+File formats are told by their first bytes; :mod:`facesearch.images.decoding` takes them apart.
 """
 
 import functools
@@ -18,7 +18,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facesearch._decoding import (
+from facesearch.common.equality import content
+from facesearch.common.validation import check_int
+from facesearch.errors import (
+    ImageError,
+    ImageNotFoundError,
+    ImageTooLargeError,
+    InvalidImageFormatError,
+    InvalidParameterError,
+    shown,
+)
+from facesearch.images.decoding import (
     AWS_FORMATS,
     DEEP_WHITE,
     FORMATS,
@@ -30,17 +40,7 @@ from facesearch._decoding import (
     orientation_in,
     upright,
 )
-from facesearch._pixel_budget import DECODING
-from facesearch.common.equality import content
-from facesearch.common.validation import check_int
-from facesearch.errors import (
-    ImageError,
-    ImageNotFoundError,
-    ImageTooLargeError,
-    InvalidImageFormatError,
-    InvalidParameterError,
-    shown,
-)
+from facesearch.images.pixel_budget import DECODING
 
 __all__ = [
     "AWS_FORMATS",

@@ -7,7 +7,13 @@ from typing import Final
 from PIL import Image, features
 from PIL.WebPImagePlugin import WebPImageFile
 
-from facesearch._formats.raster import Admit, DamagedPictureError, UnsupportedPictureError, orientation_in, upright
+from facesearch.images.formats.raster import (
+    Admit,
+    DamagedPictureError,
+    UnsupportedPictureError,
+    orientation_in,
+    upright,
+)
 
 __all__ = ["decode"]
 

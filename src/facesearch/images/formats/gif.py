@@ -6,7 +6,7 @@ from typing import Final
 import attrs
 from PIL import Image
 
-from facesearch._formats.raster import Admit, DamagedPictureError
+from facesearch.images.formats.raster import Admit, DamagedPictureError
 
 __all__ = ["decode"]
 

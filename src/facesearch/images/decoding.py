@@ -12,10 +12,11 @@ from typing import Final
 
 from PIL import Image
 
-from facesearch._formats import gif, heif, jpeg, png, tiff, webp
-from facesearch._formats.jpeg import MAX_SCANS, MAX_SEGMENTS, size_of
-from facesearch._formats.kinds import AWS_FORMATS, FORMATS, TEXTS, described, format_of, listed
-from facesearch._formats.raster import (
+from facesearch.errors import ImageError, ImageTooLargeError, InvalidImageFormatError
+from facesearch.images.formats import gif, heif, jpeg, png, tiff, webp
+from facesearch.images.formats.jpeg import MAX_SCANS, MAX_SEGMENTS, size_of
+from facesearch.images.formats.kinds import AWS_FORMATS, FORMATS, TEXTS, described, format_of, listed
+from facesearch.images.formats.raster import (
     DEEP_WHITE,
     MAX_SIDE,
     MIN_SIDE,
@@ -26,7 +27,6 @@ from facesearch._formats.raster import (
     orientation_in,
     upright,
 )
-from facesearch.errors import ImageError, ImageTooLargeError, InvalidImageFormatError
 
 __all__ = [
     "AWS_FORMATS",

@@ -1,0 +1,1 @@
+"""Pictures: read and decode untrusted files, resize, make thumbnails."""
