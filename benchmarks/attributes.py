@@ -25,7 +25,7 @@ from facesearch.benchmark import area_under_curve
 from facesearch.domain.attributes import parse_attributes
 from facesearch.embedding import OnnxEmbedder
 from facesearch.heads import FaceHeads
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.pose import solve_pose
 from facesearch.pupils import find_pupil
 from facesearch.stages import CHIP_SIZE, PixelArray

@@ -35,8 +35,8 @@ from PIL import Image
 
 from facesearch.detection import MmodDetector
 from facesearch.dlib_detection import HogDetector
+from facesearch.networks.weights import FACE_DETECTOR, weights_path
 from facesearch.stages import Detection, Detector, PixelArray
-from facesearch.weights import FACE_DETECTOR, weights_path
 
 MATCH = 0.4
 REPEATS = 5

@@ -33,7 +33,7 @@ from quality_looks import ANYTHING, FILTERS, table_row
 import facesearch as fs
 from facesearch.checks import quality_reasons, wanted
 from facesearch.common.ordered_map import in_order
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 
 PARTS = ("discard", "groups", "folders", "enrolment", "all")
 

@@ -14,7 +14,7 @@ import facesearch as fs
 from facesearch.benchmark import Rate, blurred, darkened
 from facesearch.checks import quality_reasons
 from facesearch.common.ordered_map import in_order
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.quality import measure_quality
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, PixelArray
 

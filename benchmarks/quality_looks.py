@@ -16,7 +16,7 @@ from facesearch.domain.attributes import Attribute
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding import OnnxEmbedder
 from facesearch.images.reading import ImageSource, read_image
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.stages import FloatArray, PixelArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))

@@ -32,9 +32,9 @@ from facesearch.analysis import default_analyzer
 from facesearch.detection import MmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.images.reading import read_image
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
 from facesearch.stages import FloatArray, PixelArray
-from facesearch.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
 
 REPEATS = 15
 USERS = 10_000

@@ -23,9 +23,9 @@ from facesearch.domain.attributes import (
 )
 from facesearch.embedding import OnnxEmbedder
 from facesearch.heads import EMOTIONS, YES_OR_NO, FaceHeads
+from facesearch.networks.weights import FACE_HEADS, weights_path
 from facesearch.stages import CHIP_SIZE, PixelArray
 from facesearch.testing.fakes import paint
-from facesearch.weights import FACE_HEADS, weights_path
 from samples import astronaut, hopper
 
 FIELDS = {

@@ -22,12 +22,13 @@ from PIL import Image, ImageOps
 
 import facesearch as fs
 from durable import bytes_of
-from facesearch import errors, weights
+from facesearch import errors
 from facesearch.cli import output
 from facesearch.cli.app import app
 from facesearch.cli.exits import MEANINGS, Exit, exit_for
 from facesearch.cli.options import ATTRIBUTES, FILTERS
 from facesearch.cli.verbs import Verb
+from facesearch.networks import weights
 from samples import astronaut, hopper
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")

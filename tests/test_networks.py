@@ -13,12 +13,19 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from facesearch.dlib_format import read_network
 from facesearch.errors import InvalidParameterError, WeightsError
-from facesearch.layers import Dense, Overlap, Plain
-from facesearch.networks import detector_model, detector_ranges, embedding_model, open_session, suppress, window_boxes
+from facesearch.networks.dlib_onnx import (
+    detector_model,
+    detector_ranges,
+    embedding_model,
+    open_session,
+    suppress,
+    window_boxes,
+)
+from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.layers import Dense, Overlap, Plain
+from facesearch.networks.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FloatArray, PixelArray
-from facesearch.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
 from samples import astronaut, hopper
 
 DATA = Path(os.environ.get("FACESEARCH_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -685,7 +685,7 @@ def test_photos_that_are_analyzed_one_by_one_stay_where_they_were(
 
 
 def test_weights_are_found_in_one_place_whatever_the_path_of_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    from facesearch.weights import FACE_HEADS, weights_path
+    from facesearch.networks.weights import FACE_HEADS, weights_path
 
     package = Path(fs.__file__).parent
     monkeypatch.chdir(package.parent)

@@ -10,12 +10,13 @@ import attrs
 import pytest
 
 import facesearch as fs
-from facesearch import _dlib, detection, match_quality, weights
+from facesearch import _dlib, detection, match_quality
 from facesearch.dlib_detection import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.eyes import EyeState
 from facesearch.heads import FaceHeads
-from facesearch.weights import LANDMARKS_5, LANDMARKS_68, RESNET, read_weights, weights_path
+from facesearch.networks import weights
+from facesearch.networks.weights import LANDMARKS_5, LANDMARKS_68, RESNET, read_weights, weights_path
 
 
 @pytest.mark.parametrize("file", fs.models(), ids=lambda file: file.name)

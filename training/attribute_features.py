@@ -18,10 +18,10 @@ from labelled import Part, Photo, padded, photos
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from facesearch.dlib_format import read_network
-from facesearch.networks import embedding_model, open_session
+from facesearch.networks.dlib_onnx import embedding_model, open_session
+from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.weights import RESNET, weights_path
 from facesearch.stages import CHIP_SIZE, PixelArray
-from facesearch.weights import RESNET, weights_path
 
 MAPS: Final = {"stage2": (64, 17, 17), "stage3": (128, 8, 8), "stage5": (256, 2, 2)}
 

@@ -1,7 +1,7 @@
 """Reproduce `_RANGES` of ``facesearch.detection``: how far the detector's maps reach, for calculating in 8 bits.
 
 Protocol: the first eight photos of ``groups/`` by name, each at once and at twice its size; the largest value of each map,
-times the margin of `facesearch.networks.detector_ranges`.
+times the margin of `facesearch.networks.dlib_onnx.detector_ranges`.
 """
 
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facesearch.dlib_format import read_network
-from facesearch.networks import detector_ranges
-from facesearch.weights import FACE_DETECTOR, weights_path
+from facesearch.networks.dlib_onnx import detector_ranges
+from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.weights import FACE_DETECTOR, weights_path
 
 PHOTOS = 8
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch.weights import LANDMARKS_68, weights_path
+from facesearch.networks.weights import LANDMARKS_68, weights_path
 
 Floats = NDArray[np.float64]
 FOLDERS = {"lfw_grey": 2500, "people": 100, "cacd_vs": 1600, "utkface": 1500, "landmarks106": 700}  # photos of each

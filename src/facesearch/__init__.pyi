@@ -166,6 +166,10 @@ from .images.reading import (
 from .network_card import (
     NetworkCard as NetworkCard,
 )
+from .networks.weights import (
+    WeightFile as WeightFile,
+    models as models,
+)
 from .onnx_embedding import (
     NetworkEmbedder as NetworkEmbedder,
 )
@@ -188,10 +192,6 @@ from .scoring import (
 from .search import (
     search_all_faces as search_all_faces,
     search_users_by_image as search_users_by_image,
-)
-from .weights import (
-    WeightFile as WeightFile,
-    models as models,
 )
 
 __version__: str

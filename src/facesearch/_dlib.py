@@ -11,8 +11,8 @@ from typing import Any, Final
 from facesearch.common.forks import generation
 from facesearch.common.once import Once
 from facesearch.errors import WeightsError
+from facesearch.networks.weights import WeightFile, read_weights
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import WeightFile, read_weights
 
 __all__ = ["as_path", "check_pool", "predict_shape"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from facesearch._dlib import predict_shape
 from facesearch.common.once import LOADING
+from facesearch.networks.weights import LANDMARKS_5
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Detection, PixelArray, PointArray
-from facesearch.weights import LANDMARKS_5
 
 __all__ = ["DlibAligner"]
 

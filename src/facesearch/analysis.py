@@ -36,7 +36,7 @@ from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 from facesearch.scoring import Calibration

@@ -11,13 +11,13 @@ from attrs import field
 
 from facesearch.common.once import Once
 from facesearch.common.validation import maybe, whole
-from facesearch.dlib_format import read_network
 from facesearch.errors import WeightsError
 from facesearch.images.resizing import reduced, scaled
-from facesearch.layers import Network, Overlap
-from facesearch.networks import detector_model, open_session, suppress, window_boxes
+from facesearch.networks.dlib_onnx import detector_model, open_session, suppress, window_boxes
+from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.layers import Network, Overlap
+from facesearch.networks.weights import FACE_DETECTOR, read_weights
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import FACE_DETECTOR, read_weights
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -10,8 +10,8 @@ import numpy as np
 from facesearch._dlib import as_path, check_pool
 from facesearch.common.once import LOADING, Once
 from facesearch.images.resizing import reduced
+from facesearch.networks.weights import FACE_DETECTOR, read_weights
 from facesearch.stages import Detection, PixelArray
-from facesearch.weights import FACE_DETECTOR, read_weights
 
 __all__ = ["DlibMmodDetector", "HogDetector"]
 

@@ -11,11 +11,11 @@ import numpy as np
 from facesearch._dlib import as_path, check_pool
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
-from facesearch.dlib_format import read_network
 from facesearch.domain.entities import FaceModel
-from facesearch.networks import embedding_model, open_session
+from facesearch.networks.dlib_onnx import embedding_model, open_session
+from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.weights import RESNET, read_weights
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
-from facesearch.weights import RESNET, read_weights
 
 __all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from facesearch.common.once import Once
 from facesearch.errors import InvalidParameterError
-from facesearch.networks import open_session
+from facesearch.networks.dlib_onnx import open_session
+from facesearch.networks.weights import EYE_STATE, read_weights
 from facesearch.stages import PixelArray, PointArray
-from facesearch.weights import EYE_STATE, read_weights
 
 if TYPE_CHECKING:
     import onnx

@@ -15,9 +15,9 @@ from facesearch.common.validation import check_int
 from facesearch.domain.attributes import Answers
 from facesearch.domain.face_detail import EmotionType
 from facesearch.embedding import FaceMaps
-from facesearch.networks import open_session
+from facesearch.networks.dlib_onnx import open_session
+from facesearch.networks.weights import FACE_HEADS, read_weights
 from facesearch.stages import FloatArray
-from facesearch.weights import FACE_HEADS, read_weights
 
 if TYPE_CHECKING:
     import onnx

@@ -9,9 +9,9 @@ import numpy as np
 
 from facesearch._dlib import predict_shape
 from facesearch.domain.geometry import BoundingBox, Landmark, LandmarkType
+from facesearch.networks.weights import LANDMARKS_68
 from facesearch.pupils import find_pupil
 from facesearch.stages import FACE_IN_CHIP, AlignedFace, PixelArray, PointArray
-from facesearch.weights import LANDMARKS_68
 
 __all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from facesearch.common.once import Once
 from facesearch.embedding import FaceMaps
+from facesearch.networks.weights import FACE_QUALITY, read_weights
 from facesearch.stages import FloatArray
-from facesearch.weights import FACE_QUALITY, read_weights
 
 __all__ = ["MatchQuality", "features"]
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from facesearch._onnx_file import file_digest, open_file
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.five_points import cut_by_five_points
 from facesearch.network_card import ARCFACE_TEMPLATE, ChannelOrder, NetworkCard, TensorLayout, face_model_of
+from facesearch.networks.onnx_file import file_digest, open_file
+from facesearch.networks.weights import WeightFile
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
-from facesearch.weights import WeightFile
 
 __all__ = ["ARCFACE_TEMPLATE", "ChannelOrder", "NetworkCard", "NetworkEmbedder", "TensorLayout"]
 

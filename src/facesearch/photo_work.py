@@ -30,7 +30,7 @@ from facesearch.errors import (
 )
 from facesearch.images.reading import MAX_FILE_BYTES, read_image
 from facesearch.looks import Look, look_to_enroll, look_to_index
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 
 __all__ = ["BrokenFile", "LookOptions", "PhotoWorkers", "content_digest"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.networks import open_session
+from facesearch.networks.dlib_onnx import open_session
 from facesearch.row_keys import Rows
 from facesearch.stages import FloatArray
 

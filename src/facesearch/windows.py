@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch.errors import WeightsError
-from facesearch.layers import Convolution, Network, Overlap
+from facesearch.networks.layers import Convolution, Network, Overlap
 
 __all__ = ["suppress", "window_boxes"]
 

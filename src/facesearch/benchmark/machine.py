@@ -9,8 +9,8 @@ import attrs
 from attrs import field
 
 from facesearch.common.validation import between, is_a, maybe, plain_float, plain_int, whole
-from facesearch.networks import usable_cores
-from facesearch.weights import models
+from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.weights import models
 
 __all__ = ["Machine", "describe_machine"]
 

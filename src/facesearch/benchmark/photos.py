@@ -17,7 +17,7 @@ from facesearch.common.ordered_map import in_order
 from facesearch.common.validation import check_int, is_a, tuple_of
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import ImageError, InvalidParameterError
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.stages import FloatArray, PixelArray
 
 __all__ = ["EmbeddedPhotos", "embed_photos"]

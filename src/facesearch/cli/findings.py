@@ -25,8 +25,8 @@ from facesearch.catalog import is_erased
 from facesearch.database import open_as_it_is, translated
 from facesearch.export import EXPORT_FILE
 from facesearch.files.unfinished import unfinished_files
-from facesearch.networks import load_onnxruntime, usable_cores
-from facesearch.weights import weights_path
+from facesearch.networks.dlib_onnx import load_onnxruntime, usable_cores
+from facesearch.networks.weights import weights_path
 
 __all__ = ["Finding", "State", "findings"]
 

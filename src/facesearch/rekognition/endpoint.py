@@ -12,7 +12,7 @@ import attrs
 
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import ClosedError, MissingExtraError
-from facesearch.networks import usable_cores
+from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.rekognition import wire
 from facesearch.rekognition.access_log import Entry
 from facesearch.rekognition.connections import LEAST_RATE, MOST_DISCARDED

@@ -1,6 +1,6 @@
 """dlib's own networks, run by ONNX Runtime: the same weights and numbers, tens of times faster on a CPU.
 
-:func:`embedding_model` and :func:`detector_model` write a :class:`~facesearch.layers.Network` down as an ONNX graph, in
+:func:`embedding_model` and :func:`detector_model` write a :class:`~facesearch.networks.layers.Network` down as an ONNX graph, in
 memory; :func:`open_session` runs it. For the detector, :func:`window_boxes` turns a map of scores into rectangles and
 :func:`suppress` keeps the best of those that overlap; both live in :mod:`facesearch.windows`.
 """
@@ -16,10 +16,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from facesearch._graph import Graph
 from facesearch.common.once import LOADING
 from facesearch.errors import InvalidParameterError, WeightsError
-from facesearch.layers import Convolution, Dense, Layer, Network, Plain
+from facesearch.networks.layers import Convolution, Dense, Layer, Network, Plain
+from facesearch.networks.onnx_graph import Graph
 from facesearch.windows import suppress, window_boxes
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Read the networks that dlib serialized, without dlib: bytes in, a :class:`~facesearch.layers.Network` out.
+"""Read the networks that dlib serialized, without dlib: bytes in, a :class:`~facesearch.networks.layers.Network` out.
 
 The format: an integer is a control byte (low nibble: how many bytes follow; high bit: negative) and
 little-endian bytes; a real number is two of those, a mantissa and an exponent of two; a flag is the character
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch.errors import WeightsError
-from facesearch.layers import Convolution, Dense, Layer, Network, Overlap, Pair, Plain, Pool, Windows
+from facesearch.networks.layers import Convolution, Dense, Layer, Network, Overlap, Pair, Plain, Pool, Windows
 
 __all__ = ["read_network"]
 

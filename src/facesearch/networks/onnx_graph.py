@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch.errors import WeightsError
-from facesearch.layers import Convolution, Dense, Layer, Network, Plain, Pool, Shape
+from facesearch.networks.layers import Convolution, Dense, Layer, Network, Plain, Pool, Shape
 
 if TYPE_CHECKING:
     import onnx

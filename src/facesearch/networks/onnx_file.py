@@ -5,9 +5,9 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facesearch._onnx_simplify import drop_dead_inputs, every_part, free_batch, unpack_weights
 from facesearch.errors import WeightsError
-from facesearch.networks import open_session
+from facesearch.networks.dlib_onnx import open_session
+from facesearch.networks.onnx_simplify import drop_dead_inputs, every_part, free_batch, unpack_weights
 
 if TYPE_CHECKING:
     import onnx

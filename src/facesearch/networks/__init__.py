@@ -1,0 +1,1 @@
+"""Networks and their weights: verify by hash, read dlib's and ONNX files, run in ONNX Runtime."""
