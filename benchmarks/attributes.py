@@ -22,12 +22,12 @@ import facesearch as fs
 from facesearch.analysis import default_analyzer
 from facesearch.appearance import PlacedFace
 from facesearch.benchmark import area_under_curve
+from facesearch.detection.pose import solve_pose
+from facesearch.detection.pupils import find_pupil
 from facesearch.domain.attributes import parse_attributes
 from facesearch.embedding import OnnxEmbedder
 from facesearch.heads import FaceHeads
 from facesearch.networks.dlib_onnx import usable_cores
-from facesearch.pose import solve_pose
-from facesearch.pupils import find_pupil
 from facesearch.stages import CHIP_SIZE, PixelArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))

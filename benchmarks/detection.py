@@ -33,8 +33,8 @@ import skimage.data
 from _machine import data_folder, print_machine
 from PIL import Image
 
-from facesearch.detection import MmodDetector
-from facesearch.dlib_detection import HogDetector
+from facesearch.detection.dlib_detectors import HogDetector
+from facesearch.detection.mmod import MmodDetector
 from facesearch.networks.weights import FACE_DETECTOR, weights_path
 from facesearch.stages import Detection, Detector, PixelArray
 
@@ -45,7 +45,7 @@ Box = tuple[float, float, float, float]
 
 _MEMORY = """
 import sys, numpy as np
-from facesearch.detection import MmodDetector
+from facesearch.detection.mmod import MmodDetector
 height, width = map(int, sys.argv[1:])
 MmodDetector(threads=1).detect(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
 lines = open("/proc/self/status").readlines()

@@ -31,12 +31,12 @@ from PIL import Image
 from skimage.draw import polygon2mask
 
 import facesearch as fs
+from facesearch.detection.landmarks import MIRROR
+from facesearch.detection.pose import REFERENCE, rotation_from_pose, solve_pose
+from facesearch.detection.pupils import find_pupil
 from facesearch.domain.face_detail import Pose
 from facesearch.gaze import PUPIL_ORBIT, eye_direction
 from facesearch.images.reading import read_image
-from facesearch.landmarks import MIRROR
-from facesearch.pose import REFERENCE, rotation_from_pose, solve_pose
-from facesearch.pupils import find_pupil
 from facesearch.stages import Detection, PixelArray, PointArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))

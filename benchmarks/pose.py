@@ -1,4 +1,4 @@
-"""Measure ``facesearch.pose`` on photographs with labels and on projections of its own reference face."""
+"""Measure ``facesearch.detection.pose`` on photographs with labels and on projections of its own reference face."""
 
 import argparse
 import os
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 import facesearch as fs
+from facesearch.detection.pose import REFERENCE, rotation_from_pose, solve_pose
 from facesearch.domain.face_detail import Pose
-from facesearch.pose import REFERENCE, rotation_from_pose, solve_pose
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from landmark_cache import Floats, gather, held_out, human_points, landmarks, models, read  # after the path

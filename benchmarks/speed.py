@@ -29,7 +29,7 @@ from skimage.data import astronaut
 
 import facesearch as fs
 from facesearch.analysis import default_analyzer
-from facesearch.detection import MmodDetector
+from facesearch.detection.mmod import MmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.images.reading import read_image
 from facesearch.networks.dlib_onnx import usable_cores

@@ -32,9 +32,9 @@ from PIL import Image
 from skimage.data import astronaut
 
 import facesearch as fs
+from facesearch.detection.landmarks import aws_landmarks, face_box
+from facesearch.detection.pose import solve_pose
 from facesearch.images.thumbnails import Preview
-from facesearch.landmarks import aws_landmarks, face_box
-from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 
 USERS = 10_000

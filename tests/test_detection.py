@@ -9,8 +9,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from facesearch.detection import _RANGES, _RATIO, MmodDetector, _network, _turned_back
-from facesearch.dlib_detection import HogDetector
+from facesearch.detection.dlib_detectors import HogDetector
+from facesearch.detection.mmod import _RANGES, _RATIO, MmodDetector, _network, _turned_back
 from facesearch.errors import InvalidParameterError
 from facesearch.networks import dlib_onnx as networks
 from facesearch.networks.weights import FACE_DETECTOR, weights_path

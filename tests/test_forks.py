@@ -24,7 +24,7 @@ pytestmark = [
 BUSY = """
 import os, signal, sys, threading, time, traceback
 import facesearch as fs
-from facesearch.detection import MmodDetector
+from facesearch.detection.mmod import MmodDetector
 from skimage.data import astronaut
 
 photo = astronaut()[0:250, 120:330].copy()

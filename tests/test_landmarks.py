@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import facesearch as fs
-from facesearch.landmarks import MIRROR, aws_landmarks, face_box
+from facesearch.detection.landmarks import MIRROR, aws_landmarks, face_box
 from facesearch.stages import Detection, PointArray
 from facesearch.testing.fakes import FakeAligner, FakeLandmarker
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 import facesearch as fs
-from facesearch.landmarks import MIRROR
-from facesearch.pose import REFERENCE, rotation_from_pose, solve_pose
+from facesearch.detection.landmarks import MIRROR
+from facesearch.detection.pose import REFERENCE, rotation_from_pose, solve_pose
 from facesearch.stages import PointArray
 
 poses = st.builds(fs.Pose, roll=st.floats(-179, 179), yaw=st.floats(-70, 70), pitch=st.floats(-60, 60))

@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 import facesearch as fs
-from facesearch.landmarks import MIRROR
-from facesearch.pupils import find_pupil
+from facesearch.detection.landmarks import MIRROR
+from facesearch.detection.pupils import find_pupil
 from facesearch.stages import PixelArray, PointArray
 from samples import astronaut, hopper
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from facesearch.analysis import FaceAnalyzer, default_analyzer
-from facesearch.dlib_detection import HogDetector
-from facesearch.landmarks import MIRROR
+from facesearch.detection.dlib_detectors import HogDetector
+from facesearch.detection.landmarks import MIRROR
 from facesearch.stages import CHIP_SIZE, AlignedFace, PixelArray
 from facesearch.testing.fakes import fake_analyzer, paint
 from samples import astronaut, hopper

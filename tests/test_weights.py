@@ -10,8 +10,9 @@ import attrs
 import pytest
 
 import facesearch as fs
-from facesearch import _dlib, detection, match_quality
-from facesearch.dlib_detection import DlibMmodDetector
+from facesearch import match_quality
+from facesearch.detection import mmod as detection, shape_predictor as _dlib
+from facesearch.detection.dlib_detectors import DlibMmodDetector
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.eyes import EyeState
 from facesearch.heads import FaceHeads

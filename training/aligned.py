@@ -11,9 +11,9 @@ import numpy as np
 from labelled import Photo, padded, photos
 from numpy.typing import NDArray
 
-from facesearch.alignment import DlibAligner
-from facesearch.detection import MmodDetector
-from facesearch.landmarks import DlibLandmarker
+from facesearch.detection.alignment import DlibAligner
+from facesearch.detection.landmarks import DlibLandmarker
+from facesearch.detection.mmod import MmodDetector
 from facesearch.stages import Detection
 
 _stages: list[tuple[MmodDetector, DlibAligner, DlibLandmarker]] = []

@@ -1,4 +1,4 @@
-"""Reproduce `_RANGES` of ``facesearch.detection``: how far the detector's maps reach, for calculating in 8 bits.
+"""Reproduce `_RANGES` of ``facesearch.detection.mmod``: how far the detector's maps reach, for calculating in 8 bits.
 
 Protocol: the first eight photos of ``groups/`` by name, each at once and at twice its size; the largest value of each map,
 times the margin of `facesearch.networks.dlib_onnx.detector_ranges`.

@@ -21,12 +21,12 @@ from scipy.optimize import minimize
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from facesearch.alignment import DlibAligner
 from facesearch.benchmark import blurred, compressed, darkened, error_versus_discard, partial_area
-from facesearch.detection import MmodDetector
+from facesearch.detection.alignment import DlibAligner
+from facesearch.detection.landmarks import DlibLandmarker
+from facesearch.detection.mmod import MmodDetector
 from facesearch.embedding import FaceMaps, OnnxEmbedder
 from facesearch.images.reading import read_image
-from facesearch.landmarks import DlibLandmarker
 from facesearch.match_quality import features
 from facesearch.quality import measure_quality
 from facesearch.scoring import calibration

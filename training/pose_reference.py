@@ -1,4 +1,4 @@
-"""Find the 3-D reference face of ``facesearch.pose`` by structure from motion on photographs.
+"""Find the 3-D reference face of ``facesearch.detection.pose`` by structure from motion on photographs.
 
 dlib's 68 landmarks of some thousand faces, and of their mirror images, go through a scaled-orthographic factorisation
 (Tomasi and Kanade 1992, doi:10.1007/BF00129684) for a start, then through alternating least squares with robust
@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from landmark_cache import Floats, gather, held_out, human_points
 
+from facesearch.detection.pose import rotation_from_pose
 from facesearch.domain.face_detail import Pose
-from facesearch.pose import rotation_from_pose
 
 # Eyes, nose and mouth corners of dlib's 68. Left out: brows and lips move, the jaw's contour slides as the head turns.
 POINTS = np.array([*range(27, 48), 48, 54])

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from facesearch.alignment import DlibAligner
 from facesearch.appearance import Describer, FaceDescriber, PlacedFace
 from facesearch.bars import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
 from facesearch.checks import quality_reasons
@@ -27,17 +26,18 @@ from facesearch.common.validation import (
     plain_int,
     whole,
 )
-from facesearch.detection import MmodDetector
-from facesearch.dlib_detection import DlibMmodDetector
+from facesearch.detection.alignment import DlibAligner
+from facesearch.detection.dlib_detectors import DlibMmodDetector
+from facesearch.detection.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
+from facesearch.detection.mmod import MmodDetector
+from facesearch.detection.pose import solve_pose
 from facesearch.domain.attributes import SINGLE, Attribute, Unassessed, parse_attributes
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.embedding import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
-from facesearch.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.networks.dlib_onnx import usable_cores
-from facesearch.pose import solve_pose
 from facesearch.quality import measure_quality
 from facesearch.scoring import Calibration
 from facesearch.selection import LARGEST_FACES, by_size
@@ -150,7 +150,7 @@ class FaceAnalyzer:
         Cores that one search may use, >= 1; ``None`` for all that this process may use, up to 4. dlib uses one in any case.
     detector, aligner, landmarker, embedder, describer
         See `facesearch.stages` and, for the last, `facesearch.appearance.Describer`. Each may be replaced by your own, or by one that is not the default, such as
-        `facesearch.dlib_detection.HogDetector`.
+        `facesearch.detection.dlib_detectors.HogDetector`.
 
     calibration
         What percentages mean for the embedder's distances; ``None`` for what comes with the library.

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import numpy as np
 
-from facesearch._dlib import as_path, check_pool
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
+from facesearch.detection.shape_predictor import as_path, check_pool
 from facesearch.domain.entities import FaceModel
 from facesearch.networks.dlib_onnx import embedding_model, open_session
 from facesearch.networks.dlib_reader import read_network

@@ -1,7 +1,7 @@
 """Where the eyes look, by geometry alone: how far each pupil lies from where it is when the eyes look straight ahead.
 
 An eye is a point that the pupil goes around at a fixed distance. Where that point is in the head is known from the reference
-face of `facesearch.pose`, which is laid over the corners of each eye, turned as the head is.
+face of `facesearch.detection.pose`, which is laid over the corners of each eye, turned as the head is.
 
 Lengths are in units of that reference face, the distance between the eyes' centres. There the mean adult's pupils, 63 mm apart
 (doi:10.1117/12.529999), are 0.98 apart, and an eye is 0.40 wide, or 25.5 mm between dlib's corners.
@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
+from facesearch.detection.pose import REFERENCE, rotation_from_pose
 from facesearch.domain.face_detail import EyeDirection, Pose
 from facesearch.errors import InvalidParameterError
-from facesearch.pose import REFERENCE, rotation_from_pose
 from facesearch.stages import PointArray
 
 __all__ = ["PUPIL_ORBIT", "eye_direction"]
@@ -58,9 +58,9 @@ def eye_direction(
     points
         (68, 2) xy pixels, y down, in dlib's order.
     left_pupil, right_pupil
-        (2,) xy pixels, the viewer's left and right; see `facesearch.pupils.find_pupil`.
+        (2,) xy pixels, the viewer's left and right; see `facesearch.detection.pupils.find_pupil`.
     pose
-        How the head is turned; see `facesearch.pose.solve_pose`.
+        How the head is turned; see `facesearch.detection.pose.solve_pose`.
 
     Returns
     -------

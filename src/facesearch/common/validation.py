@@ -235,7 +235,7 @@ _FIXES = {
     "Calibration": "take fs.calibration(), or read one: fs.Calibration.load(path, face_model=...)",
     "Collection": 'open it first: fs.Collection.open(path, "staff"), or make one in memory: fs.Collection("staff"); '
     "the collection comes before the image",
-    "Detector": "make one, such as facesearch.detection.MmodDetector()",
+    "Detector": "make one, such as facesearch.detection.mmod.MmodDetector()",
     "Embedder": "make one, such as fs.OnnxEmbedder() or fs.NetworkEmbedder(card)",
     "Explainable": "give what search_users_by_image, index_faces or enroll answered; what search_all_faces answered one by one",
     "FaceAnalyzer": "make one: fs.FaceAnalyzer()",

@@ -2,7 +2,7 @@
 
 :func:`embedding_model` and :func:`detector_model` write a :class:`~facesearch.networks.layers.Network` down as an ONNX graph, in
 memory; :func:`open_session` runs it. For the detector, :func:`window_boxes` turns a map of scores into rectangles and
-:func:`suppress` keeps the best of those that overlap; both live in :mod:`facesearch.windows`.
+:func:`suppress` keeps the best of those that overlap; both live in :mod:`facesearch.detection.boxes`.
 """
 
 import math
@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch.common.once import LOADING
+from facesearch.detection.boxes import suppress, window_boxes
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.networks.layers import Convolution, Dense, Layer, Network, Plain
 from facesearch.networks.onnx_graph import Graph
-from facesearch.windows import suppress, window_boxes
 
 if TYPE_CHECKING:
     import onnx

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from facesearch._dlib import as_path, check_pool
 from facesearch.common.once import LOADING, Once
+from facesearch.detection.shape_predictor import as_path, check_pool
 from facesearch.images.resizing import reduced
 from facesearch.networks.weights import FACE_DETECTOR, read_weights
 from facesearch.stages import Detection, PixelArray
@@ -58,7 +58,7 @@ class HogDetector:
 class DlibMmodDetector:
     """dlib's convolutional face detector, in dlib's own engine: exact and slow (over a second for 512x512).
 
-    It finds what `facesearch.detection.MmodDetector` finds, but for heads that lie on their side or stand upside down, which
+    It finds what `facesearch.detection.mmod.MmodDetector` finds, but for heads that lie on their side or stand upside down, which
     it does not look for.
 
     References

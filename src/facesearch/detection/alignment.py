@@ -6,8 +6,8 @@ from typing import Any
 import attrs
 import numpy as np
 
-from facesearch._dlib import predict_shape
 from facesearch.common.once import LOADING
+from facesearch.detection.shape_predictor import predict_shape
 from facesearch.networks.weights import LANDMARKS_5
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Detection, PixelArray, PointArray
 
