@@ -216,7 +216,7 @@ def networks(folder: Path) -> Case:
     """Load mutated ONNX files as networks of one's own, and embed with what still is one."""
     from onnx import TensorProto, helper, numpy_helper
 
-    from facesearch.onnx_embedding import NetworkCard, NetworkEmbedder
+    from facesearch.embedding.own_network import NetworkCard, NetworkEmbedder
 
     weights = np.random.default_rng(7).normal(size=(3 * 256, 128)).astype(np.float32)
     nodes = [

@@ -25,7 +25,7 @@ from facesearch.benchmark import area_under_curve
 from facesearch.detection.pose import solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.attributes import parse_attributes
-from facesearch.embedding import OnnxEmbedder
+from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.heads import FaceHeads
 from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.stages import CHIP_SIZE, PixelArray

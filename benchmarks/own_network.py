@@ -18,7 +18,7 @@ from _machine import data_folder, print_machine
 
 import facesearch as fs
 from facesearch.benchmark.calibrating import calibrate
-from facesearch.onnx_embedding import NetworkCard, NetworkEmbedder
+from facesearch.embedding.own_network import NetworkCard, NetworkEmbedder
 
 ENROLLED = 3
 THRESHOLD = 50.0

@@ -14,7 +14,7 @@ import facesearch as fs
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.face_detail import Pose
-from facesearch.embedding import OnnxEmbedder
+from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.stages import FloatArray, PixelArray

@@ -30,7 +30,7 @@ from skimage.data import astronaut
 import facesearch as fs
 from facesearch.analysis import default_analyzer
 from facesearch.detection.mmod import MmodDetector
-from facesearch.embedding import DlibEmbedder, OnnxEmbedder
+from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.images.reading import read_image
 from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.networks.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path

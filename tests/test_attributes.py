@@ -21,7 +21,7 @@ from facesearch.domain.attributes import (
     unassessed,
     worded,
 )
-from facesearch.embedding import OnnxEmbedder
+from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.heads import EMOTIONS, YES_OR_NO, FaceHeads
 from facesearch.networks.weights import FACE_HEADS, weights_path
 from facesearch.stages import CHIP_SIZE, PixelArray

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from facesearch.benchmark import blurred, covered, darkened
-from facesearch.embedding import FaceMaps
+from facesearch.embedding.dlib_resnet import FaceMaps
 from facesearch.match_quality import MatchQuality, features
 from facesearch.stages import PixelArray
 from samples import astronaut, hopper

@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import facesearch as fs
+from facesearch.embedding.own_network import NetworkCard, NetworkEmbedder
 from facesearch.networks.dlib_onnx import open_session
 from facesearch.networks.onnx_simplify import drop_dead_inputs, unpack_weights
-from facesearch.onnx_embedding import NetworkCard, NetworkEmbedder
 from facesearch.stages import FloatArray, PixelArray
 
 ROOT = Path(__file__).resolve().parents[1]

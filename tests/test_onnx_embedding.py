@@ -17,8 +17,8 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.analysis import default_analyzer
-from facesearch.five_points import crop_to_picture
-from facesearch.onnx_embedding import ARCFACE_TEMPLATE, NetworkCard, NetworkEmbedder
+from facesearch.embedding.five_point_crop import crop_to_picture
+from facesearch.embedding.own_network import ARCFACE_TEMPLATE, NetworkCard, NetworkEmbedder
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
 from samples import astronaut, hopper
 

@@ -15,7 +15,7 @@ from scipy.interpolate import PchipInterpolator
 
 import facesearch as fs
 from durable import MEMORY
-from facesearch.embedding import DLIB_RESNET, DLIB_RESNET_MIRRORED
+from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
 from facesearch.scoring import SIMILARITY_AT_FMR, shipped_calibrations
 
 distances = st.floats(0, 1e6)

@@ -13,7 +13,7 @@ import facesearch as fs
 from facesearch import match_quality
 from facesearch.detection import mmod as detection, shape_predictor as _dlib
 from facesearch.detection.dlib_detectors import DlibMmodDetector
-from facesearch.embedding import DlibEmbedder, OnnxEmbedder
+from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.eyes import EyeState
 from facesearch.heads import FaceHeads
 from facesearch.networks import weights

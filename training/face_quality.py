@@ -25,7 +25,7 @@ from facesearch.benchmark import blurred, compressed, darkened, error_versus_dis
 from facesearch.detection.alignment import DlibAligner
 from facesearch.detection.landmarks import DlibLandmarker
 from facesearch.detection.mmod import MmodDetector
-from facesearch.embedding import FaceMaps, OnnxEmbedder
+from facesearch.embedding.dlib_resnet import FaceMaps, OnnxEmbedder
 from facesearch.images.reading import read_image
 from facesearch.match_quality import features
 from facesearch.quality import measure_quality

@@ -24,7 +24,7 @@ from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
 from facesearch.checks import quality_reasons
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
-from facesearch.embedding import OnnxEmbedder
+from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.images.reading import read_image
 from facesearch.match_quality import MatchQuality
 from facesearch.scoring import calibration

@@ -97,8 +97,14 @@ from .domain.geometry import (
 from .domain.reasons import (
     QualityReason as QualityReason,
 )
-from .embedding import (
+from .embedding.dlib_resnet import (
     OnnxEmbedder as OnnxEmbedder,
+)
+from .embedding.network_card import (
+    NetworkCard as NetworkCard,
+)
+from .embedding.own_network import (
+    NetworkEmbedder as NetworkEmbedder,
 )
 from .errors import (
     CalibrationError as CalibrationError,
@@ -163,15 +169,9 @@ from .images.reading import (
     Picture as Picture,
     read_image as read_image,
 )
-from .network_card import (
-    NetworkCard as NetworkCard,
-)
 from .networks.weights import (
     WeightFile as WeightFile,
     models as models,
-)
-from .onnx_embedding import (
-    NetworkEmbedder as NetworkEmbedder,
 )
 from .results import (
     MatchedUser as MatchedUser,

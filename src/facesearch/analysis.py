@@ -34,7 +34,7 @@ from facesearch.detection.pose import solve_pose
 from facesearch.domain.attributes import SINGLE, Attribute, Unassessed, parse_attributes
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace, FaceDetail
-from facesearch.embedding import DlibEmbedder, OnnxEmbedder
+from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.networks.dlib_onnx import usable_cores

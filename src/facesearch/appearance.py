@@ -9,7 +9,7 @@ import numpy as np
 from facesearch.common.equality import content, frozen
 from facesearch.domain.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
 from facesearch.domain.face_detail import Pose
-from facesearch.embedding import OnnxEmbedder
+from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.eyes import EyeState, eye_patches
 from facesearch.gaze import eye_direction
 from facesearch.heads import FaceHeads

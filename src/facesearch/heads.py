@@ -14,7 +14,7 @@ from facesearch.common.once import Once
 from facesearch.common.validation import check_int
 from facesearch.domain.attributes import Answers
 from facesearch.domain.face_detail import EmotionType
-from facesearch.embedding import FaceMaps
+from facesearch.embedding.dlib_resnet import FaceMaps
 from facesearch.networks.dlib_onnx import open_session
 from facesearch.networks.weights import FACE_HEADS, read_weights
 from facesearch.stages import FloatArray

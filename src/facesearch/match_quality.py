@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from facesearch.common.once import Once
-from facesearch.embedding import FaceMaps
+from facesearch.embedding.dlib_resnet import FaceMaps
 from facesearch.networks.weights import FACE_QUALITY, read_weights
 from facesearch.stages import FloatArray
 
@@ -47,7 +47,7 @@ class MatchQuality:
         Parameters
         ----------
         maps
-            From `facesearch.embedding.OnnxEmbedder.embed_with_maps`.
+            From `facesearch.embedding.dlib_resnet.OnnxEmbedder.embed_with_maps`.
 
         Returns
         -------

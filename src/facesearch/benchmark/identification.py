@@ -26,7 +26,7 @@ from facesearch.common.validation import (
     whole,
 )
 from facesearch.domain.entities import FaceModel
-from facesearch.embedding import DLIB_RESNET_MIRRORED
+from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED
 from facesearch.errors import InvalidParameterError
 from facesearch.stages import FloatArray, PointArray
 

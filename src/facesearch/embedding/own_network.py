@@ -12,9 +12,9 @@ import numpy as np
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
 from facesearch.domain.entities import FaceModel
+from facesearch.embedding.five_point_crop import cut_by_five_points
+from facesearch.embedding.network_card import ARCFACE_TEMPLATE, ChannelOrder, NetworkCard, TensorLayout, face_model_of
 from facesearch.errors import InvalidParameterError, WeightsError
-from facesearch.five_points import cut_by_five_points
-from facesearch.network_card import ARCFACE_TEMPLATE, ChannelOrder, NetworkCard, TensorLayout, face_model_of
 from facesearch.networks.onnx_file import file_digest, open_file
 from facesearch.networks.weights import WeightFile
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
@@ -100,7 +100,7 @@ class NetworkEmbedder:
         self._loaded(self._load)
 
     def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
-        """Cut out what the network takes, by five of the points; see `facesearch.five_points.cut_by_five_points`."""
+        """Cut out what the network takes, by five of the points; see `facesearch.embedding.five_point_crop.cut_by_five_points`."""
         return cut_by_five_points(pixels, points, self._card.template, self._card.size)
 
     def embed(self, chips: PixelArray) -> FloatArray:
