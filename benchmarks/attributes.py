@@ -20,13 +20,13 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.analysis import default_analyzer
-from facesearch.appearance import PlacedFace
+from facesearch.appearance.describer import PlacedFace
+from facesearch.appearance.heads import FaceHeads
 from facesearch.benchmark import area_under_curve
 from facesearch.detection.pose import solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.attributes import parse_attributes
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
-from facesearch.heads import FaceHeads
 from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.stages import CHIP_SIZE, PixelArray
 

@@ -10,7 +10,7 @@ Mirror: the same photographs and their mirror images, each from the detector on;
 
 Rendered eyes: no photographs with a known direction are at hand, so eyes that look in a known direction are painted over
 those of forward faces of that half, which are enlarged before and reduced after; the lids follow the eyes up and down.
-Aligning, landmarks, pose and pupils are done anew on the painted photograph. The anatomy is that of `facesearch.gaze`, but
+Aligning, landmarks, pose and pupils are done anew on the painted photograph. The anatomy is that of `facesearch.appearance.gaze`, but
 each eye's orbit and place vary as people's do. This tells what the landmarks and the pupils cost; it can't tell whether the
 eyes' model is right.
 
@@ -31,11 +31,11 @@ from PIL import Image
 from skimage.draw import polygon2mask
 
 import facesearch as fs
+from facesearch.appearance.gaze import PUPIL_ORBIT, eye_direction
 from facesearch.detection.landmarks import MIRROR
 from facesearch.detection.pose import REFERENCE, rotation_from_pose, solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.face_detail import Pose
-from facesearch.gaze import PUPIL_ORBIT, eye_direction
 from facesearch.images.reading import read_image
 from facesearch.stages import Detection, PixelArray, PointArray
 

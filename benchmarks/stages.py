@@ -32,10 +32,10 @@ from PIL import Image
 from skimage.data import astronaut
 
 import facesearch as fs
+from facesearch.appearance.image_quality import measure_quality
 from facesearch.detection.landmarks import aws_landmarks, face_box
 from facesearch.detection.pose import solve_pose
 from facesearch.images.thumbnails import Preview
-from facesearch.quality import measure_quality
 
 USERS = 10_000
 VECTOR_LENGTH = 1.4  # of the network's vectors

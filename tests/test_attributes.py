@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 import facesearch as fs
+from facesearch.appearance.heads import EMOTIONS, YES_OR_NO, FaceHeads
 from facesearch.domain.attributes import (
     FURTHEST_YAW,
     SINGLE,
@@ -22,7 +23,6 @@ from facesearch.domain.attributes import (
     worded,
 )
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
-from facesearch.heads import EMOTIONS, YES_OR_NO, FaceHeads
 from facesearch.networks.weights import FACE_HEADS, weights_path
 from facesearch.stages import CHIP_SIZE, PixelArray
 from facesearch.testing.fakes import paint

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 
 import facesearch as fs
 from facesearch.analysis import default_analyzer
+from facesearch.appearance.eyes import PATCH_SIZE, EyeState, crop_patch, cut_patch, eye_patch, eye_patches
 from facesearch.detection.landmarks import MIRROR
-from facesearch.eyes import PATCH_SIZE, EyeState, crop_patch, cut_patch, eye_patch, eye_patches
 from facesearch.stages import PixelArray, PointArray
 from samples import astronaut, hopper
 

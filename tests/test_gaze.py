@@ -10,11 +10,11 @@ from PIL import Image
 from skimage.draw import polygon2mask
 
 import facesearch as fs
+from facesearch.appearance.gaze import PUPIL_ORBIT, eye_direction
 from facesearch.detection.landmarks import MIRROR
 from facesearch.detection.pose import REFERENCE, rotation_from_pose, solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.face_detail import EyeDirection, Pose
-from facesearch.gaze import PUPIL_ORBIT, eye_direction
 from facesearch.stages import PixelArray, PointArray
 from samples import astronaut, hopper
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
+from facesearch.appearance.match_quality import MatchQuality, features
 from facesearch.benchmark import blurred, covered, darkened
 from facesearch.embedding.dlib_resnet import FaceMaps
-from facesearch.match_quality import MatchQuality, features
 from facesearch.stages import PixelArray
 from samples import astronaut, hopper
 

@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 import facesearch as fs
+from facesearch.appearance.image_quality import measure_quality
 from facesearch.benchmark import blurred, shrunk
-from facesearch.quality import measure_quality
 from facesearch.stages import PixelArray
 from samples import astronaut, hopper
 

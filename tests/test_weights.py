@@ -10,12 +10,12 @@ import attrs
 import pytest
 
 import facesearch as fs
-from facesearch import match_quality
+from facesearch.appearance import match_quality
+from facesearch.appearance.eyes import EyeState
+from facesearch.appearance.heads import FaceHeads
 from facesearch.detection import mmod as detection, shape_predictor as _dlib
 from facesearch.detection.dlib_detectors import DlibMmodDetector
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
-from facesearch.eyes import EyeState
-from facesearch.heads import FaceHeads
 from facesearch.networks import weights
 from facesearch.networks.weights import LANDMARKS_5, LANDMARKS_68, RESNET, read_weights, weights_path
 

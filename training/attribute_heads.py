@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facesearch.heads import EMOTIONS as PUT_OUT, YES_OR_NO
+from facesearch.appearance.heads import EMOTIONS as PUT_OUT, YES_OR_NO
 
 Floats = NDArray[np.float32]
 
@@ -201,7 +201,7 @@ def calibrate(net: Heads, answers: Floats, wanted: Floats) -> dict[str, Floats]:
 
 
 def folded(net: Heads) -> dict[str, Floats]:
-    """Give the arrays that `facesearch.heads.heads_model` wants: every normalisation folded into what follows or precedes it."""
+    """Give the arrays that `facesearch.appearance.heads.heads_model` wants: every normalisation folded into what follows or precedes it."""
     net = copy.deepcopy(net)
     scale = [norm.weight / torch.sqrt(norm.running_var + norm.eps) for norm in net.norms]
     shift = [norm.bias - norm.running_mean * factor for norm, factor in zip(net.norms, scale, strict=True)]

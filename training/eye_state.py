@@ -27,7 +27,7 @@ from scipy.optimize import minimize
 from scipy.stats import mannwhitneyu
 from torch import nn
 
-from facesearch.eyes import PATCH_SIZE, EyeState, crop_patch, cut_patch, eye_patch
+from facesearch.appearance.eyes import PATCH_SIZE, EyeState, crop_patch, cut_patch, eye_patch
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,7 +55,7 @@ class Eye:
     pixels
         (H, W, 3) uint8 RGB.
     center, along
-        (2,) xy pixels, as `facesearch.eyes.cut_patch` takes them.
+        (2,) xy pixels, as `facesearch.appearance.eyes.cut_patch` takes them.
     patch
         (32, 32, 3) uint8 RGB, as the library cuts it; the viewer's right eye is not mirrored, the network does not mind.
     is_open
@@ -208,7 +208,7 @@ def draw(eyes: list[Eye]) -> tuple[Pixels, NDArray[np.int64]]:
 
 
 class Net(nn.Module):
-    """The network, as `facesearch.eyes.eye_state_model` writes it down, with batch normalisation."""
+    """The network, as `facesearch.appearance.eyes.eye_state_model` writes it down, with batch normalisation."""
 
     widths: Final = (16, 32, 48)
     hidden: Final = 32

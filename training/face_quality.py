@@ -21,14 +21,14 @@ from scipy.optimize import minimize
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
+from facesearch.appearance.image_quality import measure_quality
+from facesearch.appearance.match_quality import features
 from facesearch.benchmark import blurred, compressed, darkened, error_versus_discard, partial_area
 from facesearch.detection.alignment import DlibAligner
 from facesearch.detection.landmarks import DlibLandmarker
 from facesearch.detection.mmod import MmodDetector
 from facesearch.embedding.dlib_resnet import FaceMaps, OnnxEmbedder
 from facesearch.images.reading import read_image
-from facesearch.match_quality import features
-from facesearch.quality import measure_quality
 from facesearch.scoring import calibration
 from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray, PointArray
 

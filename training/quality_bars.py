@@ -19,6 +19,7 @@ from labelled import DATA, Part, part_of
 from scipy.optimize import minimize
 
 from facesearch.analysis import FaceAnalyzer, LocatedFace
+from facesearch.appearance.match_quality import MatchQuality
 from facesearch.bars import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
 from facesearch.checks import quality_reasons
@@ -26,7 +27,6 @@ from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.images.reading import read_image
-from facesearch.match_quality import MatchQuality
 from facesearch.scoring import calibration
 from facesearch.stages import FloatArray, PixelArray
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from facesearch.appearance import Describer, FaceDescriber, PlacedFace
+from facesearch.appearance.describer import Describer, FaceDescriber, PlacedFace
+from facesearch.appearance.image_quality import measure_quality
 from facesearch.bars import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
 from facesearch.checks import quality_reasons
 from facesearch.common.equality import FrozenMapping, content
@@ -38,7 +39,6 @@ from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.networks.dlib_onnx import usable_cores
-from facesearch.quality import measure_quality
 from facesearch.scoring import Calibration
 from facesearch.selection import LARGEST_FACES, by_size
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
@@ -149,7 +149,7 @@ class FaceAnalyzer:
     threads
         Cores that one search may use, >= 1; ``None`` for all that this process may use, up to 4. dlib uses one in any case.
     detector, aligner, landmarker, embedder, describer
-        See `facesearch.stages` and, for the last, `facesearch.appearance.Describer`. Each may be replaced by your own, or by one that is not the default, such as
+        See `facesearch.stages` and, for the last, `facesearch.appearance.describer.Describer`. Each may be replaced by your own, or by one that is not the default, such as
         `facesearch.detection.dlib_detectors.HogDetector`.
 
     calibration

@@ -67,7 +67,7 @@ class FaceMeasurements:
     confidence
         Percent, 0-100: how sure it is a face.
     brightness, sharpness
-        0-100; see `facesearch.quality.measure_quality`.
+        0-100; see `facesearch.appearance.image_quality.measure_quality`.
     pose
         Degrees.
     quality

@@ -22,10 +22,10 @@ import attrs
 import numpy as np
 
 from facesearch.analysis import FaceAnalyzer
-from facesearch.appearance import Appearance, PlacedFace, described
+from facesearch.appearance.describer import Appearance, PlacedFace, described
+from facesearch.appearance.heads import EMOTIONS, YES_OR_NO
 from facesearch.domain.attributes import Answers, Attribute
 from facesearch.domain.entities import FaceModel
-from facesearch.heads import EMOTIONS, YES_OR_NO
 from facesearch.scoring import Calibration, calibration
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection, FloatArray, PixelArray, PointArray
 
@@ -150,7 +150,7 @@ class FakeDescriber:
         faces: Sequence[PlacedFace],
         asked: frozenset[Attribute],
     ) -> tuple[Appearance, ...]:
-        """Describe painted faces; see `facesearch.appearance.Describer.describe`."""
+        """Describe painted faces; see `facesearch.appearance.describer.Describer.describe`."""
         reds = [float(face.chip[..., 0].mean()) / 255 for face in faces]
         return tuple(
             described(
@@ -167,7 +167,7 @@ class FakeDescriber:
         )
 
     def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
-        """Find every painted face as good as any; see `facesearch.appearance.Describer.assess`."""
+        """Find every painted face as good as any; see `facesearch.appearance.describer.Describer.assess`."""
         return (100.0,) * len(chips), np.zeros((len(chips), FAKE_MODEL.dimension), np.float32)
 
 

@@ -6,14 +6,14 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
+from facesearch.appearance.eyes import EyeState, eye_patches
+from facesearch.appearance.gaze import eye_direction
+from facesearch.appearance.heads import FaceHeads
+from facesearch.appearance.match_quality import MatchQuality
 from facesearch.common.equality import content, frozen
 from facesearch.domain.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
-from facesearch.eyes import EyeState, eye_patches
-from facesearch.gaze import eye_direction
-from facesearch.heads import FaceHeads
-from facesearch.match_quality import MatchQuality
 from facesearch.stages import Embedder, FloatArray, PixelArray, PointArray
 
 __all__ = ["Appearance", "Describer", "FaceDescriber", "PlacedFace", "described"]

@@ -1,0 +1,1 @@
+"""Describe a face: attributes, eyes, gaze, image quality and match quality."""
