@@ -37,7 +37,7 @@ from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, audit, leave_one_out
 from facesearch.enrolment import agreement, doubts, has_majority
 from facesearch.ranking import robust_mean
-from facesearch.selection import several_faces
+from facesearch.selection.face_selection import several_faces
 
 BATCHES = (3, 5, 10)
 DRAWS = 3

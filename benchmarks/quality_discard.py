@@ -20,7 +20,7 @@ from facesearch.benchmark import (
     plot_discard,
     read_pairs,
 )
-from facesearch.checks import quality_reasons
+from facesearch.selection.checks import quality_reasons
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

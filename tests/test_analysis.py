@@ -14,7 +14,7 @@ from PIL import Image
 import facesearch as fs
 from facesearch.analysis import default_analyzer
 from facesearch.rekognition import Rekognition
-from facesearch.selection import by_size
+from facesearch.selection.face_selection import by_size
 from facesearch.stages import Detection, PixelArray
 from facesearch.testing.fakes import FakeDetector, fake_analyzer, paint
 from samples import astronaut, hopper

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 import facesearch as fs
-from facesearch.bars import HIGH_BARS, LOW_BARS, MEDIUM_BARS, FaceMeasurements, QualityReason
-from facesearch.checks import Check, checks, quality_reasons, wanted
+from facesearch.selection.checks import Check, checks, quality_reasons, wanted
+from facesearch.selection.quality_filter import HIGH_BARS, LOW_BARS, MEDIUM_BARS, FaceMeasurements, QualityReason
 from facesearch.testing.strategies import face_measurements, filter_bars, quality_bars
 
 GOOD = FaceMeasurements(

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import event, given, settings, strategies as st
 
 import facesearch as fs
-from facesearch.bars import FaceMeasurements
-from facesearch.comparisons import nearer, not_largest, one_too_many, rival, taken, unlike
-from facesearch.evidence import Evidence
-from facesearch.explanation import Use
-from facesearch.selection import RIVAL_AREA, several_faces
+from facesearch.selection.comparisons import nearer, not_largest, one_too_many, rival, taken, unlike
+from facesearch.selection.evidence import Evidence
+from facesearch.selection.explanation import Use
+from facesearch.selection.face_selection import RIVAL_AREA, several_faces
+from facesearch.selection.quality_filter import FaceMeasurements
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.testing.fakes import FakeDescriber, fake_analyzer, paint
 from facesearch.testing.strategies import face_measurements, filter_bars, quality_bars, values

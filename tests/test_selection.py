@@ -6,9 +6,9 @@ import attrs
 from hypothesis import given, strategies as st
 
 import facesearch as fs
-from facesearch.bars import HIGH_BARS, FaceMeasurements, QualityBars
-from facesearch.checks import quality_reasons
-from facesearch.selection import LARGEST_FACES, by_size, select
+from facesearch.selection.checks import quality_reasons
+from facesearch.selection.face_selection import LARGEST_FACES, by_size, select
+from facesearch.selection.quality_filter import HIGH_BARS, FaceMeasurements, QualityBars
 from facesearch.testing.strategies import face_measurements, quality_bars
 
 GOOD = FaceMeasurements(

@@ -3,7 +3,7 @@
 Photographs of ``lfw_grey/`` are made worse in one way, by steps, and sent through the whole library: detected again, measured,
 embedded and held against the person's other photographs as they are. A logistic curve of each measurement tells the share of
 comparisons missed at a similarity of 80; a bar stands where that share passes what its filter allows. Bars are chosen on
-eight tenths of the people, by name, and reported on the rest: `facesearch.bars` holds what this prints, rounded.
+eight tenths of the people, by name, and reported on the rest: `facesearch.selection.quality_filter` holds what this prints, rounded.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from scipy.optimize import minimize
 
 from facesearch.analysis import FaceAnalyzer, LocatedFace
 from facesearch.appearance.match_quality import MatchQuality
-from facesearch.bars import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
-from facesearch.checks import quality_reasons
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.images.reading import read_image
 from facesearch.scoring import calibration
+from facesearch.selection.checks import quality_reasons
+from facesearch.selection.quality_filter import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 from facesearch.stages import FloatArray, PixelArray
 
 SIMILARITY: Final = 80

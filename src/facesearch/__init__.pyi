@@ -17,29 +17,16 @@ from .aws import (
     from_aws as from_aws,
     to_aws as to_aws,
 )
-from .bars import (
-    SHIPPED_BARS as SHIPPED_BARS,
-    FaceMeasurements as FaceMeasurements,
-    FilterBars as FilterBars,
-    QualityBars as QualityBars,
-    QualityFilter as QualityFilter,
-)
 from .catalog import (
     CollectionInfo as CollectionInfo,
     collections as collections,
     delete_collection as delete_collection,
-)
-from .checks import (
-    Check as Check,
 )
 from .collection import (
     Collection as Collection,
 )
 from .comparing import (
     compare_faces as compare_faces,
-)
-from .comparisons import (
-    Comparison as Comparison,
 )
 from .domain.attributes import (
     Attribute as Attribute,
@@ -136,11 +123,6 @@ from .errors import (
     WeightsError as WeightsError,
     WireError as WireError,
 )
-from .explanation import (
-    Explanation as Explanation,
-    FaceExplanation as FaceExplanation,
-    explain as explain,
-)
 from .face_results import (
     ComparedFace as ComparedFace,
     ComparedSourceImageFace as ComparedSourceImageFace,
@@ -192,6 +174,24 @@ from .scoring import (
 from .search import (
     search_all_faces as search_all_faces,
     search_users_by_image as search_users_by_image,
+)
+from .selection.checks import (
+    Check as Check,
+)
+from .selection.comparisons import (
+    Comparison as Comparison,
+)
+from .selection.explanation import (
+    Explanation as Explanation,
+    FaceExplanation as FaceExplanation,
+    explain as explain,
+)
+from .selection.quality_filter import (
+    SHIPPED_BARS as SHIPPED_BARS,
+    FaceMeasurements as FaceMeasurements,
+    FilterBars as FilterBars,
+    QualityBars as QualityBars,
+    QualityFilter as QualityFilter,
 )
 
 __version__: str

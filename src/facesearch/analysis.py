@@ -11,8 +11,6 @@ import numpy as np
 
 from facesearch.appearance.describer import Describer, FaceDescriber, PlacedFace
 from facesearch.appearance.image_quality import measure_quality
-from facesearch.bars import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
-from facesearch.checks import quality_reasons
 from facesearch.common.equality import FrozenMapping, content
 from facesearch.common.ordered_map import in_order
 from facesearch.common.tables import Cell, Listing, Shown, Table
@@ -40,7 +38,9 @@ from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.scoring import Calibration
-from facesearch.selection import LARGEST_FACES, by_size
+from facesearch.selection.checks import quality_reasons
+from facesearch.selection.face_selection import LARGEST_FACES, by_size
+from facesearch.selection.quality_filter import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
 
 __all__ = [

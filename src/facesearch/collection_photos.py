@@ -8,7 +8,6 @@ import attrs
 
 from facesearch.admission import Admission
 from facesearch.analysis import FaceAnalyzer
-from facesearch.bars import QualityFilter
 from facesearch.bulk import index_photos
 from facesearch.collection_base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
@@ -26,8 +25,6 @@ from facesearch.domain.entities import (
 )
 from facesearch.domain.sources import check_source, check_sources, source_of
 from facesearch.errors import InvalidParameterError
-from facesearch.evidence import Evidence
-from facesearch.explanation import Use
 from facesearch.folder_report import FolderProgress, FolderReport
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.judging import Verdict
@@ -36,6 +33,9 @@ from facesearch.photo_plan import plan_photos
 from facesearch.photo_work import LookOptions, PhotoWorkers
 from facesearch.probing import probe
 from facesearch.progress_shown import showing
+from facesearch.selection.evidence import Evidence
+from facesearch.selection.explanation import Use
+from facesearch.selection.quality_filter import QualityFilter
 from facesearch.settling import Registrar
 from facesearch.storage import StoredFace
 

@@ -6,7 +6,6 @@ import attrs
 import numpy as np
 
 from facesearch.analysis import FaceAnalyzer, analyzer_or_default
-from facesearch.bars import QualityFilter
 from facesearch.common.validation import check_float
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.face_detail import FaceDetail
@@ -19,6 +18,7 @@ from facesearch.face_results import (
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.probing import probe
 from facesearch.scoring import calibration
+from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["compare_faces"]
 

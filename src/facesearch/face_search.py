@@ -1,6 +1,5 @@
 """Searches beside the main one: for faces, by a photo or by a face of the collection, and for users without a photo."""
 
-from facesearch.bars import QualityFilter
 from facesearch.collection import MAX_FACES, Collection, check_search_options
 from facesearch.common.validation import check_float, check_int, check_is
 from facesearch.domain.entities import Face
@@ -15,6 +14,7 @@ from facesearch.face_results import (
 )
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.probing import probe
+from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["search_faces", "search_faces_by_image", "search_users"]
 

@@ -10,17 +10,17 @@ import attrs
 from attrs import field
 
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
-from facesearch.bars import QualityFilter
 from facesearch.common.validation import is_a, tuple_of
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
 from facesearch.domain.reasons import EnrollmentReason
-from facesearch.evidence import Evidence
-from facesearch.explanation import Use
 from facesearch.images.reading import Picture
 from facesearch.images.thumbnails import thumbnail
 from facesearch.probing import probe
-from facesearch.selection import select, several_faces
+from facesearch.selection.evidence import Evidence
+from facesearch.selection.explanation import Use
+from facesearch.selection.face_selection import select, several_faces
+from facesearch.selection.quality_filter import QualityFilter
 from facesearch.stages import FloatArray
 
 __all__ = ["KeptFace", "Look", "look_to_enroll", "look_to_index"]

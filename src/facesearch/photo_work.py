@@ -18,7 +18,6 @@ import attrs
 from attrs import field
 
 from facesearch.analysis import FaceAnalyzer
-from facesearch.bars import QualityFilter
 from facesearch.common.validation import is_a, is_bool
 from facesearch.errors import (
     ExecutorError,
@@ -31,6 +30,7 @@ from facesearch.errors import (
 from facesearch.images.reading import MAX_FILE_BYTES, read_image
 from facesearch.looks import Look, look_to_enroll, look_to_index
 from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["BrokenFile", "LookOptions", "PhotoWorkers", "content_digest"]
 

@@ -3,10 +3,10 @@
 import attrs
 
 from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
-from facesearch.bars import QualityFilter
 from facesearch.domain.attributes import Attribute
 from facesearch.images.reading import Picture
-from facesearch.selection import Selection, select
+from facesearch.selection.face_selection import Selection, select
+from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["Probing", "probe"]
 

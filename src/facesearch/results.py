@@ -9,7 +9,6 @@ from typing import ClassVar
 import attrs
 from attrs import field
 
-from facesearch.bars import QualityBars, QualityFilter
 from facesearch.calibration_choice import describe_foreign
 from facesearch.common.announce import announce
 from facesearch.common.equality import equal_fields, hash_fields
@@ -18,12 +17,13 @@ from facesearch.common.validation import between, is_a, matches, maybe, plain_fl
 from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus, named
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.reasons import UnsearchedFaceReason
-from facesearch.evidence import Evidence, known
-from facesearch.explanation import Explanation
 from facesearch.images.thumbnails import Pictures, Preview
 from facesearch.marks import FaceClass, SeenFace, class_of
 from facesearch.response_html import ResponseView, as_html
 from facesearch.scoring import Calibration
+from facesearch.selection.evidence import Evidence, known
+from facesearch.selection.explanation import Explanation
+from facesearch.selection.quality_filter import QualityBars, QualityFilter
 
 __all__ = [
     "MatchedUser",

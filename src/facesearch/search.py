@@ -6,13 +6,10 @@ from typing import TypeVar
 import attrs
 
 from facesearch.analysis import AnalyzedFace
-from facesearch.bars import QualityFilter
 from facesearch.collection import Collection, check_search_options
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_is
 from facesearch.domain.attributes import Attribute, parse_attributes
-from facesearch.evidence import Evidence
-from facesearch.explanation import Use
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.images.thumbnails import Preview
 from facesearch.probing import probe
@@ -23,6 +20,9 @@ from facesearch.results import (
     UnsearchedFace,
     UserMatch,
 )
+from facesearch.selection.evidence import Evidence
+from facesearch.selection.explanation import Use
+from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["search_all_faces", "search_users_by_image"]
 

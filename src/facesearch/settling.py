@@ -22,7 +22,6 @@ from attrs import field
 
 from facesearch.admission import MAX_FACES_PER_USER, Admission, image_ids
 from facesearch.analysis import FaceAnalyzer
-from facesearch.bars import QualityFilter
 from facesearch.common.once import lazy
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
@@ -32,6 +31,7 @@ from facesearch.judging import Verdict
 from facesearch.looks import Look
 from facesearch.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
 from facesearch.photo_work import BrokenFile
+from facesearch.selection.quality_filter import QualityFilter
 from facesearch.storage import StoredFace
 
 __all__ = ["Registrar", "SeenPhoto", "StoppedError"]

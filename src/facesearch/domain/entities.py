@@ -10,7 +10,6 @@ from typing import ClassVar
 import attrs
 from attrs import field
 
-from facesearch.bars import QualityBars, QualityFilter
 from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, plain_float, plain_int, tuple_of, whole
@@ -18,8 +17,9 @@ from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.reasons import EnrollmentReason, UnindexedFaceReason
 from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
-from facesearch.evidence import Evidence, known
-from facesearch.explanation import Explanation
+from facesearch.selection.evidence import Evidence, known
+from facesearch.selection.explanation import Explanation
+from facesearch.selection.quality_filter import QualityBars, QualityFilter
 
 __all__ = [
     "COLLECTION_ID_PATTERN",

@@ -25,9 +25,9 @@ import numpy as np
 
 from facesearch import face_results, results
 from facesearch.aws import is_local
-from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.domain import face_detail as face, geometry
 from facesearch.errors import MissingExtraError
+from facesearch.selection.quality_filter import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.stages import FloatArray
 
 try:

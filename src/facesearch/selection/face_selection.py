@@ -10,9 +10,9 @@ from typing import Final
 
 import attrs
 
-from facesearch.bars import FaceMeasurements, QualityBars
-from facesearch.checks import quality_reasons
 from facesearch.domain.reasons import UnsearchedFaceReason
+from facesearch.selection.checks import quality_reasons
+from facesearch.selection.quality_filter import FaceMeasurements, QualityBars
 
 __all__ = ["LARGEST_FACES", "RIVAL_AREA", "Selection", "by_size", "select", "several_faces"]
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import attrs
 from attrs import field
 
-from facesearch.bars import REFERENCE_SIDE, FaceMeasurements, QualityBars
 from facesearch.common.validation import between, is_a, maybe, plain_float
 from facesearch.domain.reasons import QualityReason
+from facesearch.selection.quality_filter import REFERENCE_SIDE, FaceMeasurements, QualityBars
 
 __all__ = ["SIZE_UNIT", "Check", "checks", "quality_reasons", "wanted"]
 

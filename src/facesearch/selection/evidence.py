@@ -1,6 +1,6 @@
 """What an answer keeps of how its photo's faces were measured and chosen, so that it can be explained, and asked "what if".
 
-Nothing is decided here: the rules are those of `facesearch.selection` that chose the faces in the first place, applied again.
+Nothing is decided here: the rules are those of `facesearch.selection.face_selection` that chose the faces in the first place, applied again.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from typing import Protocol, Self
 import attrs
 from attrs import field
 
-from facesearch.bars import FaceMeasurements, FilterBars, QualityBars, QualityFilter
-from facesearch.checks import checks, quality_reasons
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
-from facesearch.comparisons import Comparison, Judged, judged, not_largest, one_too_many, rival
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.reasons import EnrollmentReason, QualityReason, UnsearchedFaceReason
 from facesearch.errors import InvalidParameterError
-from facesearch.explanation import Explanation, FaceExplanation, Use
-from facesearch.selection import LARGEST_FACES, Selection, by_size, select
+from facesearch.selection.checks import checks, quality_reasons
+from facesearch.selection.comparisons import Comparison, Judged, judged, not_largest, one_too_many, rival
+from facesearch.selection.explanation import Explanation, FaceExplanation, Use
+from facesearch.selection.face_selection import LARGEST_FACES, Selection, by_size, select
+from facesearch.selection.quality_filter import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 
 __all__ = ["Evidence", "known"]
 
@@ -53,7 +53,7 @@ class Evidence:
     told
         Positions of the faces that the answer tells of.
     max_faces, largest_only
-        The rule, see `facesearch.selection.select`.
+        The rule, see `facesearch.selection.face_selection.select`.
     needed
         The similarity to its user's, percent, that a photo to enrol had to have.
     """

@@ -9,8 +9,6 @@ from typing import Any, Protocol
 import attrs
 from attrs import field
 
-from facesearch.bars import QualityBars, QualityFilter
-from facesearch.checks import Check, wanted
 from facesearch.common.tables import Shown, Table
 from facesearch.common.validation import (
     between,
@@ -23,8 +21,10 @@ from facesearch.common.validation import (
     tuple_of,
     whole,
 )
-from facesearch.comparisons import Comparison
 from facesearch.domain.face_detail import FaceDetail
+from facesearch.selection.checks import Check, wanted
+from facesearch.selection.comparisons import Comparison
+from facesearch.selection.quality_filter import QualityBars, QualityFilter
 
 __all__ = ["Explanation", "FaceExplanation", "Use", "explain"]
 

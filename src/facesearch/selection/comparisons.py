@@ -8,7 +8,7 @@ from attrs import field
 
 from facesearch.common.validation import between, is_a, maybe, plain_float
 from facesearch.domain.reasons import EnrollmentReason, UnsearchedFaceReason
-from facesearch.selection import RIVAL_AREA
+from facesearch.selection.face_selection import RIVAL_AREA
 
 __all__ = ["Comparison", "Judged", "judged", "nearer", "not_largest", "one_too_many", "rival", "taken", "unlike"]
 

@@ -1,0 +1,1 @@
+"""Decide which faces are used: quality filter, largest face, reasons and their explanation."""
