@@ -36,7 +36,7 @@ import facesearch as fs
 from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, audit, leave_one_out
 from facesearch.enrolment import agreement, doubts, has_majority
-from facesearch.ranking import robust_mean
+from facesearch.matching.template import robust_mean
 from facesearch.selection.face_selection import several_faces
 
 BATCHES = (3, 5, 10)

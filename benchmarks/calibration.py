@@ -24,7 +24,7 @@ from facesearch.analysis import default_analyzer
 from facesearch.benchmark import CutOptions, EmbeddedPhotos, Rate, embed_photos, read_people
 from facesearch.benchmark.calibrating import calibrate
 from facesearch.benchmark.rates import CONFIDENCE
-from facesearch.ranking import robust_mean
+from facesearch.matching.template import robust_mean
 
 Floats = NDArray[np.float64]
 RACES = ("White", "Black", "Asian", "Indian", "other")  # UTKFace's labels, as its makers chose them

@@ -31,10 +31,10 @@ import numpy as np
 from _machine import memory_mb, print_machine
 
 import facesearch as fs
-from facesearch import vector_index
-from facesearch.row_keys import NumberRows
+from facesearch.matching import vector_index
+from facesearch.matching.row_keys import NumberRows
+from facesearch.matching.vector_index import Ranked, VectorIndex
 from facesearch.stages import FloatArray
-from facesearch.vector_index import Ranked, VectorIndex
 
 DIMENSION = 128
 SIZES = (10_000, 100_000, 1_000_000, 2_000_000, 10_000_000)

@@ -6,7 +6,7 @@ Of each person the first three photos by name are enrolled, as `Collection.enrol
 seven is searched with threshold 0 and quality filter NONE, so that every user gets a similarity. A search counts as right
 when the first match is the person in the folder's name; a photo without a searched face counts as wrong and is named.
 
-Then the distances, which the constants of `facesearch.scoring` are to be checked against: over all pairs of photos
+Then the distances, which the constants of `facesearch.matching.calibration` are to be checked against: over all pairs of photos
 (the largest face of each), and between the searched photos and the users' vectors, which is what a search compares.
 
 The ten are politicians in press photos: this shows that the main path works, not how well it does elsewhere.
@@ -99,7 +99,7 @@ def print_distances(staff: fs.Collection, photos: dict[str, list[Path]], probes:
         print_row(f"{label}, same", [value for same, value in found if same])
         print_row(f"{label}, other", [value for same, value in found if not same])
     print(
-        "\nsimilarity by facesearch.scoring: "
+        "\nsimilarity by facesearch.matching.calibration: "
         + ", ".join(f"{d:.2f} -> {fs.similarity(d):.1f}" for d in (0.4, 0.5, 0.6, 0.7, 0.85, 1.0))
     )
 

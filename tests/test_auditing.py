@@ -14,7 +14,7 @@ from facesearch.audit_report import AuditReport
 from facesearch.auditing import agree, audit, leave_one_out
 from facesearch.domain.entities import EnrollmentReason
 from facesearch.enrolment import Doubt, doubts, has_majority
-from facesearch.ranking import robust_mean
+from facesearch.matching.template import robust_mean
 from facesearch.stages import FloatArray
 from facesearch.testing.fakes import fake_analyzer, fake_calibration, paint
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 import facesearch as fs
-from facesearch.calibration_choice import describe_foreign, describe_kept
 from facesearch.cli.app import app
+from facesearch.matching.calibration_choice import describe_foreign, describe_kept
 from facesearch.stages import FloatArray
 from samples import astronaut
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, strategies as st
 
 import facesearch as fs
 from facesearch import benchmark
-from facesearch.ranking import LONGEST, check_embedding, refused_rows
+from facesearch.matching.template import LONGEST, check_embedding, refused_rows
 
 DIMENSION = 128
 EXTREMES = st.sampled_from(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import facesearch as fs
-from facesearch.ranking import check_embedding, robust_mean
+from facesearch.matching.template import check_embedding, robust_mean
 from facesearch.stages import FloatArray
 from facesearch.testing.strategies import embeddings
 

@@ -16,7 +16,7 @@ from scipy.interpolate import PchipInterpolator
 import facesearch as fs
 from durable import MEMORY
 from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
-from facesearch.scoring import SIMILARITY_AT_FMR, shipped_calibrations
+from facesearch.matching.calibration import SIMILARITY_AT_FMR, shipped_calibrations
 
 distances = st.floats(0, 1e6)
 TABLES = [*shipped_calibrations()]

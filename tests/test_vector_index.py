@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from facesearch import shortlist, vector_index
-from facesearch.quantized import Codes, CodeScores, center_of
-from facesearch.row_keys import NameRows, NumberRows
+from facesearch.matching import shortlist, vector_index
+from facesearch.matching.quantized import Codes, CodeScores, center_of
+from facesearch.matching.row_keys import NameRows, NumberRows
+from facesearch.matching.vector_index import Ranked, VectorIndex
 from facesearch.stages import FloatArray
 from facesearch.testing.strategies import embeddings
-from facesearch.vector_index import Ranked, VectorIndex
 
 DIMENSION = 8
 ORIGIN = np.zeros((1, DIMENSION), np.float32)
@@ -310,7 +310,7 @@ def test_products_are_exact_where_processors_clip_them() -> None:
 def test_numbers_have_the_rows_that_names_have(steps: list[tuple[bool, list[int]]], untidy: int) -> None:
     numbers, strings = NumberRows(), NameRows()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facesearch.row_keys._UNTIDY", untidy)
+        patch.setattr("facesearch.matching.row_keys._UNTIDY", untidy)
         for adding, some in steps:
             texts = [str(number) for number in some]
             if adding:

@@ -29,7 +29,7 @@ from facesearch.detection.landmarks import DlibLandmarker
 from facesearch.detection.mmod import MmodDetector
 from facesearch.embedding.dlib_resnet import FaceMaps, OnnxEmbedder
 from facesearch.images.reading import read_image
-from facesearch.scoring import calibration
+from facesearch.matching.calibration import calibration
 from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray, PointArray
 
 SIMILARITY: Final = 80

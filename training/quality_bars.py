@@ -25,7 +25,7 @@ from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.images.reading import read_image
-from facesearch.scoring import calibration
+from facesearch.matching.calibration import calibration
 from facesearch.selection.checks import quality_reasons
 from facesearch.selection.quality_filter import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 from facesearch.stages import FloatArray, PixelArray

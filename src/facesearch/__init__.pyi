@@ -151,6 +151,13 @@ from .images.reading import (
     Picture as Picture,
     read_image as read_image,
 )
+from .matching.calibration import (
+    Calibration as Calibration,
+    CalibrationRow as CalibrationRow,
+    calibration as calibration,
+    distance_at as distance_at,
+    similarity as similarity,
+)
 from .networks.weights import (
     WeightFile as WeightFile,
     models as models,
@@ -163,13 +170,6 @@ from .results import (
     UnsearchedFace as UnsearchedFace,
     UnsearchedFaceReason as UnsearchedFaceReason,
     UserMatch as UserMatch,
-)
-from .scoring import (
-    Calibration as Calibration,
-    CalibrationRow as CalibrationRow,
-    calibration as calibration,
-    distance_at as distance_at,
-    similarity as similarity,
 )
 from .search import (
     search_all_faces as search_all_faces,

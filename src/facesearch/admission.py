@@ -11,8 +11,8 @@ from facesearch.content_ids import content_id, former_content_id
 from facesearch.domain.entities import Face, FaceModel
 from facesearch.judging import FacesOf, Rules, Verdict, judge
 from facesearch.looks import KeptFace
-from facesearch.ranking import check_embedding
-from facesearch.scoring import Calibration
+from facesearch.matching.calibration import Calibration
+from facesearch.matching.template import check_embedding
 from facesearch.storage import Store, StoredFace
 
 __all__ = ["MAX_FACES_PER_USER", "Admission", "image_ids"]

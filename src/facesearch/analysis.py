@@ -36,8 +36,8 @@ from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
+from facesearch.matching.calibration import Calibration
 from facesearch.networks.dlib_onnx import usable_cores
-from facesearch.scoring import Calibration
 from facesearch.selection.checks import quality_reasons
 from facesearch.selection.face_selection import LARGEST_FACES, by_size
 from facesearch.selection.quality_filter import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from facesearch.audit_report import AuditReport, LooseUser, MisplacedFace, SamePerson
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidParameterError, shown
-from facesearch.scoring import Calibration
+from facesearch.matching.calibration import Calibration
 from facesearch.stages import FloatArray
 
 __all__ = [
@@ -43,7 +43,7 @@ OTHER_USER_SIMILARITY: Final = 75.0
 # often one by chance that is a little nearer.
 NEARER_RATIO: Final = 0.85
 
-# As in facesearch.ranking.robust_mean, whose result this is.
+# As in facesearch.matching.template.robust_mean, whose result this is.
 _MEDIAN_STEPS = 20
 _MEDIAN_FLOOR = 1e-3
 _SMALLEST = 1e-100
@@ -62,7 +62,7 @@ def leave_one_out(vectors: FloatArray) -> Distances:
     Returns
     -------
     ndarray of shape (..., N)
-        float64, Euclidean: what `facesearch.ranking.robust_mean` of the others would give, found for all at once.
+        float64, Euclidean: what `facesearch.matching.template.robust_mean` of the others would give, found for all at once.
 
     Examples
     --------
@@ -176,8 +176,8 @@ def audit(
 
     Examples
     --------
-    >>> from facesearch.ranking import robust_mean
-    >>> from facesearch.scoring import calibration
+    >>> from facesearch.matching.template import robust_mean
+    >>> from facesearch.matching.calibration import calibration
     >>> ada, bob = np.eye(2, 128, dtype=np.float32)
     >>> faces = np.stack([ada, ada, ada, bob, bob, bob, ada])  # the last is ada's, under bob's id
     >>> ids = [f"00000000-0000-0000-0000-00000000000{i}" for i in range(7)]
@@ -299,7 +299,7 @@ class _Distances:
         return cls(
             np.column_stack([-2 * ones, left, np.ones(len(ones))]).astype(np.float32),
             np.column_stack([others, np.ones(len(others)), right]).astype(np.float32),
-            # Higham 2002, section 3.1, with room to spare, as in facesearch.ranking.
+            # Higham 2002, section 3.1, with room to spare, as in facesearch.matching.template.
             2 * (ones.shape[1] + 6) * float(np.finfo(np.float32).eps) * largest,
         )
 

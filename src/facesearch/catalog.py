@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Final
 import attrs
 from attrs import field
 
-from facesearch.calibration_choice import describe_kept
 from facesearch.common.tables import Cell, Listing
 from facesearch.common.validation import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
 from facesearch.content_ids import new_secret
@@ -40,6 +39,7 @@ from facesearch.errors import (
 )
 from facesearch.files.writing import absolute
 from facesearch.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
+from facesearch.matching.calibration_choice import describe_kept
 from facesearch.sessions import Sessions
 
 __all__ = [
@@ -118,7 +118,7 @@ class Entry:
     collection_id, face_model, thumbnails
         See `CollectionInfo`.
     calibration
-        JSON, see `facesearch.scoring.Calibration.to_json`; ``None`` for one that comes with the library.
+        JSON, see `facesearch.matching.calibration.Calibration.to_json`; ``None`` for one that comes with the library.
     salt
         The file's, for the hashes of user ids.
     """

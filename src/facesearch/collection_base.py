@@ -19,7 +19,7 @@ from facesearch.errors import (
     QuotaExceededError,
     UserNotFoundError,
 )
-from facesearch.scoring import Calibration, calibration as calibration_of
+from facesearch.matching.calibration import Calibration, calibration as calibration_of
 from facesearch.storage import MemoryStore, Store
 
 __all__ = [

@@ -29,8 +29,8 @@ from facesearch.domain.entities import (
     User,
 )
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
+from facesearch.matching.template import check_embedding
 from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation
-from facesearch.ranking import check_embedding
 from facesearch.stages import FloatArray
 from facesearch.storage import StoredFace
 

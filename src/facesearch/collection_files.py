@@ -9,14 +9,14 @@ from typing import Self
 import attrs
 
 from facesearch.analysis import FaceAnalyzer
-from facesearch.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
 from facesearch.collection_base import TOKEN_SECONDS, CollectionBase, check_settings
 from facesearch.common.validation import check_float, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
 from facesearch.export import Export, check_export, read_export, write_export
-from facesearch.scoring import Calibration, shipped_calibrations
+from facesearch.matching.calibration import Calibration, shipped_calibrations
+from facesearch.matching.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
 from facesearch.sessions import Sessions
 from facesearch.sqlite_store import SqliteStore
 

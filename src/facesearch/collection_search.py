@@ -14,7 +14,7 @@ from facesearch.common.tables import Listing
 from facesearch.common.validation import check_float, check_int
 from facesearch.domain.entities import Face, FaceModel, UserStatus
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
-from facesearch.ranking import check_embedding
+from facesearch.matching.template import check_embedding
 from facesearch.results import MatchedUser, UserMatch
 from facesearch.stages import FloatArray
 

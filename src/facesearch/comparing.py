@@ -16,8 +16,8 @@ from facesearch.face_results import (
     CompareFacesResponse,
 )
 from facesearch.images.reading import ImageSource, read_image
+from facesearch.matching.calibration import calibration
 from facesearch.probing import probe
-from facesearch.scoring import calibration
 from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["compare_faces"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from facesearch.scoring import Calibration, CalibrationRow
+from facesearch.matching.calibration import Calibration, CalibrationRow
 
 __all__ = [
     "CURVES",
@@ -38,7 +38,7 @@ class Curve:
     Attributes
     ----------
     rate
-        ``"fmr"`` or ``"fnmr"``, of `facesearch.scoring.CalibrationRow`.
+        ``"fmr"`` or ``"fnmr"``, of `facesearch.matching.calibration.CalibrationRow`.
     colour
         ``#rrggbb``.
     dash
@@ -170,7 +170,7 @@ def strangers(calibration: Calibration, similarity: float) -> str:
 
     Examples
     --------
-    >>> from facesearch.scoring import calibration
+    >>> from facesearch.matching.calibration import calibration
     >>> [strangers(calibration(), percent) for percent in (99.9, 90, 85, 1)]
     ['fewer than 1 in 100,000', '1 in 10,000', '1 in 2,700', 'more than 1 in 2']
     """

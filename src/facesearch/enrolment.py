@@ -11,8 +11,8 @@ import numpy as np
 
 from facesearch.auditing import NEARER_RATIO, OWN_SIMILARITY
 from facesearch.domain.entities import EnrollmentReason
-from facesearch.ranking import robust_mean
-from facesearch.scoring import Calibration
+from facesearch.matching.calibration import Calibration
+from facesearch.matching.template import robust_mean
 from facesearch.stages import FloatArray
 
 __all__ = [

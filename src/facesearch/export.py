@@ -27,7 +27,7 @@ from facesearch.domain.sources import decode_source, encode_source
 from facesearch.errors import StorageFormatError, without_value
 from facesearch.files.writing import OutputKind, check_output
 from facesearch.images.stored_thumbnails import is_thumbnail
-from facesearch.ranking import LONGEST, refused_rows
+from facesearch.matching.template import LONGEST, refused_rows
 from facesearch.storage import StoredFace
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
@@ -67,7 +67,7 @@ class Export:
     collection_id, face_model, thumbnails
         The collection's.
     calibration
-        JSON, see `facesearch.scoring.Calibration.to_json`; ``None`` for one that comes with the library.
+        JSON, see `facesearch.matching.calibration.Calibration.to_json`; ``None`` for one that comes with the library.
     user_ids
         Sorted.
     faces

@@ -38,7 +38,7 @@ class FaceMatch:
     Attributes
     ----------
     similarity
-        Percent, 0-100; higher is closer. See `facesearch.scoring`.
+        Percent, 0-100; higher is closer. See `facesearch.matching.calibration`.
     face
         Which one it is.
     """
@@ -198,7 +198,7 @@ class CompareFacesMatch:
     Attributes
     ----------
     similarity
-        Percent, 0-100; higher is closer. See `facesearch.scoring`.
+        Percent, 0-100; higher is closer. See `facesearch.matching.calibration`.
     face
         Which one it is.
     """

@@ -23,12 +23,12 @@ import numpy as np
 from facesearch.domain.entities import Enrollment
 from facesearch.domain.reasons import EnrollmentReason
 from facesearch.enrolment import SURE_SIMILARITY, Agreement, NearestOther, agreement, doubts, needed_similarity
-from facesearch.ranking import robust_mean
-from facesearch.row_keys import NameRows
-from facesearch.scoring import Calibration
+from facesearch.matching.calibration import Calibration
+from facesearch.matching.row_keys import NameRows
+from facesearch.matching.template import robust_mean
+from facesearch.matching.vector_index import VectorIndex
 from facesearch.stages import FloatArray
 from facesearch.storage import Store, StoredFace
-from facesearch.vector_index import VectorIndex
 
 __all__ = ["FacesOf", "Rules", "Verdict", "judge"]
 

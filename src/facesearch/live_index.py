@@ -18,10 +18,10 @@ import numpy as np
 
 from facesearch.errors import StorageFormatError
 from facesearch.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
-from facesearch.ranking import LONGEST, refused_rows
-from facesearch.row_keys import NumberRows
+from facesearch.matching.row_keys import NumberRows
+from facesearch.matching.template import LONGEST, refused_rows
+from facesearch.matching.vector_index import Ranked, VectorIndex
 from facesearch.stages import FloatArray
-from facesearch.vector_index import Ranked, VectorIndex
 
 __all__ = ["STORED", "FaceIndex", "LiveIndex", "State", "UserIndex", "read_vectors"]
 
@@ -124,7 +124,7 @@ class LiveIndex(ABC):
         limit: int,
         names: Callable[[Sequence[int]], Sequence[str]],
     ) -> list[Ranked]:
-        """Give for each probe the nearest vectors, and the next; see `facesearch.vector_index.VectorIndex.nearest`."""
+        """Give for each probe the nearest vectors, and the next; see `facesearch.matching.vector_index.VectorIndex.nearest`."""
         with self._guard.shared():
             return self._index.nearest(probes, max_distance=max_distance, limit=limit, names=names)
 

@@ -14,7 +14,7 @@ from facesearch.domain.entities import (
     UnsuccessfulFaceDisassociation,
     UnsuccessfulFaceDisassociationReason,
 )
-from facesearch.scoring import Calibration
+from facesearch.matching.calibration import Calibration
 from facesearch.storage import Anchor, Store
 
 __all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation"]

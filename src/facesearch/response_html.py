@@ -13,8 +13,8 @@ from facesearch.curve import Pin, strangers
 from facesearch.curve_svg import curve_swatches, draw_curve
 from facesearch.images.thumbnails import SHOWN_USERS, Pictures, Preview
 from facesearch.marks import FaceClass, SeenFace, in_words, legend
+from facesearch.matching.calibration import Calibration
 from facesearch.photo_svg import data_uri, draw_photo, draw_swatch
-from facesearch.scoring import Calibration
 
 __all__ = ["ResponseView", "as_html", "ranges"]
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 import attrs
 from attrs import field
 
-from facesearch.calibration_choice import describe_foreign
 from facesearch.common.announce import announce
 from facesearch.common.equality import equal_fields, hash_fields
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
@@ -19,8 +18,9 @@ from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.reasons import UnsearchedFaceReason
 from facesearch.images.thumbnails import Pictures, Preview
 from facesearch.marks import FaceClass, SeenFace, class_of
+from facesearch.matching.calibration import Calibration
+from facesearch.matching.calibration_choice import describe_foreign
 from facesearch.response_html import ResponseView, as_html
-from facesearch.scoring import Calibration
 from facesearch.selection.evidence import Evidence, known
 from facesearch.selection.explanation import Explanation
 from facesearch.selection.quality_filter import QualityBars, QualityFilter
@@ -60,7 +60,7 @@ class UserMatch:
     Attributes
     ----------
     similarity
-        Percent, 0-100; higher is closer. See `facesearch.scoring`.
+        Percent, 0-100; higher is closer. See `facesearch.matching.calibration`.
     user
         Who it is.
     """

@@ -38,11 +38,11 @@ from facesearch.errors import (
 )
 from facesearch.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
-from facesearch.ranking import robust_mean
+from facesearch.matching.template import robust_mean
+from facesearch.matching.vector_index import Ranked
 from facesearch.sessions import Sessions
 from facesearch.stages import FloatArray
 from facesearch.storage import Anchor, Counts, StoredFace, keyed_hash
-from facesearch.vector_index import Ranked
 
 __all__ = ["SqliteStore"]
 

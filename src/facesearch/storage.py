@@ -20,10 +20,10 @@ import numpy as np
 from facesearch.common.forks import ForkLock, Level
 from facesearch.content_ids import new_secret
 from facesearch.domain.entities import Face
-from facesearch.ranking import robust_mean
-from facesearch.row_keys import NameRows
+from facesearch.matching.row_keys import NameRows
+from facesearch.matching.template import robust_mean
+from facesearch.matching.vector_index import Ranked, VectorIndex
 from facesearch.stages import FloatArray
-from facesearch.vector_index import Ranked, VectorIndex
 
 __all__ = ["Anchor", "Counts", "MemoryStore", "Store", "StoredFace", "keyed_hash"]
 
@@ -124,7 +124,7 @@ class Store(Protocol):
         """Give what new faces of a user are compared with, ``None`` for a user without faces."""
 
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """Give for each probe the nearest users, and the next; see `facesearch.vector_index.VectorIndex.nearest`.
+        """Give for each probe the nearest users, and the next; see `facesearch.matching.vector_index.VectorIndex.nearest`.
 
         Needs no block, so that several threads may search at once. Within `writing` it sees what was there before.
         """
@@ -256,7 +256,7 @@ class MemoryStore:
         Length of the vectors.
     offset
         Gives, for so many faces, the squared distance to add to that from a user's vector; see
-        `facesearch.scoring.Calibration.user_offset`.
+        `facesearch.matching.calibration.Calibration.user_offset`.
     """
 
     def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:

@@ -11,7 +11,7 @@ from facesearch.benchmark.photos import embed_photos
 from facesearch.benchmark.report import Report
 from facesearch.files.protected import Protected
 from facesearch.files.writing import check_output
-from facesearch.scoring import CALIBRATION_FILE
+from facesearch.matching.calibration import CALIBRATION_FILE
 
 __all__ = ["CALIBRATE"]
 

@@ -14,8 +14,8 @@ from facesearch.benchmark.roc import IntArray, check_numbers
 from facesearch.common.validation import check_int, check_is
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError
-from facesearch.ranking import LONGEST, robust_mean
-from facesearch.scoring import SIMILARITY_AT_FMR, Calibration, CalibrationRow
+from facesearch.matching.calibration import SIMILARITY_AT_FMR, Calibration, CalibrationRow
+from facesearch.matching.template import LONGEST, robust_mean
 from facesearch.stages import FloatArray, PointArray
 
 __all__ = ["calibrate", "calibrate_folder", "calibrate_people"]

@@ -8,7 +8,7 @@ from attrs import field
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_scores
 from facesearch.common.validation import between, check_is, is_a, plain_float
-from facesearch.scoring import Calibration, calibration
+from facesearch.matching.calibration import Calibration, calibration
 
 __all__ = ["StatedRate", "reliability"]
 

@@ -20,7 +20,7 @@ from facesearch.benchmark.roc import (
 )
 from facesearch.common.validation import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
-from facesearch.ranking import LONGEST
+from facesearch.matching.template import LONGEST
 from facesearch.stages import FloatArray, PointArray
 
 __all__ = ["FARS", "Fold", "OperatingPoint", "Verification", "best_threshold", "pair_distances", "verify"]

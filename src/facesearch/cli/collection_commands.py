@@ -53,7 +53,7 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             for each in found
         ]
         show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
-        from facesearch.calibration_choice import has_shipped  # slow to import: --help does without
+        from facesearch.matching.calibration_choice import has_shipped  # slow to import: --help does without
 
         for each in found:
             if each.calibration is not None:
@@ -137,8 +137,8 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
 @json_option
 def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -> Exit:
     """Read what `export` wrote in FILE into a collection that is new or empty, all or nothing."""
-    from facesearch.calibration_choice import describe_kept, has_shipped
     from facesearch.export import read_export
+    from facesearch.matching.calibration_choice import describe_kept, has_shipped
 
     content = read_export(file)  # before the collection is made: a damaged file shall not leave an empty one
     name = collection_id or content.collection_id

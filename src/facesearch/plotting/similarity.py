@@ -17,9 +17,9 @@ from facesearch.curve import (
 from facesearch.errors import InvalidParameterError
 from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.labels import fitted
+from facesearch.matching.calibration import Calibration
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure
 from facesearch.results import SearchUsersByImageResponse, UserMatch
-from facesearch.scoring import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

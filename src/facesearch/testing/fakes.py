@@ -26,7 +26,7 @@ from facesearch.appearance.describer import Appearance, PlacedFace, described
 from facesearch.appearance.heads import EMOTIONS, YES_OR_NO
 from facesearch.domain.attributes import Answers, Attribute
 from facesearch.domain.entities import FaceModel
-from facesearch.scoring import Calibration, calibration
+from facesearch.matching.calibration import Calibration, calibration
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection, FloatArray, PixelArray, PointArray
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.row_keys import Rows
+from facesearch.matching.row_keys import Rows
 from facesearch.stages import FloatArray
 
 __all__ = ["FirstPass", "FloatScores", "Shortlist", "weights_of"]

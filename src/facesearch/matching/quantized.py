@@ -3,7 +3,7 @@
 A row *x* is moved by a fixed centre *c* and rounded to whole steps of its own, ``x - c = step * codes + lost``; a probe likewise,
 ``p - c = step' * digits + missed``. What rounding took away of their product is ``step * codes . missed + (p - c) . lost``, which
 is at most ``|step * codes| |missed| + |p - c| |lost|`` (Cauchy and Schwarz), and as ``2 a b <= a^2 / k + k b^2`` for any k > 0, at
-most a part that each row knows and a part that the probe knows: what `facesearch.shortlist` asks of a first pass. All lengths are
+most a part that each row knows and a part that the probe knows: what `facesearch.matching.shortlist` asks of a first pass. All lengths are
 measured, so what 8 bits do badly is doubted more, and never missed.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.matching.row_keys import Rows
 from facesearch.networks.dlib_onnx import open_session
-from facesearch.row_keys import Rows
 from facesearch.stages import FloatArray
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Codes:
         return self.matrix, self.steps, self.weights, self.doubts, self.excess
 
     def put(self, places: "slice | Rows", vectors: FloatArray, offsets: Exact) -> None:
-        """Set rows; see `facesearch.vector_index.VectorIndex.put_many`."""
+        """Set rows; see `facesearch.matching.vector_index.VectorIndex.put_many`."""
         places = np.arange(places.start, places.stop) if isinstance(places, slice) else places
         for first in range(0, len(vectors), _ROWS_AT_ONCE):
             part = slice(first, first + _ROWS_AT_ONCE)
@@ -97,7 +97,7 @@ class Codes:
 
 
 class CodeScores:
-    """The first pass in 8 bits: see `facesearch.shortlist.FirstPass`; its columns are those of `Codes`.
+    """The first pass in 8 bits: see `facesearch.matching.shortlist.FirstPass`; its columns are those of `Codes`.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class CodeScores:
         self._session = open_session(_product())
 
     def of(self, *columns: npt.NDArray[Any]) -> Callable[[slice], tuple[FloatArray, FloatArray]]:
-        """See `facesearch.shortlist.FirstPass`."""
+        """See `facesearch.matching.shortlist.FirstPass`."""
         codes, steps, weights, doubts, excess = columns
         (products,) = self._session.run(None, {"digits": self._digits, "codes": codes.T})
         products -= excess

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError
-from facesearch.scoring import Calibration, shipped_calibrations
+from facesearch.matching.calibration import Calibration, shipped_calibrations
 
 __all__ = [
     "CalibrationChoice",

@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.quantized import Codes, CodeScores, center_of
-from facesearch.row_keys import RowKeys, Rows
-from facesearch.shortlist import FirstPass, FloatScores, Shortlist, weights_of
+from facesearch.matching.quantized import Codes, CodeScores, center_of
+from facesearch.matching.row_keys import RowKeys, Rows
+from facesearch.matching.shortlist import FirstPass, FloatScores, Shortlist, weights_of
 from facesearch.stages import FloatArray
 
 __all__ = ["Ranked", "VectorIndex"]
@@ -56,7 +56,7 @@ class VectorIndex(Generic[K]):
 
     Examples
     --------
-    >>> from facesearch.row_keys import NumberRows
+    >>> from facesearch.matching.row_keys import NumberRows
     >>> index = VectorIndex(2, NumberRows())
     >>> index.put(7, np.array([0, 1], np.float32))
     >>> index.put(8, np.array([3, 4], np.float32))
