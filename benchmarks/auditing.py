@@ -33,10 +33,10 @@ import numpy.typing as npt
 from _machine import data_folder, print_machine
 
 import facesearch as fs
-from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, audit, leave_one_out
 from facesearch.enrolment import agreement, doubts, has_majority
 from facesearch.matching.template import robust_mean
+from facesearch.responses.audit import AuditReport
 from facesearch.selection.face_selection import several_faces
 
 BATCHES = (3, 5, 10)

@@ -28,9 +28,9 @@ from _machine import data_folder, print_machine
 
 import facesearch as fs
 from facesearch.analysis import FaceAnalyzer, default_analyzer
-from facesearch.folder_report import FolderProgress
 from facesearch.images.reading import read_image
 from facesearch.looks import look_to_enroll
+from facesearch.responses.folder import FolderProgress
 
 PHOTOS = 600
 ROUNDS = 3

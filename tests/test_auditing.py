@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
-from facesearch.audit_report import AuditReport
 from facesearch.auditing import agree, audit, leave_one_out
 from facesearch.domain.entities import EnrollmentReason
 from facesearch.enrolment import Doubt, doubts, has_majority
 from facesearch.matching.template import robust_mean
+from facesearch.responses.audit import AuditReport
 from facesearch.stages import FloatArray
 from facesearch.testing.fakes import fake_analyzer, fake_calibration, paint
 

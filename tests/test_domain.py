@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 import facesearch as fs
-from facesearch import face_results, results
 from facesearch.domain import entities as records, face_detail as face, geometry
+from facesearch.responses import search_faces as face_results, search_users as results
 from facesearch.testing.strategies import values
 
 CLASSES = [

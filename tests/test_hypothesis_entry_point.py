@@ -43,7 +43,9 @@ def test_importing_hypothesis_works_where_a_package_we_need_is_broken(tmp_path: 
     assert run(code, tmp_path) == ["True"]
 
 
-@pytest.mark.parametrize("order", ["facesearch.results, hypothesis", "hypothesis, facesearch.results"])
+@pytest.mark.parametrize(
+    "order", ["facesearch.responses.search_users, hypothesis", "hypothesis, facesearch.responses.search_users"]
+)
 def test_classes_are_drawn_whichever_is_imported_first(order: str) -> None:
     code = f"""
 import {order}
@@ -64,7 +66,7 @@ import hypothesis.strategies as st
 def refuse(*_):
     raise RuntimeError
 st.register_type_strategy = refuse
-import facesearch.results
+import facesearch.responses.search_users
 print("loaded")
 """
     assert run(code) == ["loaded"]

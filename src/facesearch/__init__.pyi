@@ -7,12 +7,6 @@ from .analysis import (
     LocatedFace as LocatedFace,
     detect_faces as detect_faces,
 )
-from .audit_report import (
-    AuditReport as AuditReport,
-    LooseUser as LooseUser,
-    MisplacedFace as MisplacedFace,
-    SamePerson as SamePerson,
-)
 from .aws import (
     from_aws as from_aws,
     to_aws as to_aws,
@@ -123,28 +117,10 @@ from .errors import (
     WeightsError as WeightsError,
     WireError as WireError,
 )
-from .face_results import (
-    ComparedFace as ComparedFace,
-    ComparedSourceImageFace as ComparedSourceImageFace,
-    CompareFacesMatch as CompareFacesMatch,
-    CompareFacesResponse as CompareFacesResponse,
-    FaceMatch as FaceMatch,
-    SearchedFace as SearchedFace,
-    SearchedUser as SearchedUser,
-    SearchFacesByImageResponse as SearchFacesByImageResponse,
-    SearchFacesResponse as SearchFacesResponse,
-    SearchUsersResponse as SearchUsersResponse,
-)
 from .face_search import (
     search_faces as search_faces,
     search_faces_by_image as search_faces_by_image,
     search_users as search_users,
-)
-from .folder_report import (
-    BrokenPhoto as BrokenPhoto,
-    FolderProgress as FolderProgress,
-    FolderReport as FolderReport,
-    RefusedPhoto as RefusedPhoto,
 )
 from .images.reading import (
     ImageSource as ImageSource,
@@ -162,7 +138,31 @@ from .networks.weights import (
     WeightFile as WeightFile,
     models as models,
 )
-from .results import (
+from .responses.audit import (
+    AuditReport as AuditReport,
+    LooseUser as LooseUser,
+    MisplacedFace as MisplacedFace,
+    SamePerson as SamePerson,
+)
+from .responses.folder import (
+    BrokenPhoto as BrokenPhoto,
+    FolderProgress as FolderProgress,
+    FolderReport as FolderReport,
+    RefusedPhoto as RefusedPhoto,
+)
+from .responses.search_faces import (
+    ComparedFace as ComparedFace,
+    ComparedSourceImageFace as ComparedSourceImageFace,
+    CompareFacesMatch as CompareFacesMatch,
+    CompareFacesResponse as CompareFacesResponse,
+    FaceMatch as FaceMatch,
+    SearchedFace as SearchedFace,
+    SearchedUser as SearchedUser,
+    SearchFacesByImageResponse as SearchFacesByImageResponse,
+    SearchFacesResponse as SearchFacesResponse,
+    SearchUsersResponse as SearchUsersResponse,
+)
+from .responses.search_users import (
     MatchedUser as MatchedUser,
     SearchedFaceDetails as SearchedFaceDetails,
     SearchedFaceResponse as SearchedFaceResponse,

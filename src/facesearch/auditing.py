@@ -11,10 +11,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.audit_report import AuditReport, LooseUser, MisplacedFace, SamePerson
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.matching.calibration import Calibration
+from facesearch.responses.audit import AuditReport, LooseUser, MisplacedFace, SamePerson
 from facesearch.stages import FloatArray
 
 __all__ = [

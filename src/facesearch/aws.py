@@ -18,7 +18,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from facesearch.domain.entities import Enrollment, Face, IndexFacesResponse
 from facesearch.errors import InvalidParameterError, WireError, shown
-from facesearch.results import SearchUsersByImageResponse
+from facesearch.responses.search_users import SearchUsersByImageResponse
 
 __all__ = ["from_aws", "is_local", "to_aws", "wire_name"]
 

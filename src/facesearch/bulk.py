@@ -19,11 +19,11 @@ from typing import Final
 
 import attrs
 
-from facesearch.folder_report import BrokenPhoto, FolderProgress, FolderReport, RefusedPhoto
 from facesearch.looks import Look
 from facesearch.photo_outcomes import PHOTOS_DISAGREE, PhotoOutcome
 from facesearch.photo_plan import PhotoPlan
 from facesearch.photo_work import BrokenFile, PhotoWorkers, content_digest
+from facesearch.responses.folder import BrokenPhoto, FolderProgress, FolderReport, RefusedPhoto
 from facesearch.settling import Registrar, SeenPhoto, StoppedError
 
 __all__ = ["index_photos"]

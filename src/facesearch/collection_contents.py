@@ -14,7 +14,7 @@ from facesearch.domain.entities import Face, User
 from facesearch.errors import FaceNotFoundError, StorageFormatError
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.images.thumbnails import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail
-from facesearch.results import UserMatch
+from facesearch.responses.search_users import UserMatch
 from facesearch.stages import FloatArray
 
 __all__ = ["CollectionContents"]

@@ -25,7 +25,6 @@ from facesearch.domain.entities import (
 )
 from facesearch.domain.sources import check_source, check_sources, source_of
 from facesearch.errors import InvalidParameterError
-from facesearch.folder_report import FolderProgress, FolderReport
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.judging import Verdict
 from facesearch.looks import KeptFace, Look, look_to_enroll
@@ -33,6 +32,7 @@ from facesearch.photo_plan import plan_photos
 from facesearch.photo_work import LookOptions, PhotoWorkers
 from facesearch.probing import probe
 from facesearch.progress_shown import showing
+from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.selection.evidence import Evidence
 from facesearch.selection.explanation import Use
 from facesearch.selection.quality_filter import QualityFilter

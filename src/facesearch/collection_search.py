@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.audit_report import AuditReport
 from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.collection_base import CollectionBase, check_face_id
 from facesearch.common.tables import Listing
@@ -15,7 +14,8 @@ from facesearch.common.validation import check_float, check_int
 from facesearch.domain.entities import Face, FaceModel, UserStatus
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
 from facesearch.matching.template import check_embedding
-from facesearch.results import MatchedUser, UserMatch
+from facesearch.responses.audit import AuditReport
+from facesearch.responses.search_users import MatchedUser, UserMatch
 from facesearch.stages import FloatArray
 
 __all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_search_options"]

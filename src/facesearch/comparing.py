@@ -9,15 +9,15 @@ from facesearch.analysis import FaceAnalyzer, analyzer_or_default
 from facesearch.common.validation import check_float
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.face_detail import FaceDetail
-from facesearch.face_results import (
+from facesearch.images.reading import ImageSource, read_image
+from facesearch.matching.calibration import calibration
+from facesearch.probing import probe
+from facesearch.responses.search_faces import (
     ComparedFace,
     ComparedSourceImageFace,
     CompareFacesMatch,
     CompareFacesResponse,
 )
-from facesearch.images.reading import ImageSource, read_image
-from facesearch.matching.calibration import calibration
-from facesearch.probing import probe
 from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["compare_faces"]

@@ -4,7 +4,9 @@ from facesearch.collection import MAX_FACES, Collection, check_search_options
 from facesearch.common.validation import check_float, check_int, check_is
 from facesearch.domain.entities import Face
 from facesearch.errors import InvalidParameterError
-from facesearch.face_results import (
+from facesearch.images.reading import ImageSource, read_image
+from facesearch.probing import probe
+from facesearch.responses.search_faces import (
     FaceMatch,
     SearchedFace,
     SearchedUser,
@@ -12,8 +14,6 @@ from facesearch.face_results import (
     SearchFacesResponse,
     SearchUsersResponse,
 )
-from facesearch.images.reading import ImageSource, read_image
-from facesearch.probing import probe
 from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["search_faces", "search_faces_by_image", "search_users"]

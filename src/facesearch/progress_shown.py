@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from facesearch.errors import InvalidParameterError
-from facesearch.folder_report import FolderProgress
+from facesearch.responses.folder import FolderProgress
 
 __all__ = ["showing"]
 

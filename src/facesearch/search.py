@@ -13,7 +13,7 @@ from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.images.thumbnails import Preview
 from facesearch.probing import probe
-from facesearch.results import (
+from facesearch.responses.search_users import (
     SearchedFaceDetails,
     SearchedFaceResponse,
     SearchUsersByImageResponse,

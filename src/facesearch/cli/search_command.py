@@ -128,7 +128,7 @@ def search(
     if why:
         (note_block if as_json else show)(f"\n{explained(shown)}")
     if save_to:
-        from facesearch.results import seen_faces
+        from facesearch.responses.search_users import seen_faces
 
         save_photo(picture, seen_faces(*shown), save_to, protected, force=force)
     return Exit.DONE if any(response.user_matches for response in shown) else Exit.NOTHING

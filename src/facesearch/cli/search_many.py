@@ -74,7 +74,7 @@ class Answer:
 
 def search_many(collection: fs.Collection, db: Path, photos: Sequence[str], asked: Asked) -> Exit:
     """Search photos and the photos in folders; print each answer when its turn comes."""
-    from facesearch.results import seen_faces
+    from facesearch.responses.search_users import seen_faces
 
     every = listed(photos)
     folder = (

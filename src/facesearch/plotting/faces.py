@@ -11,7 +11,7 @@ from facesearch.images.reading import ImageSource, Picture, read_image
 from facesearch.labels import Label, lay_out, letter_size, text_width
 from facesearch.marks import STYLES, FaceClass, Mark, Rectangle, SeenFace, Style, class_of, legend, marks_of
 from facesearch.plotting.canvas import DOTS, axes_at, check_matplotlib, new_figure, scale_of, show, write
-from facesearch.results import SearchUsersByImageResponse, seen_faces
+from facesearch.responses.search_users import SearchUsersByImageResponse, seen_faces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.labels import fitted
 from facesearch.marks import Rectangle
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure, show, write
-from facesearch.results import SearchUsersByImageResponse
+from facesearch.responses.search_users import SearchUsersByImageResponse
 from facesearch.stages import PixelArray
 
 if TYPE_CHECKING:

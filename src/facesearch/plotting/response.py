@@ -10,7 +10,7 @@ from facesearch.plotting.canvas import axes_at, new_figure
 from facesearch.plotting.faces import legend_height, plot_faces
 from facesearch.plotting.matches import Strip
 from facesearch.plotting.similarity import draw_similarity
-from facesearch.results import SearchUsersByImageResponse, seen_faces
+from facesearch.responses.search_users import SearchUsersByImageResponse, seen_faces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,7 +19,7 @@ from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.labels import fitted
 from facesearch.matching.calibration import Calibration
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure
-from facesearch.results import SearchUsersByImageResponse, UserMatch
+from facesearch.responses.search_users import SearchUsersByImageResponse, UserMatch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

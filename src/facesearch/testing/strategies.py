@@ -23,10 +23,10 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
-from facesearch import face_results, results
 from facesearch.aws import is_local
 from facesearch.domain import face_detail as face, geometry
 from facesearch.errors import MissingExtraError
+from facesearch.responses import search_faces as face_results, search_users as results
 from facesearch.selection.quality_filter import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 from facesearch.stages import FloatArray
 

@@ -15,7 +15,7 @@ from facesearch.common.validation import between, is_a, matches, maybe, plain_fl
 from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
 from facesearch.domain.face_detail import Emotion, FaceDetail, ImageQuality, Pose, Smile
 from facesearch.domain.geometry import BoundingBox, Landmark
-from facesearch.results import UserMatch
+from facesearch.responses.search_users import UserMatch
 
 __all__ = [
     "CompareFacesMatch",

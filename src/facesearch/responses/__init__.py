@@ -1,0 +1,1 @@
+"""Responses of every operation, as frozen values in AWS's shape."""
