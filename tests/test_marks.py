@@ -8,8 +8,18 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from colours import EYES, contrast, seen_by
-from facesearch.labels import FEW_FACES, HEIGHT, fitted, lay_out, letter_size, text_width
-from facesearch.marks import STYLES, FaceClass, Mark, Rectangle, SeenFace, class_of, in_words, legend, marks_of
+from facesearch.display.face_marks import (
+    STYLES,
+    FaceClass,
+    Mark,
+    Rectangle,
+    SeenFace,
+    class_of,
+    in_words,
+    legend,
+    marks_of,
+)
+from facesearch.display.label_layout import FEW_FACES, HEIGHT, fitted, lay_out, letter_size, text_width
 from facesearch.responses.search_users import seen_faces
 from facesearch.stages import PointArray
 from facesearch.testing.strategies import responses

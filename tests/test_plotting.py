@@ -17,7 +17,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 
 import facesearch as fs
 from facesearch.analysis import FaceAnalyzer
-from facesearch.marks import STYLES, FaceClass
+from facesearch.display.face_marks import STYLES, FaceClass
 from facesearch.plotting import plot_faces, plot_matches, plot_response, plot_similarity
 from facesearch.stages import PixelArray
 from facesearch.testing.fakes import fake_analyzer, paint

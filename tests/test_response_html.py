@@ -11,11 +11,11 @@ from hypothesis import example, given, settings, strategies as st
 
 import facesearch as fs
 from colours import contrast
-from facesearch.curve import CURVES, Pin, floor_of, position, rates, stacked, strangers, ticks
-from facesearch.curve_svg import draw_curve
+from facesearch.display.face_marks import FaceClass, SeenFace
+from facesearch.display.rates import CURVES, Pin, floor_of, position, rates, stacked, strangers, ticks
+from facesearch.display.rates_svg import draw_curve
+from facesearch.display.response_html import ResponseView, as_html, ranges
 from facesearch.images.thumbnails import Pictures, Preview, UserPictures, thumbnail
-from facesearch.marks import FaceClass, SeenFace
-from facesearch.response_html import ResponseView, as_html, ranges
 from facesearch.testing.strategies import responses
 
 BOX = fs.BoundingBox(left=0.2, top=0.2, width=0.3, height=0.3)

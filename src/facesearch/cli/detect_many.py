@@ -20,7 +20,7 @@ from facesearch.cli.many import (
 )
 from facesearch.cli.output import note, say, show_csv_row, show_json_line
 from facesearch.cli.words import FACE_COLUMNS, face_cells, looks
-from facesearch.marks import FaceClass, SeenFace
+from facesearch.display.face_marks import FaceClass, SeenFace
 
 __all__ = ["detect_many"]
 

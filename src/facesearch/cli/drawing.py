@@ -1,6 +1,6 @@
 """A photo with its faces marked, at its own size, as a JPEG or PNG file; drawn by Pillow, so that no extra is needed.
 
-What is drawn where is the same as in a notebook and in `facesearch.plotting`; see `facesearch.marks` and `facesearch.labels`.
+What is drawn where is the same as in a notebook and in `facesearch.plotting`; see `facesearch.display.face_marks` and `facesearch.display.label_layout`.
 """
 
 import io
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont, PngImagePlugin
 
+from facesearch.display.face_marks import FaceClass, Mark, Rectangle, SeenFace, marks_of
+from facesearch.display.label_layout import Label, lay_out, letter_size
 from facesearch.files.protected import Protected
 from facesearch.files.writing import OutputKind, check_output, signature, write_file
 from facesearch.images.reading import Picture
-from facesearch.labels import Label, lay_out, letter_size
-from facesearch.marks import FaceClass, Mark, Rectangle, SeenFace, marks_of
 
 __all__ = ["check_marked", "drawn", "marked_file", "save_marked", "write_marked"]
 

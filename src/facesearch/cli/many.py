@@ -18,7 +18,7 @@ from facesearch.common.ordered_map import in_order
 
 if TYPE_CHECKING:
     import facesearch as fs
-    from facesearch.marks import SeenFace
+    from facesearch.display.face_marks import SeenFace
 
 __all__ = [
     "Done",

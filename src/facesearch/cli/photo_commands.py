@@ -91,7 +91,7 @@ def detect(
             for line in looks(face):
                 say(f"face {number}: {line}")
     if save_to:
-        from facesearch.marks import FaceClass, SeenFace
+        from facesearch.display.face_marks import FaceClass, SeenFace
 
         seen = [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
         save_photo(picture, seen, save_to, protected, force=force)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from facesearch.cli.output import note, printable
 
 if TYPE_CHECKING:
+    from facesearch.display.face_marks import SeenFace
     from facesearch.files.protected import Protected
     from facesearch.images.reading import Picture
-    from facesearch.marks import SeenFace
 
 __all__ = ["check_saving", "save_photo"]
 

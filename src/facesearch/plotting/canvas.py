@@ -4,8 +4,8 @@ import io
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from facesearch.display.face_marks import Rectangle
 from facesearch.errors import MissingExtraError
-from facesearch.marks import Rectangle
 from facesearch.stages import PixelArray
 
 if TYPE_CHECKING:

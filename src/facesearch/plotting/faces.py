@@ -4,12 +4,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from facesearch.common.validation import check_bool
+from facesearch.display.face_marks import (
+    STYLES,
+    FaceClass,
+    Mark,
+    Rectangle,
+    SeenFace,
+    Style,
+    class_of,
+    legend,
+    marks_of,
+)
+from facesearch.display.label_layout import Label, lay_out, letter_size, text_width
 from facesearch.domain.entities import IndexFacesResponse
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, Picture, read_image
-from facesearch.labels import Label, lay_out, letter_size, text_width
-from facesearch.marks import STYLES, FaceClass, Mark, Rectangle, SeenFace, Style, class_of, legend, marks_of
 from facesearch.plotting.canvas import DOTS, axes_at, check_matplotlib, new_figure, scale_of, show, write
 from facesearch.responses.search_users import SearchUsersByImageResponse, seen_faces
 

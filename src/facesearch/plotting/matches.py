@@ -7,12 +7,12 @@ import attrs
 import numpy as np
 
 from facesearch.common.validation import check_is
+from facesearch.display.face_marks import Rectangle
+from facesearch.display.label_layout import fitted
 from facesearch.domain.geometry import BoundingBox
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.images.stored_thumbnails import small_picture
 from facesearch.images.thumbnails import SHOWN_USERS
-from facesearch.labels import fitted
-from facesearch.marks import Rectangle
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure, show, write
 from facesearch.responses.search_users import SearchUsersByImageResponse
 from facesearch.stages import PixelArray

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from facesearch.common.validation import check_is
-from facesearch.curve import CURVES
+from facesearch.display.rates import CURVES
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.plotting.canvas import axes_at, new_figure

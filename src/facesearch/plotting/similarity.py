@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from facesearch.common.validation import check_is
-from facesearch.curve import (
+from facesearch.display.label_layout import fitted
+from facesearch.display.rates import (
     CURVES,
     UNMEASURED,
     Pin,
@@ -16,7 +17,6 @@ from facesearch.curve import (
 )
 from facesearch.errors import InvalidParameterError
 from facesearch.images.thumbnails import SHOWN_USERS
-from facesearch.labels import fitted
 from facesearch.matching.calibration import Calibration
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure
 from facesearch.responses.search_users import SearchUsersByImageResponse, UserMatch

@@ -9,12 +9,12 @@ from html import escape
 
 import attrs
 
-from facesearch.curve import Pin, strangers
-from facesearch.curve_svg import curve_swatches, draw_curve
+from facesearch.display.face_marks import FaceClass, SeenFace, in_words, legend
+from facesearch.display.photo_svg import data_uri, draw_photo, draw_swatch
+from facesearch.display.rates import Pin, strangers
+from facesearch.display.rates_svg import curve_swatches, draw_curve
 from facesearch.images.thumbnails import SHOWN_USERS, Pictures, Preview
-from facesearch.marks import FaceClass, SeenFace, in_words, legend
 from facesearch.matching.calibration import Calibration
-from facesearch.photo_svg import data_uri, draw_photo, draw_swatch
 
 __all__ = ["ResponseView", "as_html", "ranges"]
 

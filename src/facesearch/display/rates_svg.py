@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from facesearch.curve import CURVES, UNMEASURED, Curve, Pin, floor_of, position, rates, stacked, ticks
+from facesearch.display.rates import CURVES, UNMEASURED, Curve, Pin, floor_of, position, rates, stacked, ticks
 from facesearch.matching.calibration import Calibration
 
 __all__ = ["curve_swatches", "draw_curve"]

@@ -4,9 +4,9 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
+from facesearch.display.face_marks import STYLES, FaceClass, Mark, SeenFace, Style, marks_of
+from facesearch.display.label_layout import Label, lay_out, letter_size
 from facesearch.images.thumbnails import Preview
-from facesearch.labels import Label, lay_out, letter_size
-from facesearch.marks import STYLES, FaceClass, Mark, SeenFace, Style, marks_of
 
 __all__ = ["data_uri", "draw_photo", "draw_swatch"]
 

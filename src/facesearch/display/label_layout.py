@@ -9,7 +9,7 @@ from statistics import median
 
 import attrs
 
-from facesearch.marks import FaceClass, Mark, Rectangle
+from facesearch.display.face_marks import FaceClass, Mark, Rectangle
 
 __all__ = ["FEW_FACES", "HEIGHT", "Label", "fitted", "lay_out", "letter_size", "text_width"]
 

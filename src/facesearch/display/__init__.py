@@ -1,0 +1,1 @@
+"""Draw and show responses: annotations, match rates, HTML."""
