@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import facesearch as fs
-from facesearch.analysis import default_analyzer
+from facesearch.analysis.analyzer import default_analyzer
 from facesearch.appearance.describer import PlacedFace
 from facesearch.appearance.heads import FaceHeads
 from facesearch.benchmark import area_under_curve

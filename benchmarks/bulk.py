@@ -27,7 +27,7 @@ from pathlib import Path
 from _machine import data_folder, print_machine
 
 import facesearch as fs
-from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
 from facesearch.images.reading import read_image
 from facesearch.looks import look_to_enroll
 from facesearch.responses.folder import FolderProgress

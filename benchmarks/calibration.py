@@ -20,7 +20,7 @@ from _machine import data_folder, print_machine
 from numpy.typing import NDArray
 
 import facesearch as fs
-from facesearch.analysis import default_analyzer
+from facesearch.analysis.analyzer import default_analyzer
 from facesearch.benchmark import CutOptions, EmbeddedPhotos, Rate, embed_photos, read_people
 from facesearch.benchmark.calibrating import calibrate
 from facesearch.benchmark.rates import CONFIDENCE

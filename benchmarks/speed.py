@@ -28,7 +28,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 import facesearch as fs
-from facesearch.analysis import default_analyzer
+from facesearch.analysis.analyzer import default_analyzer
 from facesearch.detection.mmod import MmodDetector
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.images.reading import read_image

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 import facesearch as fs
-from facesearch.analysis import default_analyzer
+from facesearch.analysis.analyzer import default_analyzer
 from facesearch.rekognition import Rekognition
 from facesearch.selection.face_selection import by_size
 from facesearch.stages import Detection, PixelArray

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import stats
 
 import facesearch as fs
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.benchmark import (
     CutOptions,
     FaceChoice,

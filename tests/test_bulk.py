@@ -33,7 +33,7 @@ from PIL import Image
 import facesearch as fs
 from durable import MEMORY, raw
 from facesearch import progress_shown
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.catalog import delete_collection
 from facesearch.collection import MAX_FACES_PER_USER
 from facesearch.images.reading import read_image

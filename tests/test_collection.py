@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from PIL import Image
 
 import facesearch as fs
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection import MAX_FACES_PER_USER
 from facesearch.domain.sources import decode_source, encode_source, show_source
 from facesearch.stages import FloatArray, PixelArray

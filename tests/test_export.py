@@ -20,7 +20,7 @@ from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.stages import FloatArray
 from facesearch.testing.fakes import fake_analyzer, paint
 from facesearch.testing.strategies import embeddings, photo_sources, user_ids

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from PIL import Image, ImageDraw
 
 import facesearch as fs
-from facesearch.analysis import default_analyzer
+from facesearch.analysis.analyzer import default_analyzer
 from facesearch.appearance.eyes import PATCH_SIZE, EyeState, crop_patch, cut_patch, eye_patch, eye_patches
 from facesearch.detection.landmarks import MIRROR
 from facesearch.stages import PixelArray, PointArray

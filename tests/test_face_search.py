@@ -10,7 +10,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.stages import FloatArray
 from facesearch.testing.fakes import fake_analyzer, paint
 from samples import astronaut, hopper

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import facesearch as fs
-from facesearch.analysis import default_analyzer
+from facesearch.analysis.analyzer import default_analyzer
 from facesearch.embedding.five_point_crop import crop_to_picture
 from facesearch.embedding.own_network import ARCFACE_TEMPLATE, NetworkCard, NetworkEmbedder
 from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 
 import facesearch as fs
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.display.face_marks import STYLES, FaceClass
 from facesearch.plotting import plot_faces, plot_matches, plot_response, plot_similarity
 from facesearch.stages import PixelArray

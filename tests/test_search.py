@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.stages import PixelArray
 from facesearch.testing.fakes import fake_analyzer, paint
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from facesearch.analysis import FaceAnalyzer, default_analyzer
+from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
 from facesearch.detection.dlib_detectors import HogDetector
 from facesearch.detection.landmarks import MIRROR
 from facesearch.stages import CHIP_SIZE, AlignedFace, PixelArray

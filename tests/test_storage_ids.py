@@ -18,7 +18,7 @@ from PIL import Image
 import facesearch as fs
 from durable import MEMORY, raw
 from facesearch import admission, catalog, storage
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.content_ids import former_content_id
 from facesearch.rekognition.service import Rekognition
 from facesearch.stages import FloatArray

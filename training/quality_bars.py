@@ -18,7 +18,7 @@ import numpy as np
 from labelled import DATA, Part, part_of
 from scipy.optimize import minimize
 
-from facesearch.analysis import FaceAnalyzer, LocatedFace
+from facesearch.analysis.analyzer import FaceAnalyzer, LocatedFace
 from facesearch.appearance.match_quality import MatchQuality
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
 from facesearch.common.ordered_map import in_order

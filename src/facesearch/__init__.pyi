@@ -1,6 +1,6 @@
 # The one list of public names: lazy_loader reads it at run time, type checkers read it as it is.
 
-from .analysis import (
+from .analysis.analyzer import (
     AnalyzedFace as AnalyzedFace,
     Engine as Engine,
     FaceAnalyzer as FaceAnalyzer,

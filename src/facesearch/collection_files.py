@@ -8,7 +8,7 @@ from typing import Self
 
 import attrs
 
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
 from facesearch.collection_base import TOKEN_SECONDS, CollectionBase, check_settings
 from facesearch.common.validation import check_float, check_text

@@ -7,7 +7,8 @@ from os import PathLike
 import attrs
 
 from facesearch.admission import Admission
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.analysis.probe import probe
 from facesearch.bulk import index_photos
 from facesearch.collection_base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
@@ -30,7 +31,6 @@ from facesearch.judging import Verdict
 from facesearch.looks import KeptFace, Look, look_to_enroll
 from facesearch.photo_plan import plan_photos
 from facesearch.photo_work import LookOptions, PhotoWorkers
-from facesearch.probing import probe
 from facesearch.progress_shown import showing
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.selection.evidence import Evidence

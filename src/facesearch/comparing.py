@@ -5,13 +5,13 @@ from collections.abc import Iterable
 import attrs
 import numpy as np
 
-from facesearch.analysis import FaceAnalyzer, analyzer_or_default
+from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
+from facesearch.analysis.probe import probe
 from facesearch.common.validation import check_float
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.matching.calibration import calibration
-from facesearch.probing import probe
 from facesearch.responses.search_faces import (
     ComparedFace,
     ComparedSourceImageFace,

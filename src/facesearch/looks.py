@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import attrs
 from attrs import field
 
-from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
+from facesearch.analysis.analyzer import AnalyzedFace, FaceAnalyzer, LocatedFace
+from facesearch.analysis.probe import probe
 from facesearch.common.validation import is_a, tuple_of
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
 from facesearch.domain.reasons import EnrollmentReason
 from facesearch.images.reading import Picture
 from facesearch.images.thumbnails import thumbnail
-from facesearch.probing import probe
 from facesearch.selection.evidence import Evidence
 from facesearch.selection.explanation import Use
 from facesearch.selection.face_selection import select, several_faces

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import attrs
 from attrs import field
 
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.validation import is_a, is_bool
 from facesearch.errors import (
     ExecutorError,

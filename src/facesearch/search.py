@@ -5,14 +5,14 @@ from typing import TypeVar
 
 import attrs
 
-from facesearch.analysis import AnalyzedFace
+from facesearch.analysis.analyzer import AnalyzedFace
+from facesearch.analysis.probe import probe
 from facesearch.collection import Collection, check_search_options
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_is
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.images.thumbnails import Preview
-from facesearch.probing import probe
 from facesearch.responses.search_users import (
     SearchedFaceDetails,
     SearchedFaceResponse,

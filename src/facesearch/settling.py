@@ -21,7 +21,7 @@ import attrs
 from attrs import field
 
 from facesearch.admission import MAX_FACES_PER_USER, Admission, image_ids
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.once import lazy
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN

@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import NoReturn
 
-from facesearch.analysis import Engine
+from facesearch.analysis.analyzer import Engine
 from facesearch.benchmark.calibrate_command import CALIBRATE
 from facesearch.benchmark.identify_command import IDENTIFY
 from facesearch.benchmark.speed_command import SPEED

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.benchmark.cutting import CutOptions
 from facesearch.benchmark.roc import BoolArray
 from facesearch.errors import ImageNotFoundError, InvalidParameterError

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from facesearch.analysis import FaceAnalyzer, analyzer_or_default
+from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
 from facesearch.benchmark.cutting import CutOptions, options_or_default
 from facesearch.benchmark.people import read_people
 from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch.analysis import FaceAnalyzer, LocatedFace, analyzer_or_default
+from facesearch.analysis.analyzer import FaceAnalyzer, LocatedFace, analyzer_or_default
 from facesearch.common.equality import content
 from facesearch.common.validation import between, check_is, check_member, plain_float
 from facesearch.images.reading import ImageSource, read_image

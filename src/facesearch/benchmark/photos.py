@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch.analysis import FaceAnalyzer, analyzer_or_default
+from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
 from facesearch.benchmark.cache import cache_key, load_vectors, save_vectors
 from facesearch.benchmark.cutting import CutFace, CutOptions, cut_face, options_or_default
 from facesearch.benchmark.progress import progress

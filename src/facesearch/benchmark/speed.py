@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch.analysis import Engine, FaceAnalyzer, analyzer_or_default
+from facesearch.analysis.analyzer import Engine, FaceAnalyzer, analyzer_or_default
 from facesearch.collection import Collection
 from facesearch.common.validation import between, check_int, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from facesearch.analysis import Engine, FaceAnalyzer
+from facesearch.analysis.analyzer import Engine, FaceAnalyzer
 from facesearch.benchmark.command import Command, add_seed, analyzer_of, count
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.report import Report, table

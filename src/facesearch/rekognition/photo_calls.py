@@ -1,6 +1,6 @@
 """Operations on photos alone: detect, compare."""
 
-from facesearch.analysis import detect_faces as detect
+from facesearch.analysis.analyzer import detect_faces as detect
 from facesearch.aws import to_aws
 from facesearch.comparing import compare_faces as compare
 from facesearch.rekognition.account import Account, Answer, Request

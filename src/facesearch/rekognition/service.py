@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.forks import ForkLock, Level
 from facesearch.common.validation import check_acts_as, check_float, check_int, check_is, check_text
 from facesearch.domain.attributes import parse_attributes

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import attrs
 
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.catalog import (
     MAX_TAGS,
     CollectionInfo,

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
-from facesearch.analysis import FaceAnalyzer
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.appearance.describer import Appearance, PlacedFace, described
 from facesearch.appearance.heads import EMOTIONS, YES_OR_NO
 from facesearch.domain.attributes import Answers, Attribute

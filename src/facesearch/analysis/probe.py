@@ -2,7 +2,7 @@
 
 import attrs
 
-from facesearch.analysis import AnalyzedFace, FaceAnalyzer, LocatedFace
+from facesearch.analysis.analyzer import AnalyzedFace, FaceAnalyzer, LocatedFace
 from facesearch.domain.attributes import Attribute
 from facesearch.images.reading import Picture
 from facesearch.selection.face_selection import Selection, select

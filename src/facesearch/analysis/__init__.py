@@ -1,0 +1,1 @@
+"""Compose the pipeline: from a photo to located and analysed faces."""
