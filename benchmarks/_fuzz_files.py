@@ -12,7 +12,7 @@ from _mutations import INTERESTING, mutated, mutated_bytes, mutated_json
 from PIL import Image
 
 import facesearch as fs
-from facesearch.catalog import collection_tags
+from facesearch.storage.catalog import collection_tags
 from facesearch.testing.fakes import fake_analyzer, paint
 
 __all__ = ["ANSWERED", "BLUE", "RED", "REFUSED", "Case", "databases", "exports", "networks"]

@@ -32,9 +32,9 @@ import numpy as np
 from _machine import print_machine
 
 import facesearch as fs
-from facesearch.catalog import is_erased
 from facesearch.domain.entities import Face
-from facesearch.storage import StoredFace
+from facesearch.storage.catalog import is_erased
+from facesearch.storage.memory import StoredFace
 
 USERS = [f"user{number}" for number in range(12)]
 NAMES = ("one", "two")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from facesearch import catalog, storage
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
+from facesearch.storage import catalog, memory as storage
 from facesearch.testing.fakes import fake_analyzer
 
 # No deadlines: wall-clock times are never asserted here. In CI examples are the same on every run.

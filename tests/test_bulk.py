@@ -34,7 +34,6 @@ import facesearch as fs
 from durable import MEMORY, raw
 from facesearch import progress_shown
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.catalog import delete_collection
 from facesearch.collection import MAX_FACES_PER_USER
 from facesearch.images.reading import read_image
 from facesearch.looks import look_to_enroll
@@ -43,6 +42,7 @@ from facesearch.photo_plan import plan_photos, user_id_of
 from facesearch.photo_work import BrokenFile
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.stages import Detection, PixelArray
+from facesearch.storage.catalog import delete_collection
 from facesearch.testing.fakes import FakeDetector, fake_analyzer, paint
 from samples import astronaut, hopper
 

@@ -19,9 +19,9 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from durable import MEMORY
-from facesearch import erasing, live_index
-from facesearch.sqlite_store import SqliteStore
 from facesearch.stages import FloatArray
+from facesearch.storage import erasure as erasing, live_index
+from facesearch.storage.sqlite import SqliteStore
 from facesearch.testing.strategies import embeddings
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"

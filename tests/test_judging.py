@@ -13,7 +13,7 @@ import facesearch as fs
 from facesearch.domain.entities import Face
 from facesearch.judging import Verdict
 from facesearch.stages import FloatArray
-from facesearch.storage import StoredFace
+from facesearch.storage.memory import StoredFace
 
 MEN = 5
 _BASES = np.random.default_rng(7).normal(size=(MEN, 128))

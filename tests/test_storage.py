@@ -24,9 +24,9 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, raw, unprivileged
-from facesearch import catalog, database, erasing
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.sqlite_store import SqliteStore
+from facesearch.storage import catalog, erasure as erasing, schema as database
+from facesearch.storage.sqlite import SqliteStore
 from facesearch.testing.fakes import FAKE_MODEL, fake_calibration, paint
 from older_files import file_of_format_1
 

@@ -19,11 +19,11 @@ from click.testing import CliRunner
 
 import facesearch as fs
 from durable import MEMORY, raw
-from facesearch import catalog, erasing
 from facesearch.cli import erasing as cli_erasing
 from facesearch.cli.app import app
-from facesearch.sessions import Sessions
-from facesearch.storage import StoredFace
+from facesearch.storage import catalog, erasure as erasing
+from facesearch.storage.connections import Sessions
+from facesearch.storage.memory import StoredFace
 
 NAME = "somebody-to-be-deleted"
 VECTOR = np.random.default_rng(7).normal(size=128).astype("<f4")
@@ -43,7 +43,7 @@ with fs.Collection.open(sys.argv[1], "staff") as staff:
 KILLED = """
 import os, signal, sys
 import facesearch as fs
-from facesearch.sessions import Sessions
+from facesearch.storage.connections import Sessions
 Sessions.checkpoint = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 with fs.Collection.open(sys.argv[1], "staff") as staff:
     staff.delete_user(sys.argv[2], faces=True)

@@ -19,10 +19,10 @@ from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, bytes_of
-from facesearch import catalog, database
 from facesearch.cli.app import app
-from facesearch.schema import check_schema
-from facesearch.storage import StoredFace
+from facesearch.storage import catalog, schema as database
+from facesearch.storage.memory import StoredFace
+from facesearch.storage.schema_check import check_schema
 
 ONES = np.ones(128)
 PAGE = 4096
@@ -211,7 +211,7 @@ def test_a_journal_beside_the_file_can_not_bring_a_trigger_in(people: Path) -> N
 
 
 def test_tables_that_were_written_anew_are_still_ours(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facesearch.erasing._FEWEST_EMPTIED", 0)
+    monkeypatch.setattr("facesearch.storage.erasure._FEWEST_EMPTIED", 0)
     with fs.Collection.open(people, "staff") as staff:
         for user in staff.users():
             staff.delete_user(user.user_id, faces=True)

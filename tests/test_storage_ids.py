@@ -17,11 +17,12 @@ from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, raw
-from facesearch import admission, catalog, storage
+from facesearch import admission
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.content_ids import former_content_id
 from facesearch.rekognition.service import Rekognition
 from facesearch.stages import FloatArray
+from facesearch.storage import catalog, memory as storage
+from facesearch.storage.content_ids import former_content_id
 from facesearch.testing.fakes import fake_analyzer, paint
 
 ONES = np.ones(128)

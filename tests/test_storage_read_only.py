@@ -19,9 +19,9 @@ from click.testing import CliRunner
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch import catalog, database, guarded_sql
 from facesearch.cli.app import app
 from facesearch.rekognition.service import Rekognition
+from facesearch.storage import catalog, guarded_sql, schema as database
 from older_files import file_of_format_1
 
 ONES = np.ones(128)

@@ -13,7 +13,7 @@ import facesearch as fs
 from facesearch.images.stored_thumbnails import small_picture
 from facesearch.images.thumbnails import Preview
 from facesearch.stages import PixelArray
-from facesearch.storage import MemoryStore
+from facesearch.storage.memory import MemoryStore
 from facesearch.testing.fakes import fake_analyzer, paint
 
 JPEG = b"\xff\xd8\xff"

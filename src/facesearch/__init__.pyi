@@ -11,11 +11,6 @@ from .aws import (
     from_aws as from_aws,
     to_aws as to_aws,
 )
-from .catalog import (
-    CollectionInfo as CollectionInfo,
-    collections as collections,
-    delete_collection as delete_collection,
-)
 from .collection import (
     Collection as Collection,
 )
@@ -192,6 +187,11 @@ from .selection.quality_filter import (
     FilterBars as FilterBars,
     QualityBars as QualityBars,
     QualityFilter as QualityFilter,
+)
+from .storage.catalog import (
+    CollectionInfo as CollectionInfo,
+    collections as collections,
+    delete_collection as delete_collection,
 )
 
 __version__: str

@@ -1,19 +1,19 @@
 """Which faces of photos a collection takes in, under which ids, and whose they become.
 
-What is asked here is asked within `facesearch.storage.Store.writing`.
+What is asked here is asked within `facesearch.storage.memory.Store.writing`.
 """
 
 from collections.abc import Iterable
 
 import attrs
 
-from facesearch.content_ids import content_id, former_content_id
 from facesearch.domain.entities import Face, FaceModel
 from facesearch.judging import FacesOf, Rules, Verdict, judge
 from facesearch.looks import KeptFace
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import check_embedding
-from facesearch.storage import Store, StoredFace
+from facesearch.storage.content_ids import content_id, former_content_id
+from facesearch.storage.memory import Store, StoredFace
 
 __all__ = ["MAX_FACES_PER_USER", "Admission", "image_ids"]
 

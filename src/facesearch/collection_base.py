@@ -20,7 +20,7 @@ from facesearch.errors import (
     UserNotFoundError,
 )
 from facesearch.matching.calibration import Calibration, calibration as calibration_of
-from facesearch.storage import MemoryStore, Store
+from facesearch.storage.memory import MemoryStore, Store
 
 __all__ = [
     "MAX_FACES_PER_DELETION",

@@ -16,7 +16,6 @@ from facesearch.collection_base import (
     user_of,
 )
 from facesearch.common.validation import check_float, check_text
-from facesearch.content_ids import content_id
 from facesearch.domain.entities import (
     USER_ID_PATTERN,
     AssociatedFace,
@@ -32,7 +31,8 @@ from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, Toke
 from facesearch.matching.template import check_embedding
 from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation
 from facesearch.stages import FloatArray
-from facesearch.storage import StoredFace
+from facesearch.storage.content_ids import content_id
+from facesearch.storage.memory import StoredFace
 
 __all__ = ["MAX_FACES_PER_REQUEST", "TOKEN_SECONDS", "CollectionChanges"]
 

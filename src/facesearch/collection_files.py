@@ -9,16 +9,16 @@ from typing import Self
 import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.catalog import Entry, add_entry, find_entry, missing, sessions_of
 from facesearch.collection_base import TOKEN_SECONDS, CollectionBase, check_settings
 from facesearch.common.validation import check_float, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
-from facesearch.export import Export, check_export, read_export, write_export
 from facesearch.matching.calibration import Calibration, shipped_calibrations
 from facesearch.matching.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
-from facesearch.sessions import Sessions
-from facesearch.sqlite_store import SqliteStore
+from facesearch.storage.catalog import Entry, add_entry, find_entry, missing, sessions_of
+from facesearch.storage.connections import Sessions
+from facesearch.storage.export import Export, check_export, read_export, write_export
+from facesearch.storage.sqlite import SqliteStore
 
 __all__ = ["CollectionFiles"]
 
@@ -149,7 +149,7 @@ class CollectionFiles(CollectionBase):
     ) -> Self:
         """Make a collection that lasts, with its tags, and open it; the file is made if need be.
 
-        Parameters are those of `open`, but for *tags*: see `facesearch.catalog.change_tags`.
+        Parameters are those of `open`, but for *tags*: see `facesearch.storage.catalog.change_tags`.
 
         Raises
         ------

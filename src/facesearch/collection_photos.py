@@ -37,7 +37,7 @@ from facesearch.selection.evidence import Evidence
 from facesearch.selection.explanation import Use
 from facesearch.selection.quality_filter import QualityFilter
 from facesearch.settling import Registrar
-from facesearch.storage import StoredFace
+from facesearch.storage.memory import StoredFace
 
 __all__ = ["CollectionPhotos"]
 

@@ -28,7 +28,7 @@ from facesearch.matching.row_keys import NameRows
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import VectorIndex
 from facesearch.stages import FloatArray
-from facesearch.storage import Store, StoredFace
+from facesearch.storage.memory import Store, StoredFace
 
 __all__ = ["FacesOf", "Rules", "Verdict", "judge"]
 

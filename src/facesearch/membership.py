@@ -15,7 +15,7 @@ from facesearch.domain.entities import (
     UnsuccessfulFaceDisassociationReason,
 )
 from facesearch.matching.calibration import Calibration
-from facesearch.storage import Anchor, Store
+from facesearch.storage.memory import Anchor, Store
 
 __all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation"]
 

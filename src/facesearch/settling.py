@@ -32,7 +32,7 @@ from facesearch.looks import Look
 from facesearch.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
 from facesearch.photo_work import BrokenFile
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.storage import StoredFace
+from facesearch.storage.memory import StoredFace
 
 __all__ = ["Registrar", "SeenPhoto", "StoppedError"]
 

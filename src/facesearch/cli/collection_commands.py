@@ -137,8 +137,8 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
 @json_option
 def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -> Exit:
     """Read what `export` wrote in FILE into a collection that is new or empty, all or nothing."""
-    from facesearch.export import read_export
     from facesearch.matching.calibration_choice import describe_kept, has_shipped
+    from facesearch.storage.export import read_export
 
     content = read_export(file)  # before the collection is made: a damaged file shall not leave an empty one
     name = collection_id or content.collection_id

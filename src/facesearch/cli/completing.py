@@ -23,7 +23,7 @@ def complete_user(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def _beginning(ctx: click.Context, incomplete: str, collection_id: str | None) -> list[str]:
-    from facesearch.database import ids_beginning
+    from facesearch.storage.schema import ids_beginning
 
     with suppress(
         FacesearchError

@@ -13,7 +13,7 @@ ERASING_SECONDS: Final = 5.0
 
 def wait_for_erasing(db: Path) -> None:
     """Wait a little until nothing of what was deleted is left in the file, and say so if something is."""
-    from facesearch.catalog import erase_deleted
+    from facesearch.storage.catalog import erase_deleted
 
     if not erase_deleted(db, timeout=ERASING_SECONDS):
         note(

@@ -21,12 +21,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
-from facesearch.catalog import is_erased
-from facesearch.database import open_as_it_is, translated
-from facesearch.export import EXPORT_FILE
 from facesearch.files.unfinished import unfinished_files
 from facesearch.networks.dlib_onnx import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
+from facesearch.storage.catalog import is_erased
+from facesearch.storage.export import EXPORT_FILE
+from facesearch.storage.schema import open_as_it_is, translated
 
 __all__ = ["Finding", "State", "findings"]
 

@@ -12,7 +12,10 @@ from typing import Final, Protocol
 import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.catalog import (
+from facesearch.collection import Collection
+from facesearch.common.forks import ForkLock, Level
+from facesearch.errors import ClosedError, CollectionExistsError, CollectionNotFoundError, QuotaExceededError
+from facesearch.storage.catalog import (
     MAX_TAGS,
     CollectionInfo,
     change_tags,
@@ -22,9 +25,6 @@ from facesearch.catalog import (
     database_path,
     delete_collection,
 )
-from facesearch.collection import Collection
-from facesearch.common.forks import ForkLock, Level
-from facesearch.errors import ClosedError, CollectionExistsError, CollectionNotFoundError, QuotaExceededError
 
 __all__ = ["FileShelf", "MemoryShelf", "Shelf"]
 

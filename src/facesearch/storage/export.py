@@ -3,7 +3,7 @@
 It holds what the collection was told and nothing that follows from it: the ids of its users, and of each face its vector, where it was,
 whose it is, and its picture if one was kept. Users' vectors are made anew when it is read.
 
-A file from somebody else can do no harm: see `facesearch.array_file`.
+A file from somebody else can do no harm: see `facesearch.storage.npz`.
 """
 
 import itertools
@@ -18,9 +18,7 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch.array_file import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
 from facesearch.common.validation import check_text
-from facesearch.content_ids import SECRET_BYTES
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
 from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.sources import decode_source, encode_source
@@ -28,7 +26,9 @@ from facesearch.errors import StorageFormatError, without_value
 from facesearch.files.writing import OutputKind, check_output
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.matching.template import LONGEST, refused_rows
-from facesearch.storage import StoredFace
+from facesearch.storage.content_ids import SECRET_BYTES
+from facesearch.storage.memory import StoredFace
+from facesearch.storage.npz import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
@@ -73,7 +73,7 @@ class Export:
     faces
         By face id.
     secret
-        For the ids of faces and photos, see `facesearch.content_ids`; ``None`` in files of before there were any.
+        For the ids of faces and photos, see `facesearch.storage.content_ids`; ``None`` in files of before there were any.
     """
 
     collection_id: str

@@ -15,10 +15,20 @@ from attrs import field
 
 from facesearch.common.tables import Cell, Listing
 from facesearch.common.validation import check_float, check_text, is_a, is_bool, maybe, plain_int, whole
-from facesearch.content_ids import new_secret
-from facesearch.database import create, translated
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
-from facesearch.erasing import (
+from facesearch.errors import (
+    CollectionExistsError,
+    CollectionNotFoundError,
+    InvalidParameterError,
+    QuotaExceededError,
+    StorageFormatError,
+    without_value,
+)
+from facesearch.files.writing import absolute
+from facesearch.matching.calibration_choice import describe_kept
+from facesearch.storage.connections import Sessions
+from facesearch.storage.content_ids import new_secret
+from facesearch.storage.erasure import (
     ERASING_WAIT,
     compact,
     empty_faces,
@@ -29,18 +39,8 @@ from facesearch.erasing import (
     is_pending,
     mark_deletion,
 )
-from facesearch.errors import (
-    CollectionExistsError,
-    CollectionNotFoundError,
-    InvalidParameterError,
-    QuotaExceededError,
-    StorageFormatError,
-    without_value,
-)
-from facesearch.files.writing import absolute
-from facesearch.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
-from facesearch.matching.calibration_choice import describe_kept
-from facesearch.sessions import Sessions
+from facesearch.storage.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
+from facesearch.storage.schema import create, translated
 
 __all__ = [
     "MAX_TAGS",
@@ -157,7 +157,7 @@ def sessions_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
     timeout
         Seconds to wait for others that write.
     read_only
-        See `facesearch.sessions.Sessions`.
+        See `facesearch.storage.connections.Sessions`.
 
     Raises
     ------

@@ -28,8 +28,8 @@ from facesearch.errors import (
 )
 from facesearch.files.unfinished import remove_unfinished
 from facesearch.files.writing import write_new
-from facesearch.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
-from facesearch.schema import check_schema
+from facesearch.storage.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
+from facesearch.storage.schema_check import check_schema
 
 __all__ = [
     "APPLICATION_ID",
@@ -152,7 +152,7 @@ _FORMAT_4 = (
     "ALTER TABLE file ADD COLUMN deletions INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE file ADD COLUMN erased INTEGER NOT NULL DEFAULT 0",
     "UPDATE file SET deletions = 1",  # older versions may have left something
-    # For the ids of faces and photos: see facesearch.content_ids. Faces from before keep the ids they have.
+    # For the ids of faces and photos: see facesearch.storage.content_ids. Faces from before keep the ids they have.
     "ALTER TABLE collections ADD COLUMN secret BLOB NOT NULL DEFAULT x''",
     "UPDATE collections SET secret = randomblob(32)",
     # The answers of before name faces. A dropped table's pages are overwritten whole.

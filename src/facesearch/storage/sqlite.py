@@ -1,6 +1,6 @@
 """A collection in a file: rows of users and faces, read when they are asked for.
 
-Only the users' vectors are held in memory, and the faces' once they were searched, by `facesearch.live_index`; nothing else is kept
+Only the users' vectors are held in memory, and the faces' once they were searched, by `facesearch.storage.live_index`; nothing else is kept
 that another process could change.
 """
 
@@ -14,12 +14,23 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import attrs
 
-from facesearch.catalog import Entry
-from facesearch.content_ids import SECRET_BYTES
 from facesearch.domain.entities import USER_ID_PATTERN, Face
 from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.sources import decode_source, encode_source
-from facesearch.erasing import (
+from facesearch.errors import (
+    CollectionNotFoundError,
+    InvalidParameterError,
+    StorageError,
+    StorageFormatError,
+    without_value,
+)
+from facesearch.matching.template import robust_mean
+from facesearch.matching.vector_index import Ranked
+from facesearch.stages import FloatArray
+from facesearch.storage.catalog import Entry
+from facesearch.storage.connections import Sessions
+from facesearch.storage.content_ids import SECRET_BYTES
+from facesearch.storage.erasure import (
     ERASING_WAIT,
     Eraser,
     empty_faces,
@@ -29,20 +40,9 @@ from facesearch.erasing import (
     is_pending,
     mark_deletion,
 )
-from facesearch.errors import (
-    CollectionNotFoundError,
-    InvalidParameterError,
-    StorageError,
-    StorageFormatError,
-    without_value,
-)
-from facesearch.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
-from facesearch.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
-from facesearch.matching.template import robust_mean
-from facesearch.matching.vector_index import Ranked
-from facesearch.sessions import Sessions
-from facesearch.stages import FloatArray
-from facesearch.storage import Anchor, Counts, StoredFace, keyed_hash
+from facesearch.storage.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
+from facesearch.storage.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
+from facesearch.storage.memory import Anchor, Counts, StoredFace, keyed_hash
 
 __all__ = ["SqliteStore"]
 
@@ -89,7 +89,7 @@ class _NameGoneError(Exception):
 
 
 class SqliteStore:
-    """A store in a file; see `facesearch.storage.Store`.
+    """A store in a file; see `facesearch.storage.memory.Store`.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class SqliteStore:
     entry
         The collection in it.
     offset
-        See `facesearch.storage.MemoryStore`.
+        See `facesearch.storage.memory.MemoryStore`.
     """
 
     def __init__(self, sessions: Sessions, entry: Entry, offset: Callable[[int], float]) -> None:
@@ -110,7 +110,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """See `facesearch.storage.Store.reading`."""
+        """See `facesearch.storage.memory.Store.reading`."""
         with self._in_the_way(), self._sessions.reading() as sql:
             self._state(sql)
             yield
@@ -127,7 +127,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """See `facesearch.storage.Store.writing`. What was changed is on disk when the block ends."""
+        """See `facesearch.storage.memory.Store.writing`. What was changed is on disk when the block ends."""
         with self._sessions.writing() as sql:
             if self._block:
                 yield
@@ -167,7 +167,7 @@ class SqliteStore:
             self._eraser.erase(0)
 
     def erase(self, wait: float) -> bool:
-        """See `facesearch.storage.Store.erase`."""
+        """See `facesearch.storage.memory.Store.erase`."""
         return self._eraser.erase(wait)
 
     def close(self) -> None:
@@ -179,13 +179,13 @@ class SqliteStore:
         self._begin()
 
     def secret(self) -> bytes:
-        """See `facesearch.storage.Store.secret`."""
+        """See `facesearch.storage.memory.Store.secret`."""
         query = "SELECT secret FROM collections WHERE id = ?"
         ((secret,),) = self._rows((_SECRET,), query, self._entry.number)
         return bytes(secret)
 
     def set_secret(self, secret: bytes) -> None:
-        """See `facesearch.storage.Store.set_secret`."""
+        """See `facesearch.storage.memory.Store.set_secret`."""
         query = "UPDATE collections SET secret = ? WHERE id = ?"
         self._changing().sql.execute(query, (secret, self._entry.number))
 
@@ -200,7 +200,7 @@ class SqliteStore:
         )
 
     def count(self) -> Counts:
-        """See `facesearch.storage.Store.count`."""
+        """See `facesearch.storage.memory.Store.count`."""
         query = "SELECT users, faces FROM collections WHERE id = ?"
         with self._sessions.reading() as sql:
             ((users, faces),) = fetch(sql, (COUNT, COUNT), query, (self._entry.number,))
@@ -209,7 +209,7 @@ class SqliteStore:
         return Counts(users=users, faces=faces)
 
     def count_loose(self) -> int:
-        """See `facesearch.storage.Store.count_loose`."""
+        """See `facesearch.storage.memory.Store.count_loose`."""
         query = "SELECT count(*) FROM faces WHERE uid IS NULL AND collection = ?"
         ((count,),) = self._rows((COUNT,), query, self._entry.number)
         return int(count)
@@ -217,22 +217,22 @@ class SqliteStore:
     # ---------------------------------------------------------------- users
 
     def has_user(self, user_id: str) -> bool:
-        """See `facesearch.storage.Store.has_user`."""
+        """See `facesearch.storage.memory.Store.has_user`."""
         return user_id in self._uids([user_id])
 
     def users(self) -> list[tuple[str, int]]:
-        """See `facesearch.storage.Store.users`."""
+        """See `facesearch.storage.memory.Store.users`."""
         query = "SELECT user_id, faces FROM users JOIN user_data USING (uid) WHERE collection = ?"
         return sorted(self._rows((_USER_ID, COUNT), query, self._entry.number))
 
     def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
-        """See `facesearch.storage.Store.page_of_users`."""
+        """See `facesearch.storage.memory.Store.page_of_users`."""
         query = """SELECT uid, user_id, faces FROM users JOIN user_data USING (uid)
             WHERE collection = ? AND uid > ? ORDER BY uid LIMIT ?"""
         return self._rows((ID, _USER_ID, COUNT), query, self._entry.number, after, limit)
 
     def create_users(self, user_ids: Iterable[str]) -> None:
-        """See `facesearch.storage.Store.create_users`."""
+        """See `facesearch.storage.memory.Store.create_users`."""
         block, number = self._changing(), self._entry.number
         wanted = dict.fromkeys(user_ids)
         known = self._uids(wanted)
@@ -250,7 +250,7 @@ class SqliteStore:
         block.touched = True
 
     def delete_user(self, user_id: str) -> None:
-        """See `facesearch.storage.Store.delete_user`."""
+        """See `facesearch.storage.memory.Store.delete_user`."""
         block, (uid,) = self._changing(), self._uids([user_id]).values()
         self.forget_photos(user_id)
         self.forget_waiting([user_id])
@@ -262,7 +262,7 @@ class SqliteStore:
         block.touched = block.erased = True
 
     def faces_of(self, user_id: str) -> frozenset[str]:
-        """See `facesearch.storage.Store.faces_of`."""
+        """See `facesearch.storage.memory.Store.faces_of`."""
         query = "SELECT face_id FROM faces WHERE uid = ?"
         return frozenset(
             _uuid(face_id)
@@ -271,19 +271,19 @@ class SqliteStore:
         )
 
     def user_vector(self, user_id: str) -> FloatArray | None:
-        """See `facesearch.storage.Store.user_vector`."""
+        """See `facesearch.storage.memory.Store.user_vector`."""
         anchor = self.anchor(user_id)
         return None if anchor is None else anchor.vector
 
     def user_vectors(self) -> tuple[list[str], FloatArray]:
-        """See `facesearch.storage.Store.user_vectors`."""
+        """See `facesearch.storage.memory.Store.user_vectors`."""
         query = "SELECT user_id, vector, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND faces > 0"
         rows = self._rows((_USER_ID, VALUE, ID), query, self._entry.number)
         rows.sort(key=lambda row: (row[0], row[2]))
         return [user_id for user_id, _, _ in rows], self._vectors([row[1:] for row in rows], "user_data")
 
     def refresh(self, user_ids: Iterable[str]) -> None:
-        """See `facesearch.storage.Store.refresh`."""
+        """See `facesearch.storage.memory.Store.refresh`."""
         block = self._changing()
         for some in _parts(user_ids):
             uids = sorted(self._uids(some).values())
@@ -301,13 +301,13 @@ class SqliteStore:
         block.touched = True
 
     def anchor(self, user_id: str) -> Anchor | None:
-        """See `facesearch.storage.Store.anchor`."""
+        """See `facesearch.storage.memory.Store.anchor`."""
         query = "SELECT faces, vector, uid FROM users JOIN user_data USING (uid) WHERE uid = ? AND faces > 0"
         rows = [row for uid in self._uids([user_id]).values() for row in self._rows((COUNT, VALUE, ID), query, uid)]
         return Anchor(self._vectors([rows[0][1:]], "user_data")[0], self._offset(rows[0][0])) if rows else None
 
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """See `facesearch.storage.Store.nearest`."""
+        """See `facesearch.storage.memory.Store.nearest`."""
         return self._nearest(lambda: self._index, self._names, probes, max_distance, limit)
 
     def _nearest(
@@ -336,11 +336,11 @@ class SqliteStore:
     # ---------------------------------------------------------------- faces
 
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """See `facesearch.storage.Store.nearest_faces`."""
+        """See `facesearch.storage.memory.Store.nearest_faces`."""
         return self._nearest(lambda: self._face_index, self._face_ids, probes, max_distance, limit)
 
     def faces(self, user_id: str | None = None) -> list[Face]:
-        """See `facesearch.storage.Store.faces`."""
+        """See `facesearch.storage.memory.Store.faces`."""
         if user_id is None:
             rows = self._rows(_FACE_KINDS, f"{_FACES} WHERE faces.collection = ? ORDER BY face_id", self._entry.number)
         else:
@@ -349,7 +349,7 @@ class SqliteStore:
         return [self._face(*row) for row in rows]
 
     def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
-        """See `facesearch.storage.Store.page_of_faces`."""
+        """See `facesearch.storage.memory.Store.page_of_faces`."""
         if user_id is None:
             whose, owner = "faces.collection = ?", self._entry.number
         else:
@@ -358,7 +358,7 @@ class SqliteStore:
         return [self._face(*row) for row in self._rows(_FACE_KINDS, query, owner, _bytes(after), limit)]
 
     def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
-        """See `facesearch.storage.Store.faces_named`."""
+        """See `facesearch.storage.memory.Store.faces_named`."""
         query = f"{_FACES} WHERE faces.collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
             rows = _among(sql, _FACE_KINDS, query, map(_bytes, face_ids), self._entry.number)
@@ -366,7 +366,7 @@ class SqliteStore:
         return {face.face_id: face for face in faces}
 
     def stored_faces(self) -> Iterator[StoredFace]:
-        """See `facesearch.storage.Store.stored_faces`."""
+        """See `facesearch.storage.memory.Store.stored_faces`."""
         query = _FACES.replace("SELECT", "SELECT face_data.vector, jpeg,", 1).replace(
             "LEFT", "LEFT JOIN thumbnails USING (fid) LEFT", 1
         )
@@ -385,17 +385,17 @@ class SqliteStore:
                     yield StoredFace(face, vector, jpeg)
 
     def face(self, face_id: str) -> Face | None:
-        """See `facesearch.storage.Store.face`."""
+        """See `facesearch.storage.memory.Store.face`."""
         query = f"{_FACES} WHERE faces.collection = ? AND face_id = ?"
         rows = self._rows(_FACE_KINDS, query, self._entry.number, _bytes(face_id))
         return self._face(*rows[0]) if rows else None
 
     def known(self, face_ids: Iterable[str]) -> set[str]:
-        """See `facesearch.storage.Store.known`."""
+        """See `facesearch.storage.memory.Store.known`."""
         return set(self._fids(face_ids))
 
     def embedding(self, face_id: str) -> FloatArray:
-        """See `facesearch.storage.Store.embedding`."""
+        """See `facesearch.storage.memory.Store.embedding`."""
         (fid,) = self._fids([face_id]).values()
         vector: FloatArray = self._vectors(
             self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)],
@@ -404,13 +404,13 @@ class SqliteStore:
         return vector
 
     def thumbnail(self, face_id: str) -> bytes | None:
-        """See `facesearch.storage.Store.thumbnail`."""
+        """See `facesearch.storage.memory.Store.thumbnail`."""
         (fid,) = self._fids([face_id]).values()
         rows = self._rows((_JPEG,), "SELECT jpeg FROM thumbnails WHERE fid = ?", fid)
         return next((jpeg for (jpeg,) in rows), None)
 
     def put_faces(self, faces: Iterable[StoredFace]) -> None:
-        """See `facesearch.storage.Store.put_faces`."""
+        """See `facesearch.storage.memory.Store.put_faces`."""
         block = self._changing()
         for some in _parts(faces):
             new = list(enumerate(some, self._next("faces")))
@@ -433,7 +433,7 @@ class SqliteStore:
             block.faces += len(new)
 
     def remove_faces(self, face_ids: Iterable[str]) -> None:
-        """See `facesearch.storage.Store.remove_faces`."""
+        """See `facesearch.storage.memory.Store.remove_faces`."""
         block, fids = self._changing(), self._fids(face_ids).values()
         block.sql.executemany("DELETE FROM faces WHERE fid = ?", ((fid,) for fid in fids))
         block.sql.executemany(
@@ -444,7 +444,7 @@ class SqliteStore:
         block.erased = block.erased or bool(fids)
 
     def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
-        """See `facesearch.storage.Store.assign`."""
+        """See `facesearch.storage.memory.Store.assign`."""
         block, fids = self._changing(), self._fids(face_ids).values()
         uid = None if user_id is None else self._uids([user_id])[user_id]
         block.sql.executemany("UPDATE faces SET uid = ? WHERE fid = ?", ((uid, fid) for fid in fids))
@@ -453,13 +453,13 @@ class SqliteStore:
     # ---------------------------------------------------------------- photos that were not accepted
 
     def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
-        """See `facesearch.storage.Store.photo_outcome`."""
+        """See `facesearch.storage.memory.Store.photo_outcome`."""
         query = "SELECT outcome, user_id FROM photos LEFT JOIN user_data ON uid = other_uid WHERE collection = ? AND key = ?"
         rows = self._rows((TEXT, _USER_ID.or_null), query, self._entry.number, self._key(key))
         return next(((outcome, user_id) for outcome, user_id in rows), None)
 
     def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
-        """See `facesearch.storage.Store.remember_photo`."""
+        """See `facesearch.storage.memory.Store.remember_photo`."""
         other = None if other_user_id is None else self._uids([other_user_id])[other_user_id]
         name = None if user_id is None else self._hash(user_id)
         self._changing().sql.execute(
@@ -468,7 +468,7 @@ class SqliteStore:
         )
 
     def forget_photos(self, user_id: str | None = None) -> int:
-        """See `facesearch.storage.Store.forget_photos`."""
+        """See `facesearch.storage.memory.Store.forget_photos`."""
         block, number = self._changing(), self._entry.number
         if user_id is None:
             gone = block.sql.execute("DELETE FROM photos WHERE collection = ?", (number,)).rowcount
@@ -482,7 +482,7 @@ class SqliteStore:
     # ---------------------------------------------------------------- photos that wait to be judged
 
     def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
-        """See `facesearch.storage.Store.put_waiting`."""
+        """See `facesearch.storage.memory.Store.put_waiting`."""
         given = {key: (user_id, stored) for key, user_id, stored in photos}
         block, known = self._changing(), self.are_waiting(given)
         for wid, key in enumerate((key for key in given if key not in known), self._next("waiting")):
@@ -498,7 +498,7 @@ class SqliteStore:
             )
 
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
-        """See `facesearch.storage.Store.waiting`."""
+        """See `facesearch.storage.memory.Store.waiting`."""
         hashed = {self._key(key): key for key in keys}
         with self._sessions.reading() as sql:
             rows = _among(sql, _WAITING_KINDS, _WAITING, hashed, self._entry.number)
@@ -509,7 +509,7 @@ class SqliteStore:
         }
 
     def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        """See `facesearch.storage.Store.are_waiting`."""
+        """See `facesearch.storage.memory.Store.are_waiting`."""
         hashed = {self._key(key): key for key in keys}
         with self._sessions.reading() as sql:
             query = "SELECT key FROM waiting WHERE collection = ? AND key IN (*)"
@@ -517,7 +517,7 @@ class SqliteStore:
         return {hashed[key] for (key,) in rows}
 
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
-        """See `facesearch.storage.Store.forget_waiting`."""
+        """See `facesearch.storage.memory.Store.forget_waiting`."""
         sql, number = self._changing().sql, self._entry.number
         query = "SELECT wid FROM waiting WHERE collection = ?"
         if user_ids is None:
@@ -532,20 +532,20 @@ class SqliteStore:
     # ---------------------------------------------------------------- requests that happen once
 
     def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
-        """See `facesearch.storage.Store.answer_to`."""
+        """See `facesearch.storage.memory.Store.answer_to`."""
         query = "SELECT answer, request = ? FROM answers WHERE collection = ? AND token = ?"
         values = self._keyed(request), self._entry.number, self._keyed(token)
         return next(((answer, bool(same)) for answer, same in self._rows((TEXT, COUNT), query, *values)), None)
 
     def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
-        """See `facesearch.storage.Store.remember_answer`."""
+        """See `facesearch.storage.memory.Store.remember_answer`."""
         self._changing().sql.execute(
             "INSERT INTO answers (collection, token, request, answer, given) VALUES (?, ?, ?, ?, ?)",
             (self._entry.number, self._keyed(token), self._keyed(request), answer, given),
         )
 
     def forget_answers(self, before: float) -> None:
-        """See `facesearch.storage.Store.forget_answers`."""
+        """See `facesearch.storage.memory.Store.forget_answers`."""
         self._changing().sql.execute(_FORGET_ANSWERS, (self._entry.number, before))
 
     # ---------------------------------------------------------------- rows

@@ -18,12 +18,12 @@ import attrs
 import numpy as np
 
 from facesearch.common.forks import ForkLock, Level
-from facesearch.content_ids import new_secret
 from facesearch.domain.entities import Face
 from facesearch.matching.row_keys import NameRows
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import Ranked, VectorIndex
 from facesearch.stages import FloatArray
+from facesearch.storage.content_ids import new_secret
 
 __all__ = ["Anchor", "Counts", "MemoryStore", "Store", "StoredFace", "keyed_hash"]
 
@@ -77,7 +77,7 @@ class Store(Protocol):
         """
 
     def secret(self) -> bytes:
-        """Return the secret of the ids of faces and photos; see `facesearch.content_ids`."""
+        """Return the secret of the ids of faces and photos; see `facesearch.storage.content_ids`."""
 
     def set_secret(self, secret: bytes) -> None:
         """Set another secret; ids that are there stay as they are."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from facesearch.errors import StorageFormatError, shown
-from facesearch.guarded_sql import VALUE, fetch
+from facesearch.storage.guarded_sql import VALUE, fetch
 
 __all__ = ["check_schema"]
 
@@ -66,7 +66,7 @@ def _schema(migrations: Migrations) -> dict[tuple[str, str], tuple[str, object]]
 
 
 def _plain(name: object, sql: object) -> object:
-    # A table that was renamed, as facesearch.erasing.compact does, has its name in quotes.
+    # A table that was renamed, as facesearch.storage.erasure.compact does, has its name in quotes.
     quoted = f'CREATE TABLE "{name}"'
     return f"CREATE TABLE {name}{sql[len(quoted) :]}" if isinstance(sql, str) and sql.startswith(quoted) else sql
 

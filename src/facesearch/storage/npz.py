@@ -16,9 +16,9 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.database import translated
 from facesearch.errors import CollectionNotFoundError, StorageFormatError
 from facesearch.files.writing import OutputKind, write_file
+from facesearch.storage.schema import translated
 
 __all__ = ["Arrays", "DamagedError", "has_arrays", "read_arrays", "starts_with_array", "write_arrays"]
 

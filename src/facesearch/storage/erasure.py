@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from facesearch.errors import StorageError
-from facesearch.guarded_sql import COUNT, TEXT, fetch_one
-from facesearch.sessions import Sessions
+from facesearch.storage.connections import Sessions
+from facesearch.storage.guarded_sql import COUNT, TEXT, fetch_one
 
 __all__ = [
     "ERASING_WAIT",
@@ -211,7 +211,7 @@ def compact(sql: sqlite3.Connection) -> None:
     for table, (owner, key) in _OWNERS.items():
         (created,) = fetch_one(sql, (TEXT,), "SELECT sql FROM sqlite_master WHERE name = ?", (table,))
         sql.execute(f"CREATE TABLE new_table {created[created.index('(') :]}")
-        # In the order of the keys, so that rows are appended: see facesearch.database.
+        # In the order of the keys, so that rows are appended: see facesearch.storage.schema.
         copy = f"INSERT INTO new_table SELECT {table}.* FROM {table} JOIN {owner} USING ({key}) ORDER BY {key}"  # noqa: S608  # names of ours
         sql.execute(copy)
         sql.execute(f"DROP TABLE {table}")

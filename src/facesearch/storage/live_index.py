@@ -17,11 +17,11 @@ import attrs
 import numpy as np
 
 from facesearch.errors import StorageFormatError
-from facesearch.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
 from facesearch.matching.row_keys import NumberRows
 from facesearch.matching.template import LONGEST, refused_rows
 from facesearch.matching.vector_index import Ranked, VectorIndex
 from facesearch.stages import FloatArray
+from facesearch.storage.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
 
 __all__ = ["STORED", "FaceIndex", "LiveIndex", "State", "UserIndex", "read_vectors"]
 
@@ -146,7 +146,7 @@ class UserIndex(LiveIndex):
     collection, dimension
         See `LiveIndex`.
     offset
-        See `facesearch.storage.MemoryStore`.
+        See `facesearch.storage.memory.MemoryStore`.
     """
 
     def __init__(self, collection: int, dimension: int, offset: Callable[[int], float]) -> None:
@@ -267,6 +267,6 @@ class _SharedLock:
                 self._changed.notify_all()
 
     def _renew(self) -> None:
-        # After a fork, the threads that held it are gone. None was changing anything: see facesearch.sessions.
+        # After a fork, the threads that held it are gone. None was changing anything: see facesearch.storage.connections.
         if self._pid != os.getpid():
             self._begin()

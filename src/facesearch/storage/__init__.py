@@ -1,0 +1,1 @@
+"""Keep collections: in memory, in an SQLite file, in a portable export; erase what was deleted."""
