@@ -10,7 +10,7 @@ everybody with enough photos. *Right photos refused*: of batches of one person. 
 least, is replaced by one of somebody else, a user (whose vector is then made without it) or a stranger (who is no user
 then). *Beside*: right photos refused in such batches.
 
-Agreement: which new users are kept out because their photos have no majority (`facesearch.enrolment.has_majority`). *One person*: every
+Agreement: which new users are kept out because their photos have no majority (`facesearch.enrolment.agreement.has_majority`). *One person*: every
 folder, whole. *Strangers*: photos of as many people, 2,000 draws. *Half and half*: of two people, 1,000 draws. *Five and four*: five photos
 of one person and four of anybody, three draws of everybody with five.
 
@@ -33,8 +33,8 @@ import numpy.typing as npt
 from _machine import data_folder, print_machine
 
 import facesearch as fs
-from facesearch.auditing import OWN_SIMILARITY, audit, leave_one_out
-from facesearch.enrolment import agreement, doubts, has_majority
+from facesearch.enrolment.agreement import agreement, doubts, has_majority
+from facesearch.enrolment.auditing import OWN_SIMILARITY, audit, leave_one_out
 from facesearch.matching.template import robust_mean
 from facesearch.responses.audit import AuditReport
 from facesearch.selection.face_selection import several_faces

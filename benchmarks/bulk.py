@@ -28,8 +28,8 @@ from _machine import data_folder, print_machine
 
 import facesearch as fs
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
+from facesearch.enrolment.candidates import look_to_enroll
 from facesearch.images.reading import read_image
-from facesearch.looks import look_to_enroll
 from facesearch.responses.folder import FolderProgress
 
 PHOTOS = 600

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
-from facesearch.auditing import agree, audit, leave_one_out
 from facesearch.domain.entities import EnrollmentReason
-from facesearch.enrolment import Doubt, doubts, has_majority
+from facesearch.enrolment.agreement import Doubt, doubts, has_majority
+from facesearch.enrolment.auditing import agree, audit, leave_one_out
 from facesearch.matching.template import robust_mean
 from facesearch.responses.audit import AuditReport
 from facesearch.stages import FloatArray
@@ -155,7 +155,7 @@ def test_only_the_worst_are_told_when_there_are_too_many() -> None:
 
 
 def test_a_very_low_threshold_keeps_memory_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facesearch.auditing._PAIRS_AT_ONCE", 10)
+    monkeypatch.setattr("facesearch.enrolment.auditing._PAIRS_AT_ONCE", 10)
     faces = gallery({f"u{i}": person(i % 3, 2, spread=0.3) for i in range(30)})
 
     few = audited(faces, threshold=0, limit=7, block=4)

@@ -32,14 +32,14 @@ from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, raw
-from facesearch import progress_shown
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection import MAX_FACES_PER_USER
+from facesearch.enrolment import progress as progress_shown
+from facesearch.enrolment.candidates import look_to_enroll
+from facesearch.enrolment.folder_plan import plan_photos, user_id_of
+from facesearch.enrolment.photo_outcomes import PhotoOutcome
+from facesearch.enrolment.photo_workers import BrokenFile
 from facesearch.images.reading import read_image
-from facesearch.looks import look_to_enroll
-from facesearch.photo_outcomes import PhotoOutcome
-from facesearch.photo_plan import plan_photos, user_id_of
-from facesearch.photo_work import BrokenFile
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.stages import Detection, PixelArray
 from facesearch.storage.catalog import delete_collection

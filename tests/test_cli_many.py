@@ -24,7 +24,7 @@ from facesearch.cli.app import app
 from facesearch.cli.exits import Exit
 from facesearch.cli.many import SaveFolder, _folded, _names, spreadsheet_cell, status_of
 from facesearch.cli.verbs import Verb
-from facesearch.photo_plan import photos_in
+from facesearch.enrolment.folder_plan import photos_in
 from samples import astronaut, hopper
 
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image, ImageFile, ImageOps
 
+from facesearch.enrolment.folder_plan import PHOTO_SUFFIXES
 from facesearch.errors import ImageError, ImageTooLargeError, InvalidImageFormatError, InvalidParameterError
 from facesearch.images.formats.kinds import FORMATS, format_of
 from facesearch.images.reading import read_image
-from facesearch.photo_plan import PHOTO_SUFFIXES
 
 Pixels = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 120, 96

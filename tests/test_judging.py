@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from facesearch.domain.entities import Face
-from facesearch.judging import Verdict
+from facesearch.enrolment.judging import Verdict
 from facesearch.stages import FloatArray
 from facesearch.storage.memory import StoredFace
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, raw
-from facesearch import admission
 from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.enrolment import enroller as admission
 from facesearch.rekognition.service import Rekognition
 from facesearch.stages import FloatArray
 from facesearch.storage import catalog, memory as storage

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from facesearch.admission import MAX_FACES_PER_USER
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
 from facesearch.common.validation import check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
 from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED
+from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 from facesearch.errors import (
     CalibrationError,
     FaceModelMismatchError,

@@ -27,9 +27,9 @@ from facesearch.domain.entities import (
     FaceModel,
     User,
 )
+from facesearch.enrolment.membership import part_for_association, part_for_deletion, part_for_disassociation
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
 from facesearch.matching.template import check_embedding
-from facesearch.membership import part_for_association, part_for_deletion, part_for_disassociation
 from facesearch.stages import FloatArray
 from facesearch.storage.content_ids import content_id
 from facesearch.storage.memory import StoredFace

@@ -6,10 +6,8 @@ from os import PathLike
 
 import attrs
 
-from facesearch.admission import Admission
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.analysis.probe import probe
-from facesearch.bulk import index_photos
 from facesearch.collection_base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
@@ -25,18 +23,20 @@ from facesearch.domain.entities import (
     UnindexedFaceReason,
 )
 from facesearch.domain.sources import check_source, check_sources, source_of
+from facesearch.enrolment.candidates import KeptFace, Look, look_to_enroll
+from facesearch.enrolment.enroller import Admission
+from facesearch.enrolment.folder_plan import plan_photos
+from facesearch.enrolment.folder_registrar import Registrar
+from facesearch.enrolment.folder_run import index_photos
+from facesearch.enrolment.judging import Verdict
+from facesearch.enrolment.photo_workers import LookOptions, PhotoWorkers
+from facesearch.enrolment.progress import showing
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
-from facesearch.judging import Verdict
-from facesearch.looks import KeptFace, Look, look_to_enroll
-from facesearch.photo_plan import plan_photos
-from facesearch.photo_work import LookOptions, PhotoWorkers
-from facesearch.progress_shown import showing
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.selection.evidence import Evidence
 from facesearch.selection.explanation import Use
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.settling import Registrar
 from facesearch.storage.memory import StoredFace
 
 __all__ = ["CollectionPhotos"]
@@ -171,7 +171,7 @@ class CollectionPhotos(CollectionBase):
         ``anyway=True``. A single photo has nothing to agree with; of two that differ one is wrong. Not accepted either
         are photos in which a second face is at least half as large as the largest, photos that don't fit the user's faces
         or, of a new user and from three photos on, the other photos, and photos that are clearly nearer to another user of
-        the collection than to their own. `facesearch.enrolment.doubts` has the rules.
+        the collection than to their own. `facesearch.enrolment.agreement.doubts` has the rules.
 
         Raises
         ------
@@ -270,7 +270,7 @@ class CollectionPhotos(CollectionBase):
         -----
         What is seen in a photo is written at once, photo by photo. The photos of all people are judged together, when all
         were looked at, and written in one step: the outcome depends neither on the executor nor on the order of people or
-        photos, as `facesearch.judging` explains. Where a user would have more than 100 faces, the rest is refused with
+        photos, as `facesearch.enrolment.judging` explains. Where a user would have more than 100 faces, the rest is refused with
         QUOTA_EXCEEDED, by path.
 
         Whatever ends the work, Ctrl-C or SIGKILL, photos that were told as done are not looked at again by the next call,

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.collection_base import CollectionBase, check_face_id
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_float, check_int
 from facesearch.domain.entities import Face, FaceModel, UserStatus
+from facesearch.enrolment.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
 from facesearch.matching.template import check_embedding
 from facesearch.responses.audit import AuditReport
@@ -290,7 +290,7 @@ class CollectionSearch(CollectionBase):
 
         Notes
         -----
-        `facesearch.auditing.audit` has the rules. 20,000 users take seconds; the collection can be used meanwhile.
+        `facesearch.enrolment.auditing.audit` has the rules. 20,000 users take seconds; the collection can be used meanwhile.
 
         Examples
         --------

@@ -8,8 +8,8 @@ import numpy as np
 from attrs import field
 
 from facesearch.common.validation import check_float, check_int, tuple_of
+from facesearch.enrolment.folder_plan import PHOTO_SUFFIXES
 from facesearch.errors import InvalidParameterError
-from facesearch.photo_plan import PHOTO_SUFFIXES
 
 __all__ = ["SUFFIXES", "Split", "read_people", "split_people"]
 

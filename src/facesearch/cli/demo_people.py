@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import facesearch as fs
-from facesearch.photo_plan import user_id_of
+from facesearch.enrolment.folder_plan import user_id_of
 
 __all__ = ["run_on_people"]
 

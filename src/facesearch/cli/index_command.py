@@ -105,14 +105,14 @@ def _opened(db: Path, collection_id: str, thumbnails: bool) -> "fs.Collection": 
 
 
 def _counted_photos(path: Path) -> int:
-    from facesearch.photo_plan import plan_photos
+    from facesearch.enrolment.folder_plan import plan_photos
 
     return plan_photos(path).photos
 
 
 def _named(photos: Sequence[str]) -> list[str]:
     """Put the photos of a folder in its place, and see that all are there."""
-    from facesearch.photo_plan import PHOTO_SUFFIXES
+    from facesearch.enrolment.folder_plan import PHOTO_SUFFIXES
 
     found: list[str] = []
     for photo in photos:

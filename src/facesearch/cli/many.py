@@ -51,7 +51,7 @@ def listed(photos: Sequence[str]) -> list[str]:
     click.UsageError
         If standard input is asked for twice, or a folder has no photo in it.
     """
-    from facesearch.photo_plan import photos_in
+    from facesearch.enrolment.folder_plan import photos_in
 
     if photos.count("-") > 1:
         raise click.UsageError("Standard input (-) can be read only once.")

@@ -98,7 +98,7 @@ class FolderReport(Shown):
         What else was left out, and why.
     renamed
         Folders whose name is no user id, and the ids that were made of them: (name, user id), by user id. See
-        `facesearch.photo_plan.user_id_of`.
+        `facesearch.enrolment.folder_plan.user_id_of`.
     """
 
     path: Path = field(validator=is_a(Path))

@@ -9,8 +9,8 @@ from typing import Final
 import attrs
 import numpy as np
 
-from facesearch.auditing import NEARER_RATIO, OWN_SIMILARITY
 from facesearch.domain.entities import EnrollmentReason
+from facesearch.enrolment.auditing import NEARER_RATIO, OWN_SIMILARITY
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import robust_mean
 from facesearch.stages import FloatArray
@@ -191,14 +191,14 @@ def doubts(
     Notes
     -----
     PHOTOS_DISAGREE: the user has no faces, there are two candidates or more, and no one of them matches more than half of all
-    candidates, itself included, at a similarity of `facesearch.auditing.OWN_SIMILARITY`. All candidates have this reason then, unless
+    candidates, itself included, at a similarity of `facesearch.enrolment.auditing.OWN_SIMILARITY`. All candidates have this reason then, unless
     *anyway* is given. Two photos that differ are kept out too: one of them is wrong, and nobody can tell which.
 
     LOW_MATCH_CONFIDENCE: where the user has faces, the similarity to them is below *threshold*, as when faces are
     associated. Where it has none and there are three candidates or more, the similarity to the other candidates is below
-    *threshold* and below `facesearch.auditing.OWN_SIMILARITY`, and those have a majority among themselves, as all candidates have.
+    *threshold* and below `facesearch.enrolment.auditing.OWN_SIMILARITY`, and those have a majority among themselves, as all candidates have.
 
-    NEARER_TO_ANOTHER_USER: the distance to another user is below `facesearch.auditing.NEARER_RATIO` of that to its own, the
+    NEARER_TO_ANOTHER_USER: the distance to another user is below `facesearch.enrolment.auditing.NEARER_RATIO` of that to its own, the
     user's faces and all other candidates without LOW_MATCH_CONFIDENCE, and the similarity to the other is at least
     *threshold*. Where nothing speaks for the face, because there are no others or they are less similar than
     `OWN_SIMILARITY`, it must be at least `SURE_SIMILARITY` instead.

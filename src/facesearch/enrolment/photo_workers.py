@@ -19,6 +19,7 @@ from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.validation import is_a, is_bool
+from facesearch.enrolment.candidates import Look, look_to_enroll, look_to_index
 from facesearch.errors import (
     ExecutorError,
     FacesearchError,
@@ -28,7 +29,6 @@ from facesearch.errors import (
     shown,
 )
 from facesearch.images.reading import MAX_FILE_BYTES, read_image
-from facesearch.looks import Look, look_to_enroll, look_to_index
 from facesearch.networks.dlib_onnx import usable_cores
 from facesearch.selection.quality_filter import QualityFilter
 

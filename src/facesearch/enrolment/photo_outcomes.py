@@ -12,7 +12,7 @@ from attrs import field
 from facesearch.common.validation import between, is_a, maybe, plain_float, tuple_of
 from facesearch.domain.entities import Enrollment
 from facesearch.domain.reasons import EnrollmentReason
-from facesearch.looks import Look
+from facesearch.enrolment.candidates import Look
 from facesearch.selection.comparisons import judged, nearer, taken
 
 __all__ = ["PHOTOS_DISAGREE", "QUOTA_EXCEEDED", "PhotoOutcome"]

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import attrs
 
 from facesearch.domain.entities import Face, FaceModel
-from facesearch.judging import FacesOf, Rules, Verdict, judge
-from facesearch.looks import KeptFace
+from facesearch.enrolment.candidates import KeptFace
+from facesearch.enrolment.judging import FacesOf, Rules, Verdict, judge
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import check_embedding
 from facesearch.storage.content_ids import content_id, former_content_id
@@ -76,7 +76,7 @@ class Admission:
     def judge(
         self, user_ids: Iterable[str], faces_of: FacesOf, threshold: float, *, anyway: bool = False
     ) -> dict[str, Verdict]:
-        """Judge the faces given for some users together; changes nothing. See `facesearch.judging.judge`."""
+        """Judge the faces given for some users together; changes nothing. See `facesearch.enrolment.judging.judge`."""
         rules = Rules(
             threshold=threshold,
             calibration=self.calibration,

@@ -2,9 +2,9 @@
 
 All photos of a call are judged together, so that no order of users or photos changes the outcome. The rules:
 
-1. The photos of each user are compared with each other and with the faces that the user has: `facesearch.enrolment.agreement`.
+1. The photos of each user are compared with each other and with the faces that the user has: `facesearch.enrolment.agreement.agreement`.
 2. A user is as strong as the number of faces that speak for it: those it has, and those of the call that passed step 1.
-3. A photo counts for another user if it is nearer to that one (`facesearch.enrolment.doubts`). Other users are those of the collection, as
+3. A photo counts for another user if it is nearer to that one (`facesearch.enrolment.agreement.doubts`). Other users are those of the collection, as
    they were before the call, and those users of the call that are *stronger*, with the faces they have after it. So users are judged by
    strength, strongest first. Users of equal strength don't count against each other: nobody can tell which of them is wrong.
 4. The same photo given for several users goes to the strongest of them, or to none if there is no one strongest.
@@ -22,7 +22,14 @@ import numpy as np
 
 from facesearch.domain.entities import Enrollment
 from facesearch.domain.reasons import EnrollmentReason
-from facesearch.enrolment import SURE_SIMILARITY, Agreement, NearestOther, agreement, doubts, needed_similarity
+from facesearch.enrolment.agreement import (
+    SURE_SIMILARITY,
+    Agreement,
+    NearestOther,
+    agreement,
+    doubts,
+    needed_similarity,
+)
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.row_keys import NameRows
 from facesearch.matching.template import robust_mean
@@ -42,7 +49,7 @@ class Rules:
     Attributes
     ----------
     threshold
-        Percent, see `facesearch.enrolment.doubts`.
+        Percent, see `facesearch.enrolment.agreement.doubts`.
     calibration
         What percentages mean.
     dimension

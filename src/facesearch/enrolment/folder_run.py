@@ -2,7 +2,7 @@
 
 What is told as done is kept: a photo counts as done when what was seen in it is written, in a transaction with the few others that were
 ready at that moment. So whatever ends the work, the same call goes on from there, with the next photo. What becomes of the
-faces of users is decided once, at the end, for all of them together: `facesearch.settling` says why, `facesearch.judging` how.
+faces of users is decided once, at the end, for all of them together: `facesearch.enrolment.folder_registrar` says why, `facesearch.enrolment.judging` how.
 
 Keeping and judging run in a thread of their own, which Ctrl-C can't interrupt between two writes; the caller's thread shows the
 progress and waits. In memory are the photos under way and, of each photo whose face waits, its path and digest (some 400 bytes).
@@ -19,12 +19,12 @@ from typing import Final
 
 import attrs
 
-from facesearch.looks import Look
-from facesearch.photo_outcomes import PHOTOS_DISAGREE, PhotoOutcome
-from facesearch.photo_plan import PhotoPlan
-from facesearch.photo_work import BrokenFile, PhotoWorkers, content_digest
+from facesearch.enrolment.candidates import Look
+from facesearch.enrolment.folder_plan import PhotoPlan
+from facesearch.enrolment.folder_registrar import Registrar, SeenPhoto, StoppedError
+from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, PhotoOutcome
+from facesearch.enrolment.photo_workers import BrokenFile, PhotoWorkers, content_digest
 from facesearch.responses.folder import BrokenPhoto, FolderProgress, FolderReport, RefusedPhoto
-from facesearch.settling import Registrar, SeenPhoto, StoppedError
 
 __all__ = ["index_photos"]
 

@@ -20,17 +20,17 @@ from typing import Final
 import attrs
 from attrs import field
 
-from facesearch.admission import MAX_FACES_PER_USER, Admission, image_ids
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.once import lazy
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
 from facesearch.domain.sources import relative_source
+from facesearch.enrolment.candidates import Look
+from facesearch.enrolment.enroller import MAX_FACES_PER_USER, Admission, image_ids
+from facesearch.enrolment.judging import Verdict
+from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
+from facesearch.enrolment.photo_workers import BrokenFile
 from facesearch.errors import ExecutorError
-from facesearch.judging import Verdict
-from facesearch.looks import Look
-from facesearch.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
-from facesearch.photo_work import BrokenFile
 from facesearch.selection.quality_filter import QualityFilter
 from facesearch.storage.memory import StoredFace
 

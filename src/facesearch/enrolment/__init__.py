@@ -1,0 +1,1 @@
+"""Enrol photos: judge the photos of a user, index folders, audit a collection."""
