@@ -33,7 +33,7 @@ from PIL import Image
 import facesearch as fs
 from durable import MEMORY, raw
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.collection import MAX_FACES_PER_USER
+from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.enrolment import progress as progress_shown
 from facesearch.enrolment.candidates import look_to_enroll
 from facesearch.enrolment.folder_plan import plan_photos, user_id_of

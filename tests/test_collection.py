@@ -14,7 +14,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.collection import MAX_FACES_PER_USER
+from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.domain.sources import decode_source, encode_source, show_source
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.testing.fakes import FAKE_MODEL, fake_analyzer, paint

@@ -17,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from durable import MEMORY, contents, raw
-from facesearch.collection import TOKEN_SECONDS
+from facesearch.collection.collection import TOKEN_SECONDS
 from facesearch.errors import CollectionExistsError, TokenReusedError
 from facesearch.storage.catalog import MAX_TAGS, add_entry, change_tags, collection_info, collection_tags, sessions_of
 

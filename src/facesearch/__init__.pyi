@@ -11,7 +11,7 @@ from .aws import (
     from_aws as from_aws,
     to_aws as to_aws,
 )
-from .collection import (
+from .collection.collection import (
     Collection as Collection,
 )
 from .comparing import (

@@ -1,7 +1,7 @@
 """Searches beside the main one: for faces, by a photo or by a face of the collection, and for users without a photo."""
 
 from facesearch.analysis.probe import probe
-from facesearch.collection import MAX_FACES, Collection, check_search_options
+from facesearch.collection.collection import MAX_FACES, Collection, check_search_options
 from facesearch.common.validation import check_float, check_int, check_is
 from facesearch.domain.entities import Face
 from facesearch.errors import InvalidParameterError

@@ -7,7 +7,7 @@ import attrs
 
 from facesearch.analysis.analyzer import AnalyzedFace
 from facesearch.analysis.probe import probe
-from facesearch.collection import Collection, check_search_options
+from facesearch.collection.collection import Collection, check_search_options
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_is
 from facesearch.domain.attributes import Attribute, parse_attributes

@@ -8,7 +8,7 @@ import numpy as np
 
 from facesearch.benchmark.people import Split
 from facesearch.benchmark.roc import BoolArray
-from facesearch.collection import MAX_FACES_PER_USER, Collection
+from facesearch.collection.collection import MAX_FACES_PER_USER, Collection
 from facesearch.domain.entities import FaceModel
 from facesearch.stages import FloatArray, PointArray
 

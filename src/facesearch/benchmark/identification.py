@@ -12,7 +12,7 @@ from facesearch.benchmark.people import split_people
 from facesearch.benchmark.progress import progress
 from facesearch.benchmark.rates import Rate
 from facesearch.benchmark.roc import check_numbers
-from facesearch.collection import MAX_FACES_PER_USER
+from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.common.validation import (
     between,
     check_float,

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field
 
 from facesearch.analysis.analyzer import Engine, FaceAnalyzer, analyzer_or_default
-from facesearch.collection import Collection
+from facesearch.collection.collection import Collection
 from facesearch.common.validation import between, check_int, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.collection import Collection
+from facesearch.collection.collection import Collection
 from facesearch.common.forks import ForkLock, Level
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import UserStatus

@@ -3,7 +3,7 @@
 from typing import Final
 
 from facesearch.aws import to_aws
-from facesearch.collection import Collection
+from facesearch.collection.collection import Collection
 from facesearch.errors import FaceNotFoundError, UserNotFoundError
 from facesearch.face_search import search_faces as search_by_face, search_faces_by_image as search_by_image
 from facesearch.images.reading import Picture

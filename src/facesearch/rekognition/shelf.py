@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.collection import Collection
+from facesearch.collection.collection import Collection
 from facesearch.common.forks import ForkLock, Level
 from facesearch.errors import ClosedError, CollectionExistsError, CollectionNotFoundError, QuotaExceededError
 from facesearch.storage.catalog import (

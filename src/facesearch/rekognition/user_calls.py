@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from facesearch.aws import to_aws
-from facesearch.collection import MAX_FACES_PER_USER, Collection
+from facesearch.collection.collection import MAX_FACES_PER_USER, Collection
 from facesearch.errors import (
     FaceNotFoundError,
     InvalidParameterError,

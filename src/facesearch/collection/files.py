@@ -9,7 +9,7 @@ from typing import Self
 import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.collection_base import TOKEN_SECONDS, CollectionBase, check_settings
+from facesearch.collection.base import TOKEN_SECONDS, CollectionBase, check_settings
 from facesearch.common.validation import check_float, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError

@@ -1,6 +1,6 @@
 """What all parts of a collection share: its settings, its store, and the checks of arguments and quotas.
 
-`facesearch.collection.Collection` is made of the parts, a module each; they see nothing of one another.
+`facesearch.collection.collection.Collection` is made of the parts, a module each; they see nothing of one another.
 """
 
 import time
@@ -41,7 +41,7 @@ TOKEN_SECONDS: Final = 24 * 3600
 
 
 class CollectionBase:
-    """A collection in memory that can't do anything yet; see `facesearch.collection.Collection` for the parameters."""
+    """A collection in memory that can't do anything yet; see `facesearch.collection.collection.Collection` for the parameters."""
 
     _clock: Callable[[], float] = staticmethod(time.time)
 

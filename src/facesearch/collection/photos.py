@@ -8,7 +8,7 @@ import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.analysis.probe import probe
-from facesearch.collection_base import CollectionBase, check_sequence
+from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.entities import (

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from facesearch.analysis.analyzer import AnalyzedFace
-from facesearch.collection_base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
+from facesearch.collection.base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_each, check_int, check_is, check_text
 from facesearch.domain.entities import Face, User

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.collection_base import CollectionBase, check_face_id
+from facesearch.collection.base import CollectionBase, check_face_id
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_float, check_int
 from facesearch.domain.entities import Face, FaceModel, UserStatus

@@ -5,11 +5,11 @@ has one vector, made of its faces; it changes with them and with nothing else, s
 the user as it was.
 """
 
-from facesearch.collection_changes import MAX_FACES_PER_REQUEST, TOKEN_SECONDS, CollectionChanges
-from facesearch.collection_contents import CollectionContents
-from facesearch.collection_files import CollectionFiles
-from facesearch.collection_photos import CollectionPhotos
-from facesearch.collection_search import MAX_FACES, MAX_USERS, CollectionSearch, check_search_options
+from facesearch.collection.changes import MAX_FACES_PER_REQUEST, TOKEN_SECONDS, CollectionChanges
+from facesearch.collection.contents import CollectionContents
+from facesearch.collection.files import CollectionFiles
+from facesearch.collection.photos import CollectionPhotos
+from facesearch.collection.search import MAX_FACES, MAX_USERS, CollectionSearch, check_search_options
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.collection_base import (
+from facesearch.collection.base import (
     MAX_FACES_PER_DELETION,
     TOKEN_SECONDS,
     CollectionBase,

@@ -1,0 +1,1 @@
+"""The collection: users, faces, vectors and the operations on them."""
