@@ -14,9 +14,6 @@ from .aws import (
 from .collection.collection import (
     Collection as Collection,
 )
-from .comparing import (
-    compare_faces as compare_faces,
-)
 from .domain.attributes import (
     Attribute as Attribute,
     Unassessed as Unassessed,
@@ -112,11 +109,6 @@ from .errors import (
     WeightsError as WeightsError,
     WireError as WireError,
 )
-from .face_search import (
-    search_faces as search_faces,
-    search_faces_by_image as search_faces_by_image,
-    search_users as search_users,
-)
 from .images.reading import (
     ImageSource as ImageSource,
     Picture as Picture,
@@ -166,7 +158,15 @@ from .responses.search_users import (
     UnsearchedFaceReason as UnsearchedFaceReason,
     UserMatch as UserMatch,
 )
-from .search import (
+from .search.compare import (
+    compare_faces as compare_faces,
+)
+from .search.faces import (
+    search_faces as search_faces,
+    search_faces_by_image as search_faces_by_image,
+    search_users as search_users,
+)
+from .search.users import (
     search_all_faces as search_all_faces,
     search_users_by_image as search_users_by_image,
 )

@@ -14,7 +14,7 @@ from facesearch.collection.collection import Collection
 from facesearch.common.validation import between, check_int, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
-from facesearch.search import search_users_by_image
+from facesearch.search.users import search_users_by_image
 from facesearch.stages import FloatArray
 
 __all__ = ["REPEATS", "USERS", "Speed", "StageTime", "measure_speed"]

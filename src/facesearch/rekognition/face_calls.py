@@ -5,7 +5,6 @@ from typing import Final
 from facesearch.aws import to_aws
 from facesearch.collection.collection import Collection
 from facesearch.errors import FaceNotFoundError, UserNotFoundError
-from facesearch.face_search import search_faces as search_by_face, search_faces_by_image as search_by_image
 from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.faults import (
@@ -14,6 +13,7 @@ from facesearch.rekognition.faults import (
 )
 from facesearch.rekognition.page_tokens import parse_token, token_of
 from facesearch.rekognition.translation import no_user
+from facesearch.search.faces import search_faces as search_by_face, search_faces_by_image as search_by_image
 
 __all__ = [
     "delete_faces",

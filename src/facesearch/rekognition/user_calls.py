@@ -11,7 +11,6 @@ from facesearch.errors import (
     UserAlreadyExistsError,
     UserNotFoundError,
 )
-from facesearch.face_search import search_users as search_by_id
 from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
 from facesearch.rekognition.faults import (
@@ -22,7 +21,8 @@ from facesearch.rekognition.faults import (
 )
 from facesearch.rekognition.page_tokens import parse_token, token_of
 from facesearch.rekognition.translation import invalid_parameters, no_user
-from facesearch.search import search_users_by_image as search_by_image
+from facesearch.search.faces import search_users as search_by_id
+from facesearch.search.users import search_users_by_image as search_by_image
 
 __all__ = [
     "associate_faces",

@@ -1,0 +1,1 @@
+"""Search a collection by photo, face or user, and compare two photos."""
