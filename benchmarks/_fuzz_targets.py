@@ -23,7 +23,7 @@ from PIL import Image, features
 
 import facesearch as fs
 from facesearch.rekognition import Rekognition, RekognitionError
-from facesearch.rekognition.operations import OPERATIONS, Shape
+from facesearch.rekognition.model import OPERATIONS, Shape
 from facesearch.testing.fakes import fake_analyzer, paint
 
 __all__ = ["TARGETS", "FoundError"]
@@ -241,7 +241,7 @@ def boto3_requests(folder: Path) -> Case:
 
 def served(folder: Path) -> str:
     """Serve an account in a thread of this process, which ends with it; return its address."""
-    from facesearch.rekognition.server import serve
+    from facesearch.rekognition.http.server import serve
 
     service, there = Rekognition(folder / "people.db", analyzer=fake_analyzer()), threading.Event()
     address: list[str] = []

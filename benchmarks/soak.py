@@ -296,7 +296,7 @@ def server(folder: Path, *, fakes: bool) -> "Iterator[tuple[str, subprocess.Pope
 def serve_fakes(folder: Path) -> None:
     """Serve painted faces."""
     from facesearch.rekognition import Rekognition
-    from facesearch.rekognition.server import serve
+    from facesearch.rekognition.http.server import serve
 
     with Rekognition(folder / "people.db", analyzer=fake_analyzer()) as service:
         serve(service, port=0, ready=lambda url: print(url, flush=True))

@@ -23,7 +23,7 @@ import uvicorn
 from PIL import Image, ImageOps
 
 from facesearch.rekognition import Rekognition, answering, client
-from facesearch.rekognition.server import application
+from facesearch.rekognition.http.server import application
 
 # ---------------------------------------------------------------- code for AWS
 

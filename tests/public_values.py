@@ -12,7 +12,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch import benchmark, errors, rekognition
-from facesearch.rekognition import faults
+from facesearch.rekognition import exceptions as faults
 from facesearch.testing.fakes import fake_analyzer, paint
 
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)

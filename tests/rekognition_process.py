@@ -23,7 +23,8 @@ HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: RekognitionService.
 # What a request asks for is printed; one for the collection "wait" ends when a line is written to the process.
 SERVER = """
 import json, logging, sys
-from facesearch.rekognition import endpoint, server
+from facesearch.rekognition.http import endpoint
+from facesearch.rekognition.http import server
 
 class StandIn:
     def call(self, operation, parameters):

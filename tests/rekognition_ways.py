@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from facesearch.rekognition import Rekognition, RekognitionError, client
-from facesearch.rekognition.server import application
+from facesearch.rekognition.http.server import application
 from facesearch.testing.fakes import fake_analyzer, paint
 
 __all__ = ["BLUE", "GREEN", "RED", "WAYS", "asked", "photo", "png", "remote", "served", "service", "way"]

@@ -107,7 +107,7 @@ def run(*arguments: str | Path, **options: Any) -> Result:
 @pytest.fixture(autouse=True)
 def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `serve` end as soon as it would listen, after all that it checks and says."""
-    from facesearch.rekognition import server
+    from facesearch.rekognition.http import server
 
     monkeypatch.setattr(server, "serve", lambda *_, ready, **__: ready("http://127.0.0.1:1"))
 

@@ -226,10 +226,10 @@ for name in {[name for name in modules if name not in HOSTS]}:
     refused = run(core, "python", "-I", "-W", "error", "-c", code).splitlines()
 
     assert {line.partition(" ")[0] for line in refused} == {
-        "facesearch.rekognition.connections",
-        "facesearch.rekognition.endpoint",
-        "facesearch.rekognition.server",
-        "facesearch.rekognition.signing",
+        "facesearch.rekognition.http.connections",
+        "facesearch.rekognition.http.endpoint",
+        "facesearch.rekognition.http.server",
+        "facesearch.rekognition.http.sigv4",
         "facesearch.testing.strategies",
     }
     assert all(re.search(r'pip install "facesearch\[\w+\]"$', line) for line in refused)

@@ -622,7 +622,7 @@ def test_an_account_stays_with_its_file_when_the_folder_changes(
 
 
 def test_an_object_store_stays_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from facesearch.rekognition.objects import S3Folder
+    from facesearch.rekognition.s3_objects import S3Folder
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "buckets" / "photos").mkdir(parents=True)
@@ -703,7 +703,7 @@ def test_weights_are_found_in_one_place_whatever_the_path_of_imports(monkeypatch
 def test_keys_that_others_can_read_are_told_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: int
 ) -> None:
-    from facesearch.rekognition.signing import read_keys
+    from facesearch.rekognition.http.sigv4 import read_keys
 
     file = tmp_path / "keys.txt"
     file.write_text("KEY0 0123456789abcdef0123456789abcdef\n")

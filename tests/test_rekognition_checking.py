@@ -14,9 +14,8 @@ from botocore.validate import ParamValidator
 from hypothesis import given, strategies as st
 
 from facesearch.images.reading import MAX_BYTES
-from facesearch.rekognition import checking
-from facesearch.rekognition.checking import check
-from facesearch.rekognition.faults import (
+from facesearch.rekognition import validation as checking
+from facesearch.rekognition.exceptions import (
     ImageTooLargeException,
     InvalidImageFormatException,
     InvalidParameterException,
@@ -26,7 +25,8 @@ from facesearch.rekognition.faults import (
     UnknownOperationException,
     ValidationException,
 )
-from facesearch.rekognition.operations import DEVIATIONS, IMAGE, OPERATIONS, Shape
+from facesearch.rekognition.model import DEVIATIONS, IMAGE, OPERATIONS, Shape
+from facesearch.rekognition.validation import check
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")
 INPUTS: dict[str, Any] = {name: MODEL.operation_model(name).input_shape for name in OPERATIONS}

@@ -17,10 +17,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from facesearch.errors import ClosedError, InvalidParameterError, MissingExtraError
-from facesearch.rekognition.faults import RekognitionError, ResourceNotFoundException, ThrottlingException
-from facesearch.rekognition.in_process import answering, client
+from facesearch.rekognition.boto3_client import answering, client
+from facesearch.rekognition.exceptions import RekognitionError, ResourceNotFoundException, ThrottlingException
 
-HERE = sys.modules["facesearch.rekognition.in_process"]
+HERE = sys.modules["facesearch.rekognition.boto3_client"]
 
 MOMENT = datetime(2018, 8, 4, 22, 36, 55, 250000, tzinfo=UTC)
 FAKE_KEYS = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
@@ -368,7 +368,7 @@ def test_the_plugin_loads_nothing_that_it_may_not_need(tmp_path: Path) -> None:
     loaded = " ".join(run("-c", code, cwd=tmp_path)).split()
 
     assert {name.partition(".")[0] for name in loaded} == {"facesearch"}
-    assert not {"facesearch.rekognition.service", "facesearch.rekognition.in_process"} & set(loaded)
+    assert not {"facesearch.rekognition.service", "facesearch.rekognition.boto3_client"} & set(loaded)
 
 
 def test_the_fixtures_work_where_pytest_runs(tmp_path: Path) -> None:

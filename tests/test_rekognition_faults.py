@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from hypothesis import given, strategies as st
 
 from facesearch.errors import FacesearchError
-from facesearch.rekognition.faults import FAULTS, RekognitionError
-from facesearch.rekognition.operations import OPERATIONS
+from facesearch.rekognition.exceptions import FAULTS, RekognitionError
+from facesearch.rekognition.model import OPERATIONS
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")
 COPIES: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))]  # noqa: S301 - ours

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facesearch.errors import InvalidParameterError
-from facesearch.rekognition.faults import AccessDeniedException
-from facesearch.rekognition.hosts import HostCheck, name_of
+from facesearch.rekognition.exceptions import AccessDeniedException
+from facesearch.rekognition.http.hosts import HostCheck, name_of
 from rekognition_process import KEY, SECRET, request, response, served
 
 PAGES = [

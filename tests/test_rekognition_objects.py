@@ -26,15 +26,15 @@ from moto import mock_aws
 
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import MAX_FILE_BYTES
-from facesearch.rekognition import objects
-from facesearch.rekognition.faults import (
+from facesearch.rekognition import s3_objects as objects
+from facesearch.rekognition.exceptions import (
     ImageTooLargeException,
     InternalServerError,
     InvalidS3ObjectException,
     ProvisionedThroughputExceededException,
     RekognitionError,
 )
-from facesearch.rekognition.objects import ObjectStore, S3Client, S3Folder
+from facesearch.rekognition.s3_objects import ObjectStore, S3Client, S3Folder
 
 UNAVAILABLE = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
 

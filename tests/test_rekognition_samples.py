@@ -17,7 +17,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.rekognition import ObjectStore, Rekognition, S3Client
-from facesearch.rekognition.page_tokens import parse_token, token_of
+from facesearch.rekognition.pagination import parse_token, token_of
 from facesearch.stages import PixelArray
 from rekognition_ways import remote, served, way
 from samples import astronaut, hopper

@@ -30,9 +30,9 @@ import facesearch
 from facesearch.cli.app import app as commands
 from facesearch.cli.exits import Exit
 from facesearch.errors import InvalidParameterError
-from facesearch.rekognition import endpoint, server
-from facesearch.rekognition.faults import FAULTS, ResourceNotFoundException, UnknownOperationException
-from facesearch.rekognition.server import application, serve
+from facesearch.rekognition.exceptions import FAULTS, ResourceNotFoundException, UnknownOperationException
+from facesearch.rekognition.http import endpoint, server
+from facesearch.rekognition.http.server import application, serve
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 MOMENT = datetime(2018, 8, 4, 22, 36, 55, 250000, tzinfo=UTC)
@@ -478,7 +478,7 @@ def test_requests_are_worked_on_at_the_same_time_and_health_is_told_meanwhile(mo
 
 SLOW = """
 import sys
-from facesearch.rekognition.server import serve
+from facesearch.rekognition.http.server import serve
 
 class Slow:
     def call(self, operation, parameters):

@@ -21,8 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from PIL import Image
 
 import facesearch as fs
-from facesearch.rekognition import ANSWERED, Rekognition, client, shelf
-from facesearch.rekognition.faults import RekognitionError
+from facesearch.rekognition import ANSWERED, Rekognition, backends as shelf, client
+from facesearch.rekognition.exceptions import RekognitionError
 from facesearch.testing.fakes import paint
 from rekognition_ways import BLUE, GREEN, RED, WAYS, asked, photo, png, remote, served, service, way
 

@@ -14,14 +14,14 @@ from botocore.credentials import Credentials
 from hypothesis import assume, given, strategies as st
 
 from facesearch.errors import InvalidParameterError
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.exceptions import (
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
     RekognitionError,
     UnrecognizedClientException,
 )
-from facesearch.rekognition.signing import SKEW, SignedRequest, check_keys, check_signature, read_keys
+from facesearch.rekognition.http.sigv4 import SKEW, SignedRequest, check_keys, check_signature, read_keys
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 KEYS = {"OTHER": "x" * 40, KEY: SECRET}

@@ -14,7 +14,7 @@ from botocore.parsers import create_parser
 from hypothesis import given, strategies as st
 
 from facesearch.errors import ClosedError
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.exceptions import (
     FAULTS,
     InternalServerError,
     InvalidImageFormatException,
@@ -22,7 +22,7 @@ from facesearch.rekognition.faults import (
     SerializationException,
     UnknownOperationException,
 )
-from facesearch.rekognition.wire import body_of, error_response, handle, operation_of, parameters_of
+from facesearch.rekognition.json_protocol import body_of, error_response, handle, operation_of, parameters_of
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -249,7 +249,7 @@ def test_the_log_names_a_failure_without_paths_and_messages_until_it_is_asked_fo
 
     assert len(caplog.records) == 1
     assert headers["x-amzn-RequestId"] in shown
-    assert "RuntimeError from FileNotFoundError in facesearch.rekognition.wire.handle" in shown
+    assert "RuntimeError from FileNotFoundError in facesearch.rekognition.json_protocol.handle" in shown
     assert not [part for part in ("/", ".py", "ada", "Traceback", "\n") if part in shown]
 
     with caplog.at_level(logging.DEBUG, "facesearch"):

@@ -15,7 +15,7 @@ from facesearch.cli.output import note, printable, say, show_json
 from facesearch.cli.verbs import Verb, is_debugging
 
 if TYPE_CHECKING:
-    from facesearch.rekognition.objects import S3Client
+    from facesearch.rekognition.s3_objects import S3Client
 
 __all__ = ["serve"]
 
@@ -110,9 +110,9 @@ def serve(
     GET /health answers while the server works. --debug logs tracebacks too, which may have paths and names of people. --json prints
     where it listens as JSON.
     """
-    from facesearch.rekognition.server import serve as serve_until_told
+    from facesearch.rekognition.http.server import serve as serve_until_told
+    from facesearch.rekognition.http.sigv4 import read_keys
     from facesearch.rekognition.service import Rekognition
-    from facesearch.rekognition.signing import read_keys
 
     def ready(url: str) -> None:
         if as_json:
@@ -146,7 +146,7 @@ def serve(
 
 
 def _s3(endpoint: str) -> "S3Client":
-    from facesearch.rekognition.objects import S3Client
+    from facesearch.rekognition.s3_objects import S3Client
 
     try:
         import boto3

@@ -1,7 +1,7 @@
 """Amazon Rekognition's operations on collections and faces, answered on this machine by real matching.
 
 Three ways in, one service: `Rekognition` as plain Python methods; `client` and `answering` for stock boto3 clients, in-process
-(``facesearch[aws]``); ``facesearch serve`` and `facesearch.rekognition.server` over HTTP (``facesearch[server]``).
+(``facesearch[aws]``); ``facesearch serve`` and `facesearch.rekognition.http.server` over HTTP (``facesearch[server]``).
 docs/rekognition.md tells what is answered and where it differs from AWS.
 """
 
@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facesearch.rekognition.faults import FAULTS, RekognitionError
-    from facesearch.rekognition.in_process import answering, client
-    from facesearch.rekognition.objects import ObjectStore, S3Client, S3Folder
+    from facesearch.rekognition.boto3_client import answering, client
+    from facesearch.rekognition.exceptions import FAULTS, RekognitionError
+    from facesearch.rekognition.s3_objects import ObjectStore, S3Client, S3Folder
     from facesearch.rekognition.service import ANSWERED, Rekognition
 
 __all__ = [

@@ -24,14 +24,14 @@ from facesearch.errors import (
     TokenReusedError,
 )
 from facesearch.images.reading import AWS_FORMATS, Picture, read_image
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.backends import Shelf
+from facesearch.rekognition.error_mapping import no_collection
+from facesearch.rekognition.exceptions import (
     IdempotentParameterMismatchException,
     InvalidS3ObjectException,
     ResourceNotFoundException,
 )
-from facesearch.rekognition.objects import ObjectStore
-from facesearch.rekognition.shelf import Shelf
-from facesearch.rekognition.translation import no_collection
+from facesearch.rekognition.s3_objects import ObjectStore
 
 __all__ = ["Account", "Answer", "Request", "Settling"]
 

@@ -26,7 +26,7 @@ def rekognition_service() -> "Iterator[Rekognition]":
 @pytest.fixture
 def rekognition(rekognition_service: "Rekognition") -> Iterator[Any]:
     """Give a stock boto3 client that `rekognition_service` answers; no credentials, no network."""
-    from facesearch.rekognition.in_process import client
+    from facesearch.rekognition.boto3_client import client
 
     made = client(service=rekognition_service)
     yield made

@@ -16,14 +16,19 @@ from facesearch.common.validation import check_acts_as, check_float, check_int, 
 from facesearch.domain.attributes import parse_attributes
 from facesearch.errors import ClosedError, FacesearchError, InvalidParameterError
 from facesearch.images.pixel_budget import DECODING
-from facesearch.rekognition import collection_calls, face_calls, photo_calls, user_calls
 from facesearch.rekognition.account import Account, Answer, Request, Settling
-from facesearch.rekognition.checking import check
-from facesearch.rekognition.faults import FAULTS, RekognitionError, ThrottlingException
+from facesearch.rekognition.backends import FileShelf, MemoryShelf, Shelf
+from facesearch.rekognition.error_mapping import translated
+from facesearch.rekognition.exceptions import FAULTS, RekognitionError, ThrottlingException
+from facesearch.rekognition.handlers import (
+    collections as collection_calls,
+    faces as face_calls,
+    photos as photo_calls,
+    users as user_calls,
+)
 from facesearch.rekognition.methods import Methods
-from facesearch.rekognition.objects import ObjectStore, S3Folder
-from facesearch.rekognition.shelf import FileShelf, MemoryShelf, Shelf
-from facesearch.rekognition.translation import translated
+from facesearch.rekognition.s3_objects import ObjectStore, S3Folder
+from facesearch.rekognition.validation import check
 
 __all__ = ["ANSWERED", "Rekognition"]
 
@@ -83,7 +88,7 @@ class Rekognition(Methods):
         What finds and embeds faces; by default one for the process, loaded when a picture first comes.
     objects
         Where S3Objects come from: a folder whose sub-folders are buckets, or an
-        `facesearch.rekognition.objects.ObjectStore`. By default no S3Object is there.
+        `facesearch.rekognition.s3_objects.ObjectStore`. By default no S3Object is there.
     region, account
         Parts of the collections' ARNs.
     eventual

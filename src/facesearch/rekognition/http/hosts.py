@@ -12,7 +12,7 @@ from typing import Final, Self
 import attrs
 
 from facesearch.errors import InvalidParameterError, shown
-from facesearch.rekognition.faults import AccessDeniedException
+from facesearch.rekognition.exceptions import AccessDeniedException
 
 __all__ = ["HostCheck", "name_of"]
 

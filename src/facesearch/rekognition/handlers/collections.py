@@ -4,12 +4,12 @@ from typing import Final
 
 from facesearch.errors import CollectionExistsError, CollectionNotFoundError
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.error_mapping import no_collection
+from facesearch.rekognition.exceptions import (
     ResourceAlreadyExistsException,
     ResourceNotFoundException,
 )
-from facesearch.rekognition.page_tokens import parse_token, token_of
-from facesearch.rekognition.translation import no_collection
+from facesearch.rekognition.pagination import parse_token, token_of
 
 __all__ = [
     "create_collection",

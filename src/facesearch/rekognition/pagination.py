@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 
-from facesearch.rekognition.faults import InvalidPaginationTokenException
+from facesearch.rekognition.exceptions import InvalidPaginationTokenException
 
 __all__ = ["parse_token", "token_of"]
 

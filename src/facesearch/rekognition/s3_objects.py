@@ -12,7 +12,7 @@ import attrs
 
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import MAX_FILE_BYTES
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.exceptions import (
     ImageTooLargeException,
     InternalServerError,
     InvalidS3ObjectException,

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final, NoReturn, Protocol
 
 from facesearch.errors import ClosedError, shown
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.exceptions import (
     InternalServerError,
     InvalidImageFormatException,
     RekognitionError,

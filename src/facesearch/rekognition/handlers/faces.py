@@ -7,12 +7,12 @@ from facesearch.collection.collection import Collection
 from facesearch.errors import FaceNotFoundError, UserNotFoundError
 from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.error_mapping import no_user
+from facesearch.rekognition.exceptions import (
     InvalidParameterException,
     ServiceQuotaExceededException,
 )
-from facesearch.rekognition.page_tokens import parse_token, token_of
-from facesearch.rekognition.translation import no_user
+from facesearch.rekognition.pagination import parse_token, token_of
 from facesearch.search.faces import search_faces as search_by_face, search_faces_by_image as search_by_image
 
 __all__ = [

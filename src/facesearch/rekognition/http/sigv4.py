@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 from facesearch.errors import InvalidParameterError, MissingExtraError
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.exceptions import (
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
@@ -33,7 +33,7 @@ try:
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 except ImportError as _error:
-    raise MissingExtraError.of("facesearch.rekognition.server", "botocore", "server") from _error
+    raise MissingExtraError.of("facesearch.rekognition.http.server", "botocore", "server") from _error
 
 __all__ = ["SKEW", "Claim", "SignedRequest", "check_keys", "check_signature", "claim_of", "read_keys"]
 

@@ -3,7 +3,7 @@
 from facesearch.analysis.analyzer import detect_faces as detect
 from facesearch.aws import to_aws
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.translation import invalid_parameters
+from facesearch.rekognition.error_mapping import invalid_parameters
 from facesearch.search.compare import compare_faces as compare
 
 __all__ = ["compare_faces", "detect_faces"]

@@ -12,19 +12,19 @@ from typing import Any, Final, cast
 
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidParameterError, MissingExtraError
-from facesearch.rekognition import wire
+from facesearch.rekognition import json_protocol as wire
 
 try:
     import uvicorn
 
-    from facesearch.rekognition.connections import Limits
-    from facesearch.rekognition.endpoint import MAX_BODY, RequestTimeoutException, application
-    from facesearch.rekognition.hosts import name_of
+    from facesearch.rekognition.http.connections import Limits
+    from facesearch.rekognition.http.endpoint import MAX_BODY, RequestTimeoutException, application
+    from facesearch.rekognition.http.hosts import name_of
 except MissingExtraError:  # raised by a module imported here, and names the package
     raise
 except ImportError as _error:
     raise MissingExtraError.of(
-        "facesearch.rekognition.server", str(_error.name).partition(".")[0], "server"
+        "facesearch.rekognition.http.server", str(_error.name).partition(".")[0], "server"
     ) from _error
 
 try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from facesearch.common.validation import check_acts_as
 from facesearch.errors import InvalidParameterError, MissingExtraError
-from facesearch.rekognition import wire
+from facesearch.rekognition import json_protocol as wire
 from facesearch.rekognition.service import Rekognition
 
 if TYPE_CHECKING:

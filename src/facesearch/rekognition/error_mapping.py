@@ -17,7 +17,7 @@ from facesearch.errors import (
     UserAlreadyExistsError,
     UserNotFoundError,
 )
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.exceptions import (
     AccessDeniedException,
     ConflictException,
     ImageTooLargeException,

@@ -60,7 +60,7 @@ class RekognitionError(FacesearchError):
 
     Examples
     --------
-    >>> from facesearch.rekognition.faults import ResourceNotFoundException
+    >>> from facesearch.rekognition.exceptions import ResourceNotFoundException
     >>> error = ResourceNotFoundException("The collection id: staff does not exist")
     >>> error.operation_name = "DescribeCollection"
     >>> error.response["Error"]["Code"]

@@ -13,19 +13,19 @@ import attrs
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import ClosedError, MissingExtraError
 from facesearch.networks.dlib_onnx import usable_cores
-from facesearch.rekognition import wire
-from facesearch.rekognition.access_log import Entry
-from facesearch.rekognition.connections import LEAST_RATE, MOST_DISCARDED
-from facesearch.rekognition.faults import (
+from facesearch.rekognition import json_protocol as wire
+from facesearch.rekognition.exceptions import (
     RekognitionError,
     RequestEntityTooLargeException,
     SerializationException,
     ThrottlingException,
     UnknownOperationException,
 )
-from facesearch.rekognition.hosts import HostCheck
-from facesearch.rekognition.signing import Claim, SignedRequest, check_keys, claim_of
-from facesearch.rekognition.work_queue import AbandonedError, ByteBudget, FullError, WorkQueue
+from facesearch.rekognition.http.access_log import Entry
+from facesearch.rekognition.http.connections import LEAST_RATE, MOST_DISCARDED
+from facesearch.rekognition.http.hosts import HostCheck
+from facesearch.rekognition.http.sigv4 import Claim, SignedRequest, check_keys, claim_of
+from facesearch.rekognition.http.work_queue import AbandonedError, ByteBudget, FullError, WorkQueue
 
 try:
     from starlette.applications import Starlette
@@ -34,7 +34,7 @@ try:
     from starlette.routing import Route
     from starlette.types import ASGIApp, Receive, Scope, Send
 except ImportError as _error:
-    raise MissingExtraError.of("facesearch.rekognition.server", "starlette", "server") from _error
+    raise MissingExtraError.of("facesearch.rekognition.http.server", "starlette", "server") from _error
 
 __all__ = ["MAX_BODIES", "MAX_BODY", "MAX_WAITING", "RequestTimeoutException", "application"]
 

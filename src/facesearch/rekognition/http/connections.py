@@ -17,7 +17,7 @@ from facesearch.errors import MissingExtraError
 try:
     from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 except ImportError as _error:
-    raise MissingExtraError.of("facesearch.rekognition.server", "uvicorn", "server") from _error
+    raise MissingExtraError.of("facesearch.rekognition.http.server", "uvicorn", "server") from _error
 
 __all__ = ["LEAST_RATE", "MOST_DISCARDED", "Limits"]
 

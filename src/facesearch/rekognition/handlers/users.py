@@ -13,14 +13,14 @@ from facesearch.errors import (
 )
 from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.error_mapping import invalid_parameters, no_user
+from facesearch.rekognition.exceptions import (
     ConflictException,
     InvalidPaginationTokenException,
     InvalidParameterException,
     ServiceQuotaExceededException,
 )
-from facesearch.rekognition.page_tokens import parse_token, token_of
-from facesearch.rekognition.translation import invalid_parameters, no_user
+from facesearch.rekognition.pagination import parse_token, token_of
 from facesearch.search.faces import search_users as search_by_id
 from facesearch.search.users import search_users_by_image as search_by_image
 

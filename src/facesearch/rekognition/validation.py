@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from facesearch.common.validation import plain_float, plain_int
 from facesearch.images.reading import MAX_BYTES
-from facesearch.rekognition.faults import (
+from facesearch.rekognition.exceptions import (
     ImageTooLargeException,
     InvalidImageFormatException,
     InvalidParameterException,
@@ -22,7 +22,7 @@ from facesearch.rekognition.faults import (
     UnknownOperationException,
     ValidationException,
 )
-from facesearch.rekognition.operations import IMAGE, OPERATIONS, Member, Shape
+from facesearch.rekognition.model import IMAGE, OPERATIONS, Member, Shape
 
 __all__ = ["check"]
 

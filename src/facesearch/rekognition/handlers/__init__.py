@@ -1,0 +1,1 @@
+"""Handle Rekognition's operations, one module per kind of resource."""

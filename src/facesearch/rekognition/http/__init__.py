@@ -1,0 +1,1 @@
+"""Serve Rekognition's operations over HTTP, with AWS signatures."""
