@@ -23,11 +23,11 @@ from PIL import Image, ImageOps
 import facesearch as fs
 from durable import bytes_of
 from facesearch import errors
-from facesearch.cli import output
 from facesearch.cli.app import app
-from facesearch.cli.exits import MEANINGS, Exit, exit_for
-from facesearch.cli.options import ATTRIBUTES, FILTERS
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell import output
+from facesearch.cli.shell.exit_status import MEANINGS, Exit, exit_for
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.options import ATTRIBUTES, FILTERS
 from facesearch.networks import weights
 from samples import astronaut, hopper
 
@@ -680,7 +680,7 @@ def test_doctor_finds_all_well(db: Path) -> None:
 
 
 def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from facesearch.cli import findings
+    from facesearch.cli.commands import findings
 
     def damaged(file: weights.WeightFile) -> Path:
         if file is weights.RESNET:

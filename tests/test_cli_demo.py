@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageEnhance
 
-from facesearch.cli import demo_photos
 from facesearch.cli.app import app
+from facesearch.cli.demo import photos as demo_photos
 from samples import astronaut, hopper
 
 

@@ -21,9 +21,9 @@ from PIL import Image, ImageOps
 
 import facesearch as fs
 from facesearch.cli.app import app
-from facesearch.cli.exits import Exit
-from facesearch.cli.many import SaveFolder, _folded, _names, spreadsheet_cell, status_of
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.many_photos import SaveFolder, _folded, _names, spreadsheet_cell, status_of
 from facesearch.enrolment.folder_plan import photos_in
 from samples import astronaut, hopper
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.cli.app import app
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell.groups import Verb
 from facesearch.common.printable import printable, printable_lines, printing_safely
 from samples import astronaut
 
@@ -209,7 +209,7 @@ def test_files_that_are_there_are_named_safely(name: str, place: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["colour", "newline", "bidi"])
 def test_doctor_names_a_file_safely(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from facesearch.cli import findings
+    from facesearch.cli.commands import findings
 
     monkeypatch.setattr(findings, "_trial", lambda: iter(()))
     for file in (tmp_path / f"{HOSTILE[name]}.db", tmp_path):
@@ -258,7 +258,7 @@ with printing_safely():
 
 
 def test_the_log_of_the_server_has_one_line_for_each_message(capsys: pytest.CaptureFixture[str]) -> None:
-    from facesearch.cli.serve_command import _logged
+    from facesearch.cli.commands.serve import _logged
 
     with printing_safely(), _logged():
         logging.getLogger("facesearch.somewhere").error("got %s", HOSTILE["newline"])

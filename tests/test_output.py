@@ -25,7 +25,7 @@ from durable import MEMORY, bytes_of, contents, unprivileged
 from facesearch.benchmark.cache import load_vectors, save_vectors
 from facesearch.benchmark.plots import plot_roc
 from facesearch.benchmark.roc import roc
-from facesearch.cli.drawing import save_marked
+from facesearch.cli.shell.drawing import save_marked
 from facesearch.files.protected import Protected
 from facesearch.files.unfinished import remove_unfinished
 from facesearch.files.writing import OutputKind, signature, write_file

@@ -28,7 +28,7 @@ from hypothesis import given, strategies as st
 
 import facesearch
 from facesearch.cli.app import app as commands
-from facesearch.cli.exits import Exit
+from facesearch.cli.shell.exit_status import Exit
 from facesearch.errors import InvalidParameterError
 from facesearch.rekognition.exceptions import FAULTS, ResourceNotFoundException, UnknownOperationException
 from facesearch.rekognition.http import endpoint, server

@@ -19,8 +19,8 @@ from click.testing import CliRunner
 
 import facesearch as fs
 from durable import MEMORY, raw
-from facesearch.cli import erasing as cli_erasing
 from facesearch.cli.app import app
+from facesearch.cli.shell import erasure as cli_erasing
 from facesearch.storage import catalog, erasure as erasing
 from facesearch.storage.connections import Sessions
 from facesearch.storage.memory import StoredFace

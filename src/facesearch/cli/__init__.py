@@ -1,7 +1,7 @@
 """The command line: ``facesearch``, also ``python -m facesearch``.
 
 Standard output carries the answer, or with ``--json`` nothing but JSON; errors, questions and progress go to standard error.
-`facesearch.cli.exits` says what the exit status means. Nothing heavy is loaded for help and completion.
+`facesearch.cli.shell.exit_status` says what the exit status means. Nothing heavy is loaded for help and completion.
 """
 
 from facesearch.cli.app import main

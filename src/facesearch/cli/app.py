@@ -7,14 +7,12 @@ from typing import NoReturn
 import click
 
 import facesearch as fs
-from facesearch.cli.benchmark_command import benchmark
-from facesearch.cli.collection_commands import collections, delete_collection, export, import_
-from facesearch.cli.completing import completion
-from facesearch.cli.demo_command import demo
-from facesearch.cli.doctor_command import doctor
-from facesearch.cli.facts_commands import calibration, models
-from facesearch.cli.index_command import index
-from facesearch.cli.people_commands import (
+from facesearch.cli.commands.benchmark import benchmark
+from facesearch.cli.commands.collections import collections, delete_collection, export, import_
+from facesearch.cli.commands.doctor import doctor
+from facesearch.cli.commands.facts import calibration, models
+from facesearch.cli.commands.index import index
+from facesearch.cli.commands.people import (
     associate_faces,
     audit,
     create_user,
@@ -24,10 +22,12 @@ from facesearch.cli.people_commands import (
     faces,
     users,
 )
-from facesearch.cli.photo_commands import compare, detect
-from facesearch.cli.search_command import search
-from facesearch.cli.serve_command import serve
-from facesearch.cli.verbs import App
+from facesearch.cli.commands.photos import compare, detect
+from facesearch.cli.commands.search import search
+from facesearch.cli.commands.serve import serve
+from facesearch.cli.demo.command import demo
+from facesearch.cli.shell.completion import completion
+from facesearch.cli.shell.groups import App
 
 __all__ = ["app", "main"]
 

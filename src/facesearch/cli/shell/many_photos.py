@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import click
 
-from facesearch.cli.exits import Exit
-from facesearch.cli.options import SAVE
-from facesearch.cli.output import counted, note, printable, say, shortened, terminal_width
-from facesearch.cli.verbs import Stopped
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Stopped
+from facesearch.cli.shell.options import SAVE
+from facesearch.cli.shell.output import counted, note, printable, say, shortened, terminal_width
 from facesearch.common.ordered_map import in_order
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class SaveFolder:
         databases: Sequence[Path] = (),
         force: bool = False,
     ) -> None:
-        from facesearch.cli.drawing import check_marked
+        from facesearch.cli.shell.drawing import check_marked
         from facesearch.files.protected import Protected
 
         self._folder, self._force = folder, force
@@ -221,7 +221,7 @@ class SaveFolder:
 
     def drawn(self, number: int, picture: "fs.Picture", faces: "Sequence[SeenFace]") -> bytes:
         """Return the file of photo *number*, from 0, with its faces marked."""
-        from facesearch.cli.drawing import marked_file
+        from facesearch.cli.shell.drawing import marked_file
 
         return marked_file(picture, faces, Path(self._names[number]))
 
@@ -233,7 +233,7 @@ class SaveFolder:
         OSError
             If a file came meanwhile that is no marked photo, or it can't be written.
         """
-        from facesearch.cli.drawing import write_marked
+        from facesearch.cli.shell.drawing import write_marked
 
         path = self._folder / self._names[number]
         write_marked(content, path, self._protected, overwrite=self._force)

@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 import facesearch as fs
-from facesearch.cli.completing import complete_user
-from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option, database, photo_from, quality_filter
-from facesearch.cli.output import counted, plain, printable, say, show, show_json, table
-from facesearch.cli.progress import photo_bar
-from facesearch.cli.verbs import Stopped, Verb
+from facesearch.cli.shell.completion import complete_user
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Stopped, Verb
+from facesearch.cli.shell.options import as_json as json_option, database, photo_from, quality_filter
+from facesearch.cli.shell.output import counted, plain, printable, say, show, show_json, table
+from facesearch.cli.shell.progress import photo_bar
 
 __all__ = ["index"]
 

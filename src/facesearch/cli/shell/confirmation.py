@@ -4,7 +4,7 @@ import signal
 
 import click
 
-from facesearch.cli.output import note
+from facesearch.cli.shell.output import note
 
 __all__ = ["confirmed"]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from facesearch.cli.output import note, printable
+from facesearch.cli.shell.output import note, printable
 
 __all__ = ["wait_for_erasing"]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 import facesearch as fs
-from facesearch.cli.exits import Exit
-from facesearch.cli.many import are_many
-from facesearch.cli.options import (
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.many_photos import are_many
+from facesearch.cli.shell.options import (
     as_csv,
     as_json,
     attributes,
@@ -19,10 +20,9 @@ from facesearch.cli.options import (
     threshold,
     workers,
 )
-from facesearch.cli.output import note, say, show, show_json, table
-from facesearch.cli.saving import check_saving, save_photo
-from facesearch.cli.verbs import Verb
-from facesearch.cli.words import box_in_pixels, face_table, looks
+from facesearch.cli.shell.output import note, say, show, show_json, table
+from facesearch.cli.shell.saving import check_saving, save_photo
+from facesearch.cli.shell.words import box_in_pixels, face_table, looks
 
 __all__ = ["compare", "detect"]
 
@@ -70,7 +70,7 @@ def detect(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv can't be given both.")
     if are_many(photos) or as_csv:
-        from facesearch.cli.detect_many import detect_many
+        from facesearch.cli.commands.detect_many import detect_many
 
         return detect_many(
             photos, attributes, save_to=save_to, force=force, workers=workers, as_json=as_json, as_csv=as_csv

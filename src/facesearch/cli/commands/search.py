@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 import facesearch as fs
-from facesearch.cli.exits import Exit
-from facesearch.cli.many import are_many
-from facesearch.cli.options import (
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.many_photos import are_many
+from facesearch.cli.shell.options import (
     as_csv,
     as_json,
     attributes,
@@ -23,10 +24,9 @@ from facesearch.cli.options import (
     threshold,
     workers,
 )
-from facesearch.cli.output import counted, note_block, show, show_json, table
-from facesearch.cli.saving import check_saving, save_photo
-from facesearch.cli.verbs import Verb
-from facesearch.cli.words import explained, looks
+from facesearch.cli.shell.output import counted, note_block, show, show_json, table
+from facesearch.cli.shell.saving import check_saving, save_photo
+from facesearch.cli.shell.words import explained, looks
 
 __all__ = ["search"]
 
@@ -98,7 +98,7 @@ def search(
         "attributes": attributes,
     }
     if are_many(photos) or as_csv:
-        from facesearch.cli.search_many import Asked, search_many
+        from facesearch.cli.commands.search_many import Asked, search_many
 
         asked = Asked(
             options=options,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 import facesearch as fs
-from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option, db
-from facesearch.cli.output import note, printable, say, show_json
-from facesearch.cli.verbs import Verb, is_debugging
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb, is_debugging
+from facesearch.cli.shell.options import as_json as json_option, db
+from facesearch.cli.shell.output import note, printable, say, show_json
 
 if TYPE_CHECKING:
     from facesearch.rekognition.s3_objects import S3Client

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option
-from facesearch.cli.output import counted, note, say, show_json
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.options import as_json as json_option
+from facesearch.cli.shell.output import counted, note, say, show_json
 
 __all__ = ["doctor"]
 
@@ -32,7 +32,7 @@ def doctor(*, db: Path | None, as_json: bool) -> Exit:
 
     With --db also a file of collections. Nothing is changed, and nothing is sent anywhere.
     """
-    from facesearch.cli.findings import State, findings
+    from facesearch.cli.commands.findings import State, findings
 
     found = []
     for finding in findings(db):

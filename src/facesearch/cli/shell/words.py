@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from facesearch.cli.output import table
+from facesearch.cli.shell.output import table
 
 if TYPE_CHECKING:
     import facesearch as fs

@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 import facesearch as fs
-from facesearch.cli.asking import confirmed
-from facesearch.cli.completing import complete_collection
-from facesearch.cli.erasing import wait_for_erasing
-from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option, database, db, force, yes
-from facesearch.cli.output import counted, printable, say, show, show_json, table
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell.completion import complete_collection
+from facesearch.cli.shell.confirmation import confirmed
+from facesearch.cli.shell.erasure import wait_for_erasing
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.options import as_json as json_option, database, db, force, yes
+from facesearch.cli.shell.output import counted, printable, say, show, show_json, table
 
 __all__ = ["collections", "delete_collection", "export", "import_"]
 

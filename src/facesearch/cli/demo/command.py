@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 import facesearch as fs
-from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option, force
-from facesearch.cli.output import note, say, show_json
-from facesearch.cli.verbs import Verb
-from facesearch.cli.words import looks
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.options import as_json as json_option, force
+from facesearch.cli.shell.output import note, say, show_json
+from facesearch.cli.shell.words import looks
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,8 +58,8 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
     Every picture comes with an installed package: the astronaut Eileen Collins and 100 small faces with scikit-image, Rear
     Admiral Grace Hopper with matplotlib. Nothing is downloaded, nothing leaves the machine.
     """
-    from facesearch.cli.demo_page import check_folder, write_page
-    from facesearch.cli.demo_people import run_on_people
+    from facesearch.cli.demo.page import check_folder, write_page
+    from facesearch.cli.demo.people import run_on_people
 
     tell = note if as_json else say
     photos = _photos()
@@ -99,7 +99,7 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
 
 
 def _photos() -> "dict[str, Image.Image]":
-    from facesearch.cli.demo_photos import admiral_photo, astronaut_photo
+    from facesearch.cli.demo.photos import admiral_photo, astronaut_photo
 
     photos = {ASTRONAUT: astronaut_photo()}
     admiral = admiral_photo()
@@ -111,7 +111,7 @@ def _photos() -> "dict[str, Image.Image]":
 
 
 def _enrol(collection: "fs.Collection", user_id: str, photo: "Image.Image", tell: Tell) -> None:
-    from facesearch.cli.demo_photos import altered_copies
+    from facesearch.cli.demo.photos import altered_copies
 
     start = time.perf_counter()
     report = collection.enroll(user_id, altered_copies(photo))
@@ -122,7 +122,7 @@ def _enrol(collection: "fs.Collection", user_id: str, photo: "Image.Image", tell
 
 
 def _enrol_strangers(collection: "fs.Collection", count: int, tell: Tell) -> None:
-    from facesearch.cli.demo_photos import stranger_photos
+    from facesearch.cli.demo.photos import stranger_photos
 
     start, photos = time.perf_counter(), stranger_photos(count)
     accepted = 0
@@ -135,7 +135,7 @@ def _enrol_strangers(collection: "fs.Collection", count: int, tell: Tell) -> Non
 
 def _search(collection: "fs.Collection", photos: "Mapping[str, Image.Image]", tell: Tell) -> tuple[Answers, list[str]]:
     """Search a picture of each; neither was enrolled: one is the original of the copies, the other one more copy."""
-    from facesearch.cli.demo_photos import another_copy
+    from facesearch.cli.demo.photos import another_copy
 
     responses: Answers = {}
     failures = []
@@ -181,7 +181,7 @@ def _tell_answer(
 
 def _draw(folder: Path, responses: Answers, tell: Tell, *, overwrite: bool) -> None:
     """Save each answer as a figure, where matplotlib is installed."""
-    from facesearch.cli.demo_page import write_figure
+    from facesearch.cli.demo.page import write_figure
     from facesearch.plotting import plot_response
 
     try:

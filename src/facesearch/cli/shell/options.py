@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 import click
 
-from facesearch.cli.completing import complete_collection
+from facesearch.cli.shell.completion import complete_collection
 
 __all__ = [
     "ATTRIBUTES",

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from facesearch.cli.exits import MEANINGS, Exit, exit_for
+from facesearch.cli.shell.exit_status import MEANINGS, Exit, exit_for
 from facesearch.common.printable import printable, printing_safely
 from facesearch.errors import FacesearchError
 

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import click
 
-from facesearch.cli.exits import Exit
-from facesearch.cli.output import show
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.output import show
 from facesearch.errors import FacesearchError
 
 __all__ = ["complete_collection", "complete_user", "completion"]

@@ -3,10 +3,10 @@
 import click
 
 import facesearch as fs
-from facesearch.cli.exits import Exit
-from facesearch.cli.options import as_json as json_option
-from facesearch.cli.output import plain, say, show, show_json
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.options import as_json as json_option
+from facesearch.cli.shell.output import plain, say, show, show_json
 
 __all__ = ["calibration", "models"]
 

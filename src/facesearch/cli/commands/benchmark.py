@@ -2,7 +2,7 @@
 
 import click
 
-from facesearch.cli.verbs import Verb
+from facesearch.cli.shell.groups import Verb
 
 __all__ = ["benchmark"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from facesearch.cli.output import note, printable
+from facesearch.cli.shell.output import note, printable
 
 if TYPE_CHECKING:
     from facesearch.display.face_marks import SeenFace
@@ -29,7 +29,7 @@ def check_saving(
     OutputRefusedError
         If the file is one of them, or exists and is no marked photo, unless *force* lifts the latter.
     """
-    from facesearch.cli.drawing import check_marked
+    from facesearch.cli.shell.drawing import check_marked
     from facesearch.files.protected import Protected
 
     protected = Protected(inputs=inputs, databases=databases)
@@ -42,7 +42,7 @@ def save_photo(
     picture: "Picture", faces: "Sequence[SeenFace]", path: Path, protected: "Protected", *, force: bool
 ) -> None:
     """Write a photo with its faces marked, and say so."""
-    from facesearch.cli.drawing import save_marked
+    from facesearch.cli.shell.drawing import save_marked
 
     save_marked(picture, faces, path, protected, overwrite=force)
     note(f"wrote {printable(str(path))}")

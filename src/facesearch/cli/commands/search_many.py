@@ -7,8 +7,8 @@ from typing import Any, Final
 import attrs
 
 import facesearch as fs
-from facesearch.cli.exits import Exit
-from facesearch.cli.many import (
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.many_photos import (
     Done,
     Lines,
     SaveFolder,
@@ -18,8 +18,8 @@ from facesearch.cli.many import (
     status_of,
     stopped_by_ctrl_c,
 )
-from facesearch.cli.output import note, note_block, printable, say, show, show_csv_row, show_json_line
-from facesearch.cli.words import explained, looks
+from facesearch.cli.shell.output import note, note_block, printable, say, show, show_csv_row, show_json_line
+from facesearch.cli.shell.words import explained, looks
 
 __all__ = ["Asked", "search_many"]
 

@@ -1,0 +1,1 @@
+"""The demo: find people on real photographs and write an HTML page."""

@@ -1,0 +1,1 @@
+"""Options, output, completion and exit status that all commands share."""
