@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 import facesearch as fs
 from facesearch.analysis.analyzer import default_analyzer
 from facesearch.benchmark import CutOptions, EmbeddedPhotos, Rate, embed_photos, read_people
-from facesearch.benchmark.calibrating import calibrate
-from facesearch.benchmark.rates import CONFIDENCE
+from facesearch.benchmark.metrics.rates import CONFIDENCE
+from facesearch.benchmark.protocols.calibration import calibrate
 from facesearch.matching.template import robust_mean
 
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ import numpy as np
 from _machine import data_folder, print_machine
 
 import facesearch as fs
-from facesearch.benchmark.calibrating import calibrate
+from facesearch.benchmark.protocols.calibration import calibrate
 from facesearch.embedding.own_network import NetworkCard, NetworkEmbedder
 
 ENROLLED = 3

@@ -46,7 +46,7 @@ from facesearch.benchmark import (
 )
 from facesearch.benchmark.__main__ import main
 from facesearch.benchmark.progress import progress
-from facesearch.benchmark.verification import best_threshold
+from facesearch.benchmark.protocols.verification import best_threshold
 from facesearch.stages import FloatArray, PixelArray
 from facesearch.testing.fakes import paint
 from samples import astronaut, hopper

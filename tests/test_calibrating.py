@@ -10,7 +10,7 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.benchmark.__main__ import main
-from facesearch.benchmark.calibrating import calibrate, calibrate_folder
+from facesearch.benchmark.protocols.calibration import calibrate, calibrate_folder
 from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
 from facesearch.stages import FloatArray
 from samples import astronaut, hopper

@@ -22,9 +22,9 @@ from PIL import Image
 
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
-from facesearch.benchmark.cache import load_vectors, save_vectors
+from facesearch.benchmark.metrics.roc import roc
+from facesearch.benchmark.photos.cache import load_vectors, save_vectors
 from facesearch.benchmark.plots import plot_roc
-from facesearch.benchmark.roc import roc
 from facesearch.cli.shell.drawing import save_marked
 from facesearch.files.protected import Protected
 from facesearch.files.unfinished import remove_unfinished

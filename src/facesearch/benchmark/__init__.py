@@ -5,23 +5,23 @@ vectors are pure: they need no photograph and no weights. Progress bars need tqd
 (``facesearch[benchmark]``); everything else needs neither.
 """
 
-from facesearch.benchmark.calibrating import calibrate, calibrate_folder
-from facesearch.benchmark.cast import Scoring
-from facesearch.benchmark.cutting import CutFace, CutOptions, FaceChoice, cut_face
-from facesearch.benchmark.degrading import blurred, compressed, covered, darkened, shrunk
-from facesearch.benchmark.discard import ErrorVersusDiscard, error_versus_discard, partial_area
-from facesearch.benchmark.groups import GroupRates, group_rates
-from facesearch.benchmark.identification import Identification, IdentificationPoint, identify, tally
 from facesearch.benchmark.machine import Machine, describe_machine
-from facesearch.benchmark.pairs import Pairs, read_pairs
-from facesearch.benchmark.people import Split, read_people, split_people
-from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
+from facesearch.benchmark.metrics.discard import ErrorVersusDiscard, error_versus_discard, partial_area
+from facesearch.benchmark.metrics.groups import GroupRates, group_rates
+from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.reliability import StatedRate, reliability
+from facesearch.benchmark.metrics.roc import Roc, area_under_curve, equal_error_rate, roc, threshold_for
+from facesearch.benchmark.photos.cutting import CutFace, CutOptions, FaceChoice, cut_face
+from facesearch.benchmark.photos.degrading import blurred, compressed, covered, darkened, shrunk
+from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
+from facesearch.benchmark.photos.pairs import Pairs, read_pairs
+from facesearch.benchmark.photos.people import Split, read_people, split_people
 from facesearch.benchmark.plots import plot_det, plot_discard, plot_reliability, plot_roc, plot_scores
-from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.reliability import StatedRate, reliability
-from facesearch.benchmark.roc import Roc, area_under_curve, equal_error_rate, roc, threshold_for
+from facesearch.benchmark.protocols.calibration import calibrate, calibrate_folder
+from facesearch.benchmark.protocols.cast import Scoring
+from facesearch.benchmark.protocols.identification import Identification, IdentificationPoint, identify, tally
+from facesearch.benchmark.protocols.verification import Fold, OperatingPoint, Verification, pair_distances, verify
 from facesearch.benchmark.speed import Speed, StageTime, measure_speed
-from facesearch.benchmark.verification import Fold, OperatingPoint, Verification, pair_distances, verify
 
 __all__ = [
     "CutFace",

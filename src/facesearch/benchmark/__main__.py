@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from facesearch.analysis.analyzer import Engine
-from facesearch.benchmark.calibrate_command import CALIBRATE
-from facesearch.benchmark.identify_command import IDENTIFY
-from facesearch.benchmark.speed_command import SPEED
-from facesearch.benchmark.verify_command import VERIFY
+from facesearch.benchmark.commands.calibrate import CALIBRATE
+from facesearch.benchmark.commands.identify import IDENTIFY
+from facesearch.benchmark.commands.speed import SPEED
+from facesearch.benchmark.commands.verify import VERIFY
 from facesearch.common.printable import printable
 from facesearch.errors import FacesearchError
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.benchmark.discard import ErrorVersusDiscard
-from facesearch.benchmark.reliability import StatedRate
-from facesearch.benchmark.roc import Roc, check_scores
+from facesearch.benchmark.metrics.discard import ErrorVersusDiscard
+from facesearch.benchmark.metrics.reliability import StatedRate
+from facesearch.benchmark.metrics.roc import Roc, check_scores
 from facesearch.common.validation import check_each, check_float
 from facesearch.errors import InvalidParameterError
 from facesearch.files.protected import Protected
@@ -236,7 +236,7 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate], *, overwrite
     path
         Where to write the PNG; the folder is made if need be.
     rates
-        See `facesearch.benchmark.reliability`. Where no impostor matched, only the upper end of the interval is drawn.
+        See `facesearch.benchmark.metrics.reliability`. Where no impostor matched, only the upper end of the interval is drawn.
     overwrite
         Replace a file that is no figure of the benchmark too.
 

@@ -9,8 +9,8 @@ from typing import IO
 import numpy as np
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.benchmark.cutting import CutOptions
-from facesearch.benchmark.roc import BoolArray
+from facesearch.benchmark.metrics.roc import BoolArray
+from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.errors import ImageNotFoundError, InvalidParameterError
 from facesearch.files.writing import OutputKind, check_output, write_file
 from facesearch.stages import FloatArray

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.roc import check_labels, check_numbers
+from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.roc import check_labels, check_numbers
 from facesearch.common.validation import between, check_float, is_a, plain_float
 from facesearch.errors import InvalidParameterError
 

@@ -3,11 +3,11 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from facesearch.benchmark.calibrating import calibrate_people
-from facesearch.benchmark.command import Command, add_cutting, add_force, add_seed, analyzer_of, cutting_of
+from facesearch.benchmark.commands.common import Command, add_cutting, add_force, add_seed, analyzer_of, cutting_of
 from facesearch.benchmark.machine import describe_machine
-from facesearch.benchmark.people import read_people
-from facesearch.benchmark.photos import embed_photos
+from facesearch.benchmark.photos.embedded import embed_photos
+from facesearch.benchmark.photos.people import read_people
+from facesearch.benchmark.protocols.calibration import calibrate_people
 from facesearch.benchmark.report import Report
 from facesearch.files.protected import Protected
 from facesearch.files.writing import check_output

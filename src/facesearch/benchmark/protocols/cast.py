@@ -6,8 +6,8 @@ from enum import Enum
 import attrs
 import numpy as np
 
-from facesearch.benchmark.people import Split
-from facesearch.benchmark.roc import BoolArray
+from facesearch.benchmark.metrics.roc import BoolArray
+from facesearch.benchmark.photos.people import Split
 from facesearch.collection.collection import MAX_FACES_PER_USER, Collection
 from facesearch.domain.entities import FaceModel
 from facesearch.stages import FloatArray, PointArray

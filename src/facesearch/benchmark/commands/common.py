@@ -7,7 +7,7 @@ import attrs
 from attrs import field
 
 from facesearch.analysis.analyzer import Engine, FaceAnalyzer, default_analyzer
-from facesearch.benchmark.cutting import CENTRED_SHARE, CutOptions, FaceChoice
+from facesearch.benchmark.photos.cutting import CENTRED_SHARE, CutOptions, FaceChoice
 from facesearch.benchmark.report import Report
 from facesearch.common.validation import check_float, check_int, is_a
 

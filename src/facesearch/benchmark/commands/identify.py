@@ -4,11 +4,20 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from facesearch.benchmark.command import Command, add_cutting, add_seed, analyzer_of, count, cutting_of, percent, share
-from facesearch.benchmark.identification import ENROLLED, FPIRS, THRESHOLDS, Identification, identify
+from facesearch.benchmark.commands.common import (
+    Command,
+    add_cutting,
+    add_seed,
+    analyzer_of,
+    count,
+    cutting_of,
+    percent,
+    share,
+)
 from facesearch.benchmark.machine import describe_machine
-from facesearch.benchmark.people import read_people, split_people
-from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
+from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
+from facesearch.benchmark.photos.people import read_people, split_people
+from facesearch.benchmark.protocols.identification import ENROLLED, FPIRS, THRESHOLDS, Identification, identify
 from facesearch.benchmark.report import Report, table
 from facesearch.errors import InvalidParameterError
 from facesearch.stages import FloatArray

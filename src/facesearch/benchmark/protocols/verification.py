@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.roc import (
+from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.roc import (
     BoolArray,
     IntArray,
     area_under_curve,

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch.benchmark.cast import Cast, Condition, Scoring
-from facesearch.benchmark.people import split_people
+from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.roc import check_numbers
+from facesearch.benchmark.photos.people import split_people
 from facesearch.benchmark.progress import progress
-from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.roc import check_numbers
+from facesearch.benchmark.protocols.cast import Cast, Condition, Scoring
 from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.common.validation import (
     between,

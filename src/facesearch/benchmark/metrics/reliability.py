@@ -5,8 +5,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch.benchmark.rates import Rate
-from facesearch.benchmark.roc import check_scores
+from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.roc import check_scores
 from facesearch.common.validation import between, check_is, is_a, plain_float
 from facesearch.matching.calibration import Calibration, calibration
 

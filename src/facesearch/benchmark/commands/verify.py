@@ -6,15 +6,15 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from facesearch.benchmark.command import Command, add_cutting, add_force, analyzer_of, cutting_of, share
+from facesearch.benchmark.commands.common import Command, add_cutting, add_force, analyzer_of, cutting_of, share
 from facesearch.benchmark.machine import describe_machine
-from facesearch.benchmark.pairs import read_pairs
-from facesearch.benchmark.photos import embed_photos
+from facesearch.benchmark.metrics.reliability import StatedRate, reliability
+from facesearch.benchmark.metrics.roc import BoolArray, roc
+from facesearch.benchmark.photos.embedded import embed_photos
+from facesearch.benchmark.photos.pairs import read_pairs
 from facesearch.benchmark.plots import check_plot, check_plots, plot_det, plot_reliability, plot_roc, plot_scores
-from facesearch.benchmark.reliability import StatedRate, reliability
+from facesearch.benchmark.protocols.verification import FARS, Verification, pair_distances, verify
 from facesearch.benchmark.report import Report, table
-from facesearch.benchmark.roc import BoolArray, roc
-from facesearch.benchmark.verification import FARS, Verification, pair_distances, verify
 from facesearch.files.protected import Protected
 from facesearch.stages import PointArray
 

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from facesearch.analysis.analyzer import Engine, FaceAnalyzer
-from facesearch.benchmark.command import Command, add_seed, analyzer_of, count
+from facesearch.benchmark.commands.common import Command, add_seed, analyzer_of, count
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.report import Report, table
 from facesearch.benchmark.speed import REPEATS, USERS, Speed, measure_speed

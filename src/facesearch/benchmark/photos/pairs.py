@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch.benchmark.roc import BoolArray, IntArray
+from facesearch.benchmark.metrics.roc import BoolArray, IntArray
 from facesearch.common.equality import content
 from facesearch.common.validation import is_a, tuple_of
 from facesearch.errors import InvalidParameterError

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
-from facesearch.benchmark.cutting import CutOptions, options_or_default
-from facesearch.benchmark.people import read_people
-from facesearch.benchmark.photos import EmbeddedPhotos, embed_photos
-from facesearch.benchmark.roc import IntArray, check_numbers
+from facesearch.benchmark.metrics.roc import IntArray, check_numbers
+from facesearch.benchmark.photos.cutting import CutOptions, options_or_default
+from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
+from facesearch.benchmark.photos.people import read_people
 from facesearch.common.validation import check_int, check_is
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError

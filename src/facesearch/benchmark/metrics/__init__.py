@@ -1,0 +1,1 @@
+"""Metrics of face recognition: rates with intervals, ROC, reliability, error versus discard."""

@@ -1,0 +1,1 @@
+"""Photographs to measure on: pairs, people, cropping, degradation, cached embeddings."""

@@ -1,0 +1,1 @@
+"""Protocols: verification, identification, calibration."""
