@@ -19,10 +19,7 @@ pytest_collect_file = (
     Sybil(parsers=[PythonCodeBlockParser(doctest_optionflags=ELLIPSIS)], patterns=["README.md", "docs/*.md"])
     + Sybil(
         parsers=[DocTestParser(optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)],
-        patterns=[
-            "src/facesearch/*.py",
-            *(f"src/facesearch/{part}/*.py" for part in ("testing", "benchmark", "plotting", "cli", "rekognition")),
-        ],
+        patterns=["src/facesearch/*.py", "src/facesearch/*/*.py", "src/facesearch/*/*/*.py"],
         setup=name_collection,
     )
 ).pytest()

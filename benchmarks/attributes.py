@@ -23,12 +23,13 @@ from facesearch.analysis.analyzer import default_analyzer
 from facesearch.appearance.describer import PlacedFace
 from facesearch.appearance.heads import FaceHeads
 from facesearch.benchmark import area_under_curve
+from facesearch.common.arrays import PixelArray
 from facesearch.detection.pose import solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.attributes import parse_attributes
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
-from facesearch.networks.dlib_onnx import usable_cores
-from facesearch.stages import CHIP_SIZE, PixelArray
+from facesearch.networks.runtime import usable_cores
+from facesearch.stages import CHIP_SIZE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import itertools

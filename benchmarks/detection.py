@@ -33,10 +33,11 @@ import skimage.data
 from _machine import data_folder, print_machine
 from PIL import Image
 
+from facesearch.common.arrays import PixelArray
 from facesearch.detection.dlib_detectors import HogDetector
 from facesearch.detection.mmod import MmodDetector
 from facesearch.networks.weights import FACE_DETECTOR, weights_path
-from facesearch.stages import Detection, Detector, PixelArray
+from facesearch.stages import Detection, Detector
 
 MATCH = 0.4
 REPEATS = 5

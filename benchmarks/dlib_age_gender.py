@@ -36,7 +36,8 @@ from labelled import Part, Photo, padded, photos
 from numpy.typing import NDArray
 from speed import least_ms
 
-from facesearch.stages import CHIP_PADDING, CHIP_SIZE, PixelArray, PointArray
+from facesearch.common.arrays import PixelArray, PointArray
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE
 
 Floats = NDArray[np.float64]
 

@@ -31,10 +31,10 @@ import numpy as np
 from _machine import memory_mb, print_machine
 
 import facesearch as fs
+from facesearch.common.arrays import FloatArray
 from facesearch.matching import vector_index
 from facesearch.matching.row_keys import NumberRows
 from facesearch.matching.vector_index import Ranked, VectorIndex
-from facesearch.stages import FloatArray
 
 DIMENSION = 128
 SIZES = (10_000, 100_000, 1_000_000, 2_000_000, 10_000_000)

@@ -32,12 +32,13 @@ from skimage.draw import polygon2mask
 
 import facesearch as fs
 from facesearch.appearance.gaze import PUPIL_ORBIT, eye_direction
+from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.detection.landmarks import MIRROR
 from facesearch.detection.pose import REFERENCE, rotation_from_pose, solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.face_detail import Pose
 from facesearch.images.reading import read_image
-from facesearch.stages import Detection, PixelArray, PointArray
+from facesearch.stages import Detection
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from landmark_cache import held_out  # after the path

@@ -32,7 +32,7 @@ from quality_looks import ANYTHING, FILTERS, table_row
 
 import facesearch as fs
 from facesearch.common.ordered_map import in_order
-from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.runtime import usable_cores
 from facesearch.selection.checks import quality_reasons, wanted
 
 PARTS = ("discard", "groups", "folders", "enrolment", "all")

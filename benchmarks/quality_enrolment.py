@@ -15,8 +15,8 @@ from quality_looks import FILTERS, THRESHOLD, Looks, OneLookAnalyzer, is_aside, 
 
 import facesearch as fs
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
+from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.images.reading import read_image
-from facesearch.stages import FloatArray, PixelArray
 
 PADDING: Final = 0.25  # of lfw_grey: faces fill the frame
 ENROLLED: Final = 3

@@ -13,10 +13,11 @@ from quality_looks import ANYTHING, FILTERS, THRESHOLD
 import facesearch as fs
 from facesearch.appearance.image_quality import measure_quality
 from facesearch.benchmark import Rate, blurred, darkened
+from facesearch.common.arrays import PixelArray
 from facesearch.common.ordered_map import in_order
-from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.runtime import usable_cores
 from facesearch.selection.checks import quality_reasons
-from facesearch.stages import CHIP_PADDING, CHIP_SIZE, PixelArray
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE
 
 from labelled import Photo, padded, photos  # isort: skip  # quality_looks puts it on the path
 

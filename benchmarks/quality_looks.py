@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import facesearch as fs
+from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
 from facesearch.images.reading import ImageSource, read_image
-from facesearch.networks.dlib_onnx import usable_cores
-from facesearch.stages import FloatArray, PixelArray
+from facesearch.networks.runtime import usable_cores
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from labelled import Part, part_of  # after the path

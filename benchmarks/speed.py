@@ -29,12 +29,12 @@ from skimage.data import astronaut
 
 import facesearch as fs
 from facesearch.analysis.analyzer import default_analyzer
+from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.detection.mmod import MmodDetector
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.images.reading import read_image
-from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.runtime import usable_cores
 from facesearch.networks.weights import FACE_DETECTOR, LANDMARKS_5, RESNET, weights_path
-from facesearch.stages import FloatArray, PixelArray
 
 REPEATS = 15
 USERS = 10_000

@@ -3,7 +3,7 @@
 import numpy as np
 from skimage.color import rgb2lab
 
-from facesearch.stages import PointArray
+from facesearch.common.arrays import PointArray
 
 __all__ = ["EYES", "contrast", "seen_by"]
 

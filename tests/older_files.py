@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import facesearch as fs
-from facesearch.stages import FloatArray
+from facesearch.common.arrays import FloatArray
 from facesearch.storage import schema as database
 
 __all__ = ["file_of_format_1", "file_of_format_3"]

@@ -7,7 +7,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from facesearch.stages import PixelArray
+from facesearch.common.arrays import PixelArray
 
 __all__ = ["astronaut", "hopper"]
 

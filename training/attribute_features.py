@@ -18,10 +18,12 @@ from labelled import Part, Photo, padded, photos
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from facesearch.networks.dlib_onnx import embedding_model, open_session
+from facesearch.common.arrays import PixelArray
+from facesearch.networks.dlib_onnx import embedding_model
 from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import RESNET, weights_path
-from facesearch.stages import CHIP_SIZE, PixelArray
+from facesearch.stages import CHIP_SIZE
 
 MAPS: Final = {"stage2": (64, 17, 17), "stage3": (128, 8, 8), "stage5": (256, 2, 2)}
 

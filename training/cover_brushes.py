@@ -10,7 +10,8 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from facesearch.stages import CHIP_SIZE, FloatArray, PointArray
+from facesearch.common.arrays import FloatArray, PointArray
+from facesearch.stages import CHIP_SIZE
 
 ROWS, COLUMNS = np.mgrid[:CHIP_SIZE, :CHIP_SIZE].astype(np.float32)
 

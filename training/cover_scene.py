@@ -9,7 +9,8 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 from PIL import Image, ImageFilter
 
-from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray, PointArray
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
+from facesearch.stages import CHIP_SIZE
 
 
 def _everywhere(colour: ArrayLike) -> FloatArray:

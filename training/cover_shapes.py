@@ -8,7 +8,8 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
-from facesearch.stages import CHIP_SIZE, FloatArray, PointArray
+from facesearch.common.arrays import FloatArray, PointArray
+from facesearch.stages import CHIP_SIZE
 
 _FINE: Final = 3  # shapes are drawn so many times as large
 

@@ -5,7 +5,7 @@ from cover_brushes import COLUMNS, ROWS, Limbs, any_colour, cloth, hair, noise, 
 from cover_scene import Layer, Scene
 from cover_shapes import aside, bulging, direction, ellipse, fill, sign, soften, spot, stroke, turned
 
-from facesearch.stages import PointArray
+from facesearch.common.arrays import PointArray
 
 
 def _side(scene: Scene, place: PointArray) -> PointArray:

@@ -10,7 +10,8 @@ from cover_shapes import bulging, curve, direction, ellipse, fill, plane, soften
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
-from facesearch.stages import CHIP_SIZE, PointArray
+from facesearch.common.arrays import PointArray
+from facesearch.stages import CHIP_SIZE
 
 
 def _between(points: PointArray, at: float) -> PointArray:

@@ -14,7 +14,8 @@ from cover_shapes import direction
 from cover_things import arm, blob, cup, fist, food, hand, microphone, neighbour, paper, phone
 from numpy.random import Generator
 
-from facesearch.stages import CHIP_SIZE, PixelArray, PointArray
+from facesearch.common.arrays import PixelArray, PointArray
+from facesearch.stages import CHIP_SIZE
 
 COVERED: Final = 0.3  # of the eyes, the nose or the mouth: at least so much of one of them is hidden by `cover`
 UNTOUCHED: Final = 0.04  # at most so much of each by what `harmless` lays beside the face

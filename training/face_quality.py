@@ -24,13 +24,14 @@ from sklearn.preprocessing import StandardScaler
 from facesearch.appearance.image_quality import measure_quality
 from facesearch.appearance.match_quality import features
 from facesearch.benchmark import blurred, compressed, darkened, error_versus_discard, partial_area
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.detection.alignment import DlibAligner
 from facesearch.detection.landmarks import DlibLandmarker
 from facesearch.detection.mmod import MmodDetector
 from facesearch.embedding.dlib_resnet import FaceMaps, OnnxEmbedder
 from facesearch.images.reading import read_image
 from facesearch.matching.calibration import calibration
-from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray, PointArray
+from facesearch.stages import CHIP_SIZE
 
 SIMILARITY: Final = 80
 PADDING: Final = 0.25  # of lfw_grey: faces fill the frame

@@ -18,9 +18,11 @@ import numpy as np
 from labelled import DATA, Part, part_of
 from scipy.optimize import minimize
 
-from facesearch.analysis.analyzer import FaceAnalyzer, LocatedFace
+from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.analysis.faces import LocatedFace
 from facesearch.appearance.match_quality import MatchQuality
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
+from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
@@ -28,7 +30,6 @@ from facesearch.images.reading import read_image
 from facesearch.matching.calibration import calibration
 from facesearch.selection.checks import quality_reasons
 from facesearch.selection.quality_filter import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
-from facesearch.stages import FloatArray, PixelArray
 
 SIMILARITY: Final = 80
 PADDING: Final = 0.25  # of lfw_grey: faces fill the frame

@@ -1,12 +1,7 @@
 # The one list of public names: lazy_loader reads it at run time, type checkers read it as it is.
 
-from .analysis.analyzer import (
-    AnalyzedFace as AnalyzedFace,
-    Engine as Engine,
-    FaceAnalyzer as FaceAnalyzer,
-    LocatedFace as LocatedFace,
-    detect_faces as detect_faces,
-)
+from .analysis.analyzer import Engine as Engine, FaceAnalyzer as FaceAnalyzer, detect_faces as detect_faces
+from .analysis.faces import AnalyzedFace as AnalyzedFace, LocatedFace as LocatedFace
 from .aws import (
     from_aws as from_aws,
     to_aws as to_aws,
@@ -19,26 +14,10 @@ from .domain.attributes import (
     Unassessed as Unassessed,
 )
 from .domain.entities import (
-    AssociatedFace as AssociatedFace,
-    AssociateFacesResponse as AssociateFacesResponse,
-    DeleteFacesResponse as DeleteFacesResponse,
-    DisassociatedFace as DisassociatedFace,
-    DisassociateFacesResponse as DisassociateFacesResponse,
-    Enrollment as Enrollment,
     EnrollmentReason as EnrollmentReason,
-    EnrollmentReport as EnrollmentReport,
     Face as Face,
     FaceModel as FaceModel,
-    FaceRecord as FaceRecord,
-    IndexFacesResponse as IndexFacesResponse,
-    UnindexedFace as UnindexedFace,
     UnindexedFaceReason as UnindexedFaceReason,
-    UnsuccessfulFaceAssociation as UnsuccessfulFaceAssociation,
-    UnsuccessfulFaceAssociationReason as UnsuccessfulFaceAssociationReason,
-    UnsuccessfulFaceDeletion as UnsuccessfulFaceDeletion,
-    UnsuccessfulFaceDeletionReason as UnsuccessfulFaceDeletionReason,
-    UnsuccessfulFaceDisassociation as UnsuccessfulFaceDisassociation,
-    UnsuccessfulFaceDisassociationReason as UnsuccessfulFaceDisassociationReason,
     User as User,
     UserStatus as UserStatus,
 )
@@ -130,6 +109,24 @@ from .responses.audit import (
     LooseUser as LooseUser,
     MisplacedFace as MisplacedFace,
     SamePerson as SamePerson,
+)
+from .responses.collection import (
+    AssociatedFace as AssociatedFace,
+    AssociateFacesResponse as AssociateFacesResponse,
+    DeleteFacesResponse as DeleteFacesResponse,
+    DisassociatedFace as DisassociatedFace,
+    DisassociateFacesResponse as DisassociateFacesResponse,
+    Enrollment as Enrollment,
+    EnrollmentReport as EnrollmentReport,
+    FaceRecord as FaceRecord,
+    IndexFacesResponse as IndexFacesResponse,
+    UnindexedFace as UnindexedFace,
+    UnsuccessfulFaceAssociation as UnsuccessfulFaceAssociation,
+    UnsuccessfulFaceAssociationReason as UnsuccessfulFaceAssociationReason,
+    UnsuccessfulFaceDeletion as UnsuccessfulFaceDeletion,
+    UnsuccessfulFaceDeletionReason as UnsuccessfulFaceDeletionReason,
+    UnsuccessfulFaceDisassociation as UnsuccessfulFaceDisassociation,
+    UnsuccessfulFaceDisassociationReason as UnsuccessfulFaceDisassociationReason,
 )
 from .responses.folder import (
     BrokenPhoto as BrokenPhoto,

@@ -16,8 +16,9 @@ import attrs
 from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from facesearch.domain.entities import Enrollment, Face, IndexFacesResponse
+from facesearch.domain.entities import Face
 from facesearch.errors import InvalidParameterError, WireError, shown
+from facesearch.responses.collection import Enrollment, IndexFacesResponse
 from facesearch.responses.search_users import SearchUsersByImageResponse
 
 __all__ = ["from_aws", "is_local", "to_aws", "wire_name"]

@@ -7,10 +7,9 @@ pass the same tests as the real ones. Stages may be called from several threads 
 from typing import Protocol
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 from attrs import field
 
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.equality import content
 from facesearch.common.validation import between, plain_float, plain_int
 from facesearch.domain.entities import FaceModel
@@ -24,15 +23,9 @@ __all__ = [
     "Detection",
     "Detector",
     "Embedder",
-    "FloatArray",
     "Landmarker",
-    "PixelArray",
-    "PointArray",
 ]
 
-PixelArray = npt.NDArray[np.uint8]
-PointArray = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.float32]
 
 CHIP_SIZE = 150  # pixels a side: what dlib's network was trained on
 CHIP_PADDING = 0.25  # of the face's size, on each side; likewise

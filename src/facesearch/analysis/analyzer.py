@@ -1,19 +1,20 @@
 """From a photo to its faces: the stages of the pipeline, composed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from functools import cache, partial
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import numpy as np
 
+from facesearch.analysis.faces import AnalyzedFace, LocatedFace
 from facesearch.appearance.describer import Describer, FaceDescriber, PlacedFace
 from facesearch.appearance.image_quality import measure_quality
-from facesearch.common.equality import FrozenMapping, content
+from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.ordered_map import in_order
-from facesearch.common.tables import Cell, Listing, Shown, Table
+from facesearch.common.tables import Listing
 from facesearch.common.validation import (
     acts_as,
     check_each,
@@ -30,92 +31,20 @@ from facesearch.detection.dlib_detectors import DlibMmodDetector
 from facesearch.detection.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.detection.mmod import MmodDetector
 from facesearch.detection.pose import solve_pose
-from facesearch.domain.attributes import SINGLE, Attribute, Unassessed, parse_attributes
+from facesearch.domain.attributes import SINGLE, Attribute, parse_attributes
 from facesearch.domain.entities import FaceModel
-from facesearch.domain.face_detail import DetectedFace, FaceDetail
+from facesearch.domain.face_detail import DetectedFace
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.matching.calibration import Calibration
-from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.runtime import usable_cores
 from facesearch.selection.checks import quality_reasons
 from facesearch.selection.face_selection import LARGEST_FACES, by_size
 from facesearch.selection.quality_filter import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
-from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, FloatArray, Landmarker, PixelArray
+from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, Landmarker
 
-__all__ = [
-    "AnalyzedFace",
-    "Engine",
-    "FaceAnalyzer",
-    "LocatedFace",
-    "analyzer_or_default",
-    "default_analyzer",
-    "detect_faces",
-]
-
-
-def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Unassessed]:
-    given: Any = unassessed  # what callers pass may not be what the annotation asks for
-    if not isinstance(given, Mapping) or not all(isinstance(each, Attribute) for each in given):
-        raise InvalidParameterError.of("unassessed", given, "a mapping of Attribute to Unassessed")
-    return FrozenMapping(unassessed)
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class LocatedFace(Shown):
-    """A face that was found and measured, but not embedded; equal where all of it is, pictures pixel by pixel.
-
-    Attributes
-    ----------
-    detail
-        What was asked for.
-    measurements
-        What the quality filter looks at.
-    chip
-        (150, 150, 3) uint8 RGB, the face upright.
-    probe
-        What the embedder takes of it, uint8 RGB: the chip, or a cut of its own.
-    unassessed
-        Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
-    """
-
-    ROW_HEAD: ClassVar[tuple[str, ...]] = FaceDetail.ROW_HEAD
-
-    detail: DetectedFace = attrs.field(validator=is_a(DetectedFace))
-    measurements: FaceMeasurements = attrs.field(validator=is_a(FaceMeasurements))
-    chip: PixelArray = attrs.field(repr=False, eq=content)
-    probe: PixelArray = attrs.field(repr=False, eq=content)
-    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
-    # The vector, where the pass that told what the face looks like gave it too.
-    _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
-
-    def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of faces shows of this one."""
-        return self.detail.row_cells()
-
-    def _headline(self) -> str:
-        return self.detail._headline()  # noqa: SLF001  # both are shown in the same way
-
-    def _shown_tables(self) -> Iterator[Table]:
-        yield from self.detail._shown_tables()  # noqa: SLF001  # likewise
-        absent = [(attribute.value, reason.value) for attribute, reason in self.unassessed.items()]
-        yield Table(("not assessed", ""), absent)
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class AnalyzedFace(LocatedFace):
-    """A face with its vector.
-
-    Attributes
-    ----------
-    embedding
-        (128,) float32; the Euclidean distance of two tells people apart. Not of unit length.
-    face_model
-        What made it.
-    """
-
-    embedding: FloatArray = attrs.field(repr=False, eq=content)
-    face_model: FaceModel = attrs.field(validator=is_a(FaceModel))
+__all__ = ["Engine", "FaceAnalyzer", "analyzer_or_default", "default_analyzer", "detect_faces"]
 
 
 @attrs.frozen(eq=False)

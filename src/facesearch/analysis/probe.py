@@ -2,7 +2,8 @@
 
 import attrs
 
-from facesearch.analysis.analyzer import AnalyzedFace, FaceAnalyzer, LocatedFace
+from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.analysis.faces import AnalyzedFace, LocatedFace
 from facesearch.domain.attributes import Attribute
 from facesearch.images.reading import Picture
 from facesearch.selection.face_selection import Selection, select

@@ -6,15 +6,17 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
+from facesearch.appearance.answers import EVEN, Answers, unassessed, worded
 from facesearch.appearance.eyes import EyeState, eye_patches
 from facesearch.appearance.gaze import eye_direction
 from facesearch.appearance.heads import FaceHeads
 from facesearch.appearance.match_quality import MatchQuality
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.equality import content, frozen
-from facesearch.domain.attributes import EVEN, Answers, Attribute, Unassessed, unassessed, worded
+from facesearch.domain.attributes import Attribute, Unassessed
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
-from facesearch.stages import Embedder, FloatArray, PixelArray, PointArray
+from facesearch.stages import Embedder
 
 __all__ = ["Appearance", "Describer", "FaceDescriber", "PlacedFace", "described"]
 

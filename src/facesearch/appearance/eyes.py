@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.common.once import Once
 from facesearch.errors import InvalidParameterError
-from facesearch.networks.dlib_onnx import open_session
+from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import EYE_STATE, read_weights
-from facesearch.stages import PixelArray, PointArray
 
 if TYPE_CHECKING:
     import onnx

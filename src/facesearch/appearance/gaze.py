@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
+from facesearch.common.arrays import PointArray
 from facesearch.detection.pose import REFERENCE, rotation_from_pose
 from facesearch.domain.face_detail import EyeDirection, Pose
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import PointArray
 
 __all__ = ["PUPIL_ORBIT", "eye_direction"]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from facesearch.appearance.answers import Answers
+from facesearch.common.arrays import FloatArray
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
-from facesearch.domain.attributes import Answers
 from facesearch.domain.face_detail import EmotionType
 from facesearch.embedding.dlib_resnet import FaceMaps
-from facesearch.networks.dlib_onnx import open_session
+from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import FACE_HEADS, read_weights
-from facesearch.stages import FloatArray
 
 if TYPE_CHECKING:
     import onnx

@@ -8,9 +8,10 @@ from typing import Final
 
 import numpy as np
 
+from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.once import LOADING
 from facesearch.domain.face_detail import ImageQuality
-from facesearch.stages import CHIP_SIZE, FloatArray, PixelArray
+from facesearch.stages import CHIP_SIZE
 
 __all__ = ["measure_quality"]
 

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from facesearch.common.arrays import FloatArray
 from facesearch.common.once import Once
 from facesearch.embedding.dlib_resnet import FaceMaps
 from facesearch.networks.weights import FACE_QUALITY, read_weights
-from facesearch.stages import FloatArray
 
 __all__ = ["MatchQuality", "features"]
 

@@ -9,7 +9,7 @@ import attrs
 from attrs import field
 
 from facesearch.common.validation import between, is_a, maybe, plain_float, plain_int, whole
-from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.runtime import usable_cores
 from facesearch.networks.weights import models
 
 __all__ = ["Machine", "describe_machine"]

@@ -11,11 +11,11 @@ from attrs import field
 
 from facesearch.analysis.analyzer import Engine, FaceAnalyzer, analyzer_or_default
 from facesearch.collection.collection import Collection
+from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import between, check_int, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.search.users import search_users_by_image
-from facesearch.stages import FloatArray
 
 __all__ = ["REPEATS", "USERS", "Speed", "StageTime", "measure_speed"]
 

@@ -15,22 +15,19 @@ from facesearch.collection.base import (
     check_sequence,
     user_of,
 )
+from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_text
-from facesearch.domain.entities import (
-    USER_ID_PATTERN,
+from facesearch.domain.entities import USER_ID_PATTERN, Face, FaceModel, User
+from facesearch.enrolment.membership import part_for_association, part_for_deletion, part_for_disassociation
+from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
+from facesearch.matching.template import check_embedding
+from facesearch.responses.collection import (
     AssociatedFace,
     AssociateFacesResponse,
     DeleteFacesResponse,
     DisassociatedFace,
     DisassociateFacesResponse,
-    Face,
-    FaceModel,
-    User,
 )
-from facesearch.enrolment.membership import part_for_association, part_for_deletion, part_for_disassociation
-from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
-from facesearch.matching.template import check_embedding
-from facesearch.stages import FloatArray
 from facesearch.storage.content_ids import content_id
 from facesearch.storage.memory import StoredFace
 

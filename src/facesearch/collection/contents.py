@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from facesearch.analysis.analyzer import AnalyzedFace
+from facesearch.analysis.faces import AnalyzedFace
 from facesearch.collection.base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
+from facesearch.common.arrays import FloatArray
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_each, check_int, check_is, check_text
 from facesearch.domain.entities import Face, User
@@ -15,7 +16,6 @@ from facesearch.errors import FaceNotFoundError, StorageFormatError
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.images.thumbnails import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail
 from facesearch.responses.search_users import UserMatch
-from facesearch.stages import FloatArray
 
 __all__ = ["CollectionContents"]
 

@@ -11,17 +11,7 @@ from facesearch.analysis.probe import probe
 from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
-from facesearch.domain.entities import (
-    EXTERNAL_IMAGE_ID_PATTERN,
-    USER_ID_PATTERN,
-    Enrollment,
-    EnrollmentReport,
-    Face,
-    FaceRecord,
-    IndexFacesResponse,
-    UnindexedFace,
-    UnindexedFaceReason,
-)
+from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, Face, UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
 from facesearch.enrolment.candidates import KeptFace, Look, look_to_enroll
 from facesearch.enrolment.enroller import Admission
@@ -33,6 +23,7 @@ from facesearch.enrolment.photo_workers import LookOptions, PhotoWorkers
 from facesearch.enrolment.progress import showing
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
+from facesearch.responses.collection import Enrollment, EnrollmentReport, FaceRecord, IndexFacesResponse, UnindexedFace
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.selection.evidence import Evidence
 from facesearch.selection.explanation import Use

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch.collection.base import CollectionBase, check_face_id
+from facesearch.common.arrays import FloatArray
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_float, check_int
 from facesearch.domain.entities import Face, FaceModel, UserStatus
@@ -16,7 +17,6 @@ from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
 from facesearch.matching.template import check_embedding
 from facesearch.responses.audit import AuditReport
 from facesearch.responses.search_users import MatchedUser, UserMatch
-from facesearch.stages import FloatArray
 
 __all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_search_options"]
 

@@ -6,10 +6,11 @@ from typing import Any
 import attrs
 import numpy as np
 
+from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.common.once import LOADING
 from facesearch.detection.shape_predictor import predict_shape
 from facesearch.networks.weights import LANDMARKS_5
-from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Detection, PixelArray, PointArray
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Detection
 
 __all__ = ["DlibAligner"]
 

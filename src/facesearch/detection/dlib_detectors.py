@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from facesearch.common.arrays import PixelArray
 from facesearch.common.once import LOADING, Once
-from facesearch.detection.shape_predictor import as_path, check_pool
 from facesearch.images.resizing import reduced
+from facesearch.networks.dlib_objects import as_path, check_pool
 from facesearch.networks.weights import FACE_DETECTOR, read_weights
-from facesearch.stages import Detection, PixelArray
+from facesearch.stages import Detection
 
 __all__ = ["DlibMmodDetector", "HogDetector"]
 

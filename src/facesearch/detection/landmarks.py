@@ -7,11 +7,12 @@ turn with the head as AWS's do.
 
 import numpy as np
 
+from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.detection.pupils import find_pupil
 from facesearch.detection.shape_predictor import predict_shape
 from facesearch.domain.geometry import BoundingBox, Landmark, LandmarkType
 from facesearch.networks.weights import LANDMARKS_68
-from facesearch.stages import FACE_IN_CHIP, AlignedFace, PixelArray, PointArray
+from facesearch.stages import FACE_IN_CHIP, AlignedFace
 
 __all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
 

@@ -9,15 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
+from facesearch.common.arrays import PixelArray
 from facesearch.common.once import Once
 from facesearch.common.validation import maybe, whole
+from facesearch.detection.boxes import suppress, window_boxes
 from facesearch.errors import WeightsError
 from facesearch.images.resizing import reduced, scaled
-from facesearch.networks.dlib_onnx import detector_model, open_session, suppress, window_boxes
+from facesearch.networks.dlib_onnx import detector_model
 from facesearch.networks.dlib_reader import read_network
 from facesearch.networks.layers import Network, Overlap
+from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import FACE_DETECTOR, read_weights
-from facesearch.stages import Detection, PixelArray
+from facesearch.stages import Detection
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
+from facesearch.common.arrays import PointArray
 from facesearch.domain.face_detail import Pose
 from facesearch.domain.rotation import rotation_from_pose
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import PointArray
 
 __all__ = ["REFERENCE", "rotation_from_pose", "solve_pose"]
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from facesearch.stages import FloatArray, PixelArray, PointArray
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 
 __all__ = ["find_pupil"]
 

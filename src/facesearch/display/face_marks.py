@@ -68,7 +68,7 @@ class Style:
     words: str
 
 
-# https://jfly.uni-koeln.de/color/. tests/test_marks.py simulates three kinds of colour blindness.
+# https://jfly.uni-koeln.de/color/. tests/display/test_marks.py simulates three kinds of colour blindness.
 STYLES: Final = {
     FaceClass.FOUND: Style(colour="#0072B2", ink="#ffffff", halo="#ffffff", dash=(), words="searched and found"),
     FaceClass.UNKNOWN: Style(

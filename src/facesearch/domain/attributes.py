@@ -1,32 +1,13 @@
 """What a face looks like: the answers of the heads, put into AWS's words, or the reason why there is none."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
-from typing import Any, Final
-
-import attrs
+from typing import Final
 
 from facesearch.common.validation import check_member
-from facesearch.domain.face_detail import (
-    AgeRange,
-    Beard,
-    Emotion,
-    EmotionType,
-    Eyeglasses,
-    EyesOpen,
-    FaceOccluded,
-    Gender,
-    GenderType,
-    MouthOpen,
-    Mustache,
-    Pose,
-    Smile,
-    Sunglasses,
-)
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["Answers", "Attribute", "Unassessed", "parse_attributes", "unassessed", "worded"]
+__all__ = ["Attribute", "Unassessed", "parse_attributes"]
 
 
 class Attribute(Enum):
@@ -52,7 +33,6 @@ class Attribute(Enum):
     SUNGLASSES = "SUNGLASSES"
 
 
-EVEN: Final = 0.5  # from this chance on, the answer is yes
 SINGLE: Final = frozenset(Attribute) - {Attribute.DEFAULT, Attribute.ALL}
 
 
@@ -84,119 +64,3 @@ class Unassessed(Enum):
     EYES_COVERED = "EYES_COVERED"
     EYES_NOT_VISIBLE = "EYES_NOT_VISIBLE"
     MOUTH_COVERED = "MOUTH_COVERED"
-
-
-@attrs.frozen(kw_only=True)
-class Answers:
-    """What the heads say of one face, calibrated.
-
-    Attributes
-    ----------
-    chance
-        By name, the chance of a yes, 0-1: smile, mouth_open, eyeglasses, sunglasses, beard, mustache, male, masked, occluded.
-    emotions
-        The chance of each expression that the heads know, 0-1; they need not sum to 1.
-    age
-        Years, and half the width of the range around it.
-    """
-
-    chance: Mapping[str, float]
-    emotions: Mapping[EmotionType, float]
-    age: tuple[float, float]
-
-
-# Chips smaller than this, in pixels of the picture, show too little, and heads turned further hide half of what is asked for:
-# benchmarks/attributes.py shows what becomes of the answers there.
-SMALLEST_CHIP: Final = 30.0
-FURTHEST_YAW: Final = 65.0
-
-_MOUTH: Final = frozenset(
-    {Attribute.SMILE, Attribute.MOUTH_OPEN, Attribute.BEARD, Attribute.MUSTACHE, Attribute.EMOTIONS}
-)
-_EYES: Final = frozenset({Attribute.EYES_OPEN, Attribute.EYE_DIRECTION})
-
-
-def unassessed(
-    asked: frozenset[Attribute], answers: Answers, *, chip_side: float, pose: Pose
-) -> Mapping[Attribute, Unassessed]:
-    """Tell which attributes can't be assessed on a face.
-
-    Parameters
-    ----------
-    asked
-        What was asked for.
-    answers
-        Of the heads.
-    chip_side
-        How many pixels of the picture a side of the face's chip covers.
-    pose
-        How the head is turned.
-    """
-    single = asked & SINGLE
-    if chip_side < SMALLEST_CHIP:
-        return dict.fromkeys(single, Unassessed.FACE_TOO_SMALL)
-    if abs(pose.yaw) > FURTHEST_YAW:
-        return dict.fromkeys(single, Unassessed.FACE_TURNED_AWAY)
-    found: dict[Attribute, Unassessed] = {}
-    if _yes(answers.chance["masked"]):
-        found |= dict.fromkeys(single & _MOUTH, Unassessed.MOUTH_COVERED)
-    if _yes(answers.chance["sunglasses"]):
-        found |= dict.fromkeys(single & _EYES, Unassessed.EYES_COVERED)
-    return found
-
-
-def worded(answers: Answers, eyes_open: float) -> dict[Attribute, tuple[str, Any]]:
-    """Put answers into AWS's words.
-
-    Parameters
-    ----------
-    answers
-        Of the heads.
-    eyes_open
-        The chance that the eyes are open, 0-1.
-
-    Returns
-    -------
-    dict
-        By attribute, the name of `FaceDetail`'s field and its value. `Attribute.EYE_DIRECTION` is not among them.
-    """
-    chance = answers.chance
-    yes_or_no = {
-        Attribute.SMILE: ("smile", Smile, chance["smile"]),
-        Attribute.EYEGLASSES: ("eyeglasses", Eyeglasses, max(chance["eyeglasses"], chance["sunglasses"])),
-        Attribute.SUNGLASSES: ("sunglasses", Sunglasses, chance["sunglasses"]),
-        Attribute.BEARD: ("beard", Beard, chance["beard"]),
-        Attribute.MUSTACHE: ("mustache", Mustache, chance["mustache"]),
-        Attribute.EYES_OPEN: ("eyes_open", EyesOpen, eyes_open),
-        Attribute.MOUTH_OPEN: ("mouth_open", MouthOpen, chance["mouth_open"]),
-        Attribute.FACE_OCCLUDED: ("face_occluded", FaceOccluded, max(chance["occluded"], chance["masked"])),
-    }
-    words: dict[Attribute, tuple[str, Any]] = {
-        attribute: (name, kind(value=_yes(p), confidence=_confidence(p)))
-        for attribute, (name, kind, p) in yes_or_no.items()
-    }
-    male = chance["male"]
-    gender = GenderType.MALE if _yes(male) else GenderType.FEMALE
-    words[Attribute.GENDER] = ("gender", Gender(value=gender, confidence=_confidence(male)))
-    words[Attribute.AGE_RANGE] = ("age_range", _age_range(*answers.age))
-    words[Attribute.EMOTIONS] = ("emotions", _emotions(answers.emotions))
-    return words
-
-
-def _yes(chance: float) -> bool:
-    return chance >= EVEN
-
-
-def _confidence(chance: float) -> float:
-    return 100 * max(chance, 1 - chance)
-
-
-def _age_range(middle: float, half: float) -> AgeRange:
-    low = max(math.floor(middle - half + 0.5), 0)
-    return AgeRange(low=low, high=max(math.floor(middle + half + 0.5), low))
-
-
-def _emotions(chance: Mapping[EmotionType, float]) -> tuple[Emotion, ...]:
-    # AWS lists eight. No labelled photograph stands behind CONFUSED: it is listed with no confidence at all.
-    listed = {kind: 100 * chance.get(kind, 0.0) for kind in EmotionType if kind is not EmotionType.UNKNOWN}
-    return tuple(Emotion(type=kind, confidence=listed[kind]) for kind in sorted(listed, key=lambda kind: -listed[kind]))

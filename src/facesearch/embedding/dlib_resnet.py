@@ -8,14 +8,16 @@ from typing import Any
 import attrs
 import numpy as np
 
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
-from facesearch.detection.shape_predictor import as_path, check_pool
 from facesearch.domain.entities import FaceModel
-from facesearch.networks.dlib_onnx import embedding_model, open_session
+from facesearch.networks.dlib_objects import as_path, check_pool
+from facesearch.networks.dlib_onnx import embedding_model
 from facesearch.networks.dlib_reader import read_network
+from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import RESNET, read_weights
-from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
+from facesearch.stages import AlignedFace
 
 __all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import PixelArray, PointArray
 
 __all__ = ["crop_to_picture", "cut_by_five_points"]
 

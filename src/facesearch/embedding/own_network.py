@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
 from facesearch.domain.entities import FaceModel
@@ -17,7 +18,7 @@ from facesearch.embedding.network_card import ARCFACE_TEMPLATE, ChannelOrder, Ne
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.networks.onnx_file import file_digest, open_file
 from facesearch.networks.weights import WeightFile
-from facesearch.stages import AlignedFace, FloatArray, PixelArray, PointArray
+from facesearch.stages import AlignedFace
 
 __all__ = ["ARCFACE_TEMPLATE", "ChannelOrder", "NetworkCard", "NetworkEmbedder", "TensorLayout"]
 

@@ -9,11 +9,11 @@ from typing import Final
 import attrs
 import numpy as np
 
+from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import EnrollmentReason
 from facesearch.enrolment.auditing import NEARER_RATIO, OWN_SIMILARITY
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import robust_mean
-from facesearch.stages import FloatArray
 
 __all__ = [
     "SURE_SIMILARITY",

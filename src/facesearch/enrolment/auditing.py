@@ -11,11 +11,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.matching.calibration import Calibration
 from facesearch.responses.audit import AuditReport, LooseUser, MisplacedFace, SamePerson
-from facesearch.stages import FloatArray
 
 __all__ = [
     "NEARER_RATIO",

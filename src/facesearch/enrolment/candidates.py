@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import attrs
 from attrs import field
 
-from facesearch.analysis.analyzer import AnalyzedFace, FaceAnalyzer, LocatedFace
+from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.analysis.faces import AnalyzedFace, LocatedFace
 from facesearch.analysis.probe import probe
+from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import is_a, tuple_of
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
@@ -21,7 +23,6 @@ from facesearch.selection.evidence import Evidence
 from facesearch.selection.explanation import Use
 from facesearch.selection.face_selection import select, several_faces
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.stages import FloatArray
 
 __all__ = ["KeptFace", "Look", "look_to_enroll", "look_to_index"]
 

@@ -20,7 +20,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from facesearch.domain.entities import Enrollment
+from facesearch.common.arrays import FloatArray
 from facesearch.domain.reasons import EnrollmentReason
 from facesearch.enrolment.agreement import (
     SURE_SIMILARITY,
@@ -34,7 +34,7 @@ from facesearch.matching.calibration import Calibration
 from facesearch.matching.row_keys import NameRows
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import VectorIndex
-from facesearch.stages import FloatArray
+from facesearch.responses.collection import Enrollment
 from facesearch.storage.memory import Store, StoredFace
 
 __all__ = ["FacesOf", "Rules", "Verdict", "judge"]

@@ -6,7 +6,8 @@ are no errors: they are listed, each with its reason.
 
 from collections.abc import Iterable
 
-from facesearch.domain.entities import (
+from facesearch.matching.calibration import Calibration
+from facesearch.responses.collection import (
     UnsuccessfulFaceAssociation,
     UnsuccessfulFaceAssociationReason,
     UnsuccessfulFaceDeletion,
@@ -14,7 +15,6 @@ from facesearch.domain.entities import (
     UnsuccessfulFaceDisassociation,
     UnsuccessfulFaceDisassociationReason,
 )
-from facesearch.matching.calibration import Calibration
 from facesearch.storage.memory import Anchor, Store
 
 __all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation"]

@@ -10,9 +10,9 @@ import attrs
 from attrs import field
 
 from facesearch.common.validation import between, is_a, maybe, plain_float, tuple_of
-from facesearch.domain.entities import Enrollment
 from facesearch.domain.reasons import EnrollmentReason
 from facesearch.enrolment.candidates import Look
+from facesearch.responses.collection import Enrollment
 from facesearch.selection.comparisons import judged, nearer, taken
 
 __all__ = ["PHOTOS_DISAGREE", "QUOTA_EXCEEDED", "PhotoOutcome"]

@@ -29,7 +29,7 @@ from facesearch.errors import (
     shown,
 )
 from facesearch.images.reading import MAX_FILE_BYTES, read_image
-from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.runtime import usable_cores
 from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["BrokenFile", "LookOptions", "PhotoWorkers", "content_digest"]

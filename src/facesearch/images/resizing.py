@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facesearch.stages import PixelArray
+from facesearch.common.arrays import PixelArray
 
 if TYPE_CHECKING:
     import PIL.Image

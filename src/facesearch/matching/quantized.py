@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.common.arrays import FloatArray
 from facesearch.matching.row_keys import Rows
-from facesearch.networks.dlib_onnx import open_session
-from facesearch.stages import FloatArray
+from facesearch.networks.runtime import open_session
 
 if TYPE_CHECKING:
     import onnx

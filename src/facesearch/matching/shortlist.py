@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.common.arrays import FloatArray
 from facesearch.matching.row_keys import Rows
-from facesearch.stages import FloatArray
 
 __all__ = ["FirstPass", "FloatScores", "Shortlist", "weights_of"]
 

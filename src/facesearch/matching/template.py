@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.common.arrays import FloatArray
 from facesearch.errors import InvalidEmbeddingError, shown
-from facesearch.stages import FloatArray
 
 __all__ = ["LONGEST", "check_embedding", "refused_rows", "robust_mean"]
 

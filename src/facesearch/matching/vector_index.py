@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from facesearch.common.arrays import FloatArray
 from facesearch.matching.quantized import Codes, CodeScores, center_of
 from facesearch.matching.row_keys import RowKeys, Rows
 from facesearch.matching.shortlist import FirstPass, FloatScores, Shortlist, weights_of
-from facesearch.stages import FloatArray
 
 __all__ = ["Ranked", "VectorIndex"]
 

@@ -6,41 +6,24 @@ memory; :func:`open_session` runs it. For the detector, :func:`window_boxes` tur
 """
 
 import math
-import os
-import sys
 from collections.abc import Iterable, Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from facesearch.common.once import LOADING
-from facesearch.detection.boxes import suppress, window_boxes
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.networks.layers import Convolution, Dense, Layer, Network, Plain
 from facesearch.networks.onnx_graph import Graph
+from facesearch.networks.runtime import open_session
 
 if TYPE_CHECKING:
     import onnx
-    import onnxruntime
 
-__all__ = [
-    "detector_model",
-    "detector_ranges",
-    "embedding_model",
-    "load_onnxruntime",
-    "open_session",
-    "suppress",
-    "usable_cores",
-    "window_boxes",
-]
+__all__ = ["detector_model", "detector_ranges", "embedding_model"]
 
-_NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 _BLOCK: Final = 16  # channels ONNX Runtime's convolutions work on at once with AVX-512; 8 with AVX2
-# A guess, since it was measured on two cores only: one photo gains little from more, many at once keep them busy.
-_MOST_THREADS: Final = 4
 
 
 def embedding_model(network: Network, *, stages: bool = False) -> "onnx.ModelProto":
@@ -169,73 +152,6 @@ def detector_ranges(
     if not seen:
         raise InvalidParameterError.of("pictures", seen, "at least one")
     return tuple((np.max(np.array(seen, dtype=np.float64), axis=0) * margin).tolist())
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return cores or 1
-
-
-def load_onnxruntime() -> "ModuleType":
-    """Import ONNX Runtime with its telemetry off, and return it.
-
-    Since version 1.29 the wheels send properties and hashes of models to Microsoft, and keep a device id in the user's cache folder,
-    unless ``ORT_DISABLE_TELEMETRY`` is set when the module is imported. The thread for it also keeps forked children from ending.
-    The variable is set for the import only. Where the program has imported ONNX Runtime before, no more events are sent from here on.
-    """
-    with LOADING:
-        if "onnxruntime" in sys.modules:
-            import onnxruntime
-        else:
-            before = os.environ.get(_NO_TELEMETRY)
-            os.environ[_NO_TELEMETRY] = "1"
-            try:
-                import onnxruntime
-            finally:
-                if before is None:
-                    del os.environ[_NO_TELEMETRY]
-                else:
-                    os.environ[_NO_TELEMETRY] = before
-        onnxruntime.disable_telemetry_events()
-        return onnxruntime  # type: ignore[no-any-return]  # it has no type information
-
-
-def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "onnxruntime.InferenceSession":
-    """Make ONNX Runtime ready to run *model* on the CPU.
-
-    Parameters
-    ----------
-    model
-        From :func:`embedding_model` or :func:`detector_model`.
-    threads
-        How many cores one run may use, at least 1; ``None`` for all that this process may use, up to 4.
-
-    Returns
-    -------
-    onnxruntime.InferenceSession
-        Safe to use from many threads at once. It keeps the memory of its largest run for the next; plans for
-        each shape are switched off because a detector sees a new one with nearly every photograph.
-
-    Raises
-    ------
-    InvalidParameterError
-        *threads* is less than 1.
-    """
-    onnxruntime = load_onnxruntime()
-    if threads is None:
-        threads = min(usable_cores(), _MOST_THREADS)
-    if threads < 1:
-        raise InvalidParameterError.of("threads", threads, "at least 1")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.enable_mem_pattern = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
-    options.log_severity_level = 4
-    with LOADING:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _detector(network: Network) -> Network:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesearch.errors import WeightsError
-from facesearch.networks.dlib_onnx import open_session
 from facesearch.networks.onnx_simplify import drop_dead_inputs, every_part, free_batch, unpack_weights
+from facesearch.networks.runtime import open_session
 
 if TYPE_CHECKING:
     import onnx

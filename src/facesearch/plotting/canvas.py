@@ -4,9 +4,9 @@ import io
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from facesearch.common.arrays import PixelArray
 from facesearch.display.face_marks import Rectangle
 from facesearch.errors import MissingExtraError
-from facesearch.stages import PixelArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,11 +16,11 @@ from facesearch.display.face_marks import (
     marks_of,
 )
 from facesearch.display.label_layout import Label, lay_out, letter_size, text_width
-from facesearch.domain.entities import IndexFacesResponse
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, Picture, read_image
 from facesearch.plotting.canvas import DOTS, axes_at, check_matplotlib, new_figure, scale_of, show, write
+from facesearch.responses.collection import IndexFacesResponse
 from facesearch.responses.search_users import SearchUsersByImageResponse, seen_faces
 
 if TYPE_CHECKING:

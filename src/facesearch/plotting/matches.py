@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from facesearch.common.arrays import PixelArray
 from facesearch.common.validation import check_is
 from facesearch.display.face_marks import Rectangle
 from facesearch.display.label_layout import fitted
@@ -15,7 +16,6 @@ from facesearch.images.stored_thumbnails import small_picture
 from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.plotting.canvas import axes_at, check_matplotlib, new_figure, show, write
 from facesearch.responses.search_users import SearchUsersByImageResponse
-from facesearch.stages import PixelArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

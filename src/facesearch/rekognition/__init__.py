@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 _HOME = {
-    "faults": ("FAULTS", "RekognitionError"),
-    "in_process": ("answering", "client"),
-    "objects": ("ObjectStore", "S3Client", "S3Folder"),
+    "exceptions": ("FAULTS", "RekognitionError"),
+    "boto3_client": ("answering", "client"),
+    "s3_objects": ("ObjectStore", "S3Client", "S3Folder"),
     "service": ("ANSWERED", "Rekognition"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

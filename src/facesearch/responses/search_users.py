@@ -15,12 +15,13 @@ from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.display.face_marks import FaceClass, SeenFace, class_of
 from facesearch.display.response_html import ResponseView, as_html
-from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus, named
+from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.reasons import UnsearchedFaceReason
 from facesearch.images.thumbnails import Pictures, Preview
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.calibration_choice import describe_foreign
+from facesearch.responses.collection import named
 from facesearch.selection.evidence import Evidence, known
 from facesearch.selection.explanation import Explanation
 from facesearch.selection.quality_filter import QualityBars, QualityFilter

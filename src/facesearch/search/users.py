@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import attrs
 
-from facesearch.analysis.analyzer import AnalyzedFace
+from facesearch.analysis.faces import AnalyzedFace
 from facesearch.analysis.probe import probe
 from facesearch.collection.collection import Collection, check_search_options
 from facesearch.common.tables import Listing

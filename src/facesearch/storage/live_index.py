@@ -16,11 +16,11 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
+from facesearch.common.arrays import FloatArray
 from facesearch.errors import StorageFormatError
 from facesearch.matching.row_keys import NumberRows
 from facesearch.matching.template import LONGEST, refused_rows
 from facesearch.matching.vector_index import Ranked, VectorIndex
-from facesearch.stages import FloatArray
 from facesearch.storage.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
 
 __all__ = ["STORED", "FaceIndex", "LiveIndex", "State", "UserIndex", "read_vectors"]

@@ -17,12 +17,12 @@ from typing import Protocol
 import attrs
 import numpy as np
 
+from facesearch.common.arrays import FloatArray
 from facesearch.common.forks import ForkLock, Level
 from facesearch.domain.entities import Face
 from facesearch.matching.row_keys import NameRows
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import Ranked, VectorIndex
-from facesearch.stages import FloatArray
 from facesearch.storage.content_ids import new_secret
 
 __all__ = ["Anchor", "Counts", "MemoryStore", "Store", "StoredFace", "keyed_hash"]

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import attrs
 
+from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import USER_ID_PATTERN, Face
 from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.sources import decode_source, encode_source
@@ -26,7 +27,6 @@ from facesearch.errors import (
 )
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import Ranked
-from facesearch.stages import FloatArray
 from facesearch.storage.catalog import Entry
 from facesearch.storage.connections import Sessions
 from facesearch.storage.content_ids import SECRET_BYTES

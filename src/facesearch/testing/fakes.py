@@ -22,12 +22,14 @@ import attrs
 import numpy as np
 
 from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.appearance.answers import Answers
 from facesearch.appearance.describer import Appearance, PlacedFace, described
 from facesearch.appearance.heads import EMOTIONS, YES_OR_NO
-from facesearch.domain.attributes import Answers, Attribute
+from facesearch.common.arrays import FloatArray, PixelArray, PointArray
+from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import FaceModel
 from facesearch.matching.calibration import Calibration, calibration
-from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection, FloatArray, PixelArray, PointArray
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection
 
 __all__ = [
     "FAKE_MODEL",

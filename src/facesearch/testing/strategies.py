@@ -24,11 +24,11 @@ import attrs
 import numpy as np
 
 from facesearch.aws import is_local
+from facesearch.common.arrays import FloatArray
 from facesearch.domain import face_detail as face, geometry
 from facesearch.errors import MissingExtraError
 from facesearch.responses import search_faces as face_results, search_users as results
 from facesearch.selection.quality_filter import FaceMeasurements, FilterBars, QualityBars, QualityFilter
-from facesearch.stages import FloatArray
 
 try:
     from hypothesis import strategies as st

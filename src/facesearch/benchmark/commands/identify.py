@@ -19,8 +19,8 @@ from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.photos.people import read_people, split_people
 from facesearch.benchmark.protocols.identification import ENROLLED, FPIRS, THRESHOLDS, Identification, identify
 from facesearch.benchmark.report import Report, table
+from facesearch.common.arrays import FloatArray
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import FloatArray
 
 __all__ = ["IDENTIFY"]
 

@@ -15,8 +15,8 @@ from facesearch.benchmark.photos.pairs import read_pairs
 from facesearch.benchmark.plots import check_plot, check_plots, plot_det, plot_reliability, plot_roc, plot_scores
 from facesearch.benchmark.protocols.verification import FARS, Verification, pair_distances, verify
 from facesearch.benchmark.report import Report, table
+from facesearch.common.arrays import PointArray
 from facesearch.files.protected import Protected
-from facesearch.stages import PointArray
 
 __all__ = ["VERIFY"]
 

@@ -11,10 +11,10 @@ from attrs import field
 
 from facesearch.benchmark.metrics.rates import Rate
 from facesearch.benchmark.metrics.roc import check_scores, threshold_for
+from facesearch.common.arrays import PointArray
 from facesearch.common.equality import content
 from facesearch.common.validation import between, check_float, check_is, is_a, plain_float
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import PointArray
 
 __all__ = ["ErrorVersusDiscard", "error_versus_discard", "partial_area"]
 

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
+from facesearch.common.arrays import PointArray
 from facesearch.common.equality import content
 from facesearch.common.validation import check_float, check_is
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import PointArray
 
 __all__ = [
     "BoolArray",

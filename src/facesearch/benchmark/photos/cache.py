@@ -11,9 +11,9 @@ import numpy as np
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.benchmark.metrics.roc import BoolArray
 from facesearch.benchmark.photos.cutting import CutOptions
+from facesearch.common.arrays import FloatArray
 from facesearch.errors import ImageNotFoundError, InvalidParameterError
 from facesearch.files.writing import OutputKind, check_output, write_file
-from facesearch.stages import FloatArray
 
 __all__ = ["cache_key", "load_vectors", "save_vectors"]
 

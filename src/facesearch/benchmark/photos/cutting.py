@@ -11,11 +11,13 @@ import attrs
 import numpy as np
 from attrs import field
 
-from facesearch.analysis.analyzer import FaceAnalyzer, LocatedFace, analyzer_or_default
+from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
+from facesearch.analysis.faces import LocatedFace
+from facesearch.common.arrays import PixelArray
 from facesearch.common.equality import content
 from facesearch.common.validation import between, check_is, check_member, plain_float
 from facesearch.images.reading import ImageSource, read_image
-from facesearch.stages import Detection, PixelArray
+from facesearch.stages import Detection
 
 __all__ = ["CENTRED_SHARE", "CutFace", "CutOptions", "FaceChoice", "cut_face"]
 

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFilter
 
+from facesearch.common.arrays import PixelArray
 from facesearch.common.validation import check_float, check_int, check_is
 from facesearch.domain.geometry import BoundingBox
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import PixelArray
 
 __all__ = ["blurred", "compressed", "covered", "darkened", "shrunk"]
 

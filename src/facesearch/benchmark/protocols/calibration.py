@@ -11,12 +11,12 @@ from facesearch.benchmark.metrics.roc import IntArray, check_numbers
 from facesearch.benchmark.photos.cutting import CutOptions, options_or_default
 from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.photos.people import read_people
+from facesearch.common.arrays import FloatArray, PointArray
 from facesearch.common.validation import check_int, check_is
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError
 from facesearch.matching.calibration import SIMILARITY_AT_FMR, Calibration, CalibrationRow
 from facesearch.matching.template import LONGEST, robust_mean
-from facesearch.stages import FloatArray, PointArray
 
 __all__ = ["calibrate", "calibrate_folder", "calibrate_people"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from facesearch.benchmark.metrics.roc import BoolArray
 from facesearch.benchmark.photos.people import Split
 from facesearch.collection.collection import MAX_FACES_PER_USER, Collection
+from facesearch.common.arrays import FloatArray, PointArray
 from facesearch.domain.entities import FaceModel
-from facesearch.stages import FloatArray, PointArray
 
 __all__ = ["Cast", "Condition", "Scoring", "Searches"]
 

@@ -13,6 +13,7 @@ from facesearch.benchmark.photos.people import split_people
 from facesearch.benchmark.progress import progress
 from facesearch.benchmark.protocols.cast import Cast, Condition, Scoring
 from facesearch.collection.collection import MAX_FACES_PER_USER
+from facesearch.common.arrays import FloatArray, PointArray
 from facesearch.common.validation import (
     between,
     check_float,
@@ -28,7 +29,6 @@ from facesearch.common.validation import (
 from facesearch.domain.entities import FaceModel
 from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED
 from facesearch.errors import InvalidParameterError
-from facesearch.stages import FloatArray, PointArray
 
 __all__ = [
     "ENROLLED",

@@ -18,10 +18,10 @@ from facesearch.benchmark.metrics.roc import (
     roc,
     threshold_for,
 )
+from facesearch.common.arrays import FloatArray, PointArray
 from facesearch.common.validation import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
 from facesearch.errors import InvalidParameterError
 from facesearch.matching.template import LONGEST
-from facesearch.stages import FloatArray, PointArray
 
 __all__ = ["FARS", "Fold", "OperatingPoint", "Verification", "best_threshold", "pair_distances", "verify"]
 

@@ -22,7 +22,7 @@ from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
 from facesearch.files.unfinished import unfinished_files
-from facesearch.networks.dlib_onnx import load_onnxruntime, usable_cores
+from facesearch.networks.runtime import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
 from facesearch.storage.catalog import is_erased
 from facesearch.storage.export import EXPORT_FILE

@@ -92,7 +92,7 @@ def each_done(photos: Sequence[str], work: "Callable[[int, fs.Picture], R]", wor
         Of each photo. One that can't be used is also one line on standard error, when its turn comes.
     """
     import facesearch as fs
-    from facesearch.networks.dlib_onnx import usable_cores
+    from facesearch.networks.runtime import usable_cores
 
     def one(numbered: tuple[int, str]) -> Done[R]:
         number, photo = numbered

@@ -31,7 +31,7 @@ __all__ = [
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 COLLECTION: Final = "people"
 # The members of QualityFilter and Attribute, said again so that help and completion need not load what those load;
-# tests/test_cli.py holds them equal.
+# tests/cli/test_cli.py holds them equal.
 FILTERS: Final = ("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
 ATTRIBUTES: Final = (
     "DEFAULT",

@@ -12,7 +12,7 @@ import attrs
 
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import ClosedError, MissingExtraError
-from facesearch.networks.dlib_onnx import usable_cores
+from facesearch.networks.runtime import usable_cores
 from facesearch.rekognition import json_protocol as wire
 from facesearch.rekognition.exceptions import (
     RekognitionError,

