@@ -328,7 +328,7 @@ def test_onnx_runtime_is_imported_in_one_place_only_where_that_is_switched_off()
         path.name for path in sources if re.search(r"^ {4,}import onnxruntime$", path.read_text("utf-8"), re.MULTILINE)
     }
 
-    assert found <= {"networks.py", "detection.py"}  # the latter for its annotations
-    assert "TYPE_CHECKING:\n    import onnxruntime\n" in (Path(facesearch.__file__).parent / "detection.py").read_text(
-        "utf-8"
-    )
+    assert found <= {"runtime.py", "mmod.py"}  # the latter for its annotations
+    assert "TYPE_CHECKING:\n    import onnxruntime\n" in (
+        Path(facesearch.__file__).parent / "detection" / "mmod.py"
+    ).read_text("utf-8")

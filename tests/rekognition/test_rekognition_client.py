@@ -367,7 +367,7 @@ def test_the_plugin_loads_nothing_that_it_may_not_need(tmp_path: Path) -> None:
     code = "import sys, pytest; before = set(sys.modules); import facesearch.rekognition.pytest_plugin; print(*sorted(set(sys.modules) - before))"
     loaded = " ".join(run("-c", code, cwd=tmp_path)).split()
 
-    assert {name.partition(".")[0] for name in loaded} == {"facesearch"}
+    assert {name.partition(".")[0] for name in loaded} == {"facesearch", "lazy_loader"}
     assert not {"facesearch.rekognition.service", "facesearch.rekognition.boto3_client"} & set(loaded)
 
 

@@ -80,7 +80,9 @@ def test_each_answer_has_an_id_of_its_own() -> None:
 
 
 def test_neither_boto3_nor_botocore_is_imported() -> None:
-    modules = ", ".join(f"facesearch.rekognition.{name}" for name in ("faults", "operations", "checking", "objects"))
+    modules = ", ".join(
+        f"facesearch.rekognition.{name}" for name in ("exceptions", "model", "validation", "s3_objects")
+    )
     code = f"import sys, {modules}; print([name for name in sys.modules if name.startswith('boto')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - ours
 

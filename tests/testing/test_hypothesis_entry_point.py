@@ -29,6 +29,7 @@ def test_importing_hypothesis_loads_next_to_nothing_of_ours() -> None:
 
     assert set(loaded) == {
         "facesearch",
+        "facesearch.common",
         "facesearch.testing",
         "facesearch.testing._registration",
         "facesearch.common.announce",
