@@ -1,13 +1,15 @@
-"""The README's tree and CONTRIBUTING.md name what is there, and no folder is too full to be read."""
+"""The README's tree, CONTRIBUTING.md and the pages name what is there, and no folder is too full to be read."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "facesearch"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs").glob("*.md")])
 MOST_LINES = 25
 MOST_MODULES = 14
 
@@ -81,3 +83,29 @@ def test_a_wrong_path_would_be_seen() -> None:
         "src/a.py",
         "c/d.md",
     }
+
+
+def headings_of(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them of headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not heading or heading in headings_of(file), target
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_names_of_modules_are_those_of_the_folders(page: Path) -> None:
+    # The changelog keeps the names that modules had.
+    for name in sorted(set(re.findall(r"`(facesearch(?:\.\w+)+)`", page.read_text("utf-8")))):
+        resolve_name(name)
