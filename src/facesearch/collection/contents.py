@@ -240,10 +240,10 @@ class CollectionContents(CollectionBase):
 
     def _summary(self) -> str:
         with self._store.reading():
-            count, loose = self._store.count(), self._store.count_loose()
-        nobodys = f" ({loose} nobody's)" if loose else ""
+            count, unassociated = self._store.count(), self._store.count_unassociated()
+        note = f" ({unassociated} unassociated)" if unassociated else ""
         model = self._face_model
-        return f"{count.users} users, {count.faces} faces{nobodys}, face model {model.name} {model.version}"
+        return f"{count.users} users, {count.faces} faces{note}, face model {model.name} {model.version}"
 
     # ---------------------------------------------------------------- called within a block of the store
 

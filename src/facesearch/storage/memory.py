@@ -86,7 +86,7 @@ class Store(Protocol):
     def count(self) -> Counts:
         """Count users and faces; this takes constant time."""
 
-    def count_loose(self) -> int:
+    def count_unassociated(self) -> int:
         """Count the faces that are associated with no user."""
 
     # ---------------------------------------------------------------- users
@@ -311,7 +311,7 @@ class MemoryStore(Store):
         return Counts(users=len(self._users), faces=len(self._faces))
 
     @override
-    def count_loose(self) -> int:
+    def count_unassociated(self) -> int:
         return len(self._faces) - sum(len(face_ids) for face_ids in self._users.values())
 
     # ---------------------------------------------------------------- users

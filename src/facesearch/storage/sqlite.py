@@ -212,7 +212,7 @@ class SqliteStore(Store):
         return Counts(users=users, faces=faces)
 
     @override
-    def count_loose(self) -> int:
+    def count_unassociated(self) -> int:
         query = "SELECT count(*) FROM faces WHERE uid IS NULL AND collection = ?"
         ((count,),) = self._rows((COUNT,), query, self._entry.number)
         return int(count)
