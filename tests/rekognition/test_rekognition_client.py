@@ -214,7 +214,7 @@ def test_a_closed_client_says_so_once(
     sent: list[Any] = []
     own.meta.events.register_first("before-send.rekognition", lambda request, **_: sent.append(request))
     own.close()
-    with pytest.raises(ClosedError, match="the client it answers, was closed"):
+    with pytest.raises(ClosedError, match="the client that it serves, was closed"):
         own.list_collections()
     assert len(sent) == 1
     assert not caplog.records

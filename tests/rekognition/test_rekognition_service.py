@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from PIL import Image
 
 import facesearch as fs
-from facesearch.rekognition import ANSWERED, Rekognition, backends as shelf, client
+from facesearch.rekognition import ANSWERED, Rekognition, backends, client
 from facesearch.rekognition.exceptions import RekognitionError
 from facesearch.testing.fakes import paint
 from rekognition_ways import BLUE, GREEN, RED, WAYS, asked, photo, png, remote, served, service, way
@@ -563,14 +563,14 @@ def test_a_file_that_can_t_be_used_is_told_in_the_log_alone(tmp_path: Path, capl
 
 
 def test_only_some_collections_are_held_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "_MOST_OPEN", 2)
+    monkeypatch.setattr(backends, "_MOST_OPEN", 2)
     with service(tmp_path / "people.db") as own:
         for _ in range(2):
             for number in range(5):
                 asked(own, "create_collection", {"CollectionId": f"c{number}"})
                 asked(own, "create_user", {"CollectionId": f"c{number}", "UserId": "ada"})
-        opened = own._account.shelf
-        assert isinstance(opened, shelf.FileShelf)
+        opened = own._account.backend
+        assert isinstance(opened, backends.FileBackend)
         assert list(opened._open) == ["c3", "c4"]
         for number in range(5):
             assert [user["UserId"] for user in own.list_users(CollectionId=f"c{number}")["Users"]] == ["ada"]
@@ -599,8 +599,8 @@ def test_one_that_is_closed_while_it_answers_says_so_and_opens_nothing_again(in_
     furnish(own)
     with pytest.raises(fs.ClosedError, match="was closed"):
         own.search_users_by_image(CollectionId="staff", Image={"S3Object": {"Bucket": "photos", "Name": "a"}})
-    if isinstance(own._account.shelf, shelf.FileShelf):
-        assert not own._account.shelf._open
+    if isinstance(own._account.backend, backends.FileBackend):
+        assert not own._account.backend._open
 
 
 # ---------------------------------------------------------------- failures that are asked for

@@ -29,7 +29,7 @@ def create_collection(account: Account, request: Request) -> Answer:
     """Answer CreateCollection."""
     collection_id = request["CollectionId"]
     try:
-        made = account.shelf.create(collection_id, request.get("Tags") or {})
+        made = account.backend.create(collection_id, request.get("Tags") or {})
     except CollectionExistsError as error:
         raise ResourceAlreadyExistsException(f"The collection id: {collection_id} already exists.") from error
     return {
@@ -43,7 +43,7 @@ def describe_collection(account: Account, request: Request) -> Answer:
     """Answer DescribeCollection."""
     collection_id = request["CollectionId"]
     try:
-        info = account.shelf.info(collection_id)
+        info = account.backend.info(collection_id)
     except CollectionNotFoundError as error:
         raise ResourceNotFoundException(f"Collection:{collection_id} not found!") from error
     return {
@@ -58,7 +58,7 @@ def describe_collection(account: Account, request: Request) -> Answer:
 def list_collections(account: Account, request: Request) -> Answer:
     """Answer ListCollections."""
     after = parse_token(request.get("NextToken"), "ListCollections")
-    infos = [info for info in account.shelf.infos() if after is None or info.collection_id > after]
+    infos = [info for info in account.backend.infos() if after is None or info.collection_id > after]
     page = infos[: request.get("MaxResults") or PAGE]
     answer: Answer = {
         "CollectionIds": [info.collection_id for info in page],
@@ -73,8 +73,8 @@ def delete_collection(account: Account, request: Request) -> Answer:
     """Answer DeleteCollection."""
     collection_id = request["CollectionId"]
     try:
-        account.shelf.delete(collection_id)
-        account.settling.forget(collection_id)
+        account.backend.delete(collection_id)
+        account.updating.forget(collection_id)
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error
     return {"StatusCode": 200}
@@ -84,7 +84,7 @@ def tag_resource(account: Account, request: Request) -> Answer:
     """Answer TagResource."""
     collection_id, tags = account.collection_of(request["ResourceArn"]), request["Tags"]
     try:
-        account.shelf.change_tags(collection_id, add=tags, remove=())
+        account.backend.change_tags(collection_id, add=tags, remove=())
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error
     return {}
@@ -94,7 +94,7 @@ def untag_resource(account: Account, request: Request) -> Answer:
     """Answer UntagResource."""
     collection_id = account.collection_of(request["ResourceArn"])
     try:
-        account.shelf.change_tags(collection_id, add={}, remove=request["TagKeys"])
+        account.backend.change_tags(collection_id, add={}, remove=request["TagKeys"])
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error
     return {}
@@ -104,6 +104,6 @@ def list_tags_for_resource(account: Account, request: Request) -> Answer:
     """Answer ListTagsForResource."""
     collection_id = account.collection_of(request["ResourceArn"])
     try:
-        return {"Tags": account.shelf.tags(collection_id)}
+        return {"Tags": account.backend.tags(collection_id)}
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error

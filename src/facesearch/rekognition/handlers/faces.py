@@ -69,12 +69,12 @@ def list_faces(account: Account, request: Request) -> Answer:
             answer["NextToken"] = token_of(faces[size - 1].face_id, *listing)
         return answer
 
-    return account.within(collection_id, work)
+    return account.with_collection(collection_id, work)
 
 
 def delete_faces(account: Account, request: Request) -> Answer:
     """Answer DeleteFaces."""
-    return account.within(
+    return account.with_collection(
         request["CollectionId"], lambda collection: to_aws(collection.delete_faces(request["FaceIds"]))
     )
 
@@ -94,7 +94,7 @@ def search_faces(account: Account, request: Request) -> Answer:
             raise InvalidParameterException("faceId was not found in the collection.") from error
         return to_aws(response)
 
-    return account.within(request["CollectionId"], work)
+    return account.with_collection(request["CollectionId"], work)
 
 
 def search_faces_by_image(account: Account, request: Request) -> Answer:

@@ -59,7 +59,7 @@ def delete_user(account: Account, request: Request) -> Answer:
     def work(collection: Collection) -> Answer:
         try:
             collection.delete_user(user_id)
-            account.settling.forget(collection.collection_id, user_id)
+            account.updating.forget(collection.collection_id, user_id)
         except UserNotFoundError as error:
             raise no_user(user_id) from error
         return {}
@@ -83,7 +83,7 @@ def list_users(account: Account, request: Request) -> Answer:
             answer["NextToken"] = token_of(following, *listing)
         return answer
 
-    return account.within(collection_id, work)
+    return account.with_collection(collection_id, work)
 
 
 def associate_faces(account: Account, request: Request) -> Answer:
@@ -141,7 +141,7 @@ def search_users(account: Account, request: Request) -> Answer:
             raise no_user(str(user_id)) from error
         return _with_statuses(account, collection, to_aws(response))
 
-    return account.within(request["CollectionId"], work)
+    return account.with_collection(request["CollectionId"], work)
 
 
 def search_users_by_image(account: Account, request: Request) -> Answer:
@@ -162,16 +162,16 @@ def search_users_by_image(account: Account, request: Request) -> Answer:
 
 
 def _with_status(account: Account, collection: Collection, user: dict[str, Any]) -> dict[str, Any]:
-    status = account.settling.status(collection.collection_id, user["UserId"], user["UserStatus"])
+    status = account.updating.status(collection.collection_id, user["UserId"], user["UserStatus"])
     return {**user, "UserStatus": status}
 
 
 def _settled(account: Account, collection: Collection, user_id: str, response: Any, *, changed: bool) -> Answer:
     """Give the answer to a request that may have changed a user, whose status it tells."""
     if changed:
-        account.settling.changed(collection.collection_id, user_id)
+        account.updating.mark(collection.collection_id, user_id)
     answer = to_aws(response)
-    status = account.settling.status(collection.collection_id, user_id, answer["UserStatus"])
+    status = account.updating.status(collection.collection_id, user_id, answer["UserStatus"])
     return {**answer, "UserStatus": status}
 
 
