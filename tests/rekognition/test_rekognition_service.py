@@ -581,7 +581,7 @@ def test_a_closed_one_says_so(in_a_file: bool, tmp_path: Path) -> None:
     own = service(tmp_path / "people.db" if in_a_file else None)
     furnish(own)
     own.close()
-    with pytest.raises(fs.ClosedError, match="this Rekognition, or the client it answers, was closed"):
+    with pytest.raises(fs.ClosedError, match="this Rekognition, or the client that it serves, was closed"):
         own.create_user(CollectionId="staff", UserId="eve")
 
 
