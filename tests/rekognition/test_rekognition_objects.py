@@ -103,7 +103,7 @@ KEYS = st.lists(PARTS, min_size=1, max_size=6).map("/".join) | st.text(st.charac
 
 @pytest.fixture(params=[True, False], ids=["by parts", "as on Windows"])
 def by_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "_BY_PARTS", request.param)
+    monkeypatch.setattr(objects, "_HAS_DIR_FD", request.param)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it is the same for all examples
@@ -273,7 +273,7 @@ def test_a_folder_must_be_there(root: Any) -> None:
     if root == "":
         assert S3Folder(root).root == Path.cwd()
         return
-    with pytest.raises(InvalidParameterError, match="root: expected a folder that is there"):
+    with pytest.raises(InvalidParameterError, match="root: expected an existing folder"):
         S3Folder(root)
 
 

@@ -645,7 +645,7 @@ def test_the_command_warns_once_of_keys_that_others_can_read(tmp_path: Path) -> 
         done = CliRunner().invoke(commands, ["serve", *arguments])
         assert done.exit_code == Exit.USAGE
         assert (
-            done.stderr.count("keys.txt': other users can read it (mode 0644); take that away: chmod 600") == warnings
+            done.stderr.count("keys.txt': other users can read it (mode 0644); restrict it with chmod 600") == warnings
         )
         assert SECRET not in done.output
 

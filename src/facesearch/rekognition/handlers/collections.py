@@ -22,11 +22,11 @@ __all__ = [
 ]
 
 PAGE: Final = 1000
-"""Collections on a page where nothing is said; AWS does not publish its own."""
+"""Default page size, in collections; AWS does not publish its own."""
 
 
 def create_collection(account: Account, request: Request) -> Answer:
-    """Answer CreateCollection."""
+    """Handle CreateCollection."""
     collection_id = request["CollectionId"]
     try:
         made = account.backend.create(collection_id, request.get("Tags") or {})
@@ -40,7 +40,7 @@ def create_collection(account: Account, request: Request) -> Answer:
 
 
 def describe_collection(account: Account, request: Request) -> Answer:
-    """Answer DescribeCollection."""
+    """Handle DescribeCollection."""
     collection_id = request["CollectionId"]
     try:
         info = account.backend.info(collection_id)
@@ -50,13 +50,13 @@ def describe_collection(account: Account, request: Request) -> Answer:
         "FaceCount": info.faces,
         "UserCount": info.users,
         "FaceModelVersion": info.face_model.version,
-        "CollectionARN": account.arn(collection_id),  # spelled like this here, and CollectionArn above
+        "CollectionARN": account.arn(collection_id),  # AWS spells it CollectionArn in CreateCollection
         "CreationTimestamp": info.created,
     }
 
 
 def list_collections(account: Account, request: Request) -> Answer:
-    """Answer ListCollections."""
+    """Handle ListCollections."""
     after = parse_token(request.get("NextToken"), "ListCollections")
     infos = [info for info in account.backend.infos() if after is None or info.collection_id > after]
     page = infos[: request.get("MaxResults") or PAGE]
@@ -70,7 +70,7 @@ def list_collections(account: Account, request: Request) -> Answer:
 
 
 def delete_collection(account: Account, request: Request) -> Answer:
-    """Answer DeleteCollection."""
+    """Handle DeleteCollection."""
     collection_id = request["CollectionId"]
     try:
         account.backend.delete(collection_id)
@@ -81,7 +81,7 @@ def delete_collection(account: Account, request: Request) -> Answer:
 
 
 def tag_resource(account: Account, request: Request) -> Answer:
-    """Answer TagResource."""
+    """Handle TagResource."""
     collection_id, tags = account.collection_of(request["ResourceArn"]), request["Tags"]
     try:
         account.backend.change_tags(collection_id, add=tags, remove=())
@@ -91,7 +91,7 @@ def tag_resource(account: Account, request: Request) -> Answer:
 
 
 def untag_resource(account: Account, request: Request) -> Answer:
-    """Answer UntagResource."""
+    """Handle UntagResource."""
     collection_id = account.collection_of(request["ResourceArn"])
     try:
         account.backend.change_tags(collection_id, add={}, remove=request["TagKeys"])
@@ -101,7 +101,7 @@ def untag_resource(account: Account, request: Request) -> Answer:
 
 
 def list_tags_for_resource(account: Account, request: Request) -> Answer:
-    """Answer ListTagsForResource."""
+    """Handle ListTagsForResource."""
     collection_id = account.collection_of(request["ResourceArn"])
     try:
         return {"Tags": account.backend.tags(collection_id)}
