@@ -1,4 +1,4 @@
-"""Signatures: what boto3 signs passes, and nothing that was changed since."""
+"""Signatures: a request that boto3 signed is accepted, and a changed one is refused."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ class _Raw:
 
 
 def sent(region: str = "eu-west-1", token: str | None = None) -> SignedRequest:
-    """Give a request as boto3 sends it."""
+    """Return a request as boto3 sends it."""
     caught: list[Any] = []
 
     def catch(request: Any, **_: Any) -> AWSResponse:
@@ -58,7 +58,7 @@ def sent(region: str = "eu-west-1", token: str | None = None) -> SignedRequest:
     client.create_collection(CollectionId="staff", Tags={"a": "b"})
     (request,) = caught
     headers = [(name, value.decode() if isinstance(value, bytes) else value) for name, value in request.headers.items()]
-    # What the HTTP client adds, without a signature.
+    # Headers that the HTTP client adds, which are not signed.
     headers += [("Host", "localhost:8080"), ("Accept-Encoding", "identity")]
     return SignedRequest(method="POST", path="/", query="", headers=headers, body=bytes(request.body))
 
