@@ -35,12 +35,15 @@ try:
 except ImportError as _error:
     raise MissingExtraError.of("facesearch.rekognition.http.server", "botocore", "server") from _error
 
-__all__ = ["SKEW", "Claim", "SignedRequest", "check_keys", "check_signature", "claim_of", "read_keys"]
+__all__ = ["SKEW", "Claim", "SignedRequest", "check_keys", "claim_of", "read_keys"]
 
 _log = logging.getLogger("facesearch")
 
 SKEW: Final = timedelta(minutes=5)
-"""Largest difference between the clocks of client and server, as at Amazon Rekognition."""
+"""Largest difference between the clocks of client and server, as at Amazon Rekognition.
+
+Within this time an intercepted request can be replayed, as at AWS; only TLS prevents interception.
+"""
 
 _SERVICE: Final = "rekognition"
 _TIME: Final = "%Y%m%dT%H%M%SZ"
@@ -124,34 +127,6 @@ class _ExactSigner(SigV4Auth):  # type: ignore[misc]  # botocore has no types
 
     def headers_to_sign(self, request: Any) -> Any:
         return request.headers
-
-
-def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: datetime | None = None) -> None:
-    """Verify that a request was signed recently with one of the keys: `claim_of`, then `Claim.verify`.
-
-    An intercepted request can be replayed within `SKEW`, as at AWS; only TLS prevents interception.
-
-    Parameters
-    ----------
-    request
-        The request.
-    keys
-        Access keys and their secrets.
-    now
-        Current time as an aware datetime, for tests.
-
-    Raises
-    ------
-    MissingAuthenticationTokenException
-        If the request is not signed.
-    IncompleteSignatureException
-        If ``Authorization`` is malformed.
-    UnrecognizedClientException
-        If the access key is unknown.
-    InvalidSignatureException
-        If the signature does not match, is too old or too new, or does not cover the required headers.
-    """
-    claim_of(request.headers, now=now).verify(request, keys)
 
 
 def claim_of(headers: Sequence[tuple[str, str]], *, now: datetime | None = None) -> Claim:
