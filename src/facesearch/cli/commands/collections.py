@@ -11,7 +11,7 @@ from facesearch.cli.shell.erasure import wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option, database, db, force, yes
-from facesearch.cli.shell.output import counted, printable, say, show, show_json, table
+from facesearch.cli.shell.output import counted, print_block, print_json, print_line, printable, table
 
 __all__ = ["collections", "delete_collection", "export", "import_"]
 
@@ -32,14 +32,14 @@ def collections(*, db: Path, as_json: bool) -> Exit:
     """
     found = fs.collections(db)
     if as_json:
-        show_json(
+        print_json(
             {
                 "CollectionIds": [each.collection_id for each in found],
                 "FaceModelVersions": [each.face_model.version for each in found],
             }
         )
     elif not found:
-        say("no collections")
+        print_line("no collections")
     else:
         rows = [
             [
@@ -52,13 +52,13 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             ]
             for each in found
         ]
-        show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        print_block(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
         from facesearch.matching.calibration_choice import has_shipped  # slow to import, and not needed for --help
 
         for each in found:
             if each.calibration is not None:
                 counts = "not used: the library's counts" if has_shipped(each.face_model) else "it counts"
-                say(f"{each.collection_id} has a calibration of its own, {each.calibration}; {counts}")
+                print_line(f"{each.collection_id} has a calibration of its own, {each.calibration}; {counts}")
     return Exit.DONE
 
 
@@ -82,9 +82,9 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
     fs.delete_collection(db, collection_id)
     wait_for_erasing(db)
     if as_json:
-        show_json({"StatusCode": 200})
+        print_json({"StatusCode": 200})
     else:
-        say(f"deleted {what}")
+        print_line(f"deleted {what}")
     return Exit.DONE
 
 
@@ -108,9 +108,9 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
         collection.save(file, overwrite=force)
         users = len(collection)
     if as_json:
-        show_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
+        print_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
     else:
-        say(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
+        print_line(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
     return Exit.DONE
 
 
@@ -152,10 +152,10 @@ def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -
         users, faces = len(collection), len(collection.faces())
     if as_json:
         brought = {} if own is None else {"file_calibration": own, "file_calibration_used": calibration is not None}
-        show_json({"collection_id": name, "users": users, "faces": faces, **brought})
+        print_json({"collection_id": name, "users": users, "faces": faces, **brought})
     else:
-        say(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
+        print_line(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
         if own is not None:
             counts = "is used, since none for this face model comes with the library" if calibration else "is not used"
-            say(f"the file brings a calibration of its own, {own}, which {counts}")
+            print_line(f"the file brings a calibration of its own, {own}, which {counts}")
     return Exit.DONE

@@ -18,7 +18,7 @@ from facesearch.cli.shell.many_photos import (
     status_of,
     stopped_by_ctrl_c,
 )
-from facesearch.cli.shell.output import note, say, show_csv_row, show_json_line
+from facesearch.cli.shell.output import print_csv_row, print_json_line, print_line, print_note
 from facesearch.cli.shell.words import FACE_COLUMNS, describe_face, face_cells
 from facesearch.display.face_marks import FaceClass, SeenFace
 
@@ -59,7 +59,7 @@ def detect_many(
         return Detection(faces=tuple(faces), width=picture.width, height=picture.height, marked=marked)
 
     if as_csv:
-        show_csv_row(["photo", "face", *_FIGURES, "status"])
+        print_csv_row(["photo", "face", *_FIGURES, "status"])
     lines = None if as_json or as_csv else Lines(paths, [*zip(FACE_COLUMNS, _WIDTHS, strict=True)])
     results: list[tuple[bool, bool]] = []
     with stopped_by_ctrl_c(results, paths):
@@ -69,24 +69,24 @@ def detect_many(
             elif done.result is not None:
                 _show_lines(lines, done.photo, done.result)
             if folder is not None and done.result is not None and done.result.marked is not None:
-                note(f"wrote {folder.write(number, done.result.marked)}")
+                print_note(f"wrote {folder.write(number, done.result.marked)}")
             results.append((done.result is not None and bool(done.result.faces), done.error is not None))
     return status_of(results)
 
 
 def _show_json(done: Outcome[Detection]) -> None:
     if done.result is None:
-        show_json_line({"photo": done.photo, "error": done.error})
+        print_json_line({"photo": done.photo, "error": done.error})
     else:
         answer = {"FaceDetails": [fs.to_aws(face) for face in done.result.faces]}
-        show_json_line({"photo": done.photo, "answer": answer})
+        print_json_line({"photo": done.photo, "answer": answer})
 
 
 def _show_lines(lines: Lines, photo: str, seen: Detection) -> None:
     for number, face in enumerate(seen.faces, start=1):
         lines.row(photo, face_cells(number, face, seen.width, seen.height))
         for line in describe_face(face):
-            say(f"  face {number}: {line}")
+            print_line(f"  face {number}: {line}")
     if not seen.faces:
         lines.row(photo, ["-", "(no face)"])
 
@@ -96,7 +96,7 @@ def _show_rows(done: Outcome[Detection]) -> None:
     photo, nothing = spreadsheet_cell(done.photo), [""] * len(_FIGURES)
     faces = () if done.result is None else done.result.faces
     if not faces:
-        show_csv_row([photo, "", *nothing, "error" if done.result is None else "no_face"])
+        print_csv_row([photo, "", *nothing, "error" if done.result is None else "no_face"])
     for number, face in enumerate(faces, start=1):
         figures = [
             *(face.bounding_box.left, face.bounding_box.top, face.bounding_box.width, face.bounding_box.height),
@@ -104,4 +104,4 @@ def _show_rows(done: Outcome[Detection]) -> None:
             *((face.pose.yaw, face.pose.pitch, face.pose.roll) if face.pose else (None,) * 3),
             *((face.quality.brightness, face.quality.sharpness) if face.quality else (None,) * 2),
         ]
-        show_csv_row([photo, str(number), *("" if each is None else f"{each:.6g}" for each in figures), "found"])
+        print_csv_row([photo, str(number), *("" if each is None else f"{each:.6g}" for each in figures), "found"])

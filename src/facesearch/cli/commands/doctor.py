@@ -7,7 +7,7 @@ import click
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option
-from facesearch.cli.shell.output import counted, note, say, show_json
+from facesearch.cli.shell.output import counted, print_json, print_line, print_note
 
 __all__ = ["doctor"]
 
@@ -38,13 +38,13 @@ def doctor(*, db: Path | None, as_json: bool) -> Exit:
     for finding in findings(db):
         found.append(finding)
         if not as_json:
-            say(f"{finding.state.value:<5}  {finding.about}: {finding.text}")
+            print_line(f"{finding.state.value:<5}  {finding.about}: {finding.text}")
             if finding.advice:
-                say(f"       -> {finding.advice}")
+                print_line(f"       -> {finding.advice}")
     wrong = sum(finding.state is State.WRONG for finding in found)
     if as_json:
-        show_json({"ok": not wrong, "findings": [finding.to_dict() for finding in found]})
+        print_json({"ok": not wrong, "findings": [finding.to_dict() for finding in found]})
     else:
-        note()
-        note(f"{counted(wrong, 'thing')} wrong" if wrong else "all is well")
+        print_note()
+        print_note(f"{counted(wrong, 'thing')} wrong" if wrong else "all is well")
     return Exit.NOTHING if wrong else Exit.DONE

@@ -6,7 +6,7 @@ import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option
-from facesearch.cli.shell.output import plain, say, show, show_json
+from facesearch.cli.shell.output import plain, print_block, print_json, print_line
 
 __all__ = ["calibration", "models"]
 
@@ -25,15 +25,15 @@ def models(*, as_json: bool) -> Exit:
     """
     files = fs.models()
     if as_json:
-        show_json({"models": plain(files)})
+        print_json({"models": plain(files)})
         return Exit.DONE
     for number, file in enumerate(files):
         if number:
-            say()
-        say(file.name)
+            print_line()
+        print_line(file.name)
         for name in ("purpose", "licence", "training_data", "origin", "package", "sha256"):
             label = f"{name.replace('_', ' ')}:"
-            show(
+            print_block(
                 click.wrap_text(
                     f"{label:<15}{getattr(file, name)}", _width(), initial_indent="  ", subsequent_indent=" " * 17
                 )
@@ -55,9 +55,9 @@ def calibration(*, as_json: bool) -> Exit:
     """
     table = fs.calibration()
     if as_json:
-        show_json(plain(table))
+        print_json(plain(table))
     else:
-        show(str(table))
+        print_block(str(table))
     return Exit.DONE
 
 

@@ -14,7 +14,7 @@ from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command, Stopped
 from facesearch.cli.shell.options import as_json as json_option, database, photo_from, quality_filter, workers
-from facesearch.cli.shell.output import counted, plain, printable, say, show, show_json, table
+from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, printable, table
 from facesearch.cli.shell.progress import photo_bar
 
 __all__ = ["index"]
@@ -148,9 +148,9 @@ def _index_folder(
         done = next(iter(getattr(error, "__notes__", [])), "what is done is kept; the same call goes on from there")
         raise Stopped(f"Interrupted: {done.replace('the same call', 'the same command')}.") from error
     if as_json:
-        show_json(report.to_dict())
+        print_json(report.to_dict())
     else:
-        show(str(report))
+        print_block(str(report))
     return Exit.DONE if report.accepted else Exit.NOTHING
 
 
@@ -159,13 +159,13 @@ def _index_one(collection: "fs.Collection", photo: str, quality_filter: str, *, 
         photo_from(photo), external_image_id=_external_id(photo), quality_filter=quality_filter
     )
     if as_json:
-        show_json(fs.to_aws(response))
+        print_json(fs.to_aws(response))
     else:
         for record in response.face_records:
-            say(f"{record.face.face_id}  indexed")
+            print_line(f"{record.face.face_id}  indexed")
         for face in response.unindexed_faces:
-            say(f"{'-':<36}  {', '.join(reason.value for reason in face.reasons)}")
-        say(f"{counted(len(response.face_records), 'face')} indexed, {len(response.unindexed_faces)} not")
+            print_line(f"{'-':<36}  {', '.join(reason.value for reason in face.reasons)}")
+        print_line(f"{counted(len(response.face_records), 'face')} indexed, {len(response.unindexed_faces)} not")
     return Exit.DONE if response.face_records else Exit.NOTHING
 
 
@@ -186,7 +186,7 @@ def _enroll(
             {"photo": printable(photo), **plain(each)} for photo, each in zip(photos, report.photos, strict=True)
         ]
         user = {"user": plain(report.user)} if report.user else {}
-        show_json({**user, "photos": results, "kept_out": report.kept_out})
+        print_json({**user, "photos": results, "kept_out": report.kept_out})
         return Exit.DONE if report.accepted else Exit.NOTHING
     rows = []
     for photo, each in zip(photos, report.photos, strict=True):
@@ -194,8 +194,10 @@ def _enroll(
         figures = "; ".join(text for _, text in face.figures() if text)
         reasons = ", ".join(reason.value for reason in each.reasons)
         rows.append([photo, reasons or "accepted", figures])
-    show(table(["photo", "", ""], rows))
-    say(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
+    print_block(table(["photo", "", ""], rows))
+    print_line(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
     if report.kept_out:
-        say(f"{user_id} was not added: the photos don't show one person. Remove the wrong ones, or give --anyway.")
+        print_line(
+            f"{user_id} was not added: the photos don't show one person. Remove the wrong ones, or give --anyway."
+        )
     return Exit.DONE if report.accepted else Exit.NOTHING

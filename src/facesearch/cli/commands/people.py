@@ -14,7 +14,7 @@ from facesearch.cli.shell.erasure import wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option, database, yes
-from facesearch.cli.shell.output import counted, plain, say, show, show_json, table
+from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, table
 
 __all__ = [
     "associate_faces",
@@ -46,12 +46,12 @@ def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
         listed = collection.users()
         count = Counter(face.user_id for face in collection.faces())
     if as_json:
-        show_json({"Users": [fs.to_aws(user) for user in listed]})
+        print_json({"Users": [fs.to_aws(user) for user in listed]})
     elif not listed:
-        say("no users")
+        print_line("no users")
     else:
         rows = [[user.user_id, str(count[user.user_id]), user.user_status.value] for user in listed]
-        show(table(["user", "faces", "status"], rows, right=[1]))
+        print_block(table(["user", "faces", "status"], rows, right=[1]))
     return Exit.DONE
 
 
@@ -75,9 +75,9 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         listed, version = collection.faces(user_id), collection.face_model.version
     if as_json:
-        show_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
+        print_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
     elif not listed:
-        say("no faces")
+        print_line("no faces")
     else:
         rows = [
             [
@@ -88,7 +88,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
             ]
             for face in listed
         ]
-        show(table(["face", "sure", "user", "photo"], rows, right=[1], shrinks=2))
+        print_block(table(["face", "sure", "user", "photo"], rows, right=[1], shrinks=2))
     return Exit.DONE
 
 
@@ -264,26 +264,26 @@ def audit(
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         report = collection.audit(**given)
     if as_json:
-        show_json(plain(report))
+        print_json(plain(report))
     else:
-        show(str(report))
+        print_block(str(report))
     return Exit.NOTHING if report.same_person or report.misplaced or report.loose else Exit.DONE
 
 
 def _done(text: str, answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        show_json(answer)
+        print_json(answer)
     else:
-        say(text)
+        print_line(text)
 
 
 def _changed(verb: str, count: int, refused: Sequence[Any], answer: dict[str, Any], *, as_json: bool) -> Exit:
     if as_json:
-        show_json(answer)
+        print_json(answer)
     else:
-        say(f"{verb} {counted(count, 'face')}")
+        print_line(f"{verb} {counted(count, 'face')}")
         for each in refused:
             reasons = ", ".join(reason.value for reason in each.reasons)
             owner = f" ({each.user_id})" if each.user_id else ""
-            say(f"{each.face_id}: refused, {reasons}{owner}")
+            print_line(f"{each.face_id}: refused, {reasons}{owner}")
     return Exit.NOTHING if refused else Exit.DONE

@@ -20,7 +20,7 @@ from facesearch.cli.shell.options import (
     threshold,
     workers,
 )
-from facesearch.cli.shell.output import note, say, show, show_json, table
+from facesearch.cli.shell.output import print_block, print_json, print_line, print_note, table
 from facesearch.cli.shell.saving import check_saving, save_photo
 from facesearch.cli.shell.words import box_in_pixels, describe_face, face_table
 
@@ -82,14 +82,14 @@ def detect(
     picture = fs.read_image(source)
     faces = fs.detect_faces(picture, attributes=attributes)
     if as_json:
-        show_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
+        print_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
     elif not faces:
-        say("no face was found")
+        print_line("no face was found")
     else:
-        show(face_table(faces, picture.width, picture.height))
+        print_block(face_table(faces, picture.width, picture.height))
         for number, face in enumerate(faces, start=1):
             for line in describe_face(face):
-                say(f"face {number}: {line}")
+                print_line(f"face {number}: {line}")
     if save_to:
         from facesearch.display.face_marks import FaceClass, SeenFace
 
@@ -131,11 +131,11 @@ def compare(*, source: str, target: str, threshold: float, as_json: bool) -> Exi
     seen = (response.source_image_face, response.face_matches or response.unmatched_faces)
     for name, faces in zip((source, target), seen, strict=True):
         if not faces:
-            note(f"no face was found in {name}")
+            print_note(f"no face was found in {name}")
     if as_json:
-        show_json(fs.to_aws(response))
+        print_json(fs.to_aws(response))
     elif response.face_matches:
-        show(_similarities(response.face_matches, threshold, target, pictures[1]))
+        print_block(_similarities(response.face_matches, threshold, target, pictures[1]))
     matched = any(match.similarity >= threshold for match in response.face_matches)
     return Exit.DONE if matched else Exit.NOTHING
 

@@ -24,7 +24,7 @@ from facesearch.cli.shell.options import (
     threshold,
     workers,
 )
-from facesearch.cli.shell.output import counted, note_block, show, show_json, table
+from facesearch.cli.shell.output import counted, print_block, print_json, print_note_block, table
 from facesearch.cli.shell.saving import check_saving, save_photo
 from facesearch.cli.shell.words import describe_face, explained
 
@@ -124,11 +124,11 @@ def search(
         # If no face passes the filter, search_all_faces returns nothing; this response lists the faces and the reasons.
         shown = found or (fs.search_users_by_image(collection, picture, **options),)
     if as_json:
-        show_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
+        print_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
     else:
-        show("\n".join(_lines(shown, threshold, quality_filter)))
+        print_block("\n".join(_lines(shown, threshold, quality_filter)))
     if why:
-        (note_block if as_json else show)(f"\n{explained(shown)}")
+        (print_note_block if as_json else print_block)(f"\n{explained(shown)}")
     if save_to:
         from facesearch.responses.search_users import seen_faces
 

@@ -18,7 +18,15 @@ from facesearch.cli.shell.many_photos import (
     status_of,
     stopped_by_ctrl_c,
 )
-from facesearch.cli.shell.output import note, note_block, printable, say, show, show_csv_row, show_json_line
+from facesearch.cli.shell.output import (
+    print_block,
+    print_csv_row,
+    print_json_line,
+    print_line,
+    print_note,
+    print_note_block,
+    printable,
+)
 from facesearch.cli.shell.words import describe_face, explained
 
 __all__ = ["SearchRequest", "search_many"]
@@ -90,7 +98,7 @@ def search_many(collection: fs.Collection, db: Path, photos: Sequence[str], requ
         return Answer(responses=found if request.all_faces else shown, shown=shown, marked=marked)
 
     if request.as_csv:
-        show_csv_row(_CSV)
+        print_csv_row(_CSV)
     lines = None if request.as_json or request.as_csv else _Table(paths, request)
     results: list[tuple[bool, bool]] = []
     with stopped_by_ctrl_c(results, paths):
@@ -103,7 +111,7 @@ def search_many(collection: fs.Collection, db: Path, photos: Sequence[str], requ
                 if request.why:
                     _explain(done.photo, done.result, aside=lines is None)
                 if folder is not None and done.result.marked is not None:
-                    note(f"wrote {folder.write(number, done.result.marked)}")
+                    print_note(f"wrote {folder.write(number, done.result.marked)}")
             results.append((done.result is not None and done.result.found, done.error is not None))
     return status_of(results)
 
@@ -111,25 +119,25 @@ def search_many(collection: fs.Collection, db: Path, photos: Sequence[str], requ
 def _show_json(done: Outcome[Answer], request: SearchRequest) -> None:
     """Print one line of JSON with the photo and AWS's unchanged response."""
     if done.result is None:
-        show_json_line({"photo": done.photo, "error": done.error})
+        print_json_line({"photo": done.photo, "error": done.error})
         return
     answers = [fs.to_aws(response) for response in done.result.responses]
-    show_json_line({"photo": done.photo, **({"answers": answers} if request.all_faces else {"answer": answers[0]})})
+    print_json_line({"photo": done.photo, **({"answers": answers} if request.all_faces else {"answer": answers[0]})})
 
 
 def _show_rows(done: Outcome[Answer]) -> None:
     """Print a CSV row for each match, or one with the reason that there is none."""
     photo = spreadsheet_cell(done.photo)
     if done.result is None:
-        show_csv_row((photo, "", "", "", "error"))
+        print_csv_row((photo, "", "", "", "error"))
         return
     for number, response in enumerate(done.result.shown, start=1):
         if not response.searched_face:
-            show_csv_row((photo, "", "", "", "not_searched" if response.unsearched_faces else "no_face"))
+            print_csv_row((photo, "", "", "", "not_searched" if response.unsearched_faces else "no_face"))
         elif not response.user_matches:
-            show_csv_row((photo, str(number), "", "", "nobody"))
+            print_csv_row((photo, str(number), "", "", "nobody"))
         for match in response.user_matches:
-            show_csv_row((photo, str(number), f"{match.similarity:.2f}", match.user.user_id, "found"))
+            print_csv_row((photo, str(number), f"{match.similarity:.2f}", match.user.user_id, "found"))
 
 
 class _Table:
@@ -149,7 +157,7 @@ class _Table:
         for number, response in enumerate(answer.shown, start=1):
             if response.searched_face:
                 for line in describe_face(response.searched_face.face_detail):
-                    say(f"  face {number}: {line}" if len(answer.shown) > 1 else f"  {line}")
+                    print_line(f"  face {number}: {line}" if len(answer.shown) > 1 else f"  {line}")
 
     def _cells(self, response: fs.SearchUsersByImageResponse) -> Iterator[tuple[str, str]]:
         if not response.searched_face:
@@ -166,4 +174,4 @@ class _Table:
 
 
 def _explain(photo: str, answer: Answer, *, aside: bool) -> None:
-    (note_block if aside else show)(f"\n{printable(photo)}\n{explained(answer.shown)}\n")
+    (print_note_block if aside else print_block)(f"\n{printable(photo)}\n{explained(answer.shown)}\n")

@@ -12,7 +12,7 @@ import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command, is_debugging
 from facesearch.cli.shell.options import as_json as json_option, db
-from facesearch.cli.shell.output import note, printable, say, show_json
+from facesearch.cli.shell.output import print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
     from facesearch.rekognition.s3_objects import S3Client
@@ -120,10 +120,10 @@ def serve(
 
     def ready(url: str) -> None:
         if as_json:
-            show_json({"url": url, "version": fs.__version__})
+            print_json({"url": url, "version": fs.__version__})
         else:
-            say(f"listening on {url}; Ctrl-C ends it")
-            say(f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
+            print_line(f"listening on {url}; Ctrl-C ends it")
+            print_line(f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
 
     if objects is not None and s3_endpoint is not None:
         raise click.UsageError("--objects and --s3-endpoint can't be given both.")
@@ -145,7 +145,7 @@ def serve(
                 client_timeout=client_timeout,
                 ready=ready,
             )
-    note("ended")
+    print_note("ended")
     return Exit.DONE
 
 

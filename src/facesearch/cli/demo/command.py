@@ -11,7 +11,7 @@ import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option, force
-from facesearch.cli.shell.output import note, say, show_json
+from facesearch.cli.shell.output import print_json, print_line, print_note
 from facesearch.cli.shell.words import describe_face
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
     from facesearch.cli.demo.page import check_folder, write_page
     from facesearch.cli.demo.people import run_on_people
 
-    log = note if as_json else say
+    log = print_note if as_json else print_line
     photos = _photos()
     check_folder(out, photos, overwrite=force)
     log("Who is in this photo? Answered on this machine, without any network.")
@@ -78,11 +78,11 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
     log(f"  {collection!r}")
     responses, failures = _search(collection, photos, log)
     if as_json:
-        show_json({who: fs.to_aws(response) for who, (_, response) in responses.items()})
+        print_json({who: fs.to_aws(response) for who, (_, response) in responses.items()})
     else:
-        say()
-        say(f"The whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
-        show_json(fs.to_aws(responses[ASTRONAUT][1]))
+        print_line()
+        print_line(f"The whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
+        print_json(fs.to_aws(responses[ASTRONAUT][1]))
     page = write_page(out, collection, {who: response for who, (_, response) in responses.items()}, overwrite=force)
     log("")
     log(f"The same to look at: {page}")
@@ -94,7 +94,7 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
         log("")
         log(f"No {missing}: the part with photographs of other days is left out.")
     for failure in failures:
-        note(f"FAILED: {failure}")
+        print_note(f"FAILED: {failure}")
     return Exit.NOTHING if failures else Exit.DONE
 
 
@@ -104,7 +104,7 @@ def _photos() -> "dict[str, Image.Image]":
     photos = {ASTRONAUT: astronaut_photo()}
     admiral = admiral_photo()
     if admiral is None:
-        note('matplotlib brings a second photo, and figures: pip install "facesearch[demo]"')
+        print_note('matplotlib brings a second photo, and figures: pip install "facesearch[demo]"')
     else:
         photos[ADMIRAL] = admiral
     return photos

@@ -6,7 +6,7 @@ import click
 
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.output import show
+from facesearch.cli.shell.output import print_block
 from facesearch.errors import FacesearchError
 
 __all__ = ["complete_collection", "complete_user", "completion"]
@@ -55,5 +55,5 @@ def completion(ctx: click.Context, *, shell: str) -> Exit:
         raise click.UsageError(f"click knows no {shell}.")
     script = kind(ctx.find_root().command, {}, "facesearch", "_FACESEARCH_COMPLETE")
     # Not source(): it runs the shell to read its version, and fails if the script is for another machine.
-    show(script.source_template % script.source_vars())
+    print_block(script.source_template % script.source_vars())
     return Exit.DONE

@@ -4,7 +4,7 @@ import signal
 
 import click
 
-from facesearch.cli.shell.output import note
+from facesearch.cli.shell.output import print_note
 
 __all__ = ["confirmed"]
 
@@ -21,5 +21,5 @@ def confirmed(question: str) -> bool:
     finally:
         signal.signal(signal.SIGINT, before)
     if not agreed:
-        note("nothing was deleted")
+        print_note("nothing was deleted")
     return agreed

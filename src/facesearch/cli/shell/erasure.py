@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from facesearch.cli.shell.output import note, printable
+from facesearch.cli.shell.output import print_note, printable
 
 __all__ = ["wait_for_erasing"]
 
@@ -16,7 +16,7 @@ def wait_for_erasing(db: Path) -> None:
     from facesearch.storage.catalog import erase_deleted
 
     if not erase_deleted(db, timeout=ERASING_SECONDS):
-        note(
+        print_note(
             f"not yet erased: another process is reading {printable(str(db))}, or the disk is full. No search finds the deleted "
             "data any more; its bytes are overwritten when the file is next opened after that."
         )

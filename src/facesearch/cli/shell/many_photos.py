@@ -13,7 +13,7 @@ import click
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Stopped
 from facesearch.cli.shell.options import SAVE
-from facesearch.cli.shell.output import counted, note, printable, say, shortened, terminal_width
+from facesearch.cli.shell.output import counted, print_line, print_note, printable, shortened, terminal_width
 from facesearch.common.ordered_map import in_order
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def process_photos(
 
     for done in in_order(one, enumerate(photos), workers or usable_cores()):
         if done.error is not None:
-            note(f"Error: {done.error}")
+            print_note(f"Error: {done.error}")
         yield done
 
 
@@ -159,7 +159,7 @@ class Lines:
         name = shortened(printable(photo), self._width)
         *numbers, last = [printable(cell) for cell in cells]
         right = [f"{cell:>{width}}" for cell, width in zip(numbers, self._widths, strict=False)]
-        say("  ".join([name + " " * (self._width - _columns(name)), *right, last]).rstrip())
+        print_line("  ".join([name + " " * (self._width - _columns(name)), *right, last]).rstrip())
 
 
 def spreadsheet_cell(path: str) -> str:

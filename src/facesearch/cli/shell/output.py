@@ -18,16 +18,16 @@ from facesearch.common.printable import printable, printable_lines
 
 __all__ = [
     "counted",
-    "note",
-    "note_block",
     "plain",
+    "print_block",
+    "print_csv_row",
+    "print_json",
+    "print_json_line",
+    "print_line",
+    "print_note",
+    "print_note_block",
     "printable",
-    "say",
     "shortened",
-    "show",
-    "show_csv_row",
-    "show_json",
-    "show_json_line",
     "table",
     "terminal_width",
 ]
@@ -37,37 +37,37 @@ _NARROWEST = 8  # least width of a shortened column
 _ELLIPSIS = "..."
 
 
-def say(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """Print one line to standard output; unprintable characters are escaped."""
     click.echo(printable(text))
 
 
-def show(block: str) -> None:
+def print_block(block: str) -> None:
     """Print several lines to standard output; the caller has made names in them `printable`."""
     click.echo(printable_lines(block))
 
 
-def note(text: str = "") -> None:
+def print_note(text: str = "") -> None:
     """Print one line to standard error; unprintable characters are escaped."""
     click.echo(printable(text), err=True)
 
 
-def note_block(block: str) -> None:
-    """Print several lines to standard error, as `show` does to standard output."""
+def print_note_block(block: str) -> None:
+    """Print several lines to standard error, as `print_block` does to standard output."""
     click.echo(printable_lines(block), err=True)
 
 
-def show_json(data: Any) -> None:
+def print_json(data: Any) -> None:
     """Print indented JSON, the only output on standard output."""
     click.echo(json.dumps(data, indent=2, allow_nan=False))
 
 
-def show_json_line(data: Any) -> None:
+def print_json_line(data: Any) -> None:
     """Print JSON as one line (JSON Lines)."""
     click.echo(json.dumps(data, allow_nan=False))
 
 
-def show_csv_row(cells: Sequence[str]) -> None:
+def print_csv_row(cells: Sequence[str]) -> None:
     """Print one row of CSV (RFC 4180)."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(cells)  # echo adds the line end of the system

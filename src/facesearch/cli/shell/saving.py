@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from facesearch.cli.shell.output import note, printable
+from facesearch.cli.shell.output import print_note, printable
 
 if TYPE_CHECKING:
     from facesearch.display.face_marks import SeenFace
@@ -45,4 +45,4 @@ def save_photo(
     from facesearch.cli.shell.drawing import save_marked
 
     save_marked(picture, faces, path, protected, overwrite=force)
-    note(f"wrote {printable(str(path))}")
+    print_note(f"wrote {printable(str(path))}")
