@@ -1,7 +1,7 @@
-"""What a photo offers a collection: the faces to keep, with all that decides about them, and none of its pixels.
+"""The candidate faces of a photo: the faces to store, with the evidence for judging them, and without the photo's pixels.
 
-Looking and deciding are two steps: a look is made wherever there is a core free, pickles to a few kilobytes, and is judged where
-the collection is.
+Analysis and judgement are two steps. A photo is analyzed in any thread or process; the result pickles to a few kilobytes and is
+judged in the process of the collection.
 """
 
 from collections.abc import Sequence
@@ -29,16 +29,16 @@ __all__ = ["KeptFace", "Look", "look_to_enroll", "look_to_index"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class KeptFace:
-    """One face, as a collection keeps it.
+    """One face, as a collection stores it.
 
     Attributes
     ----------
     detail
-        Where it is in its photo, and what it looks like.
+        The description of the face.
     embedding
         (D,) float32.
     thumbnail
-        A small JPEG of it, where one was asked for.
+        A small JPEG of the face, where thumbnails were asked for.
     """
 
     detail: DetectedFace = field(validator=is_a(DetectedFace))
@@ -47,27 +47,27 @@ class KeptFace:
 
     @classmethod
     def of(cls, face: AnalyzedFace, *, thumbnails: bool) -> "KeptFace":
-        """Take from a face what is kept of it."""
+        """Return the candidate of an analyzed face."""
         small = thumbnail(face.chip) if thumbnails else None
         return cls(detail=face.detail, embedding=face.embedding, thumbnail=small)
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Look:
-    """What a photo offers.
+    """The candidate faces of a photo.
 
     Attributes
     ----------
     digest
-        Hex SHA-256 that names its content, see `facesearch.images.reading.Picture.digest`.
+        Hex SHA-256 of its content, see `facesearch.images.reading.Picture.digest`.
     face_model
-        What made the vectors.
+        The model of the vectors.
     faces
-        Those that pass, largest first; to enrol at most one.
+        Faces that passed, largest first; to enrol at most one.
     reasons
-        Why there is none to enrol.
+        The reasons why there is none to enrol.
     evidence
-        What was measured of every face.
+        The measurements of every detected face.
     """
 
     digest: str = field(validator=is_a(str))
@@ -80,10 +80,10 @@ class Look:
 def look_to_enroll(
     analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, *, thumbnails: bool
 ) -> Look:
-    """Look for the one face that a photo of a user must show: its largest, if that passes."""
+    """Return the largest face of a photo as the candidate to enrol, if it passes."""
     bars = analyzer.bars.of(quality_filter)
     located = analyzer.locate(picture)
-    # Only the largest counts: a smaller face that passes where the largest does not is likely somebody else's.
+    # Only the largest counts: a smaller face that passes where the largest fails is likely another person.
     located = (*analyzer.assess(located[:1], bars), *located[1:])
     reasons: list[EnrollmentReason] = []
     if not located:
@@ -103,7 +103,7 @@ def look_to_enroll(
 
 
 def look_to_index(analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, *, thumbnails: bool) -> Look:
-    """Look for all faces of a photo that pass, whoever they are."""
+    """Return all faces of a photo that pass as candidates to index."""
     probing = probe(analyzer, picture, quality_filter)
     return Look(
         digest=picture.digest,
