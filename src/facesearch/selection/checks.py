@@ -64,11 +64,7 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether the face passes this check."""
-        if self.value is None:
-            return True
-        return (self.at_least is None or self.value >= self.at_least) and (
-            self.at_most is None or self.value <= self.at_most
-        )
+        return _within(self.value, self.at_least, self.at_most)
 
     @property
     def wanted(self) -> str:
@@ -114,7 +110,38 @@ def checks(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Check, ...
         The same measurements for all thresholds, in the order of `QualityReason`; without thresholds all pass. The quality
         is checked only where everything else passes, and is ``None`` otherwise: it catches what no other threshold does.
     """
-    measured = {
+    measured = _measured(face)
+    if set(quality_reasons(face, bars)) - {QualityReason.LOW_FACE_QUALITY}:
+        measured["quality"] = None
+    return _checks(measured, bars)
+
+
+def wanted(bars: QualityBars) -> tuple[str, ...]:
+    """Return the thresholds of a filter as texts: ``("yaw -45° to 45°", ..., "sharpness at least 35", ...)``."""
+    return tuple(
+        f"{check.measurement} {check.wanted}"
+        for check in _checks({}, bars)
+        if check.at_least or check.at_most is not None
+    )
+
+
+def quality_reasons(face: FaceMeasurements, bars: QualityBars | None) -> tuple[QualityReason, ...]:
+    """Return every reason for refusing a face for its quality, in the order of `QualityReason`; none if it passes."""
+    if bars is None:
+        return ()
+    measured, at_least, at_most = _measured(face), _lowest(bars), _highest(bars)
+    failed = dict.fromkeys(
+        reason
+        for name, reason, _ in _MEASUREMENTS
+        if not _within(measured[name], at_least.get(name), at_most.get(name))
+    )
+    if len(failed) > 1:
+        failed.pop(QualityReason.LOW_FACE_QUALITY, None)
+    return tuple(failed)
+
+
+def _measured(face: FaceMeasurements) -> dict[str, float | None]:
+    return {
         "yaw": face.pose.yaw,
         "pitch": face.pose.pitch,
         "brightness": face.brightness,
@@ -123,27 +150,14 @@ def checks(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Check, ...
         "size": face.size,
         "quality": face.quality,
     }
-    held = _held(measured, bars)
-    if all(check.passed for check in held if check.reason is not QualityReason.LOW_FACE_QUALITY):
-        return held
-    return _held(measured | {"quality": None}, bars)
 
 
-def wanted(bars: QualityBars) -> tuple[str, ...]:
-    """Return the thresholds of a filter as texts: ``("yaw -45° to 45°", ..., "sharpness at least 35", ...)``."""
-    return tuple(
-        f"{check.measurement} {check.wanted}"
-        for check in _held({}, bars)
-        if check.at_least or check.at_most is not None
-    )
+def _within(value: float | None, at_least: float | None, at_most: float | None) -> bool:
+    """Return whether a value passes its thresholds; a value that was not measured passes."""
+    return value is None or ((at_least is None or value >= at_least) and (at_most is None or value <= at_most))
 
 
-def quality_reasons(face: FaceMeasurements, bars: QualityBars | None) -> tuple[QualityReason, ...]:
-    """Return every reason for refusing a face for its quality, in the order of `QualityReason`; none if it passes."""
-    return tuple(dict.fromkeys(check.reason for check in checks(face, bars) if not check.passed))
-
-
-def _held(measured: Mapping[str, float | None], bars: QualityBars | None) -> tuple[Check, ...]:
+def _checks(measured: Mapping[str, float | None], bars: QualityBars | None) -> tuple[Check, ...]:
     at_least, at_most = ({}, {}) if bars is None else (_lowest(bars), _highest(bars))
     return tuple(
         Check(
