@@ -47,14 +47,6 @@ from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder,
 __all__ = ["Engine", "FaceAnalyzer", "analyzer_or_default", "default_analyzer", "detect_faces"]
 
 
-@attrs.frozen(eq=False)
-class _Found:
-    """A face and what its attributes are read from."""
-
-    face: LocatedFace
-    place: PlacedFace
-
-
 class Engine(Enum):
     """The runtime of the networks: ONNX Runtime, or dlib itself, which is the reference and many times slower."""
 
@@ -143,7 +135,7 @@ class FaceAnalyzer:
         asked = parse_attributes(attributes)
         pixels = read_image(image).pixels
         found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
-        faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
+        faces = self._described(pixels, found, asked) if found and asked & SINGLE else [face for face, _ in found]
         return Listing((faces[position] for position in by_size([face.measurements for face in faces])), "face")
 
     def assess(self, faces: Sequence[LocatedFace], bars: QualityBars | None) -> tuple[LocatedFace, ...]:
@@ -266,21 +258,26 @@ class FaceAnalyzer:
             return known
         return tuple(self.embedder.embed(np.stack([face.probe for face in faces])))
 
-    def _described(self, pixels: PixelArray, found: Sequence[_Found], asked: frozenset[Attribute]) -> list[LocatedFace]:
+    def _described(
+        self, pixels: PixelArray, found: Sequence[tuple[LocatedFace, PlacedFace]], asked: frozenset[Attribute]
+    ) -> list[LocatedFace]:
         """Add the attributes that were asked for, and what the same pass computes, to located faces."""
-        looks = self.describer.describe(pixels, [each.place for each in found], asked)
+        appearances = self.describer.describe(pixels, [place for _, place in found], asked)
         return [
             attrs.evolve(
-                each.face,
-                detail=attrs.evolve(each.face.detail, **look.fields),
-                measurements=attrs.evolve(each.face.measurements, quality=look.quality),
-                unassessed=look.unassessed,
-                vector=look.vector if self.describer.embedder is self.embedder else None,
+                face,
+                detail=attrs.evolve(face.detail, **appearance.fields),
+                measurements=attrs.evolve(face.measurements, quality=appearance.quality),
+                unassessed=appearance.unassessed,
+                vector=appearance.vector if self.describer.embedder is self.embedder else None,
             )
-            for each, look in zip(found, looks, strict=True)
+            for (face, _), appearance in zip(found, appearances, strict=True)
         ]
 
-    def _locate_one(self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]) -> _Found:
+    def _locate_one(
+        self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]
+    ) -> tuple[LocatedFace, PlacedFace]:
+        """Return a detected face, and what its attributes are read from."""
         height, width = pixels.shape[:2]
         aligned = self.aligner.align(pixels, detection)
         points, chip = self.landmarker.locate(pixels, aligned), aligned.chip
@@ -308,9 +305,7 @@ class FaceAnalyzer:
         size = np.array([width, height])
         left, right = (np.array([landmark.x, landmark.y]) * size for landmark in landmarks[:2])  # the pupils
         side = float(np.hypot(*aligned.to_picture[:, 0])) * CHIP_SIZE
-        return _Found(
-            face=face, place=PlacedFace(chip=chip, points=points, pupils=(left, right), pose=pose, chip_side=side)
-        )
+        return face, PlacedFace(chip=chip, points=points, pupils=(left, right), pose=pose, chip_side=side)
 
 
 @cache
