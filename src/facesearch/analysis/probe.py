@@ -6,6 +6,8 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.analysis.faces import AnalyzedFace, LocatedFace
 from facesearch.domain.attributes import Attribute
 from facesearch.images.reading import Picture
+from facesearch.selection.evidence import Evidence
+from facesearch.selection.explanation import Use
 from facesearch.selection.face_selection import Selection, select
 from facesearch.selection.quality_filter import QualityFilter
 
@@ -24,11 +26,14 @@ class Probing:
         Positions in *located* of the accepted and of the refused faces.
     probes
         The accepted faces with their vectors, largest first.
+    evidence
+        The measurements of all detected faces, and the rule of the selection.
     """
 
     located: tuple[LocatedFace, ...]
     selection: Selection
     probes: tuple[AnalyzedFace, ...]
+    evidence: Evidence
 
 
 def probe(
@@ -39,6 +44,7 @@ def probe(
     attributes: frozenset[Attribute] = frozenset(),
     largest_only: bool = False,
     max_faces: int | None = None,
+    use: Use = Use.SEARCHED,
 ) -> Probing:
     """Detect the faces of a photo, apply the quality filter, select, and embed the selected faces.
 
@@ -56,9 +62,20 @@ def probe(
         Select only the largest face that passes, instead of all of the 100 largest that pass.
     max_faces
         Select at most this number of the largest faces that pass; ``None`` for no limit.
+    use
+        The purpose of the call, for the evidence.
     """
     bars = analyzer.bars.of(quality_filter)
     located = analyzer.assess(analyzer.locate(picture, attributes=attributes), bars)
     selection = select([face.measurements for face in located], bars, max_faces=max_faces, largest_only=largest_only)
     probes = analyzer.embed([located[position] for position in selection.accepted])
-    return Probing(located=located, selection=selection, probes=probes)
+    evidence = Evidence.of(
+        located,
+        (picture.width, picture.height),
+        use=use,
+        quality_filter=quality_filter,
+        filter_bars=analyzer.bars,
+        max_faces=max_faces,
+        largest_only=largest_only,
+    )
+    return Probing(located=located, selection=selection, probes=probes, evidence=evidence)

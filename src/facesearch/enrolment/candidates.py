@@ -4,19 +4,18 @@ Analysis and judgement are two steps. A photo is analyzed in any thread or proce
 judged in the process of the collection.
 """
 
-from collections.abc import Sequence
-
 import attrs
 from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.analysis.faces import AnalyzedFace, LocatedFace
+from facesearch.analysis.faces import AnalyzedFace
 from facesearch.analysis.probe import probe
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import is_a, tuple_of
+from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
-from facesearch.domain.reasons import EnrollmentReason
+from facesearch.domain.reasons import EnrollmentReason, UnsearchedFaceReason
 from facesearch.images.reading import Picture
 from facesearch.images.thumbnails import thumbnail
 from facesearch.selection.evidence import Evidence
@@ -66,6 +65,8 @@ class Look:
         Faces that passed, largest first; to enrol at most one.
     reasons
         The reasons why there is none to enrol.
+    refused
+        Of a photo to index, the positions in the evidence of the faces that did not pass, each with its reasons.
     evidence
         The measurements of every detected face.
     """
@@ -74,6 +75,7 @@ class Look:
     face_model: FaceModel = field(validator=is_a(FaceModel))
     faces: tuple[KeptFace, ...] = field(default=(), validator=tuple_of(KeptFace))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
+    refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = field(default=(), validator=tuple_of(tuple))
     evidence: Evidence = field(validator=is_a(Evidence), repr=False)
 
 
@@ -98,23 +100,31 @@ def look_to_enroll(
         face_model=analyzer.face_model,
         faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in kept),
         reasons=tuple(reasons),
-        evidence=_evidence(analyzer, picture, quality_filter, located, Use.ENROLLED),
+        evidence=Evidence.of(
+            located,
+            (picture.width, picture.height),
+            use=Use.ENROLLED,
+            quality_filter=quality_filter,
+            filter_bars=analyzer.bars,
+        ),
     )
 
 
-def look_to_index(analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, *, thumbnails: bool) -> Look:
-    """Return all faces of a photo that pass as candidates to index."""
-    probing = probe(analyzer, picture, quality_filter)
+def look_to_index(
+    analyzer: FaceAnalyzer,
+    picture: Picture,
+    quality_filter: QualityFilter,
+    *,
+    thumbnails: bool,
+    attributes: frozenset[Attribute] = frozenset(),
+    max_faces: int | None = None,
+) -> Look:
+    """Return all faces of a photo that pass as candidates to index, or the *max_faces* largest of them."""
+    probing = probe(analyzer, picture, quality_filter, attributes=attributes, max_faces=max_faces, use=Use.INDEXED)
     return Look(
         digest=picture.digest,
         face_model=analyzer.face_model,
         faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in probing.probes),
-        evidence=_evidence(analyzer, picture, quality_filter, probing.located, Use.INDEXED),
+        refused=probing.selection.refused,
+        evidence=probing.evidence,
     )
-
-
-def _evidence(
-    analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, faces: Sequence[LocatedFace], use: Use
-) -> Evidence:
-    size = (picture.width, picture.height)
-    return Evidence.of(faces, size, use=use, quality_filter=quality_filter, filter_bars=analyzer.bars)

@@ -20,8 +20,6 @@ from facesearch.responses.search_users import (
     UnsearchedFace,
     UserMatch,
 )
-from facesearch.selection.evidence import Evidence
-from facesearch.selection.explanation import Use
 from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["search_all_faces", "search_users_by_image"]
@@ -144,9 +142,8 @@ def _search(
     check_is("collection", collection, Collection)
     check_search_options(threshold, max_users)
     quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
-    analyzer = collection.analyzer
     picture = read_image(image)
-    probing = probe(analyzer, picture, quality, attributes=asked, largest_only=not every_face)
+    probing = probe(collection.analyzer, picture, quality, attributes=asked, largest_only=not every_face)
     located, selection = probing.located, probing.selection
     ranked = collection.rank_many(
         [face.embedding for face in probing.probes], user_match_threshold=threshold, max_users=max_users
@@ -160,14 +157,6 @@ def _search(
         UnsearchedFace(face_details=located[position].detail, reasons=reasons)
         for position, reasons in selection.refused
     )
-    evidence = Evidence.of(
-        located,
-        (picture.width, picture.height),
-        use=Use.SEARCHED,
-        quality_filter=quality,
-        filter_bars=analyzer.bars,
-        largest_only=not every_face,
-    )
     refused = tuple(position for position, _ in selection.refused)
     preview = Preview.of(picture.pixels)
     responses = []
@@ -180,7 +169,7 @@ def _search(
                 unsearched_faces=unsearched,
                 preview=preview,
                 next_user=beyond,
-                evidence=attrs.evolve(evidence, told=(*selection.accepted[place : place + 1], *refused)),
+                evidence=attrs.evolve(probing.evidence, told=(*selection.accepted[place : place + 1], *refused)),
                 pictures=collection.pictures(face, matches) if face and matches else None,
                 calibration=collection.calibration,
             )
