@@ -7,13 +7,12 @@ from os import PathLike
 import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.analysis.probe import probe
 from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, Face, UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
-from facesearch.enrolment.candidates import KeptFace, Look, look_to_enroll
+from facesearch.enrolment.candidates import Look, look_to_enroll, look_to_index
 from facesearch.enrolment.enroller import Admission
 from facesearch.enrolment.folder_plan import plan_photos
 from facesearch.enrolment.folder_registrar import Registrar
@@ -25,8 +24,6 @@ from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.responses.collection import Enrollment, EnrollmentReport, FaceRecord, IndexFacesResponse, UnindexedFace
 from facesearch.responses.folder import FolderProgress, FolderReport
-from facesearch.selection.evidence import Evidence
-from facesearch.selection.explanation import Use
 from facesearch.selection.quality_filter import QualityFilter
 from facesearch.storage.memory import StoredFace
 
@@ -82,41 +79,34 @@ class CollectionPhotos(CollectionBase):
             check_int("max_faces", max_faces, 1)
         quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
         where = check_source("source", source) or source_of(image)
-        picture, analyzer = read_image(image), self.analyzer
-        probing = probe(analyzer, picture, quality, attributes=asked, max_faces=max_faces)
+        look = look_to_index(
+            self.analyzer,
+            read_image(image),
+            quality,
+            thumbnails=self._thumbnails,
+            attributes=asked,
+            max_faces=max_faces,
+        )
         admission = self._admission
         kept = [
-            admission.face(
-                picture.digest,
-                KeptFace.of(face, thumbnails=self._thumbnails),
-                external_image_id=external_image_id,
-                source=where,
-            )
-            for face in probing.probes
+            admission.face(look.digest, face, external_image_id=external_image_id, source=where) for face in look.faces
         ]
         with self._store.writing():
             faces = admission.keep(kept)
         return IndexFacesResponse(
             face_records=tuple(
-                FaceRecord(face=faces[stored.face.face_id], face_detail=probed.detail)
-                for stored, probed in zip(kept, probing.probes, strict=True)
+                FaceRecord(face=faces[stored.face.face_id], face_detail=face.detail)
+                for stored, face in zip(kept, look.faces, strict=True)
             ),
             unindexed_faces=tuple(
                 UnindexedFace(
-                    face_detail=probing.located[position].detail,
+                    face_detail=look.evidence.details[position],
                     reasons=tuple(UnindexedFaceReason(reason.value) for reason in reasons),
                 )
-                for position, reasons in probing.selection.refused
+                for position, reasons in look.refused
             ),
             face_model_version=self._face_model.version,
-            evidence=Evidence.of(
-                probing.located,
-                (picture.width, picture.height),
-                use=Use.INDEXED,
-                quality_filter=quality,
-                filter_bars=analyzer.bars,
-                max_faces=max_faces,
-            ),
+            evidence=look.evidence,
         )
 
     def enroll(

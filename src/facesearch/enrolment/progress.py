@@ -1,4 +1,4 @@
-"""How the work on a folder is shown: a bar on a terminal where tqdm is installed, or a line in the log now and then."""
+"""Progress of indexing a folder: a bar on a terminal where tqdm is installed, or lines in the log."""
 
 import contextlib
 import logging
@@ -21,14 +21,14 @@ Tell = Callable[[FolderProgress], object]
 
 @contextlib.contextmanager
 def showing(progress: bool | Tell, total: int) -> Iterator[Tell]:  # noqa: FBT001  # the public option, passed on
-    """Give what shows progress.
+    """Yield the function that shows progress.
 
     Parameters
     ----------
     progress
-        ``True`` for a bar or lines in the log, ``False`` for nothing, or what is to be called with each `FolderProgress`.
+        ``True`` for a bar or lines in the log, ``False`` for nothing, or a function to call with each `FolderProgress`.
     total
-        Photos in all.
+        Number of photos.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _move(bar: Any, now: FolderProgress) -> None:
 
 
 class _Lines:
-    """Tells the log, not too often."""
+    """Logs the progress, at most every 5 seconds."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + _EVERY
