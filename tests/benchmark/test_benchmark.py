@@ -45,9 +45,9 @@ from facesearch.benchmark import (
     verify,
 )
 from facesearch.benchmark.__main__ import main
-from facesearch.benchmark.progress import progress
 from facesearch.benchmark.protocols.verification import best_threshold
 from facesearch.common.arrays import FloatArray, PixelArray
+from facesearch.common.progress import progress
 from facesearch.testing.fakes import paint
 from samples import astronaut, hopper
 

@@ -12,6 +12,7 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.benchmark.metrics.roc import BoolArray
 from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.common.arrays import FloatArray
+from facesearch.common.class_names import stable_name
 from facesearch.errors import ImageNotFoundError, InvalidParameterError
 from facesearch.files.writing import OutputKind, check_output, write_file
 
@@ -29,7 +30,7 @@ def cache_key(photos: Sequence[Path], analyzer: FaceAnalyzer, options: CutOption
         If a photo can't be read.
     """
     stages = (analyzer.detector, analyzer.aligner, analyzer.landmarker, analyzer.embedder)
-    names = [f"{type(stage).__module__}.{type(stage).__qualname__}" for stage in stages]
+    names = [stable_name(type(stage)) for stage in stages]
     digest = hashlib.sha256(repr((_FORMAT, analyzer.engine, analyzer.face_model, names, options)).encode())
     for photo in photos:
         try:

@@ -11,10 +11,10 @@ from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
 from facesearch.benchmark.metrics.roc import BoolArray
 from facesearch.benchmark.photos.cache import cache_key, load_vectors, save_vectors
 from facesearch.benchmark.photos.cutting import CutFace, CutOptions, cut_face, options_or_default
-from facesearch.benchmark.progress import progress
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.equality import content
 from facesearch.common.ordered_map import in_order
+from facesearch.common.progress import progress
 from facesearch.common.validation import check_int, is_a, tuple_of
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import ImageError, InvalidParameterError

@@ -10,10 +10,10 @@ from attrs import field
 from facesearch.benchmark.metrics.rates import Rate
 from facesearch.benchmark.metrics.roc import check_numbers
 from facesearch.benchmark.photos.people import split_people
-from facesearch.benchmark.progress import progress
 from facesearch.benchmark.protocols.cast import Cast, Condition, Scoring
 from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.common.arrays import FloatArray, PointArray
+from facesearch.common.progress import progress
 from facesearch.common.validation import (
     between,
     check_float,
