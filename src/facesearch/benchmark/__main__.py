@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
     Returns
     -------
     int
-        The exit status: 0. Where an argument or a photo can't be used, standard error says so and the process ends with 2.
+        The exit status: 0. Where an argument or a photo can't be used, standard error has the reason and the process ends with 2.
     """
     # Not app.main(), which would turn Ctrl-C and a closed pipe into errors of its own.
     try:

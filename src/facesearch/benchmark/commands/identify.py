@@ -28,7 +28,7 @@ __all__ = ["identify"]
     default=ENROLLED,
     metavar="N...",
     show_default="1 3 5",
-    help="Photos to enrol of each person; from 5 up also with one in five of somebody else.",
+    help="Photos to enrol of each person; from 5 up also with one in five of another person.",
 )
 @click.option(
     "--strangers",
@@ -83,7 +83,7 @@ def identify(
     counts = {name: len(photos) for name, photos in people.items()}
     split = split_people(
         counts, photos=max(enrolled) + 2, strangers=strangers, seed=seed
-    )  # before the long work: a folder that does not do shall not cost it
+    )  # before the long work: an unsuitable folder fails at once
     paths = [path for group in (people, others) for photos in group.values() for path in photos]
     if len(set(paths)) < len(paths):
         raise InvalidParameterError.of("distractors", distractors, "a folder of other photos")

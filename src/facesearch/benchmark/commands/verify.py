@@ -55,7 +55,7 @@ def verify(
     cache: str | None,
     engine: str,
 ) -> Report:
-    """Measure whether two photos of one person are told from two of different people: labelled pairs, k folds.
+    """Measure verification: whether two photos show one person, on labelled pairs in k folds.
 
     PAIRS.csv has the columns a, b, same, fold; files are relative to its folder.
     """

@@ -1,6 +1,6 @@
-"""TIFF files: the first picture, written anew with nothing but the tags that make its pixels.
+"""Decode the first picture of TIFF files, rewritten with only the tags that define its pixels.
 
-Pillow and libtiff see a file of one directory whose tags were read and bounded here.
+Pillow and libtiff read a file of one directory, with tags that were parsed and bounded here.
 """
 
 import io
@@ -64,7 +64,7 @@ Tags = Mapping[int, tuple[int, ...]]
 
 @attrs.frozen
 class _Layout:
-    """How the picture is cut into strips or tiles."""
+    """The strips or tiles of the picture."""
 
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
@@ -93,7 +93,7 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
 
 
 def _read_tags(data: bytes, order: str) -> Tags:
-    """Read the tags of the first directory that count for the pixels."""
+    """Read the tags of the first directory that define the pixels."""
     tags: dict[int, tuple[int, ...]] = {}
     wanted = {*_KEPT, _ORIENTATION, _OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
     try:
@@ -119,7 +119,7 @@ def _one(tags: Tags, tag: int, default: int | None = None) -> int:
 
 
 def _check_kind(tags: Tags) -> None:
-    """Refuse what is read by few programs, and so tested by few."""
+    """Refuse kinds of TIFF that few programs read, and few test."""
     if (compression := _one(tags, _COMPRESSION, _PLAIN)) not in _COMPRESSIONS:
         raise UnsupportedPictureError(
             f"expected a TIFF without compression or with LZW, Deflate, PackBits or JPEG, got compression {compression}:"
@@ -133,7 +133,7 @@ def _check_kind(tags: Tags) -> None:
 
 
 def _layout(tags: Tags, size: int) -> _Layout:
-    """Find strips or tiles; each must lie within the file, and together they must not be larger than it."""
+    """Return the strips or tiles; each must lie within the file, and together they must not be larger than it."""
     width, height, samples = _one(tags, _WIDTH), _one(tags, _HEIGHT), _one(tags, _SAMPLES, 1)
     planes = samples if _one(tags, _PLANAR, 1) == _SEPARATE else 1
     bits = _one(tags, _BITS, 1) * samples // planes
@@ -198,7 +198,7 @@ def _written(data: bytes, order: str, tags: Tags, layout: _Layout) -> bytes:
 
 
 def _sums(counts: Sequence[int]) -> list[int]:
-    """Return the sum of all counts before each."""
+    """Return the sum of all counts before each count."""
     sums, total = [], 0
     for count in counts:
         sums.append(total)
