@@ -111,7 +111,7 @@ def check_is(argument: str, value: Any, kind: type[T]) -> T:
     """
     if isinstance(value, kind):
         return value
-    raise _wrong_object(argument, value, kind)
+    raise InvalidParameterError.of(argument, value, _name(kind), fix=_fix(value, kind))
 
 
 def check_each(argument: str, values: Any, kind: type[T]) -> Sequence[T]:
@@ -223,10 +223,6 @@ def _name(kind: type[Any]) -> str:
     if issubclass(kind, Enum):
         return f"a {kind.__name__} ({', '.join(str(each.value) for each in kind)})"
     return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
-
-
-def _wrong_object(argument: str, value: Any, kind: type[Any]) -> InvalidParameterError:
-    return InvalidParameterError.of(argument, value, _name(kind), fix=_fix(value, kind))
 
 
 # Hints on how to make objects that are often passed wrongly, by class name.

@@ -61,7 +61,23 @@ class FaceMaps:
     views: int = 1
 
 
-class OnnxEmbedder(Embedder):
+class _DlibResnet(Embedder):
+    """dlib's ResNet in any engine: its model and its input."""
+
+    def __init__(self, *, mirrored: bool) -> None:
+        self._mirrored = mirrored
+
+    @property
+    def face_model(self) -> FaceModel:
+        """The model: dlib's ResNet, 128 dimensions; version 1.0, or 2.0 where mirrored."""
+        return DLIB_RESNET_MIRRORED if self._mirrored else DLIB_RESNET
+
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
+        """Return the chip: the network was trained on such chips."""
+        return face.chip
+
+
+class OnnxEmbedder(_DlibResnet):
     """dlib's ResNet in ONNX Runtime: the same vectors as dlib's own engine to 1e-5, an order of magnitude faster.
 
     Parameters
@@ -74,21 +90,12 @@ class OnnxEmbedder(Embedder):
     """
 
     def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
-        self._mirrored = mirrored
+        super().__init__(mirrored=mirrored)
         self._threads = None if threads is None else check_int("threads", threads, 1)
         self._loaded: Once[Any] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
-
-    @property
-    def face_model(self) -> FaceModel:
-        """The model: dlib's ResNet, 128 dimensions; version 1.0, or 2.0 where mirrored."""
-        return DLIB_RESNET_MIRRORED if self._mirrored else DLIB_RESNET
-
-    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
-        """Return the chip: the network was trained on such chips."""
-        return face.chip
 
     @override
     def embed(self, chips: PixelArray) -> FloatArray:
@@ -131,7 +138,7 @@ class OnnxEmbedder(Embedder):
         return open_session(model, threads=self._threads)
 
 
-class DlibEmbedder(Embedder):
+class DlibEmbedder(_DlibResnet):
     """dlib's ResNet in dlib's own engine: the reference, exact and slow (about 70 ms a view).
 
     Parameters
@@ -145,21 +152,12 @@ class DlibEmbedder(Embedder):
     """
 
     def __init__(self, *, mirrored: bool = True) -> None:
-        self._mirrored = mirrored
+        super().__init__(mirrored=mirrored)
         # The network keeps its activations in itself: one caller at a time.
         self._loaded: Once[tuple[threading.Lock, Any]] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), mirrored=self._mirrored), ()
-
-    @property
-    def face_model(self) -> FaceModel:
-        """The model: dlib's ResNet, 128 dimensions; version 1.0, or 2.0 where mirrored."""
-        return DLIB_RESNET_MIRRORED if self._mirrored else DLIB_RESNET
-
-    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
-        """Return the chip: the network was trained on such chips."""
-        return face.chip
 
     @override
     def embed(self, chips: PixelArray) -> FloatArray:

@@ -109,5 +109,12 @@ def cut_options(command: Function) -> Function:
     return command
 
 
-force = click.option("--force", is_flag=True, help="Replace files of other kinds too, but never the photos.")
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of what is drawn at random.")
+def force(command: Function) -> Function:
+    """Add ``--force``."""
+    option = click.option("--force", is_flag=True, help="Replace files of other kinds too, but never the photos.")
+    return option(command)
+
+
+def seed(command: Function) -> Function:
+    """Add ``--seed``."""
+    return click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random draws.")(command)

@@ -7,6 +7,7 @@ import io
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 import attrs
@@ -178,7 +179,7 @@ def _written(data: bytes, order: str, tags: Tags, layout: _Layout) -> bytes:
     sizes = {tag: struct.calcsize(f"{order}{len(values)}{_TYPES[types[tag]]}") for tag, values in written.items()}
     after = 8 + 2 + 12 * len(written) + 4
     at = after + sum(size + size % 2 for size in sizes.values() if size > 4)  # noqa: PLR2004 - as above
-    written[offsets] = [at + before for before in _sums(layout.counts)]
+    written[offsets] = list(accumulate(layout.counts[:-1], initial=at))
     directory, values = [struct.pack(f"{order}H", len(written))], b""
     for tag in sorted(written):
         kind, numbers = types[tag], written[tag]
@@ -195,12 +196,3 @@ def _written(data: bytes, order: str, tags: Tags, layout: _Layout) -> bytes:
     pieces = (data[offset : offset + count] for offset, count in zip(layout.offsets, layout.counts, strict=True))
     mark = b"II*\0" if order == "<" else b"MM\0*"
     return b"".join([mark, struct.pack(f"{order}L", 8), *directory, bytes(4), values, *pieces])
-
-
-def _sums(counts: Sequence[int]) -> list[int]:
-    """Return the sum of all counts before each count."""
-    sums, total = [], 0
-    for count in counts:
-        sums.append(total)
-        total += count
-    return sums
