@@ -618,7 +618,7 @@ def test_models_and_calibration() -> None:
 
 
 def test_benchmark_gets_its_arguments_as_they_are(photos: Path) -> None:
-    assert "usage: facesearch benchmark" in run("benchmark").stdout
+    assert "Usage: facesearch benchmark" in run("benchmark").stdout
     report = told("benchmark", "speed", photos / "eileen.jpg", "--repeats", "1", "--users", "2")
     assert report["command"].startswith("speed ")
     assert run("benchmark", "speed", "--nonsense").exit_code == Exit.USAGE

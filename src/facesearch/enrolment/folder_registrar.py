@@ -21,6 +21,7 @@ import attrs
 from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.common.class_names import stable_name
 from facesearch.common.once import lazy
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
@@ -290,8 +291,7 @@ class Registrar:
     @lazy
     def _looked(self) -> tuple[object, ...]:
         """Return all settings that the analysis of a photo depends on."""
-        kinds = [type(getattr(self.analyzer, stage)) for stage in _STAGES]
-        names = [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds]
+        names = [stable_name(type(getattr(self.analyzer, stage))) for stage in _STAGES]
         bars = self.analyzer.bars.of(self.quality_filter)
         return _RULES, self.admission.face_model.digest, *names, bars, self.thumbnails
 

@@ -2,11 +2,11 @@
 
 import contextlib
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from facesearch.common.progress import progress_bar
 from facesearch.errors import InvalidParameterError
 from facesearch.responses.folder import FolderProgress
 
@@ -41,21 +41,11 @@ def showing(progress: bool | Tell, total: int) -> Iterator[Tell]:  # noqa: FBT00
         yield lambda _: None
     elif progress is not True:
         raise InvalidParameterError.of("progress", progress, "True, False or a function of a FolderProgress")
-    elif (bar := _bar(total)) is not None:
+    elif (bar := progress_bar("photos", total, unit="photo")) is not None:
         with bar:
             yield lambda now: _move(bar, now)
     else:
         yield _Lines()
-
-
-def _bar(total: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    if not sys.stderr.isatty():
-        return None
-    return tqdm(desc="photos", total=total, unit="photo", dynamic_ncols=True)
 
 
 def _move(bar: Any, now: FolderProgress) -> None:
