@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TEST = re.compile(r"`(tests/\w+\.py)::(\w+)`")
+TEST = re.compile(r"`(tests/(?:\w+/)?\w+\.py)::(\w+)`")
 HEADER = ["promise", "against whom", "test"]
 SETTINGS = ["On a laptop", "On a shared host", "As a service behind a proxy"]
 
