@@ -22,18 +22,18 @@ TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that markers.toml lists, and `weights` on every test that uses the shipped networks by a fixture."""
+    """Mark the tests that markers.toml lists by their own name or by that of a fixture they use."""
     listed = tomllib.loads((TESTS / "markers.toml").read_text("utf-8"))
     for item in items:
         if TESTS not in item.path.parents:
             continue
         file = item.path.relative_to(TESTS).as_posix()
-        name = item.name.partition("[")[0]
+        fixtures = set(getattr(item, "fixturenames", ()))
+        names = fixtures | {item.name.partition("[")[0], "*"}
         for marker, files in listed.items():
-            names = files.get(file, [])
-            if name in names or names == ["*"]:
+            if not names.isdisjoint(files.get(file, [])):
                 item.add_marker(marker)
-        if "real" in getattr(item, "fixturenames", ()):
+        if "real" in fixtures:
             item.add_marker("weights")
 
 
