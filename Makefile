@@ -1,12 +1,14 @@
 # The one interface: `make demo` and `make test` do all the set-up themselves, in a .venv of their own.
 PYTHON ?= python3
 BIN := .venv/bin
+# `make test WORKERS="--numprocesses auto --dist loadfile"` runs on all cores; tests of one file stay in one process, because they share fixtures.
+WORKERS ?=
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint fix bench clean
+.PHONY: help demo test test-fast lint fix bench clean
 
 help:  ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
 # Installed anew whenever pyproject.toml changes; editable, so the code itself needs no new install.
 .venv/installed: pyproject.toml
@@ -19,7 +21,10 @@ demo: .venv/installed  ## find people on real photographs, print the answer, wri
 	FACESEARCH_DATA="$${FACESEARCH_DATA:-../shared/data}" $(BIN)/facesearch demo
 
 test: .venv/installed  ## all tests, and the code in README, docs and docstrings
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
+
+test-fast: .venv/installed  ## the tests that run no shipped network and take under two seconds each; under a minute in all
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not weights"
 
 lint: .venv/installed  ## style, types, layers
 	$(BIN)/ruff check .

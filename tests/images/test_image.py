@@ -919,7 +919,9 @@ def test_a_file_object_is_read_from_where_it_stands_in_whatever_pieces_it_gives(
     assert read_image(Trickle(PNG_FILE)).digest == read_image(PNG_FILE).digest
 
 
-@pytest.mark.parametrize("value", [None, 7, 1.5, True, [[0]], {"Bytes": b""}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, 7, 1.5, True, [[0]], {"Bytes": b""}, object()], ids=lambda value: type(value).__name__
+)
 def test_anything_else_is_an_invalid_parameter_that_names_image(value: Any) -> None:
     with pytest.raises(InvalidParameterError, match=r"^image: expected a path, bytes, .* got ") as caught:
         read_image(value)

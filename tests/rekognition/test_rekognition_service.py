@@ -41,10 +41,11 @@ def method_of(operation: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
 
 
-@pytest.fixture(params=WAYS)
-def account(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """An empty account, through each interface."""
-    with service() as own, way(request.param, own) as asker:
+@pytest.fixture(params=[*WAYS, "plain, in a file"])
+def account(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """An empty account, through each interface, and in each backend: in memory and in a file."""
+    name, _, in_a_file = request.param.partition(", ")
+    with service(tmp_path / "people.db" if in_a_file else None) as own, way(name, own) as asker:
         yield asker
 
 
