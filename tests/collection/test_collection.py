@@ -30,7 +30,7 @@ def portrait(colour: tuple[int, int, int], size: int = 60) -> PixelArray:
 
 @pytest.fixture(params=["in memory", "in a file"])
 def staff(request: pytest.FixtureRequest, fake: FaceAnalyzer, tmp_path: Path) -> Iterator[fs.Collection]:
-    """Two users with a face each, one user without, and one face that is nobody's."""
+    """Two users with a face each, one user without, and one unassociated face."""
     if request.param == "in memory":
         staff = fs.Collection("staff", analyzer=fake)
     else:
@@ -44,7 +44,7 @@ def staff(request: pytest.FixtureRequest, fake: FaceAnalyzer, tmp_path: Path) ->
 
 
 def contents(collection: fs.Collection) -> Any:
-    """All there is to see of a collection."""
+    """The complete visible state of a collection."""
     users = collection.users()
     vectors = [collection.user_embedding(user.user_id) for user in users]
     return users, collection.faces(), [None if vector is None else vector.tobytes() for vector in vectors]
@@ -155,7 +155,7 @@ def test_disassociating_follows_awss_rules(staff: fs.Collection) -> None:
 
     answer = staff.disassociate_faces("ada", [red, green, blue, UNKNOWN])
 
-    assert [face.face_id for face in answer.disassociated_faces] == [red]  # green was nobody's: in neither list
+    assert [face.face_id for face in answer.disassociated_faces] == [red]  # green was unassociated: in neither list
     wrong = {face.face_id: face for face in answer.unsuccessful_face_disassociations}
     assert set(wrong) == {blue, UNKNOWN}
     assert wrong[blue].user_id == "bob"
@@ -713,7 +713,7 @@ def test_a_collection_refuses_an_analyzer_of_another_model() -> None:
 
 
 class CollectionMachine(RuleBasedStateMachine):
-    """Any sequence of calls leaves a collection that is in step with a plain model of it."""
+    """Any sequence of calls leaves a collection consistent with a simple model."""
 
     faces = Bundle("faces")
     names = st.sampled_from("abc")

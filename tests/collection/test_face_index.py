@@ -1,4 +1,4 @@
-"""The search of faces, and of users like a user: what an exhaustive search finds, at once after any change, by whomever."""
+"""The search of faces, and of users like a user: equal to an exhaustive search, immediately after any change by any process."""
 
 import math
 import sqlite3
@@ -53,7 +53,7 @@ def collection_of(kind: str, name: str = "staff") -> Iterator[fs.Collection]:
 
 @pytest.fixture(params=["in memory", "in a file"])
 def staff(request: pytest.FixtureRequest) -> Iterator[fs.Collection]:
-    """Three users: ada and bob with faces, and eve without; one face is nobody's."""
+    """Three users: ada and bob with faces, and eve without; one face is unassociated."""
     with collection_of(request.param) as staff:
         staff.add_embeddings(["ada", "ada", "bob", "bob"], [embedding(seed) for seed in range(4)])
         staff.create_user("eve")
@@ -242,7 +242,7 @@ def test_who_never_searches_faces_has_no_index_of_them(staff: fs.Collection) -> 
 def test_of_a_deleted_face_no_vector_is_left_in_memory(staff: fs.Collection) -> None:
     def in_memory() -> bytes:
         index = staff._store._face_index  # type: ignore[attr-defined]  # both stores have it
-        # Rows that it has or had; others were never written, and hold what was anywhere before.
+        # Rows that are or were in use; the others were never written and hold arbitrary data.
         return b"".join(block.matrix[:4].tobytes() for block in getattr(index, "_index", index)._blocks)
 
     found(staff, embedding(0))
@@ -260,7 +260,7 @@ def test_of_a_deleted_face_no_vector_is_left_in_memory(staff: fs.Collection) -> 
 
 @pytest.fixture
 def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many vectors were read from a file, each time."""
+    """The number of vectors read from a file, for each read."""
     counts: list[int] = []
     read = live_index.read_vectors
 
@@ -313,7 +313,7 @@ def test_faces_that_another_deletes_are_gone_without_a_look_at_the_others(
             names = [face_id for _, face_id in found(one, embedding(0), face_match_threshold=0)]
             assert names == [face_id for _, face_id in exhaustive(one, embedding(0))]
             listed = [statement for statement in statements if statement.startswith("SELECT fid FROM faces")]
-    assert len(listed) == compacted  # the list of who is gone went with the rows that were emptied
+    assert len(listed) == compacted  # compaction removed the list of removed faces with the emptied rows
 
 
 def test_collections_of_one_file_find_their_own_faces(rows_read: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Files that are written: nothing that must not be lost is replaced, nothing is half written, nothing is left readable or left over."""
+"""Writing files: protected files are never replaced, files are whole or absent, private, and none are left over."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def people(tmp_path: Path) -> Iterator[fs.Collection]:
 
 @pytest.fixture
 def loose_umask() -> Iterator[None]:
-    """The most that others could be allowed."""
+    """Run with a umask that allows others everything."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -59,7 +59,7 @@ def mode_of(path: Path) -> int:
 
 
 def start(code: str, *arguments: str | Path) -> "subprocess.Popen[str]":
-    """Run Python until it says that it is ready."""
+    """Run Python until it prints that it is ready."""
     process = subprocess.Popen(  # noqa: S603  # our own code
         [sys.executable, "-c", code, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -202,7 +202,7 @@ def test_what_is_replaced_keeps_its_mode_and_the_link_to_it(tmp_path: Path, name
         assert file.stat().st_ino != before
 
     file.unlink()
-    write(link)  # a link that leads nowhere: what it leads to is made
+    write(link)  # a dangling link: its target is created
     assert file.is_file()
     assert link.is_symlink()
 
@@ -220,7 +220,7 @@ def test_what_is_personal_is_for_its_owner_alone_whatever_the_umask(tmp_path: Pa
     assert modes == {
         **dict.fromkeys(["staff.npz", "marked.png", "marked.jpg", "cache.npz"], 0o600),
         **dict.fromkeys(["people.db", "people.db-wal", "people.db-shm"], 0o600),
-        **dict.fromkeys(["table.json", "roc.png"], 0o666),  # nobody is in them
+        **dict.fromkeys(["table.json", "roc.png"], 0o666),  # without personal data
     }
 
 
@@ -280,7 +280,7 @@ SPELLINGS: dict[str, Callable[[Path], Any]] = {
 
 
 def lasting(folder: Path) -> dict[str, bytes]:
-    """Every file, without the one in which SQLite notes who reads what."""
+    """All files, without SQLite's index of the log."""
     return {name: content for name, content in bytes_of(folder).items() if not name.endswith("-shm")}
 
 

@@ -1,4 +1,4 @@
-"""Portable files: what is saved is what is loaded, and nothing that somebody else made does harm."""
+"""Portable files: a saved collection is loaded unchanged, and untrusted files do no harm."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def staff(fake: FaceAnalyzer) -> fs.Collection:
 
 
 def changed(path: Path, **arrays: Any) -> None:
-    """Write an export again, with other arrays; ``None`` leaves one out."""
+    """Rewrite an export with changed arrays; ``None`` removes an array."""
     with np.load(path, allow_pickle=False) as file:
         there = dict(file)
     there |= arrays
@@ -73,7 +73,7 @@ def test_what_is_saved_is_what_is_loaded(
     for user_id in {*users} - {user.user_id for user in staff.users()}:
         staff.create_user(user_id)
     for user_id in {*gone} & {user.user_id for user in staff.users()}:
-        staff.delete_user(user_id)  # its faces are nobody's then
+        staff.delete_user(user_id)  # its faces are unassociated then
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         path = Path(name) / "staff.npz"
         staff.save(path)
@@ -194,7 +194,7 @@ class Bomb:
 
 
 def rezip(path: Path, compression: int = zipfile.ZIP_STORED, **members: bytes) -> None:
-    """Write an archive again, with other bytes in some members."""
+    """Rewrite an archive with changed bytes in some members."""
     with zipfile.ZipFile(path) as archive:
         there = {info.filename: archive.read(info) for info in archive.infolist()}
     with zipfile.ZipFile(path, "w", compression) as archive:
@@ -214,7 +214,7 @@ def pickled() -> bytes:
 
 
 def without_sources(path: Path, format_: int) -> None:
-    """Write a file as format 1 has it, whatever format it says it is of."""
+    """Write a file with the arrays of format 1, whatever format number it has."""
     changed(path, about=about(path, format=format_), sources=None, source_ends=None)
 
 

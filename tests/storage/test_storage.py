@@ -1,4 +1,4 @@
-"""Collections in a file: what is promised of it, and what happens when something is wrong with it."""
+"""Collections in a file: durability, transactions, formats, and files that can't be used."""
 
 import hashlib
 import os
@@ -39,7 +39,7 @@ PIECE = 16  # bytes
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder, in memory where there is such a thing."""
+    """An empty folder, on a memory file system if there is one."""
     path = Path(tempfile.mkdtemp(dir=MEMORY))
     yield path
     shutil.rmtree(path)
@@ -298,7 +298,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(position: int) -> None:
 
 
 def a_file() -> Path:
-    """One of some pages, made once."""
+    """A file of several pages, created once."""
     if not _MADE:
         path = Path(tempfile.mkdtemp(dir=MEMORY)) / "people.db"
         with fs.Collection.open(path, "staff") as staff:
@@ -494,7 +494,7 @@ def test_what_fails_midway_leaves_nothing(people: Path, monkeypatch: pytest.Monk
 
 
 def _calls(call: Callable[[], Any]) -> set[str]:
-    """Which methods of the store a call ends up in."""
+    """The methods of the store that a call uses."""
     first = call.__code__.co_names[0]
     return {
         "add_embedding": {"create_users", "put_faces", "refresh"},
@@ -619,7 +619,7 @@ def test_threads_search_and_write_at_once(people: Path) -> None:
 def test_a_thread_that_reads_must_not_wait_for_others(people: Path) -> None:
     with fs.Collection.open(people, "staff") as staff, staff._store.reading():
         for call in (lambda: staff.create_user("zoe"), lambda: staff.search_embedding(ONES)):
-            with pytest.raises(RuntimeError, match="a thread must wait for nobody"):
+            with pytest.raises(RuntimeError, match="a thread that reads must not wait for a writer"):
                 call()
 
 
@@ -638,12 +638,12 @@ def test_users_whose_hashes_are_equal_are_told_apart(folder: Path, monkeypatch: 
 
 
 def pieces(*values: bytes) -> set[bytes]:
-    """Parts of values, each of which says whose it is."""
+    """Parts of values that identify a person."""
     return {value[start : start + PIECE] for value in values for start in range(max(1, len(value) - PIECE + 1))}
 
 
 def left(sought: set[bytes], folder: Path) -> set[bytes]:
-    """Those of the parts that are in a file of the folder."""
+    """The parts that occur in a file of the folder."""
     return sought & pieces(raw(folder))
 
 

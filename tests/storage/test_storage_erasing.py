@@ -1,4 +1,4 @@
-"""People who were deleted while others were reading, or by a process that was killed: nothing of them stays in the file."""
+"""Deletion while other processes read, or by a process that is killed: no data of the person stays in the file."""
 
 import shutil
 import signal
@@ -51,7 +51,7 @@ with fs.Collection.open(sys.argv[1], "staff") as staff:
 
 
 class Exporting:
-    """Another process that reads the file, until it is told to end."""
+    """Another process that reads the file until it is stopped."""
 
     def __init__(self, path: Path) -> None:
         command = [sys.executable, "-c", EXPORT, str(path), NAME]
@@ -74,7 +74,7 @@ class Exporting:
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    """A file of a collection with one who shall be deleted, closed."""
+    """A file of a collection with a user to be deleted, closed."""
     folder = Path(tempfile.mkdtemp(dir=MEMORY))
     with fs.Collection.open(folder / "people.db", "staff") as staff:
         staff.add_embeddings([NAME, "bob"], [VECTOR, -VECTOR])
@@ -83,14 +83,14 @@ def path() -> Iterator[Path]:
 
 
 def left(path: Path) -> list[str]:
-    """What is still in the file or beside it of who was deleted."""
+    """Data of the deleted user that is still in the file or beside it."""
     files = raw(path.parent)
     traces = {"name": NAME.encode(), "vector": VECTOR.tobytes()}
     return [name for name, trace in traces.items() if trace in files]
 
 
 def soon(condition: Callable[[], bool]) -> bool:
-    """Whether something becomes true, while this process does nothing."""
+    """Wait for a condition, while this process does nothing else."""
     for _ in range(600):
         if condition():
             return True
@@ -219,7 +219,7 @@ def test_only_readers_that_are_in_the_way_are_waited_for(path: Path) -> None:
 
 
 def wait(path: Path, user_id: str, vector: np.ndarray) -> None:
-    """Let a face wait, as a call that indexes a folder and is interrupted leaves it."""
+    """Store a waiting face, as an interrupted call of `index_folder` does."""
     with fs.Collection.open(path, "staff") as staff:
         store: Any = staff._store
         face = fs.Face(
@@ -235,7 +235,7 @@ def wait(path: Path, user_id: str, vector: np.ndarray) -> None:
 
 @pytest.fixture
 def waiting() -> Iterator[Path]:
-    """A file in which nothing but a waiting face is of who shall be deleted."""
+    """A file in which a waiting face is the only data of the user to be deleted."""
     folder = Path(tempfile.mkdtemp(dir=MEMORY))
     with fs.Collection.open(folder / "people.db", "staff") as staff:
         staff.add_embedding("bob", -VECTOR)

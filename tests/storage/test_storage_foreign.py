@@ -1,4 +1,4 @@
-"""A file of collections from a stranger is only data: what is not ours is refused, what is wrong is named, and all ends."""
+"""Untrusted files of collections: another schema is refused, wrong values are named in errors, and every call ends."""
 
 import contextlib
 import io
@@ -113,7 +113,7 @@ def operations(path: Path) -> Iterator[Callable[[], object]]:
 
 
 def exercise(path: Path) -> list[fs.FacesearchError]:
-    """Do all there is to do with a file, and return what was raised; anything but our errors passes through."""
+    """Run all calls on a file and return the errors of facesearch; other errors are raised."""
     raised = []
     for operation in operations(path):
         try:
@@ -192,7 +192,7 @@ def test_a_journal_beside_the_file_can_not_bring_a_trigger_in(people: Path) -> N
         sql.execute(FOREIGN[0])
     foreign = people.read_bytes()
     with closing(sqlite3.connect(people, isolation_level=None)) as sql:
-        # What a writer leaves behind who is killed while he drops the trigger: the file as of after, and the journal.
+        # State after a writer was killed while it dropped the trigger: the new file, and the journal.
         sql.execute("PRAGMA cache_size = 1")
         sql.execute("BEGIN IMMEDIATE")
         sql.execute("DROP TRIGGER stay")

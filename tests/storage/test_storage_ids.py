@@ -1,4 +1,4 @@
-"""Ids of faces and photos say nothing to someone without the collection, and remembered answers say nothing of who is gone."""
+"""Ids of faces and photos reveal nothing without the collection, and stored answers nothing of deleted people."""
 
 import secrets
 import shutil
@@ -32,14 +32,14 @@ EMPTY = paint((100, 120), {})
 
 @pytest.fixture(autouse=True)
 def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each collection have a secret of its own, as it has outside of tests."""
+    """Use a random secret key for each collection, as outside of tests."""
     for module in (catalog, storage):
         monkeypatch.setattr(module, "new_secret", lambda: secrets.token_bytes(32))
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder, in memory where there is such a thing."""
+    """An empty folder, on a memory file system if there is one."""
     path = Path(tempfile.mkdtemp(dir=MEMORY))
     yield path
     shutil.rmtree(path)
@@ -112,7 +112,7 @@ def test_what_a_file_keeps_of_a_refused_photo_can_not_be_compared_with_another_f
 
 
 def told(names: list[str], matrix: FloatArray) -> Any:
-    """All that a collection says of these people, without ids of faces."""
+    """All answers of a collection about these people, without ids of faces."""
     collection = fs.Collection("staff")
     ids = dict(zip(collection.add_embeddings(names, matrix), range(len(names)), strict=True))
     report = collection.audit(own_threshold=100)

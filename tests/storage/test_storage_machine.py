@@ -1,4 +1,4 @@
-"""A collection in a file answers like one in memory, whatever is asked of it, by whichever process, and after any reopening."""
+"""A collection in a file behaves like one in memory: for all calls, from all processes, and after reopening."""
 
 import shutil
 import tempfile
@@ -23,7 +23,7 @@ SIZES = st.sampled_from([50, 60])
 
 
 def answer(call: Callable[[], Any]) -> Any:
-    """What a call gives, or raises."""
+    """The result of a call, or its error."""
     try:
         return call()
     except fs.FacesearchError as error:
@@ -65,7 +65,7 @@ class DurableMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def both(self, call: Callable[[fs.Collection], Any]) -> Any:
-        """Ask one handle and the model; they answer the same."""
+        """Check that a handle and the model give the same result."""
         expected = answer(lambda: call(self.model))
         given = answer(lambda: call(self.handles[self.turn]))
         assert given == expected

@@ -1,4 +1,4 @@
-"""Collections in files that can only be read: read-only disks, backups, files of other users, files of older formats."""
+"""Read-only collections: read-only disks, backups, files of other users, and files of older formats."""
 
 import os
 import shlex
@@ -30,7 +30,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder, in memory where there is such a thing."""
+    """An empty folder, on a memory file system if there is one."""
     path = Path(tempfile.mkdtemp(dir=MEMORY))
     yield path
     shutil.rmtree(path)
@@ -54,7 +54,7 @@ os.kill(os.getpid(), 9)
 
 
 def leave_a_log(path: Path) -> None:
-    """Let a process add the user "late" to the file, and be killed."""
+    """Start a process that adds the user "late" to the file and is killed."""
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)  # noqa: S603  # our own code
     assert done.returncode == -signal.SIGKILL
     assert path.with_name("people.db-wal").stat().st_size > 0
@@ -64,7 +64,7 @@ def leave_a_log(path: Path) -> None:
 
 
 class Locked:
-    """A folder, and a way to see it in which nothing can be written."""
+    """A folder, and a read-only view of it."""
 
     def __init__(self, folder: Path, way: str) -> None:
         self.inside, self.way = folder / "inside", way
@@ -225,7 +225,7 @@ def test_what_changes_while_it_is_read_without_locks_is_not_believed(folder: Pat
     path = people_in(folder)
     with fs.Collection.open(path, "staff", read_only=True) as reader:
         with (
-            pytest.raises(fs.StorageBusyError, match="was changed while it was read; ask again"),
+            pytest.raises(fs.StorageBusyError, match="was changed while it was read; try again"),
             reader._store.reading(),
             fs.Collection.open(path, "staff") as writer,
         ):
@@ -283,7 +283,7 @@ def test_a_shell_completes_ids_of_an_older_format_without_changing_the_file(fold
 
 
 def complete(path: Path, *words: str) -> list[str]:
-    """What bash offers for the last word."""
+    """The completions of bash for the last word."""
     line = ["facesearch", *words]
     environment = {
         "_FACESEARCH_COMPLETE": "bash_complete",

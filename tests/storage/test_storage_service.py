@@ -1,4 +1,4 @@
-"""What a service needs of collections: pages, requests that happen once, tags, and collections that are made once."""
+"""Operations that a service needs: pages, idempotent requests, tags, and collections that are created once."""
 
 import shutil
 import sqlite3
@@ -48,7 +48,7 @@ def staff(request: pytest.FixtureRequest) -> Iterator[fs.Collection]:
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    """A file that is not there, in an empty folder."""
+    """A path without a file, in an empty folder."""
     folder = Path(tempfile.mkdtemp(dir=MEMORY))
     yield folder / "people.db"
     shutil.rmtree(folder)

@@ -439,7 +439,7 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
                 empty(sql, [key for (key,) in fetch(sql, (ID,), query, number)])
         wids = [wid for (wid,) in fetch(sql, (ID,), "SELECT wid FROM waiting WHERE collection = ?", number)]
         for table in ("photos", "answers", "tags", "faces", "gone_faces", "waiting", "users", "gone"):
-            sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # names of ours
+            sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # constant names
         empty_waiting(sql, wids)
         sql.execute("DELETE FROM collections WHERE id = ?", number)
         if not few:
@@ -504,7 +504,7 @@ def missing(path: Path, collection_id: str) -> CollectionNotFoundError:
 
 
 _FIXED: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
-_INFO: Final = f"SELECT users, faces, created, {_FIXED} FROM collections"  # noqa: S608  # names of ours
+_INFO: Final = f"SELECT users, faces, created, {_FIXED} FROM collections"  # noqa: S608  # constant names
 _COLLECTION_ID: Final = Kind.matching(COLLECTION_ID_PATTERN, 255)
 _DIMENSION: Final = Kind("a vector's length", frozenset({int}), lambda value: 0 < value <= _LARGEST_DIMENSION)
 _TIME: Final = Kind("a time", frozenset({float}), lambda value: 0 <= value <= _LAST_TIME)
@@ -530,7 +530,7 @@ def _info(sql: sqlite3.Connection, row: tuple[Any, ...]) -> CollectionInfo:
 
 
 def _find(sql: sqlite3.Connection, collection_id: str) -> Entry | None:
-    query = f"SELECT salt, {_FIXED} FROM collections, file WHERE collection_id = ?"  # noqa: S608  # names of ours
+    query = f"SELECT salt, {_FIXED} FROM collections, file WHERE collection_id = ?"  # noqa: S608  # constant names
     for salt, *fixed in fetch(sql, (_KEY, *_FIXED_KINDS), query, (collection_id,)):
         return _entry(sql, salt, fixed)
     return None

@@ -175,7 +175,9 @@ class Sessions:
             If the thread is within `committed`, or within `reading` outside of `writing`: a programming error.
         """
         if self._read.is_mine():
-            raise RuntimeError("reading, a thread must wait for nobody: others may wait for it")
+            raise RuntimeError(
+                "a thread that reads must not wait for a writer, as this could deadlock; end the read block first"
+            )
 
     def checkpoint(self, wait: float) -> bool:
         """Copy the write-ahead log into the file and truncate the log; not to be called within a block.
@@ -223,7 +225,7 @@ class Sessions:
             raise ClosedError(f"{self.path}: closed; open it again with Collection.open")
         if self._file is not None and not lane.depth and self._file != self._named():
             raise StorageError(
-                f"{self.path}: removed or replaced while it was open, so nothing would last; open it again"
+                f"{self.path}: removed or replaced while it was open, so changes would be lost; open it again"
             )
         if not lane.depth and lane.seen is not None and lane.seen != file_state(self.path):
             lane.close()
@@ -243,7 +245,7 @@ class Sessions:
         """Refuse data that was read without locks while others wrote; called at the end of a block."""
         if self._read.depth == 1 and self._read.seen is not None and self._read.seen != file_state(self.path):
             self.rereads += 1
-            raise StorageBusyError(f"{self.path}: was changed while it was read; ask again")
+            raise StorageBusyError(f"{self.path}: was changed while it was read; try again")
 
     def _named(self) -> tuple[int, int] | None:
         """Return device and inode of the file at the path; ``None`` if there is none."""
@@ -265,7 +267,7 @@ class Sessions:
     def after_fork(self, *, child: bool) -> None:
         """Allow other threads to connect again."""
         for lane in (self._read, self._write):
-            # Forked within a block: the connection is the parent's, and closing it here would release the parent's locks.
+            # Forked within a block: the connection is the parent's, and SQLite allows no use of it here, not even closing.
             if child and lane.connection is not None:
                 _LEAKED.append(lane.connection)
                 lane.connection, lane.depth = None, 0

@@ -215,7 +215,7 @@ def compact(sql: sqlite3.Connection) -> None:
         (created,) = fetch_one(sql, (TEXT,), "SELECT sql FROM sqlite_master WHERE name = ?", (table,))
         sql.execute(f"CREATE TABLE new_table {created[created.index('(') :]}")
         # In the order of the keys, so that rows are appended: see facesearch.storage.schema.
-        copy = f"INSERT INTO new_table SELECT {table}.* FROM {table} JOIN {owner} USING ({key}) ORDER BY {key}"  # noqa: S608  # names of ours
+        copy = f"INSERT INTO new_table SELECT {table}.* FROM {table} JOIN {owner} USING ({key}) ORDER BY {key}"  # noqa: S608  # constant names
         sql.execute(copy)
         sql.execute(f"DROP TABLE {table}")
         sql.execute(f"ALTER TABLE new_table RENAME TO {table}")

@@ -187,7 +187,7 @@ def _arrays(export: Export) -> Arrays:
 
 def _export(arrays: Arrays) -> Export:
     if len(arrays["about"]) > _MAX_ABOUT:
-        raise DamagedError(f"about: {len(arrays['about'])} bytes")
+        raise DamagedError(f"about: expected at most {_MAX_ABOUT} bytes, got {len(arrays['about'])}")
     about = json.loads(arrays["about"].tobytes())
     if not isinstance(about["format"], int) or set(_ARRAYS_OF.get(about["format"], ())) != set(arrays):
         known = " or ".join(map(str, _ARRAYS_OF))
@@ -227,14 +227,14 @@ def _check(arrays: Arrays, dimension: int) -> None:
             raise DamagedError(f"{name}: expected shape {(faces, *width)}, got {arrays[name].shape}")
     for name in ("user_ids", "face_ids"):
         if not (arrays[name][1:] > arrays[name][:-1]).all():
-            raise DamagedError(f"{name}: not sorted, or one comes twice")
+            raise DamagedError(f"{name}: expected sorted ids without duplicates")
     owners = arrays["owners"]
     if faces and not (owners.min() >= -1 and owners.max() < len(arrays["user_ids"])):
-        raise DamagedError("owners: a user that is not there")
+        raise DamagedError("owners: expected -1 or the index of a user")
     for name in _PARTS.keys() & arrays.keys():
         ends = arrays[_PARTS[name]]
         if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays[name]):
-            raise DamagedError(f"{_PARTS[name]}: beyond the {name}")
+            raise DamagedError(f"{_PARTS[name]}: expected ascending offsets up to the length of {name}")
     if refused_rows(arrays["vectors"]):
         raise DamagedError(f"vectors: expected finite numbers, none all zero, each of a length of {LONGEST:g} at most")
 

@@ -145,7 +145,7 @@ def _check_directory(file: IO[bytes]) -> None:
     if tail[-42:-38] == b"PK\x06\x07":
         (length,) = struct.unpack("<Q", tail[-58:-50])
     if length > _MAX_DIRECTORY:
-        raise DamagedError(f"a directory of {length} bytes")
+        raise DamagedError(f"expected a list of contents of at most {_MAX_DIRECTORY} bytes, got {length}")
 
 
 def _read(archive: zipfile.ZipFile, choices: Sequence[Kinds], size: int) -> Arrays:
@@ -155,9 +155,9 @@ def _read(archive: zipfile.ZipFile, choices: Sequence[Kinds], size: int) -> Arra
     if kinds is None:
         raise DamagedError(f"expected the arrays {', '.join(choices[-1])}")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise DamagedError("something in it is compressed")
+        raise DamagedError("expected arrays without compression")
     if sum(member.file_size for member in members) > size:
-        raise DamagedError("its arrays claim to be larger than the file")
+        raise DamagedError("expected arrays no larger than the file")
     return {name: _read_array(archive, name, *kind) for name, kind in kinds.items()}
 
 
@@ -175,5 +175,5 @@ def _read_array(archive: zipfile.ZipFile, name: str, expected: str, dimensions: 
             raise DamagedError(f"{name}: expected {expected} in {dimensions} dimensions, got {kind} in {len(shape)}")
         dtype = np.dtype(kind)
         if math.prod(shape) * dtype.itemsize != member.file_size - len(start) - length:
-            raise DamagedError(f"{name}: not as large as it claims to be")
+            raise DamagedError(f"{name}: expected as many bytes as its header says")
         return np.frombuffer(stream.read(), dtype).reshape(shape)

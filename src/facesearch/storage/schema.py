@@ -463,9 +463,9 @@ def _check_readable(path: Path) -> None:
     except FileNotFoundError:
         raise CollectionNotFoundError(f"{path}: no such file") from None
     if size == 0:
-        raise StorageFormatError(f"{path}: an empty file")
+        raise StorageFormatError(f"{path}: expected a file of collections, got an empty file")
     if not os.access(path, os.R_OK, **({"effective_ids": True} if os.access in os.supports_effective_ids else {})):
-        raise StorageReadOnlyError(f"{path}: can't even be read by this user")
+        raise StorageReadOnlyError(f"{path}: can't be read by this user; grant read access, or open a copy")
 
 
 def open_as_it_is(path: Path, timeout: float, *, seconds: float | None = None) -> ReadOnly:

@@ -48,11 +48,11 @@ def check_schema(connection: sqlite3.Connection, path: Path, migrations: Migrati
         return
     where = f"{path}: an SQLite file, but not of collections"
     for key in sorted(found.keys() - expected.keys(), key=repr):
-        raise StorageFormatError(f"{where}: it has {_named(key)}, which no facesearch makes")
+        raise StorageFormatError(f"{where}: it has {_named(key)}, which facesearch does not create")
     for key in sorted(expected.keys() - found.keys()):
         raise StorageFormatError(f"{where}: it lacks {_named(key)}")
     different = next(key for key in expected if found[key] != expected[key])
-    raise StorageFormatError(f"{where}: its {_named(different)} is another one than facesearch makes")
+    raise StorageFormatError(f"{where}: its {_named(different)} differs from the one that facesearch creates")
 
 
 @functools.lru_cache(maxsize=16)

@@ -58,13 +58,13 @@ _FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = ? AND given < ?
 # In the order of `_columns` and of what `SqliteStore._face` takes.
 _PERSONAL: Final = "image_id, external_image_id, confidence, source, box_left, box_top, box_width, box_height"
 
-_PUT_FACE: Final = f"INSERT INTO face_data (fid, vector, {_PERSONAL}) VALUES ({', '.join('?' * 10)})"  # noqa: S608  # names of ours
+_PUT_FACE: Final = f"INSERT INTO face_data (fid, vector, {_PERSONAL}) VALUES ({', '.join('?' * 10)})"  # noqa: S608  # constant names
 _PUT_WAITING: Final = f"""INSERT INTO waiting_data (wid, vector, face_id, {_PERSONAL}, jpeg)
-    VALUES ({", ".join("?" * 12)})"""  # noqa: S608  # names of ours
+    VALUES ({", ".join("?" * 12)})"""  # noqa: S608  # constant names
 _WAITING: Final = f"""SELECT key, vector, wid, jpeg, face_id, {_PERSONAL} FROM waiting JOIN waiting_data USING (wid)
-    WHERE collection = ? AND key IN (*)"""  # noqa: S608  # names of ours
+    WHERE collection = ? AND key IN (*)"""  # noqa: S608  # constant names
 _FACES: Final = f"""SELECT fid, face_id, user_id, {_PERSONAL}
-    FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""  # noqa: S608  # names of ours
+    FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""  # noqa: S608  # constant names
 _USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
 _PERSONAL_KINDS: Final = (VALUE,) * 8  # checked by `Face`
 _FACE_KINDS: Final = (ID, UUID_BYTES, _USER_ID.or_null, *_PERSONAL_KINDS)
@@ -383,7 +383,7 @@ class SqliteStore(Store):
                     face = self._face(*columns)
                     if face.user_id not in known:
                         raise StorageFormatError(
-                            f"{self._sessions.path}: damaged, a face is of a user that is not there"
+                            f"{self._sessions.path}: damaged, a face belongs to a user that does not exist"
                         )
                     yield StoredFace(face, vector, jpeg)
 
@@ -566,7 +566,7 @@ class SqliteStore(Store):
 
     def _changing(self) -> _Block:
         if self._block is None:
-            raise RuntimeError("a change outside of writing()")
+            raise RuntimeError("a change outside of a writing() block")
         return self._block
 
     def _rows(self, kinds: Sequence[Kind], query: str, *values: Any) -> list[Any]:
