@@ -28,7 +28,7 @@ from _machine import data_folder, print_machine
 
 import facesearch as fs
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
-from facesearch.enrolment.candidates import look_to_enroll
+from facesearch.enrolment.candidates import analyze_to_enroll
 from facesearch.images.reading import read_image
 from facesearch.responses.folder import FolderProgress
 
@@ -124,7 +124,7 @@ def main() -> None:
         return
     print_machine()
     analyzer = FaceAnalyzer()
-    look = look_to_enroll(analyzer, read_image(any_photo()), fs.QualityFilter.AUTO, thumbnails=False)
+    look = analyze_to_enroll(analyzer, read_image(any_photo()), fs.QualityFilter.AUTO, thumbnails=False)
     print(
         f"a photo sends its path and {len(pickle.dumps(analyzer))} bytes of settings, and gets {len(pickle.dumps(look))} back\n"
     )

@@ -36,7 +36,7 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.common.arrays import PixelArray
 from facesearch.enrolment import progress as progress_shown
-from facesearch.enrolment.candidates import look_to_enroll
+from facesearch.enrolment.candidates import analyze_to_enroll
 from facesearch.enrolment.folder_plan import plan_photos, user_id_of
 from facesearch.enrolment.photo_outcomes import PhotoOutcome
 from facesearch.enrolment.photo_workers import BrokenFile
@@ -586,7 +586,7 @@ def test_what_travels_is_small(engine: str) -> None:
 
 
 def test_a_look_is_small(real: FaceAnalyzer) -> None:
-    look = look_to_enroll(real, read_image(astronaut()), fs.QualityFilter.AUTO, thumbnails=False)
+    look = analyze_to_enroll(real, read_image(astronaut()), fs.QualityFilter.AUTO, thumbnails=False)
     sent = pickle.dumps(look)
 
     assert look.faces

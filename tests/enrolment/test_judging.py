@@ -77,7 +77,7 @@ def judged(
     collection = collection_of(gallery)
     given_ = {user_id: [shot.stored for shot in shown] for user_id, shown in album.items()}
     with collection._store.writing():
-        return collection._admission.judge(given_, lambda user_id: given_[user_id], threshold, anyway=anyway)
+        return collection._enroller.judge(given_, lambda user_id: given_[user_id], threshold, anyway=anyway)
 
 
 def outcome(verdicts: Mapping[str, Verdict]) -> Any:

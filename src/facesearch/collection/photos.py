@@ -12,13 +12,13 @@ from facesearch.common.validation import check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, Face, UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
-from facesearch.enrolment.candidates import Look, look_to_enroll, look_to_index
-from facesearch.enrolment.enroller import Admission
+from facesearch.enrolment.candidates import PhotoAnalysis, analyze_to_enroll, analyze_to_index
+from facesearch.enrolment.enroller import Enroller
 from facesearch.enrolment.folder_plan import plan_photos
 from facesearch.enrolment.folder_registrar import Registrar
 from facesearch.enrolment.folder_run import index_photos
 from facesearch.enrolment.judging import Verdict
-from facesearch.enrolment.photo_workers import LookOptions, PhotoWorkers
+from facesearch.enrolment.photo_workers import AnalysisOptions, PhotoWorkers
 from facesearch.enrolment.progress import showing
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
@@ -79,7 +79,7 @@ class CollectionPhotos(CollectionBase):
             check_int("max_faces", max_faces, 1)
         quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
         where = check_source("source", source) or source_of(image)
-        look = look_to_index(
+        analysis = analyze_to_index(
             self.analyzer,
             read_image(image),
             quality,
@@ -87,26 +87,27 @@ class CollectionPhotos(CollectionBase):
             attributes=asked,
             max_faces=max_faces,
         )
-        admission = self._admission
+        enroller = self._enroller
         kept = [
-            admission.face(look.digest, face, external_image_id=external_image_id, source=where) for face in look.faces
+            enroller.face(analysis.digest, face, external_image_id=external_image_id, source=where)
+            for face in analysis.faces
         ]
         with self._store.writing():
-            faces = admission.keep(kept)
+            faces = enroller.keep(kept)
         return IndexFacesResponse(
             face_records=tuple(
                 FaceRecord(face=faces[stored.face.face_id], face_detail=face.detail)
-                for stored, face in zip(kept, look.faces, strict=True)
+                for stored, face in zip(kept, analysis.faces, strict=True)
             ),
             unindexed_faces=tuple(
                 UnindexedFace(
-                    face_detail=look.evidence.details[position],
+                    face_detail=analysis.evidence.details[position],
                     reasons=tuple(UnindexedFaceReason(reason.value) for reason in reasons),
                 )
-                for position, reasons in look.refused
+                for position, reasons in analysis.refused
             ),
             face_model_version=self._face_model.version,
-            evidence=look.evidence,
+            evidence=analysis.evidence,
         )
 
     def enroll(
@@ -168,31 +169,33 @@ class CollectionPhotos(CollectionBase):
         if not isinstance(anyway, bool):
             raise InvalidParameterError.of("anyway", anyway, "True or False")
         quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
-        looks = [look_to_enroll(analyzer, read_image(image), quality, thumbnails=self._thumbnails) for image in images]
-        admission = self._admission
+        analyses = [
+            analyze_to_enroll(analyzer, read_image(image), quality, thumbnails=self._thumbnails) for image in images
+        ]
+        enroller = self._enroller
         faces = [
-            admission.face(look.digest, look.faces[0], source=source) if look.faces else None
-            for look, source in zip(looks, where, strict=True)
+            enroller.face(analysis.digest, analysis.faces[0], source=source) if analysis.faces else None
+            for analysis, source in zip(analyses, where, strict=True)
         ]
         # Of a photo that is given twice the first source by name is kept: the order of photos must not matter.
         given = sorted(
             (face for face in faces if face), key=lambda stored: (not stored.face.source, stored.face.source)
         )
         with self._store.writing():
-            verdict = admission.judge([user_id], lambda _: given, user_match_threshold, anyway=anyway)[user_id]
+            verdict = enroller.judge([user_id], lambda _: given, user_match_threshold, anyway=anyway)[user_id]
             accepted = {*verdict.accepted, *verdict.over_quota}
             self._check_quota(user_id, len(self._store.faces_of(user_id) | accepted))
             # Nothing is written before here, and nothing raises after.
-            admission.enroll(user_id, verdict, reversed(given))
+            enroller.enroll(user_id, verdict, reversed(given))
             kept = self._store.faces_named(accepted)
             return EnrollmentReport(
                 user=self._user(user_id) if self._store.has_user(user_id) else None,
                 photos=tuple(
                     attrs.evolve(
-                        _enrollment(look, face, verdict, kept),
-                        evidence=attrs.evolve(look.evidence, needed=verdict.needed),
+                        _enrollment(analysis, face, verdict, kept),
+                        evidence=attrs.evolve(analysis.evidence, needed=verdict.needed),
                     )
-                    for look, face in zip(looks, faces, strict=True)
+                    for analysis, face in zip(analyses, faces, strict=True)
                 ),
             )
 
@@ -288,13 +291,13 @@ class CollectionPhotos(CollectionBase):
             analyzer,
             # There are as many worker processes as cores: one core each.
             self._analyzer or FaceAnalyzer(threads=1),
-            LookOptions(quality_filter=quality, thumbnails=self._thumbnails),
+            AnalysisOptions(quality_filter=quality, thumbnails=self._thumbnails),
             executor=executor,
             send_photos=send_photos,
             most=in_flight,
         )
         registrar = Registrar(
-            admission=self._admission,
+            enroller=self._enroller,
             analyzer=analyzer,
             quality_filter=quality,
             threshold=user_match_threshold,
@@ -333,13 +336,15 @@ class CollectionPhotos(CollectionBase):
             return waiting + self._store.forget_photos(user_id)
 
     @property
-    def _admission(self) -> Admission:
-        return Admission(self._store, self._face_model, self._calibration)
+    def _enroller(self) -> Enroller:
+        return Enroller(self._store, self._face_model, self._calibration)
 
 
-def _enrollment(look: Look, face: StoredFace | None, verdict: Verdict, kept: Mapping[str, Face]) -> Enrollment:
+def _enrollment(
+    analysis: PhotoAnalysis, face: StoredFace | None, verdict: Verdict, kept: Mapping[str, Face]
+) -> Enrollment:
     """Return the outcome of a photo."""
     if face is None:
-        return Enrollment(reasons=look.reasons)
+        return Enrollment(reasons=analysis.reasons)
     face_id = face.face.face_id
     return verdict.refused.get(face_id) or Enrollment(face=kept[face_id])

@@ -23,11 +23,11 @@ from facesearch.selection.explanation import Use
 from facesearch.selection.face_selection import select, several_faces
 from facesearch.selection.quality_filter import QualityFilter
 
-__all__ = ["KeptFace", "Look", "look_to_enroll", "look_to_index"]
+__all__ = ["CandidateFace", "PhotoAnalysis", "analyze_to_enroll", "analyze_to_index"]
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class KeptFace:
+class CandidateFace:
     """One face, as a collection stores it.
 
     Attributes
@@ -45,14 +45,14 @@ class KeptFace:
     thumbnail: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, face: AnalyzedFace, *, thumbnails: bool) -> "KeptFace":
+    def of(cls, face: AnalyzedFace, *, thumbnails: bool) -> "CandidateFace":
         """Return the candidate of an analyzed face."""
         small = thumbnail(face.chip) if thumbnails else None
         return cls(detail=face.detail, embedding=face.embedding, thumbnail=small)
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Look:
+class PhotoAnalysis:
     """The candidate faces of a photo.
 
     Attributes
@@ -73,15 +73,15 @@ class Look:
 
     digest: str = field(validator=is_a(str))
     face_model: FaceModel = field(validator=is_a(FaceModel))
-    faces: tuple[KeptFace, ...] = field(default=(), validator=tuple_of(KeptFace))
+    faces: tuple[CandidateFace, ...] = field(default=(), validator=tuple_of(CandidateFace))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
     refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = field(default=(), validator=tuple_of(tuple))
     evidence: Evidence = field(validator=is_a(Evidence), repr=False)
 
 
-def look_to_enroll(
+def analyze_to_enroll(
     analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, *, thumbnails: bool
-) -> Look:
+) -> PhotoAnalysis:
     """Return the largest face of a photo as the candidate to enrol, if it passes."""
     bars = analyzer.bars.of(quality_filter)
     located = analyzer.locate(picture)
@@ -95,10 +95,10 @@ def look_to_enroll(
     refused = select([face.measurements for face in located[:1]], bars).refused
     reasons += [EnrollmentReason(reason.value) for _, faults in refused for reason in faults]
     kept = () if reasons else analyzer.embed(located[:1])
-    return Look(
+    return PhotoAnalysis(
         digest=picture.digest,
         face_model=analyzer.face_model,
-        faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in kept),
+        faces=tuple(CandidateFace.of(face, thumbnails=thumbnails) for face in kept),
         reasons=tuple(reasons),
         evidence=Evidence.of(
             located,
@@ -110,7 +110,7 @@ def look_to_enroll(
     )
 
 
-def look_to_index(
+def analyze_to_index(
     analyzer: FaceAnalyzer,
     picture: Picture,
     quality_filter: QualityFilter,
@@ -118,13 +118,13 @@ def look_to_index(
     thumbnails: bool,
     attributes: frozenset[Attribute] = frozenset(),
     max_faces: int | None = None,
-) -> Look:
+) -> PhotoAnalysis:
     """Return all faces of a photo that pass as candidates to index, or the *max_faces* largest of them."""
     probing = probe(analyzer, picture, quality_filter, attributes=attributes, max_faces=max_faces, use=Use.INDEXED)
-    return Look(
+    return PhotoAnalysis(
         digest=picture.digest,
         face_model=analyzer.face_model,
-        faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in probing.probes),
+        faces=tuple(CandidateFace.of(face, thumbnails=thumbnails) for face in probing.probes),
         refused=probing.selection.refused,
         evidence=probing.evidence,
     )

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 import attrs
 
 from facesearch.domain.entities import Face, FaceModel
-from facesearch.enrolment.candidates import KeptFace
+from facesearch.enrolment.candidates import CandidateFace
 from facesearch.enrolment.judging import FacesOf, Rules, Verdict, judge
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import check_embedding
 from facesearch.storage.content_ids import content_id, former_content_id
 from facesearch.storage.memory import Store, StoredFace
 
-__all__ = ["MAX_FACES_PER_USER", "Admission", "image_ids"]
+__all__ = ["MAX_FACES_PER_USER", "Enroller", "image_ids"]
 
 MAX_FACES_PER_USER = 100
 """As in Amazon Rekognition: "100 faces per user"."""
@@ -27,7 +27,7 @@ def image_ids(secret: bytes, digest: str | None) -> tuple[str, str]:
 
 
 @attrs.frozen(eq=False)
-class Admission:
+class Enroller:
     """Enrols faces into the store of a collection.
 
     Attributes
@@ -45,7 +45,7 @@ class Admission:
     calibration: Calibration
 
     def face(
-        self, digest: str, seen: KeptFace, *, external_image_id: str | None = None, source: str | None = None
+        self, digest: str, seen: CandidateFace, *, external_image_id: str | None = None, source: str | None = None
     ) -> StoredFace:
         """Return an unassociated face of the photo with a digest, as the store keeps it.
 
@@ -95,7 +95,7 @@ class Admission:
             self.store.assign(verdict.accepted, user_id)
             self.store.refresh([user_id])
 
-    def _face_id(self, digest: str, face: KeptFace, external_image_id: str | None) -> str:
+    def _face_id(self, digest: str, face: CandidateFace, external_image_id: str | None) -> str:
         content = "face", self.face_model.digest, digest, external_image_id, face.detail.bounding_box
         face_id, former = content_id(self.store.secret(), *content), former_content_id(*content)
         # The face of an older file, or of an export of one, keeps its former id.

@@ -26,8 +26,8 @@ from facesearch.common.once import lazy
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
 from facesearch.domain.sources import relative_source
-from facesearch.enrolment.candidates import Look
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER, Admission, image_ids
+from facesearch.enrolment.candidates import PhotoAnalysis
+from facesearch.enrolment.enroller import MAX_FACES_PER_USER, Enroller, image_ids
 from facesearch.enrolment.judging import Verdict
 from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
 from facesearch.enrolment.photo_workers import BrokenFile
@@ -56,13 +56,13 @@ class SeenPhoto:
         The file.
     digest
         Hex SHA-256 of its bytes; ``None`` where they can't be read.
-    look
+    analysis
         The result of the analysis; ``None`` before the analysis, and for a waiting photo.
     """
 
     path: Path = field(validator=is_a(Path))
     digest: str | None = field(validator=maybe(is_a(str)))
-    look: Look | BrokenFile | None = None
+    analysis: PhotoAnalysis | BrokenFile | None = None
 
     @property
     def name(self) -> str | None:
@@ -77,7 +77,7 @@ class Registrar:
 
     Attributes
     ----------
-    admission
+    enroller
         The enroller of the collection.
     analyzer
         The analyzer of the photos, or one with the same settings as that of other processes.
@@ -89,7 +89,7 @@ class Registrar:
         The folder, or that of the CSV file, to which the sources of faces are relative.
     """
 
-    admission: Admission = field(validator=is_a(Admission))
+    enroller: Enroller = field(validator=is_a(Enroller))
     analyzer: FaceAnalyzer = field(validator=is_a(FaceAnalyzer))
     quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
     threshold: float = field(converter=plain_float, validator=between(0, 100))
@@ -113,7 +113,7 @@ class Registrar:
             ``None`` for a photo to analyze. A photo is accepted if the user has its face, by whatever rules; other outcomes
             count if they were judged by the same rules. PHOTOS_DISAGREE counts only if no photo of the user is new.
         """
-        store = self.admission.store
+        store = self.enroller.store
         with store.reading():
             secret = store.secret()
             if user_id is None:
@@ -143,8 +143,8 @@ class Registrar:
     def are_waiting(self, user_id: str, photos: Sequence[SeenPhoto]) -> list[bool]:
         """Return for each photo of a user whether an earlier call analyzed it and its face waits to be judged."""
         keys = self._waiting_keys(user_id, photos)
-        with self.admission.store.reading():
-            waiting = self.admission.store.are_waiting(keys)
+        with self.enroller.store.reading():
+            waiting = self.enroller.store.are_waiting(keys)
         return [key in waiting for key in keys]
 
     def keep(self, photos: Iterable[tuple[str | None, SeenPhoto]]) -> list[PhotoOutcome | None]:
@@ -166,18 +166,18 @@ class Registrar:
             If the workers have another face model; nothing was changed.
         """
         photos = list(photos)
-        for look in (photo.look for _, photo in photos):
-            if isinstance(look, Look) and look.face_model != self.admission.face_model:
-                ours, theirs = self.admission.face_model, look.face_model
+        for analysis in (photo.analysis for _, photo in photos):
+            if isinstance(analysis, PhotoAnalysis) and analysis.face_model != self.enroller.face_model:
+                ours, theirs = self.enroller.face_model, analysis.face_model
                 raise ExecutorError(
                     f"executor: expected vectors of {ours.name} {ours.version} ({ours.digest[:12]}), got those of {theirs.name} "
                     f"{theirs.version} ({theirs.digest[:12]}); its workers need the same facesearch"
                 )
         faces = [self._faces(user_id, photo) for user_id, photo in photos]
         outcomes = [self._outcome(user_id, photo) for user_id, photo in photos]
-        store = self.admission.store
+        store = self.enroller.store
         with store.writing():
-            self.admission.keep(
+            self.enroller.keep(
                 face for (user_id, _), each in zip(photos, faces, strict=True) if not user_id for face in each
             )
             store.put_waiting(
@@ -190,7 +190,7 @@ class Registrar:
                 self._remember(user_id, photo, outcome)
         return outcomes
 
-    def settle(
+    def judge_waiting(
         self, people: Mapping[str, Sequence[SeenPhoto]], stopped: Callable[[], bool] = lambda: False
     ) -> dict[str, list[PhotoOutcome]]:
         """Judge all waiting photos together, and store the results in one transaction.
@@ -212,7 +212,7 @@ class Registrar:
         StoppedError
             If *stopped* returned True.
         """
-        store = self.admission.store
+        store = self.enroller.store
 
         def faces_of(user_id: str) -> list[StoredFace]:
             if stopped():
@@ -222,7 +222,7 @@ class Registrar:
             return [waiting[key] for key in self._waiting_keys(user_id, people[user_id]) if key in waiting]
 
         with store.writing():
-            verdicts = self.admission.judge(people, faces_of, self.threshold, anyway=self.anyway)
+            verdicts = self.enroller.judge(people, faces_of, self.threshold, anyway=self.anyway)
             if stopped():
                 raise StoppedError
             # Ordered by id: users are created in this order, which must be the same for every executor.
@@ -238,41 +238,41 @@ class Registrar:
     def _enroll(self, user_id: str, verdict: Verdict, photos: Sequence[SeenPhoto]) -> list[str | None]:
         """Enrol the accepted faces of a user, and return the face id of each photo, ``None`` where it no longer waits."""
         keys = self._waiting_keys(user_id, photos)
-        waiting = self.admission.store.waiting(keys)
-        self.admission.enroll(user_id, verdict, waiting.values())
+        waiting = self.enroller.store.waiting(keys)
+        self.enroller.enroll(user_id, verdict, waiting.values())
         return [waiting[key].face.face_id if key in waiting else None for key in keys]
 
     def _faces(self, user_id: str | None, photo: SeenPhoto) -> list[StoredFace]:
         """Return the faces to store of an analyzed photo."""
-        if not isinstance(photo.look, Look):
+        if not isinstance(photo.analysis, PhotoAnalysis):
             return []
         name, source = None if user_id else photo.name, relative_source(photo.path, self.root)
         return [
-            self.admission.face(photo.look.digest, face, external_image_id=name, source=source)
-            for face in photo.look.faces
+            self.enroller.face(photo.analysis.digest, face, external_image_id=name, source=source)
+            for face in photo.analysis.faces
         ]
 
     def _outcome(self, user_id: str | None, photo: SeenPhoto) -> PhotoOutcome | None:
         """Return the outcome of a photo, or ``None`` where it depends on other photos."""
-        if isinstance(photo.look, BrokenFile):
-            return PhotoOutcome(error=photo.look.error)
-        if photo.look is None or (user_id and photo.look.faces):
+        if isinstance(photo.analysis, BrokenFile):
+            return PhotoOutcome(error=photo.analysis.error)
+        if photo.analysis is None or (user_id and photo.analysis.faces):
             return None
-        return PhotoOutcome.of_unusable(photo.look) if user_id else PhotoOutcome.of_look(photo.look)
+        return PhotoOutcome.of_unusable(photo.analysis) if user_id else PhotoOutcome.of_indexed(photo.analysis)
 
     @lazy
     def _nobodys(self) -> frozenset[tuple[str | None, str | None]]:
         """Ids and names of all photos with faces in the collection at the start, which may have been associated since."""
-        with self.admission.store.reading():
-            return frozenset((face.image_id, face.external_image_id) for face in self.admission.store.faces())
+        with self.enroller.store.reading():
+            return frozenset((face.image_id, face.external_image_id) for face in self.enroller.store.faces())
 
     def _remember(self, user_id: str | None, photo: SeenPhoto, outcome: PhotoOutcome | None) -> None:
         if outcome and not outcome.accepted and photo.digest is not None and outcome.error != _FORGOTTEN:
             key = self._key(user_id, photo, self._rules)
-            self.admission.store.remember_photo(key, outcome.dumps(), user_id, outcome.other_user_id)
+            self.enroller.store.remember_photo(key, outcome.dumps(), user_id, outcome.other_user_id)
 
     def _remembered(self, user_id: str | None, photo: SeenPhoto) -> PhotoOutcome | None:
-        told = self.admission.store.photo_outcome(self._key(user_id, photo, self._rules))
+        told = self.enroller.store.photo_outcome(self._key(user_id, photo, self._rules))
         try:
             return PhotoOutcome.loads(*told) if told else None
         except (ValueError, TypeError, AttributeError):  # invalid text: analyze the photo again
@@ -293,7 +293,7 @@ class Registrar:
         """Return all settings that the analysis of a photo depends on."""
         names = [stable_name(type(getattr(self.analyzer, stage))) for stage in _STAGES]
         bars = self.analyzer.bars.of(self.quality_filter)
-        return _RULES, self.admission.face_model.digest, *names, bars, self.thumbnails
+        return _RULES, self.enroller.face_model.digest, *names, bars, self.thumbnails
 
     @lazy
     def _rules(self) -> tuple[object, ...]:

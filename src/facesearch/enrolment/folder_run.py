@@ -19,7 +19,7 @@ from typing import Final
 
 import attrs
 
-from facesearch.enrolment.candidates import Look
+from facesearch.enrolment.candidates import PhotoAnalysis
 from facesearch.enrolment.folder_plan import PhotoPlan
 from facesearch.enrolment.folder_registrar import Registrar, SeenPhoto, StoppedError
 from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, PhotoOutcome
@@ -87,8 +87,8 @@ class _Photo:
     user_id: str | None
     path: Path
     digest: str | None = None
-    look: Look | BrokenFile | None = None
-    future: "Future[Look | BrokenFile] | None" = None
+    analysis: PhotoAnalysis | BrokenFile | None = None
+    future: "Future[PhotoAnalysis | BrokenFile] | None" = None
     outcome: PhotoOutcome | None = None
     known: bool = False  # an earlier call analyzed it
     waits: bool = False  # its face waits for the judgement at the end
@@ -99,7 +99,7 @@ class _Photo:
 
     @property
     def as_seen(self) -> SeenPhoto:
-        return SeenPhoto(path=self.path, digest=self.digest, look=self.look)
+        return SeenPhoto(path=self.path, digest=self.digest, analysis=self.analysis)
 
 
 class _Run:
@@ -111,7 +111,7 @@ class _Run:
         self._plan, self._workers, self._registrar = plan, workers, registrar
         self._told: SimpleQueue[FolderProgress | None] = SimpleQueue()
         self._line: deque[_Photo] = deque()  # in the plan's order; not yet taken
-        self._under_way: set[Future[Look | BrokenFile]] = set()
+        self._under_way: set[Future[PhotoAnalysis | BrokenFile]] = set()
         self._unwritten: list[_Photo] = []  # analyzed
         self._unwritten_since = 0.0
         self._waiting: dict[str, list[_Photo]] = {}
@@ -201,7 +201,7 @@ class _Run:
                 return
             digest = content_digest(photo.path)
             if isinstance(digest, BrokenFile):
-                photo.look = digest
+                photo.analysis = digest
             else:
                 photo.digest = digest
         readable = [photo for photo in photos if photo.digest is not None]
@@ -214,7 +214,7 @@ class _Run:
 
     def _begin(self, photos: Sequence[_Photo], photo: _Photo) -> None:
         """Submit an unknown photo for analysis, once where a user has it several times."""
-        if photo.known or photo.look is not None:
+        if photo.known or photo.analysis is not None:
             return
         twin = next((each for each in photos if each.digest == photo.digest and each.future), None)
         photo.future = twin.future if twin else self._workers.submit(photo.path, enroll=photo.user_id is not None)
@@ -246,10 +246,10 @@ class _Run:
             return
         if photo.future:
             self._under_way.discard(photo.future)
-            photo.look = self._workers.result(photo.path, photo.future)
-        if isinstance(photo.look, Look):
+            photo.analysis = self._workers.result(photo.path, photo.future)
+        if isinstance(photo.analysis, PhotoAnalysis):
             # The file may have changed since it was hashed: the analyzed content counts.
-            photo.digest = photo.look.digest
+            photo.digest = photo.analysis.digest
         if not self._unwritten:
             self._unwritten_since = time.monotonic()
         self._unwritten.append(photo)
@@ -269,7 +269,7 @@ class _Run:
 
     def _finish(self, photo: _Photo) -> None:
         """Count a photo that is done, and report the progress."""
-        photo.look = photo.future = None
+        photo.analysis = photo.future = None
         self._done += 1
         self._known += photo.known
         if photo.waits and photo.user_id is not None:
@@ -285,7 +285,7 @@ class _Run:
         if not people:
             return
         try:
-            outcomes = self._registrar.settle(people, self.stop.is_set)
+            outcomes = self._registrar.judge_waiting(people, self.stop.is_set)
         except StoppedError:
             return
         for user_id, photos in self._waiting.items():

@@ -136,10 +136,10 @@ def judge(store: Store, user_ids: Iterable[str], faces_of: FacesOf, rules: Rules
     dict of str to Verdict
         Independent of the order of users, and of the order of faces except for those over the quota.
     """
-    return _Court(store, faces_of, rules).judge(user_ids)
+    return _Judgement(store, faces_of, rules).judge(user_ids)
 
 
-class _Court:
+class _Judgement:
     """The judgement of one call."""
 
     def __init__(self, store: Store, faces_of: FacesOf, rules: Rules) -> None:

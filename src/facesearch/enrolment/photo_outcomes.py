@@ -11,7 +11,7 @@ from attrs import field
 
 from facesearch.common.validation import between, is_a, maybe, plain_float, tuple_of
 from facesearch.domain.reasons import EnrollmentReason
-from facesearch.enrolment.candidates import Look
+from facesearch.enrolment.candidates import PhotoAnalysis
 from facesearch.responses.collection import Enrollment
 from facesearch.selection.comparisons import judged, nearer, taken
 
@@ -67,20 +67,20 @@ class PhotoOutcome:
         )
 
     @classmethod
-    def of_unusable(cls, look: Look) -> "PhotoOutcome":
+    def of_unusable(cls, analysis: PhotoAnalysis) -> "PhotoOutcome":
         """Return the outcome for a photo of a user without a candidate face."""
-        faces = Enrollment(reasons=look.reasons, evidence=look.evidence).explain().faces
+        faces = Enrollment(reasons=analysis.reasons, evidence=analysis.evidence).explain().faces
         return cls(
-            reasons=tuple(reason.value for reason in look.reasons),
+            reasons=tuple(reason.value for reason in analysis.reasons),
             figures=tuple(text for face in faces for _, text in face.figures() if text),
         )
 
     @classmethod
-    def of_look(cls, look: Look) -> "PhotoOutcome":
+    def of_indexed(cls, analysis: PhotoAnalysis) -> "PhotoOutcome":
         """Return the outcome for a photo to index: accepted, if any of its faces passes."""
-        if look.faces:
+        if analysis.faces:
             return cls()
-        faces = look.evidence.explain().faces
+        faces = analysis.evidence.explain().faces
         reasons = [reason for face in faces for reason in face.reasons] or [EnrollmentReason.NO_FACE.value]
         return cls(
             reasons=tuple(dict.fromkeys(reasons)),

@@ -1,6 +1,6 @@
 """Analysis of photos in threads of this process or in an executor, with a limited number of photos in progress.
 
-A task is a path, or a photo's bytes, and the analyzer's settings; its result is a `Look`: a few kilobytes each way. A worker
+A task is a path, or a photo's bytes, and the analyzer's settings; its result is a `PhotoAnalysis`: a few kilobytes each way. A worker
 process loads the weights once, for its first photo.
 """
 
@@ -19,7 +19,7 @@ from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.validation import is_a, is_bool
-from facesearch.enrolment.candidates import Look, look_to_enroll, look_to_index
+from facesearch.enrolment.candidates import PhotoAnalysis, analyze_to_enroll, analyze_to_index
 from facesearch.errors import (
     ExecutorError,
     FacesearchError,
@@ -32,7 +32,7 @@ from facesearch.images.reading import MAX_FILE_BYTES, read_image
 from facesearch.networks.runtime import usable_cores
 from facesearch.selection.quality_filter import QualityFilter
 
-__all__ = ["BrokenFile", "LookOptions", "PhotoWorkers", "content_digest"]
+__all__ = ["AnalysisOptions", "BrokenFile", "PhotoWorkers", "content_digest"]
 
 # Photos in progress per core: enough that no worker idles while the next result in order is slow. A path takes no memory, a
 # photo's bytes some megabytes.
@@ -44,7 +44,7 @@ Source = str | bytes
 
 
 @attrs.frozen(kw_only=True)
-class LookOptions:
+class AnalysisOptions:
     """The options of the analysis.
 
     Attributes
@@ -91,21 +91,31 @@ def content_digest(path: Path) -> str | BrokenFile:
         return BrokenFile(error=f"expected a readable file, got {error}")
 
 
-def look_at(analyzer: FaceAnalyzer, options: LookOptions, source: Source, enroll: bool) -> Look | BrokenFile:  # noqa: FBT001  # its only caller is submit
+def analyze_photo(
+    analyzer: FaceAnalyzer,
+    options: AnalysisOptions,
+    source: Source,
+    enroll: bool,  # noqa: FBT001  # its only caller is submit
+) -> PhotoAnalysis | BrokenFile:
     """Analyze a photo, given as a path or as its bytes; *enroll* returns the one face to enrol instead of all faces."""
-    look = look_to_enroll if enroll else look_to_index
+    analyze = analyze_to_enroll if enroll else analyze_to_index
     try:
         # As a file, which may be larger than a picture given as bytes.
         picture = read_image(io.BytesIO(source) if isinstance(source, bytes) else source)
     except ImageError as error:
         text = str(error).removeprefix("image: ").removeprefix(f"image {shown(source)}: ")
         return BrokenFile(error=text, missing=isinstance(error, ImageNotFoundError))
-    return look(analyzer, picture, options.quality_filter, thumbnails=options.thumbnails)
+    return analyze(analyzer, picture, options.quality_filter, thumbnails=options.thumbnails)
 
 
-def look_elsewhere(recipe: bytes, options: LookOptions, source: Source, enroll: bool) -> Look | BrokenFile:  # noqa: FBT001  # its only caller is submit
+def analyze_in_worker(
+    recipe: bytes,
+    options: AnalysisOptions,
+    source: Source,
+    enroll: bool,  # noqa: FBT001  # its only caller is submit
+) -> PhotoAnalysis | BrokenFile:
     """Analyze a photo in a worker process, with the pickled analyzer *recipe*."""
-    return look_at(_analyzer(recipe), options, source, enroll)
+    return analyze_photo(_analyzer(recipe), options, source, enroll)
 
 
 @lru_cache(maxsize=_ANALYZERS)
@@ -142,7 +152,7 @@ class PhotoWorkers:
         self,
         analyzer: FaceAnalyzer,
         elsewhere: FaceAnalyzer,
-        options: LookOptions,
+        options: AnalysisOptions,
         *,
         executor: Executor | None,
         send_photos: bool,
@@ -156,11 +166,11 @@ class PhotoWorkers:
         self.most = most or (_EACH_SENT if send_photos else _EACH) * usable_cores()
         # A subclass may run more than threads of this process.
         if self._own or type(executor) is ThreadPoolExecutor:
-            self._look: Callable[..., Look | BrokenFile] = partial(look_at, analyzer, options)
+            self._analyze: Callable[..., PhotoAnalysis | BrokenFile] = partial(analyze_photo, analyzer, options)
         else:
-            self._look = partial(look_elsewhere, _recipe(elsewhere), options)
+            self._analyze = partial(analyze_in_worker, _recipe(elsewhere), options)
 
-    def submit(self, path: Path, *, enroll: bool) -> "Future[Look | BrokenFile]":
+    def submit(self, path: Path, *, enroll: bool) -> "Future[PhotoAnalysis | BrokenFile]":
         """Submit a photo for analysis.
 
         Raises
@@ -172,16 +182,16 @@ class PhotoWorkers:
         try:
             source: Source = path.read_bytes() if self._send_photos else str(path.absolute())
         except OSError as error:
-            broken: Future[Look | BrokenFile] = Future()
+            broken: Future[PhotoAnalysis | BrokenFile] = Future()
             broken.set_result(BrokenFile(error=f"expected a readable file, got {error}"))
             return broken
         try:
-            future: Future[Look | BrokenFile] = executor.submit(self._look, source, enroll)
+            future: Future[PhotoAnalysis | BrokenFile] = executor.submit(self._analyze, source, enroll)
         except (BrokenExecutor, RuntimeError) as error:  # the latter of one that was shut down
             raise _failed(error) from error
         return future
 
-    def result(self, path: Path, future: "Future[Look | BrokenFile]") -> Look | BrokenFile:
+    def result(self, path: Path, future: "Future[PhotoAnalysis | BrokenFile]") -> PhotoAnalysis | BrokenFile:
         """Return the result of the analysis.
 
         Raises
@@ -190,7 +200,7 @@ class PhotoWorkers:
             If the executor broke, or can't transfer the task; or if its workers don't find the photo.
         """
         try:
-            look = future.result()
+            analysis = future.result()
         except FacesearchError:
             raise
         except (BrokenExecutor, CancelledError, pickle.PicklingError, ImportError, EOFError) as error:
@@ -198,9 +208,9 @@ class PhotoWorkers:
         except Exception as error:
             error.add_note(f"while looking at {path}")
             raise
-        if isinstance(look, BrokenFile) and look.missing and not self._own and path.exists():
+        if isinstance(analysis, BrokenFile) and analysis.missing and not self._own and path.exists():
             raise ExecutorError(f"executor: its workers don't find {path}; with send_photos=True they need not")
-        return look
+        return analysis
 
     def __enter__(self) -> Self:
         return self

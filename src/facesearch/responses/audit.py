@@ -100,7 +100,7 @@ class AuditReport(Shown):
         counts = (
             f"{len(self.same_person):,} pairs of users that look like one person",
             f"{len(self.misplaced):,} faces that don't look like their user",
-            f"{len(self.loose):,} users that don't hang together",
+            f"{len(self.loose):,} users with faces of several people",
         )
         return f"{self.users:,} users, {self.faces:,} faces: {', '.join(counts)}"
 

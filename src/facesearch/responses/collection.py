@@ -13,7 +13,7 @@ from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, U
 from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.domain.reasons import EnrollmentReason, UnindexedFaceReason
 from facesearch.domain.sources import show_source
-from facesearch.selection.evidence import Evidence, known
+from facesearch.selection.evidence import Evidence, require_evidence
 from facesearch.selection.explanation import Explanation
 from facesearch.selection.quality_filter import QualityBars, QualityFilter
 
@@ -85,7 +85,7 @@ class IndexFacesResponse(Shown):
         InvalidParameterError
             If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
         """
-        return known(self.evidence).explain(quality_filter)
+        return require_evidence(self.evidence).explain(quality_filter)
 
     def _headline(self) -> str:
         return f"{counted(len(self.face_records), 'face')} indexed, {len(self.unindexed_faces):,} not"
@@ -284,7 +284,7 @@ class Enrollment(Shown):
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
         """Explain why this photo was enrolled or not, with figures; see `EnrollmentReport.explain`."""
-        return known(self.evidence).explain_enrolment(self, quality_filter)
+        return require_evidence(self.evidence).explain_enrolment(self, quality_filter)
 
     def row_cells(self) -> tuple[Cell, ...]:
         """Return the cells of this photo's row in the table of a report."""
@@ -342,7 +342,7 @@ class EnrollmentReport(Shown):
             If there is no such filter, or if the report has no measurements, as one that `from_aws` read.
         """
         first, *others = [photo.explain(quality_filter=quality_filter) for photo in self.photos] or [
-            known(None).explain()
+            require_evidence(None).explain()
         ]
         return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))
 

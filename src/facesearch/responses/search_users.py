@@ -22,7 +22,7 @@ from facesearch.images.thumbnails import Pictures, Preview
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.calibration_choice import describe_foreign
 from facesearch.responses.collection import named
-from facesearch.selection.evidence import Evidence, known
+from facesearch.selection.evidence import Evidence, require_evidence
 from facesearch.selection.explanation import Explanation
 from facesearch.selection.quality_filter import QualityBars, QualityFilter
 
@@ -170,7 +170,7 @@ class SearchUsersByImageResponse(Shown):
         InvalidParameterError
             If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
         """
-        explanation = known(self.evidence).explain(quality_filter)
+        explanation = require_evidence(self.evidence).explain(quality_filter)
         return attrs.evolve(explanation, calibration=self.calibration_note)
 
     @property

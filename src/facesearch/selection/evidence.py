@@ -19,7 +19,7 @@ from facesearch.selection.explanation import Explanation, FaceExplanation, Use
 from facesearch.selection.face_selection import LARGEST_FACES, Selection, by_size, select
 from facesearch.selection.quality_filter import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 
-__all__ = ["Evidence", "known"]
+__all__ = ["Evidence", "require_evidence"]
 
 _QUALITY = frozenset(reason.value for reason in QualityReason)
 
@@ -194,7 +194,7 @@ class Evidence:
         return judged(reason, verdict, self.needed)
 
 
-def known(evidence: Evidence | None) -> Evidence:
+def require_evidence(evidence: Evidence | None) -> Evidence:
     """Return the evidence of a response.
 
     Raises
@@ -205,6 +205,6 @@ def known(evidence: Evidence | None) -> Evidence:
     if evidence is None:
         raise InvalidParameterError(
             "response: expected an answer as search_users_by_image, index_faces or enroll gave it, with its measurements, "
-            "got one without: they don't travel, so an answer that from_aws read, or that was built by hand, has none"
+            "got one without, as from_aws and constructors make them; explain the original answer"
         )
     return evidence
