@@ -45,6 +45,8 @@ from facesearch.benchmark import (
     verify,
 )
 from facesearch.benchmark.__main__ import main
+from facesearch.benchmark.commands.identify import identify as identify_command
+from facesearch.benchmark.protocols.identification import THRESHOLDS
 from facesearch.benchmark.protocols.verification import best_threshold
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.progress import progress
@@ -677,6 +679,29 @@ def test_a_wrong_option_is_told_at_once(arguments: list[str], capsys: pytest.Cap
         main(arguments)
     assert stop.value.code == 2
     assert f"Invalid value for '{arguments[2]}'" in capsys.readouterr().err
+
+
+def test_an_option_takes_several_values_after_its_name() -> None:
+    words = [
+        "people",
+        "--thresholds",
+        "50",
+        "80",
+        "--json",
+        "--enrolled",
+        "1",
+        "3",
+        "5",
+        "--fpir",
+        "0.5",
+        "--seed",
+        "7",
+    ]
+    given = identify_command.make_context("identify", words).params
+
+    assert (given["folder"], given["seed"], given["as_json"]) == ("people", 7, True)
+    assert (given["thresholds"], given["enrolled"], given["fpir"]) == ((50, 80), (1, 3, 5), (0.5,))
+    assert identify_command.make_context("identify", ["people"]).params["thresholds"] == THRESHOLDS
 
 
 def test_distractors_are_other_people(gallery: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ V = TypeVar("V")
 
 
 class FrozenMapping(Mapping[K, V]):
-    """A mapping that never changes; unlike a `types.MappingProxyType` it can be hashed, copied and pickled.
+    """An immutable mapping; unlike a `types.MappingProxyType` it can be hashed, copied and pickled.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class FrozenMapping(Mapping[K, V]):
 
 
 def frozen(items: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Return a mapping that never changes, with the same items: the converter of a field."""
+    """Return an immutable mapping with the same items; used as the converter of a field."""
     return FrozenMapping(items)
 
 

@@ -1,4 +1,4 @@
-"""Text that a stranger may have chosen, such as a file name, made safe to print."""
+"""Make untrusted text, such as a file name, safe to print."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ from typing import Any, Final, TextIO, cast
 
 __all__ = ["printable", "printable_lines", "printing_safely", "raw_stream"]
 
-# What a terminal obeys, or what reorders, hides or can't encode the text around it: C0 and C1 controls with DEL, line and paragraph
+# Characters that control a terminal, or that reorder, hide or can't encode the text around them: C0 and C1 controls with DEL, line and paragraph
 # separators, bidirectional controls (CVE-2021-42574), characters without any width, interlinear annotations, lone surrogates.
 # U+200C and U+200D stay: Persian words and emoji are made with them. So do letters, marks, symbols and blanks of every script.
 _UNSAFE: Final = (
@@ -55,8 +55,8 @@ def printable_lines(text: str) -> str:
 def printing_safely() -> Iterator[None]:
     """Guard standard output and standard error of this process for a while.
 
-    Whatever is written to them, by whomever (messages, tracebacks, warnings, the log, libraries), passes through
-    `printable_lines`. What draws on a terminal on purpose, such as a progress bar, writes to `raw_stream`.
+    All text written to them (messages, tracebacks, warnings, the log, output of libraries) passes through
+    `printable_lines`. Code that draws on a terminal, such as a progress bar, writes to `raw_stream`.
     """
     before = sys.stdout, sys.stderr
     guards = [None if stream is None else cast("TextIO", _Guard(stream)) for stream in before]
@@ -69,12 +69,12 @@ def printing_safely() -> Iterator[None]:
 
 
 def raw_stream(stream: TextIO) -> TextIO:
-    """Return the stream that a guard stands before, or *stream* itself where there is no guard."""
+    """Return the stream behind a guard, or *stream* itself where there is no guard."""
     return stream.raw if isinstance(stream, _Guard) else stream
 
 
 class _Guard:
-    """A text stream that writes control characters as escapes; all else is the stream's own."""
+    """A text stream that writes control characters as escapes; everything else is delegated to the stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self.raw = raw_stream(stream)
@@ -82,8 +82,8 @@ class _Guard:
     def write(self, text: str | bytes) -> int:
         """Write a text and return the number of its characters.
 
-        click writes what a shell completes as bytes, so that Windows leaves the ends of its lines alone. It tries with none
-        whether a stream takes bytes, and such a stream it would take for a binary one.
+        click writes shell completions as bytes, so that Windows does not convert line ends. To test whether a stream is binary,
+        click writes ``b""``; that must fail here.
         """
         if isinstance(text, bytes) and text:
             self.raw.flush()
@@ -93,7 +93,7 @@ class _Guard:
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Write some texts."""
+        """Write several texts."""
         for line in lines:
             self.write(line)
 

@@ -123,7 +123,7 @@ def quality_bars() -> SearchStrategy[QualityBars]:
 
 
 def filter_bars() -> SearchStrategy[FilterBars]:
-    """Draw bars for each filter, none asking for more than a higher one. Shrinks toward filters that ask for the same."""
+    """Draw thresholds for each filter, none stricter than those of a higher filter. Shrinks toward equal filters."""
 
     def ordered(drawn: dict[str, list[float]]) -> dict[str, QualityBars]:
         rising = {name: sorted(three, reverse=name.startswith("max_")) for name, three in drawn.items()}

@@ -1,4 +1,4 @@
-"""``calibrate FOLDER``: what percentages mean, from a folder of photos for each person."""
+"""The command ``calibrate FOLDER``: a calibration from a folder of photos for each person."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The kind of command that all four are, and the options that several share."""
+"""The class of the four commands, and the options that several share."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar

@@ -1,4 +1,4 @@
-"""``identify FOLDER``: who it is, from a folder of photos for each person."""
+"""The command ``identify FOLDER``: open-set identification, on a folder of photos for each person."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

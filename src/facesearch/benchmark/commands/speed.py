@@ -1,4 +1,4 @@
-"""``speed PHOTO``: where the time of one search goes."""
+"""The command ``speed PHOTO``: the time of one search by stage."""
 
 import click
 

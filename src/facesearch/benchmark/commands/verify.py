@@ -1,4 +1,4 @@
-"""``verify PAIRS.csv``: whether two photos are of one person."""
+"""The command ``verify PAIRS.csv``: whether two photos show one person."""
 
 from pathlib import Path
 
