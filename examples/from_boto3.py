@@ -1,8 +1,8 @@
 """An attendance list, written for Amazon Rekognition, run without it.
 
-`Attendance` is the kind of class that people have in production: it knows boto3 and nothing else, least of all this library. Below it
-runs three times: on a client that is answered in this process, on one that AWS's own session made and that is patched for a while, and
-over HTTP, where only an environment variable says where to ask. Needs `pip install facesearch[aws,server,demo]`.
+`Attendance` is a class as in production code: it uses boto3 only, and does not know this library. Below it runs three times: on a
+client of this library, answered in this process; on an existing boto3 client, answered in this process for a while; and over HTTP,
+where an environment variable has the address. Needs `pip install facesearch[aws,server,demo]`.
 
     python examples/from_boto3.py
 """
@@ -29,7 +29,7 @@ from facesearch.rekognition.http.server import application
 
 
 class Attendance:
-    """Who came? Nothing here knows that AWS isn't asked."""
+    """An attendance list on a Rekognition client; any client with boto3's methods works."""
 
     def __init__(self, rekognition: Any, collection_id: str) -> None:
         self.rekognition, self.collection = rekognition, {"CollectionId": collection_id}
@@ -37,7 +37,7 @@ class Attendance:
             rekognition.create_collection(**self.collection)
 
     def enrol(self, user_id: str, *photos: bytes) -> int:
-        """Make a user of the largest face of each photo; gives how many faces were taken."""
+        """Create a user from the largest face of each photo; return the number of associated faces."""
         face_ids = []
         for number, photo in enumerate(photos):
             indexed = self.rekognition.index_faces(
@@ -51,7 +51,7 @@ class Attendance:
         return len(answer["AssociatedFaces"])
 
     def who(self, photo: bytes) -> list[str]:
-        """Tell who is on a photo: find each face, cut it out, search for it."""
+        """Return the users on a photo: detect each face, crop it, search it."""
         picture, names = Image.open(io.BytesIO(photo)), []
         for face in self.rekognition.detect_faces(Image={"Bytes": photo})["FaceDetails"]:
             box = face["BoundingBox"]
@@ -71,7 +71,7 @@ class Attendance:
         return names
 
     def everybody(self) -> list[str]:
-        """Tell who could come, page by page."""
+        """List all users, page by page."""
         pages = self.rekognition.get_paginator("list_users").paginate(**self.collection)
         return [user["UserId"] for page in pages for user in page["Users"]]
 
@@ -80,7 +80,7 @@ class Attendance:
 
 
 def as_jpeg(picture: Image.Image) -> bytes:
-    """Encode a picture."""
+    """Encode a picture as JPEG."""
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=95)
     return file.getvalue()
@@ -92,7 +92,7 @@ party = Image.fromarray(np.hstack([np.asarray(astronaut), np.asarray(admiral)]))
 
 
 def an_evening(rekognition: Any) -> list[str]:
-    """Enrol two people, and look who came."""
+    """Enrol two people, and search the photo of the evening."""
     attendance = Attendance(rekognition, "evening-school")
     attendance.enrol("eileen", as_jpeg(ImageOps.mirror(astronaut)), as_jpeg(astronaut.rotate(8)))
     attendance.enrol("grace", as_jpeg(ImageOps.mirror(admiral)))
@@ -106,7 +106,7 @@ def an_evening(rekognition: Any) -> list[str]:
 
 @contextmanager
 def served(service: Rekognition) -> Iterator[str]:
-    """Serve in a thread, as `facesearch serve` does in a process; gives the address."""
+    """Serve in a thread, as `facesearch serve` does in a process; yield the address."""
     server = uvicorn.Server(uvicorn.Config(application(service), port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -117,18 +117,18 @@ def served(service: Rekognition) -> Iterator[str]:
     thread.join()
 
 
-# What every AWS SDK wants, and nobody looks at here.
+# Every AWS SDK requires these; facesearch ignores them.
 OPTIONS: Any = {"region_name": "eu-west-1", "aws_access_key_id": "any", "aws_secret_access_key": "any"}
 
-print("a client of ours, answered in this process:")
+print("a client of facesearch, answered in this process:")
 first = an_evening(client())
 
-print("a client that was there already:")
+print("an existing boto3 client, answered in this process:")
 existing = boto3.client("rekognition", **OPTIONS)
 with answering(existing):
     second = an_evening(existing)
 
-print("a client that an environment variable sends to a server:")
+print("a boto3 client that an environment variable directs to a server:")
 with Rekognition() as service, served(service) as address:
     os.environ["AWS_ENDPOINT_URL_REKOGNITION"] = address
     third = an_evening(boto3.client("rekognition", **OPTIONS))

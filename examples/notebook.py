@@ -36,12 +36,11 @@ admiral = Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.j
 # %% [markdown]
 # ## Enrol
 #
-# A collection holds people. One that is made like this lives in memory, and nothing of a photo is kept in it but the faces'
-# vectors and where they were. With `thumbnails=True` a small picture of each face stays too, so that answers can show who was
-# found.
+# A collection holds people. This one is in memory. It keeps the vector and the bounding box of each face, not the photo. With
+# `thumbnails=True` it also keeps a small picture of each face, so that answers can show the matched people.
 #
 # A picture is a path, encoded bytes, an open file, a PIL image or an RGB array. `enroll` takes the largest face of each
-# photo and says what became of it. There is only one photo of each person here, so the enrolment photos are altered copies;
+# photo and reports the outcome. There is only one photo of each person here, so the enrolment photos are altered copies;
 # on photos of other days the similarities will be lower.
 
 # %%
@@ -52,8 +51,8 @@ print(f"{report.accepted} of {len(report.photos)} photos were accepted")
 staff
 
 # %% [markdown]
-# A photo that was not accepted is no error. It has reasons, one or more of `fs.EnrollmentReason`. Here is a photo without a
-# face; so no user is made.
+# A refused photo is not an error. It has one or more reasons of `fs.EnrollmentReason`. The next photo has no face, so no user
+# is created.
 
 # %%
 nobody = staff.enroll("nobody", [skimage.data.coffee()[:200, :200]])  # type: ignore[no-untyped-call]  # scikit-image has no annotations
@@ -77,19 +76,19 @@ for match in response.user_matches:
 response
 
 # %% [markdown]
-# The names are found; the curves say how sure that is. A percentage is how seldom strangers are as similar, as it was measured.
+# The curves show how rare strangers of that similarity are. A percentage is defined by the measured rate of such strangers.
 #
-# A search takes one face, the largest, as Amazon Rekognition's does. Point at a frame to read what it is. Every other face that
-# was detected is listed with the reasons why it was not searched, so nothing gets lost. Detectors also see faces where
-# there are none; such a face has a low confidence.
+# A search uses one face, the largest, as in Amazon Rekognition. Point at a frame to read its details. Every other detected face
+# is listed with the reasons why it was not searched. Detectors also report faces where there are none; such a detection has
+# a low confidence.
 
 # %%
 for face in response.unsearched_faces:
     print([reason.value for reason in face.reasons], f"confidence {face.face_details.confidence:.0f}")
 
 # %% [markdown]
-# With a quality filter a face that is too small, blurred, dark, turned or unsure is not searched, however large it is, and has
-# the bars that it missed as reasons. `NONE` is the default of a search, `AUTO` of an enrolment.
+# With a quality filter a face that is small, blurred, dark, turned away or of low confidence is not searched. Its reasons are the
+# checks that it failed. `NONE` is the default of a search, `AUTO` of an enrolment.
 
 # %%
 strict = fs.search_users_by_image(staff, group, quality_filter="HIGH")
@@ -98,15 +97,15 @@ for face in strict.unsearched_faces:
 strict
 
 # %% [markdown]
-# To have every face searched, ask for all of them: one response each, from one look at the photo.
+# `search_all_faces` searches every face: one response each, from one detection.
 
 # %%
 for one in fs.search_all_faces(staff, group, quality_filter="MEDIUM"):
     print([f"{match.user.user_id} {match.similarity:.1f}" for match in one.user_matches])
 
 # %% [markdown]
-# `facesearch.plotting` draws the same as figures, which can be saved, put side by side and drawn on. Each function takes `axes=` too, and
-# `pose=True` shows how each head is turned.
+# `facesearch.plotting` draws the same as matplotlib figures, for saving, combining and further drawing. `plot_faces`, `plot_matches` and
+# `plot_similarity` take `axes=`; `pose=True` shows the pose of each head.
 
 # %%
 plotting.plot_response(group, response)
@@ -117,9 +116,9 @@ plotting.plot_faces(group, fs.search_all_faces(staff, group, quality_filter="MED
 # %% [markdown]
 # ## Thresholds are prefixes
 #
-# A similarity belongs to a face and a user, and no threshold changes it. A threshold cuts the list of matches, which is best
-# first: so the matches at a higher threshold are the beginning of those at a lower one, and at 0 you see everybody. Choosing
-# a threshold takes one search, not one for each candidate.
+# A similarity belongs to a face and a user, and no threshold changes it. A threshold cuts the list of matches, best first. So the
+# matches at a higher threshold are the beginning of those at a lower one, and at 0 all users are listed. One search is enough to
+# choose a threshold.
 
 # %%
 everybody = fs.search_users_by_image(staff, group, user_match_threshold=0).user_matches
@@ -129,7 +128,7 @@ for threshold in (20, 80):
     print(f"threshold {threshold:>2}: {[f'{match.user.user_id} {match.similarity:.1f}' for match in some]}")
 
 # %% [markdown]
-# Nobody similar enough is an answer, and a photo without a face is another; neither is an error.
+# A search without a match and a photo without a face are answers, not errors.
 
 # %%
 empty = fs.search_users_by_image(staff, skimage.data.coffee()[:200, :200])  # type: ignore[no-untyped-call]  # scikit-image has no annotations
@@ -139,22 +138,22 @@ empty
 # %% [markdown]
 # ## Vectors
 #
-# A face is a vector of 128 numbers, and two photos of one person give near ones. `similarity` turns the distance of two vectors
-# into percent.
+# A face is embedded as a vector of 128 numbers; two photos of one person have near vectors. `similarity` converts the distance of
+# two vectors to percent.
 
 # %%
-analyzer = staff.analyzer  # what found and embedded all these faces; fs.FaceAnalyzer() makes one without a collection
+analyzer = staff.analyzer  # detected and embedded all these faces; fs.FaceAnalyzer() is one without a collection
 collins = analyzer.analyze(astronaut)[0]  # largest first
 mirrored = analyzer.analyze(ImageOps.mirror(astronaut))[0]
 hopper = analyzer.analyze(admiral)[0]
 for name, other in {"her mirror image": mirrored, "Grace Hopper": hopper}.items():
     distance = float(np.linalg.norm(collins.embedding - other.embedding))
     print(f"Eileen Collins and {name}: distance {distance:.3f}, similarity {fs.similarity(distance):.2f}")
-Image.fromarray(collins.chip)  # what the network sees of her
+Image.fromarray(collins.chip)  # the network's input
 
 # %% [markdown]
-# A collection works on vectors alone too: no picture, no model loaded. Take them from a database you have, as long as the same
-# face model made them; `face_model` says which, and vectors of another are refused.
+# A collection also works on vectors alone, without pictures and without loading a model. The vectors may come from a database of
+# yours, if they are of the same face model: `face_model` names it, and vectors of another model are refused.
 
 # %%
 vectors = fs.Collection("vectors")
@@ -169,9 +168,9 @@ vectors
 # %% [markdown]
 # ## AWS's dict, there and back
 #
-# `to_aws` gives exactly what boto3's `search_users_by_image` returns, without its `ResponseMetadata`: what is absent has no key. `from_aws`
-# reads such a dict, from here or from Amazon, as typed values. The picture that the notebook shows is no part of the answer,
-# so a response that comes back draws its frames on an empty ground.
+# `to_aws` returns the dict of boto3's `search_users_by_image`, without its `ResponseMetadata`: an absent member has no key. `from_aws`
+# reads such a dict, from facesearch or from Amazon, as typed values. The picture shown in the notebook is not part of the dict,
+# so a response that was read back shows its frames on an empty background.
 
 # %%
 wire = json.dumps(fs.to_aws(response))

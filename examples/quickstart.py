@@ -2,13 +2,13 @@
 
     python examples/quickstart.py PEOPLE_FOLDER PHOTO
 
-PEOPLE_FOLDER has one folder for each person, named after them, with a few photos each in which they are the largest face::
+PEOPLE_FOLDER has one folder per person, named after the person, with a few photos in which the person has the largest face::
 
     people/
         Ada Lovelace/   1.jpg  2.jpg  3.png
         Grace Hopper/   portrait.jpg
 
-Exit status: 0 when somebody was found, 1 when nobody was, 2 when there was nothing to search with or among.
+Exit status: 0 if a user was found, 1 if none was, 2 if the photo or the folder can't be used.
 """
 
 import json
@@ -29,10 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     people, photo = Path(arguments[0]), Path(arguments[1])
     if not people.is_dir():
-        print(f"{people} is no folder. Give the folder that has one folder for each person.", file=sys.stderr)
+        print(f"{people} is no folder. Pass the folder that has one folder per person.", file=sys.stderr)
         return 2
 
-    collection = fs.Collection("quickstart")  # lives in memory: nothing is written anywhere
+    collection = fs.Collection("quickstart")  # in memory: nothing is written to disk
     for folder in sorted(folder for folder in people.iterdir() if folder.is_dir()):
         enrol(collection, folder)
     if not len(collection):
@@ -42,14 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         response = fs.search_users_by_image(collection, photo)
-    except fs.ImageError as error:  # missing, not a picture, too large, too small, damaged: the message says which
+    except fs.ImageError as error:  # missing, not a picture, too large, too small or damaged: the message has the cause
         print(f"The photo can't be searched. {error}", file=sys.stderr)
         return 2
 
-    # The AWS dict: code that was written for boto3's rekognition client reads it as it is.
+    # The AWS dict: code written for boto3's rekognition client reads it unchanged.
     print(json.dumps(fs.to_aws(response), indent=2))
     print()
-    # No face and no match are answers, not errors, and they are two different ones.
+    # No face and no match are two different answers, not errors.
     if response.searched_face is None:
         print("There is no face in this photo.")
     elif not response.user_matches:
@@ -62,15 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def enrol(collection: fs.Collection, folder: Path) -> None:
-    """Enrol one person, and tell what became of each photo."""
+    """Enrol one person, and print the outcome of each photo."""
     user_id = user_id_for(folder.name)
     print(f"{user_id}:")
     if user_id in collection:
-        # Two people in one user would be found as each other; better to leave one out and say so.
+        # Two people in one user would be confused with each other: leave one out, and print so.
         print(f"  left out: another folder's name gives the id {user_id!r} too")
         return
-    # `enroll` takes all pictures or, where one can't be read, raises and takes none. Reading them first lets the good ones
-    # of a folder count. A picture that was read once isn't decoded again.
+    # `enroll` raises if one picture can't be read, and then enrols none. Reading the pictures first keeps the readable ones
+    # of a folder. A picture that was read is not decoded again.
     names: list[str] = []
     pictures: list[fs.Picture] = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
@@ -93,7 +93,7 @@ def enrol(collection: fs.Collection, folder: Path) -> None:
 
 
 def user_id_for(name: str) -> str:
-    """AWS allows letters, digits and ``_.-:`` in a user's id, so "Ada Lovelace" becomes "Ada_Lovelace"."""
+    """Return a valid user id, of letters, digits and ``_.-:``: "Ada Lovelace" becomes "Ada_Lovelace"."""
     return re.sub(r"[^a-zA-Z0-9_.\-:]", "_", name)[:128]
 
 

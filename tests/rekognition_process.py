@@ -1,4 +1,4 @@
-"""A server in a process of its own, and plain sockets to ask it."""
+"""A server in a separate process, and plain sockets as its clients."""
 
 import contextlib
 import http.client
@@ -20,7 +20,7 @@ from botocore.config import Config
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: RekognitionService.DescribeCollection\r\n"
 
-# What a request asks for is printed; one for the collection "wait" ends when a line is written to the process.
+# The server prints each request's collection; a request for the collection "wait" ends when the process reads a line.
 SERVER = """
 import json, logging, sys
 from facesearch.rekognition.http import endpoint
@@ -70,30 +70,28 @@ class Served:
         return made
 
     def memory(self) -> float:
-        """Resident MiB."""
+        """Resident memory in MiB."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def end(self) -> str:
-        """End the server; what it wrote to standard error."""
+        """Stop the server and return its standard error."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0
         self.told.seek(0)
         return self.told.read()
 
     def log(self) -> list[dict[str, Any]]:
-        """End the server; its access log."""
+        """Stop the server and return its access log."""
         return [json.loads(line) for line in self.end().splitlines() if line.startswith("{")]
 
 
 @contextlib.contextmanager
 def served(*, first: str = "", **given: Any) -> Iterator[Served]:
-    """Serve in a process; *first* is code that runs before."""
+    """Serve in a process; *first* is code that runs before the server."""
     line = [sys.executable, "-c", first + SERVER, json.dumps(given)]
     with (
-        tempfile.TemporaryFile(
-            "w+", encoding="utf-8"
-        ) as told,  # a pipe that is not read would fill, and stop the server
+        tempfile.TemporaryFile("w+", encoding="utf-8") as told,  # an unread pipe would fill up and block the server
         subprocess.Popen(line, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told) as process,  # noqa: S603  # our own code
     ):
         assert process.stdout

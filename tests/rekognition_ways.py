@@ -1,4 +1,4 @@
-"""The three ways to ask facesearch.rekognition, and pictures of painted faces to ask with."""
+"""The three interfaces of facesearch.rekognition, and images of painted faces for requests."""
 
 import contextlib
 import io
@@ -24,19 +24,19 @@ RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 
 
 def service(data: Any = None, **options: Any) -> Rekognition:
-    """Give an account that sees painted faces."""
+    """Return an account that detects painted faces."""
     return Rekognition(data, analyzer=fake_analyzer(), **options)
 
 
 def png(pixels: Any) -> bytes:
-    """Encode a picture."""
+    """Encode an image as PNG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 
 def photo(*colours: tuple[int, int, int]) -> dict[str, bytes]:
-    """Give a picture of painted faces side by side, the first the largest."""
+    """Return an image of painted faces side by side, the first one largest."""
     boxes = {
         (20 + 140 * place, 20, 120 + 140 * place - 8 * place, 140 - 8 * place): colour
         for place, colour in enumerate(colours)
@@ -46,7 +46,7 @@ def photo(*colours: tuple[int, int, int]) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def served(account: Rekognition) -> Iterator[str]:
-    """Serve on a socket of this machine; gives the address."""
+    """Serve on a local socket and yield its URL."""
     server = uvicorn.Server(uvicorn.Config(application(account), port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -62,7 +62,7 @@ def served(account: Rekognition) -> Iterator[str]:
 
 
 def remote(address: str, **options: Any) -> Any:
-    """Give a stock boto3 client for an address."""
+    """Return a stock boto3 client for a URL."""
     config = Config(**options)
     keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
     return boto3.client("rekognition", region_name="us-east-1", endpoint_url=address, config=config, **keys)
@@ -70,7 +70,7 @@ def remote(address: str, **options: Any) -> Any:
 
 @contextlib.contextmanager
 def way(name: str, account: Rekognition) -> Iterator[Any]:
-    """Ask an account in one of three ways; what is given has the operations as methods."""
+    """Yield an object with the operations as methods, for one of the three interfaces."""
     if name == "plain":
         yield account
     elif name == "boto3":
@@ -81,7 +81,7 @@ def way(name: str, account: Rekognition) -> Iterator[Any]:
 
 
 def asked(asker: Any, method: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask, and give the answer, or the error as the same kind of dict."""
+    """Call an operation and return the response, or the error's response."""
     try:
         answer: dict[str, Any] = getattr(asker, method)(**parameters)
     except (RekognitionError, ClientError) as error:

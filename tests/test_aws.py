@@ -196,7 +196,7 @@ BOX = {"Width": 0.03692837, "Height": 0.07510016, "Left": 0.35986787, "Top": 0.5
 OTHER_BOX = {"Width": 0.03, "Height": 0.072, "Left": 0.61, "Top": 0.4}
 FACE_IDS = ["35ebbb41-7f67-4263-908d-dd0ecba05ab9", "11111111-2222-3333-4444-555555555555"]
 
-# After the developer guide's and the SDK examples' published responses; see shared/reference/rekognition.md, E1-E9.
+# After the developer guide's and the SDK examples' published responses.
 EXAMPLES: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "search users by image, guide": (
         fs.SearchUsersByImageResponse,

@@ -194,7 +194,7 @@ class WireError(FacesearchError, ValueError):
 
 
 def shown(value: Any, limit: int = 80) -> str:
-    """Return *value* as it should stand in a message: its repr, cut at *limit* characters.
+    r"""Return *value* as it should stand in a message: its repr, cut at *limit* characters.
 
     Of bytes only their number is shown: they may be the content of a file, and a message ends up in logs and in answers.
 
@@ -202,8 +202,16 @@ def shown(value: Any, limit: int = 80) -> str:
     --------
     >>> shown({"Bytes": b"DB_PASSWORD=hunter2"})
     "{'Bytes': <19 bytes>}"
+
+    It is one line, also where a repr has several:
+
+    >>> class Matrix:
+    ...     def __repr__(self) -> str:
+    ...         return "[[1, 0],\n [0, 1]]"
+    >>> shown(Matrix())
+    '[[1, 0], [0, 1]]'
     """
-    text = repr(_without_content(value, limit))
+    text = " ".join(part.strip() for part in repr(_without_content(value, limit)).splitlines())
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

@@ -45,9 +45,9 @@ from facesearch.benchmark import (
     verify,
 )
 from facesearch.benchmark.__main__ import main
-from facesearch.benchmark.progress import progress
 from facesearch.benchmark.protocols.verification import best_threshold
 from facesearch.common.arrays import FloatArray, PixelArray
+from facesearch.common.progress import progress
 from facesearch.testing.fakes import paint
 from samples import astronaut, hopper
 
@@ -676,7 +676,7 @@ def test_a_wrong_option_is_told_at_once(arguments: list[str], capsys: pytest.Cap
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert f"argument {arguments[2]}: invalid" in capsys.readouterr().err
+    assert f"Invalid value for '{arguments[2]}'" in capsys.readouterr().err
 
 
 def test_distractors_are_other_people(gallery: Path, capsys: pytest.CaptureFixture[str]) -> None:

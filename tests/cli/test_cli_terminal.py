@@ -1,4 +1,4 @@
-"""The command line as a person and a script meet it: real processes, a real terminal, Ctrl-C."""
+"""The command line in real processes and a real terminal, with Ctrl-C."""
 
 import fcntl
 import json
@@ -24,10 +24,10 @@ from samples import astronaut, hopper
 FACESEARCH = str(Path(sys.executable).with_name("facesearch"))
 HEAVY = ("numpy", "attrs", "attr", "PIL", "onnxruntime", "onnx", "dlib", "skimage", "matplotlib", "sqlite3", "tqdm")
 PATIENCE = 300  # seconds
-PEOPLE, EACH = 12, 2  # in the crowd, and photos of each
+PEOPLE, EACH = 12, 2  # in the crowd, and photos per person
 PHOTOS = PEOPLE * EACH
 
-# Takes the terminal it is given for its own, as a shell's child has it, and becomes the program.
+# Makes its terminal the controlling terminal, as a shell does for its children, and executes the program.
 _TAKE_TERMINAL = (
     "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     "signal.signal(signal.SIGINT, signal.SIG_DFL); "  # ignored where the tests run in a shell's background
@@ -50,7 +50,7 @@ def run(
 
 
 class Terminal:
-    """A program in a terminal of its own."""
+    """A program in its own terminal."""
 
     def __init__(self, *arguments: str | Path, columns: int = 100) -> None:
         self._ours, theirs = pty.openpty()
@@ -72,7 +72,7 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Read until something is shown."""
+        """Read until a pattern is shown."""
         end = time.monotonic() + PATIENCE
         while (found := re.search(pattern, self.shown)) is None:
             assert time.monotonic() < end, self.shown
@@ -80,7 +80,7 @@ class Terminal:
         return found
 
     def finish(self) -> int:
-        """Read to the end; give the exit status."""
+        """Read to the end and return the exit status."""
         while self._read():
             pass
         os.close(self._ours)
@@ -92,7 +92,7 @@ class Terminal:
             return False
         try:
             told = os.read(self._ours, 4096)
-        except OSError:  # Linux's way to say that nobody has the other end any more
+        except OSError:  # on Linux: the other end is closed
             return False
         self.shown += told.decode(errors="replace")
         return bool(told)
@@ -100,7 +100,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people, and many photos of them, no two alike."""
+    """Two people, and many different photos of them."""
     folder = tmp_path_factory.mktemp("photos")
     woman = Image.fromarray(astronaut()).crop((96, 0, 352, 256))
     admiral = Image.fromarray(hopper()).resize((256, 300))
@@ -187,7 +187,7 @@ def test_a_reader_that_stops_reading_ends_it_in_silence() -> None:
 
 
 def test_names_that_a_terminal_can_not_show(photos: Path, tmp_path: Path) -> None:
-    odd = os.fsencode(tmp_path) + b"/\xe9\x1b[31m.jpg"  # not UTF-8, and it would turn the terminal red
+    odd = os.fsencode(tmp_path) + b"/\xe9\x1b[31m.jpg"  # not UTF-8, with an escape sequence for red text
     shutil.copy(os.fsencode(photos / "eileen.jpg"), odd)
     done = run("compare", odd, odd, PYTHONIOENCODING="ascii")
 
@@ -257,7 +257,7 @@ def test_the_bar_fits_a_narrow_terminal(photos: Path, tmp_path: Path) -> None:
 
 
 def interrupted(photos: Path, db: Path) -> Terminal:
-    """Index, and press Ctrl-C when some are done."""
+    """Index, and press Ctrl-C when some photos are done."""
     terminal = Terminal("index", photos / "crowd", "--db", db, "--workers", "2")
     terminal.wait_for(r"[1-9]\d* to be judged")
     terminal.type("\x03")
@@ -279,7 +279,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(photos: Path, tm
     assert 0 < kept < PHOTOS
     assert "Traceback" not in terminal.shown
 
-    # The file can be used; people are judged together, so there are none yet.
+    # The file is usable; people are judged together at the end, so there are no users yet.
     assert json.loads(run("users", "--db", db, "--json").stdout)["Users"] == []
     assert run("search", photos / "eileen.jpg", "--db", db).returncode == 1
 
@@ -289,7 +289,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(photos: Path, tm
     at_once = json.loads(run("index", photos / "crowd", "--db", fresh, "--json").stdout)
     for name in ("accepted", "users", "photos"):
         assert resumed[name] == at_once[name]
-    # All but the ids of faces, which are others in every file, and their order.
+    # All but the face ids, which differ between files, and the order.
     shown = [[line.split()[1:] for line in run("faces", "--db", each).stdout.splitlines()] for each in (db, fresh)]
     assert sorted(shown[0]) == sorted(shown[1])
 
@@ -318,5 +318,5 @@ def test_the_session_in_the_readme_is_true(photos: Path, tmp_path: Path) -> None
 
 
 def without_decimals(text: str) -> str:
-    """Leave out what another processor may round differently."""
+    """Remove digits that another processor may round differently."""
     return re.sub(r"(?<=\d)\.\d+", "", text)

@@ -62,7 +62,7 @@ def test_a_collection_tells_what_is_in_it(staff: fs.Collection) -> None:
     assert [face.user_id for face in staff.faces("ada")] == ["ada"]
     assert len(staff.faces()) == 3
     assert staff.user_embedding("eve") is None
-    assert repr(staff) == "<Collection 'staff': 3 users, 3 faces (1 nobody's), face model painted_faces 0.0>"
+    assert repr(staff) == "<Collection 'staff': 3 users, 3 faces (1 unassociated), face model painted_faces 0.0>"
     assert "<td>ada</td><td>1</td><td>ACTIVE</td>" in staff._repr_html_()
 
 

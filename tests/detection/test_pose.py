@@ -78,7 +78,7 @@ def test_signs_are_awss() -> None:
     assert solve_pose(clockwise).roll > 1
 
 
-# Nose fraction between eyes and mouth at AWS's pitch, from published responses (shared/reference/rekognition.md, B21).
+# Nose fraction between eyes and mouth at AWS's pitch, from published example responses.
 @pytest.mark.parametrize(("pitch", "fraction"), [(-10, 0.60), (-5, 0.55), (12.6, 0.43), (15.7, 0.38)])
 def test_pitch_agrees_with_published_aws_responses(pitch: float, fraction: float) -> None:
     points = picture(fs.Pose(roll=0, yaw=0, pitch=pitch))

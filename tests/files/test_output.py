@@ -713,5 +713,5 @@ def test_keys_that_others_can_read_are_told_of(
     assert len(caplog.records) == warned
     if warned:
         assert caplog.records[0].levelname == "WARNING"
-        assert f"keys.txt': other users can read it (mode {mode:04o}); take that away: chmod 600" in caplog.text
+        assert f"keys.txt': other users can read it (mode {mode:04o}); restrict it with chmod 600" in caplog.text
         assert "0123456789" not in caplog.text

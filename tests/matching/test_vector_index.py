@@ -68,7 +68,7 @@ def brute_force(gallery: dict[int, tuple[FloatArray, float]], probe: FloatArray,
 def every_path(*, threads: bool = True, coded: bool = False) -> Iterator[None]:
     """Let few rows do what else only many do: sift after two rows, use all cores or not, and be kept in 8 bits, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shortlist, "_FIRST_LOOK", 2)
+        patch.setattr(shortlist, "_FIRST_ROWS", 2)
         patch.setattr(shortlist, "_SCORES_AT_ONCE", 12)
         patch.setattr(shortlist, "_MANY_SCORES", 0 if threads else math.inf)
         patch.setattr(vector_index, "_MANY_ROWS", 1 if coded else math.inf)

@@ -1,4 +1,4 @@
-"""Requests are checked as botocore's model of the service says, in AWS's words, and never fail in a way of their own."""
+"""Validation of requests: the constraints of botocore's service model, AWS's error messages, and no unexpected exception."""
 
 import io
 import re
@@ -77,7 +77,7 @@ def test_the_defaults_are_what_the_documentation_says() -> None:
     ours = {(name, key): each.default for name, members in OPERATIONS.items() for key, each in members.items()}
     given = {key: default for key, default in ours.items() if default is not None}
 
-    # of CompareFaces it stands in the operation's own text, see the developer guide, "Comparing faces in images"
+    # for CompareFaces the text of the operation documents it, see the developer guide, "Comparing faces in images"
     assert given.pop(("CompareFaces", "SimilarityThreshold")) == 80
     assert "80%" in MODEL.operation_model("CompareFaces").documentation
     assert given == documented
@@ -170,7 +170,7 @@ def test_what_is_given_is_not_changed_and_not_kept() -> None:
 
 
 def broken_values(shape: Any) -> Iterator[tuple[Any, str]]:
-    """Give values that break a constraint of the shape, and AWS's words for it."""
+    """Yield values that violate a constraint of the shape, with AWS's messages."""
     low, high = (None if (shape.name, name) in DEVIATIONS else shape.metadata.get(name) for name in ("min", "max"))
     number = shape.type_name in {"integer", "float"}
     size = "value" if number else "length"
@@ -196,12 +196,12 @@ def broken_values(shape: Any) -> Iterator[tuple[Any, str]]:
 
 
 def sound(shape: Any) -> str:
-    """Give an item of a list that is as it should be."""
+    """Return a valid item of a list."""
     return {"FaceId": FACE, "TagKey": "key", "Attribute": "ALL"}[shape.name]
 
 
 def breaks(shape: Any, path: Path) -> Iterator[tuple[Path, Any, str, str]]:
-    """Give where to put what in a request, where AWS says it is wrong, and in which words."""
+    """Yield the place and value of an invalid member, with the place and text in AWS's message."""
     camel = ".".join(name[0].lower() + name[1:] for name in path)
     if shape.type_name == "structure":
         for name, member in shape.members.items():
@@ -406,14 +406,14 @@ def test_numpys_numbers_and_kinds_of_str_become_plain() -> None:
 
 
 def begun(data: bytes) -> Any:
-    """Give a file of which some was read already."""
+    """Return a file that was partly read."""
     file = io.BytesIO(b"before" + data)
     file.seek(len(b"before"))
     return file
 
 
 class Trickle(io.RawIOBase):
-    """A file that gives less than it is asked for, as sockets do."""
+    """A file that returns fewer bytes than requested, as sockets do."""
 
     def __init__(self, data: bytes) -> None:
         self.inner = io.BytesIO(data)
@@ -429,7 +429,7 @@ class Trickle(io.RawIOBase):
 
 FORMS: list[Callable[[bytes], Any]] = [
     *(bytes, bytearray, memoryview, io.BytesIO, begun, Trickle),
-    lambda data: memoryview(data[::-1])[::-1],  # not in one piece
+    lambda data: memoryview(data[::-1])[::-1],  # not contiguous
 ]
 
 

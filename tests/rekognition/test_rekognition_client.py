@@ -1,4 +1,4 @@
-"""Stock boto3 clients answered in this process: all is botocore's own but the answer, and nothing leaves the process."""
+"""Stock boto3 clients with a local service: botocore does everything but the response, and no network is used."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ FAKE_KEYS = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
 
 
 class StandIn:
-    """Answers a few operations."""
+    """Stand-in service with a few operations."""
 
     def __init__(self, _: Any = None, **options: Any) -> None:
         self.options = options
@@ -64,7 +64,7 @@ def service() -> Any:
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever connects, fails."""
+    """Make every connection fail."""
 
     def refuse(*_: Any) -> None:
         raise AssertionError("a connection was about to be made")
@@ -80,7 +80,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reaches_the_network(rekognition: Any) -> bool:
-    """See that nobody answers, and stop the request there."""
+    """Check that no listener responds, and stop the request before it is sent."""
 
     class Reached(Exception):  # noqa: N818  # no error
         pass
@@ -132,7 +132,7 @@ def test_errors_are_botocores_by_name(service: Any) -> None:
         "An error occurred (ResourceNotFoundException) when calling the ListUsers operation"
     )
     with pytest.raises(ParamValidationError):
-        rekognition.list_users()  # type: ignore[call-arg]  # the point of the test
+        rekognition.list_users()  # type: ignore[call-arg]  # the purpose of the test
     assert len(service.asked) == 1
 
 
@@ -214,7 +214,7 @@ def test_a_closed_client_says_so_once(
     sent: list[Any] = []
     own.meta.events.register_first("before-send.rekognition", lambda request, **_: sent.append(request))
     own.close()
-    with pytest.raises(ClosedError, match="the client it answers, was closed"):
+    with pytest.raises(ClosedError, match="the client that it serves, was closed"):
         own.list_collections()
     assert len(sent) == 1
     assert not caplog.records

@@ -1,4 +1,4 @@
-"""Real connections to a server of its own: idle, silent, slow, too many, malformed, and gone."""
+"""Real connections to a server process: idle, silent, slow, too many, malformed, and closed by the client."""
 
 import contextlib
 import json
@@ -60,7 +60,7 @@ def _is_cut(slow: socket.socket) -> bool:
 def test_work_may_take_longer_than_the_timeout() -> None:
     with served(client_timeout=0.2) as server, server.connect(request("wait")) as patient:
         assert server.output.readline() == "asked wait\n"
-        with server.connect() as idle:  # made later, closed for its own timeout
+        with server.connect() as idle:  # opened later, closed at its own timeout
             assert is_closed(idle)
         server.go_on()
         assert response(patient)[0] == 200
@@ -135,7 +135,7 @@ def test_bodies_of_all_connections_share_a_budget() -> None:
         assert int(headers["retry-after"]) >= 1
         for each in held:
             if each is not refused:
-                each.sendall(b" ")  # the rest: no JSON, but it was read
+                each.sendall(b" ")  # the rest of the body: not JSON, but it was read
                 assert response(each)[0] == 400
         assert ask_by_boto3(server.port)["FaceCount"] == 3
 
@@ -209,7 +209,7 @@ def test_sdks_try_again_when_the_server_was_busy() -> None:
             region_name="us-east-1",
             endpoint_url=f"http://127.0.0.1:{server.port}",
             aws_access_key_id="any",
-            aws_secret_access_key="any",  # noqa: S106  # not looked at
+            aws_secret_access_key="any",  # noqa: S106  # not verified
             config=Config(retries={"mode": "standard", "total_max_attempts": 6}),
         )
         client.meta.events.register("needs-retry.rekognition", _once(server.go_on), unique_id="first")
@@ -253,8 +253,8 @@ def test_the_log_has_the_clients_address_and_key_behind_a_trusted_proxy_alone() 
     forwarded = b"X-Forwarded-For: 203.0.113.7, 192.0.2.9"
     for trusted, expected in (
         ([], "127.0.0.1"),
-        (["192.0.2.0/24"], "127.0.0.1"),  # the proxy is another one
-        (["127.0.0.1"], "192.0.2.9"),  # what the proxy saw, not what that client says
+        (["192.0.2.0/24"], "127.0.0.1"),  # an untrusted proxy
+        (["127.0.0.1"], "192.0.2.9"),  # the address that the proxy saw, not the client's claim
         (["127.0.0.0/8", "192.0.2.0/24"], "203.0.113.7"),
     ):
         with served(forwarded_allow_ips=trusted) as server:

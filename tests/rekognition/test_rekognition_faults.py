@@ -1,4 +1,4 @@
-"""AWS's errors carry what botocore's do, and survive being copied and sent."""
+"""AWS's errors have the attributes of botocore's, and can be copied and pickled."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Names in Host and Origin: a web page can't reach the server by a name of its own (DNS rebinding), nor from another server."""
+"""The headers Host and Origin: web pages can use the server neither by DNS rebinding nor from another origin."""
 
 import ipaddress
 import json
@@ -114,7 +114,7 @@ def test_listening_for_other_machines_does_not_let_pages_in() -> None:
         assert "access-control-allow-origin" not in sent
         return status, json.loads(body).get("Message", "")
 
-    with served(host="0.0.0.0", allow_remote=True, allowed_hosts=["photos.example"]) as server:  # noqa: S104  # to be tried
+    with served(host="0.0.0.0", allow_remote=True, allowed_hosts=["photos.example"]) as server:  # noqa: S104  # the test needs it
         assert ask(b"photos.example:80")[0] == 200
         assert ask(b"192.0.2.1")[0] == 200
         status, why = ask(b"evil.example")

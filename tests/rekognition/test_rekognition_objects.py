@@ -1,4 +1,4 @@
-"""Pictures come from a folder, of which nothing leads out, or from S3, in AWS's errors."""
+"""Object stores: a folder that no key leads out of, and S3, with AWS's errors."""
 
 import contextlib
 import fcntl
@@ -42,7 +42,7 @@ UNAVAILABLE = "Unable to get object metadata from S3. Check object key, region a
 
 
 def path_of(descriptor: int) -> Path:
-    """Return where the kernel says that an open file is."""
+    """Return the kernel's path of an open file."""
     if sys.platform == "darwin":
         return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
     return Path(f"/proc/self/fd/{descriptor}").readlink()
@@ -50,7 +50,7 @@ def path_of(descriptor: int) -> Path:
 
 @contextmanager
 def opened() -> Iterator[list[Path]]:
-    """Return the list of the files that ``os.open`` opens meanwhile."""
+    """Record the files that ``os.open`` opens in the block."""
     files: list[Path] = []
     really = os.open
 
@@ -66,7 +66,7 @@ def opened() -> Iterator[list[Path]]:
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
-    """A folder of two buckets beside a secret, with links to everywhere."""
+    """A folder with two buckets beside a secret, with links to all kinds of targets."""
     with tempfile.TemporaryDirectory() as name:
         outside = Path(name).resolve()
         root = outside / "root"
@@ -103,10 +103,10 @@ KEYS = st.lists(PARTS, min_size=1, max_size=6).map("/".join) | st.text(st.charac
 
 @pytest.fixture(params=[True, False], ids=["by parts", "as on Windows"])
 def by_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "_BY_PARTS", request.param)
+    monkeypatch.setattr(objects, "_HAS_DIR_FD", request.param)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it is the same for all examples
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixture is the same for all examples
 @pytest.mark.usefixtures("by_parts")
 @given(KEYS, KEYS)
 def test_nothing_outside_the_folder_is_opened(root: Path, bucket: str, name: str) -> None:
@@ -132,7 +132,7 @@ def test_the_test_sees_what_is_opened(root: Path) -> None:
 
 
 def test_a_folder_swapped_for_a_link_between_check_and_opening_leads_nowhere(tmp_path: Path) -> None:
-    """A thread swaps a folder of the key, back and forth, with a link to a folder outside, while it is read."""
+    """During reads, a thread repeatedly swaps a folder of the key with a link to a folder outside."""
     root = tmp_path / "root"
     for folder, content in ((root / "photos" / "team", b"inside"), (tmp_path / "secrets", b"outside")):
         folder.mkdir(parents=True)
@@ -263,7 +263,7 @@ def test_a_file_has_fifteen_megabytes_at_most(tmp_path: Path) -> None:
     with photo.open("wb") as file:
         file.truncate(MAX_FILE_BYTES)
     assert len(S3Folder(tmp_path).read("photos", "large.jpg", None)) == MAX_FILE_BYTES
-    os.truncate(photo, 1 << 40)  # a terabyte of nothing: reading it would fail otherwise
+    os.truncate(photo, 1 << 40)  # a sparse terabyte: reading it would fail
     with pytest.raises(ImageTooLargeException, match="Image size is too large"):
         S3Folder(tmp_path).read("photos", "large.jpg", None)
 
@@ -273,7 +273,7 @@ def test_a_folder_must_be_there(root: Any) -> None:
     if root == "":
         assert S3Folder(root).root == Path.cwd()
         return
-    with pytest.raises(InvalidParameterError, match="root: expected a folder that is there"):
+    with pytest.raises(InvalidParameterError, match="root: expected an existing folder"):
         S3Folder(root)
 
 
@@ -286,7 +286,7 @@ def client() -> Any:
 
 @pytest.fixture
 def s3() -> Iterator[Any]:
-    """moto's S3, with a bucket that keeps versions."""
+    """moto's S3 with a versioned bucket."""
     with mock_aws():
         made = client()
         made.create_bucket(Bucket="photos")
@@ -336,7 +336,7 @@ def test_s3_gives_fifteen_megabytes_at_most(s3: Any) -> None:
 
 
 class Answering:
-    """A client whose one answer is a body, of a length that may be a lie."""
+    """A client that returns one body with a declared length that may be wrong."""
 
     def __init__(self, body: bytes, length: int) -> None:
         self.raw = io.BytesIO(body)
@@ -357,7 +357,7 @@ def test_what_is_too_large_is_not_read_but_closed() -> None:
 def test_a_length_that_is_a_lie_is_not_believed() -> None:
     with pytest.raises(ImageTooLargeException):
         S3Client(Answering(bytes(MAX_FILE_BYTES + 1), 5)).read("photos", "large.jpg", None)
-    with pytest.raises(InternalServerError):  # it broke off
+    with pytest.raises(InternalServerError):  # an incomplete body
         S3Client(Answering(b"123", 5)).read("photos", "large.jpg", None)
 
 
@@ -366,7 +366,7 @@ ERRORS = [
     *[(code, 403, InvalidS3ObjectException) for code in ("AccessDenied", "InvalidAccessKeyId", "403")],
     ("InvalidArgument", 400, InvalidS3ObjectException),  # of a version
     ("PermanentRedirect", 301, InvalidS3ObjectException),  # another region
-    ("MethodNotAllowed", 405, InvalidS3ObjectException),  # the version is a deletion
+    ("MethodNotAllowed", 405, InvalidS3ObjectException),  # the version is a delete marker
     ("SlowDown", 503, ProvisionedThroughputExceededException),
     ("ServiceUnavailable", 503, ProvisionedThroughputExceededException),
     ("RequestLimitExceeded", 400, ProvisionedThroughputExceededException),

@@ -1,4 +1,4 @@
-"""What AWS's own published samples do, in words of our own: a stock boto3 client, a real socket, photographs, the real pipeline.
+"""The workflows of AWS's published samples, rewritten: a stock boto3 client, a real socket, photographs, the real pipeline.
 
 The samples themselves (awsdocs/aws-doc-sdk-examples, the developer guide's pages on collections and users, and
 aws-samples/rekognition-user-vectors) ran unchanged against ``facesearch serve``; what each relies on is asserted here.
@@ -53,7 +53,7 @@ def nobody() -> bytes:
 
 @pytest.fixture
 def objects(tmp_path: Path) -> Path:
-    """Where S3Objects come from, with the bucket ``photos``."""
+    """A folder of S3Objects with the bucket ``photos``."""
     tmp_path.joinpath("photos").mkdir()
     return tmp_path
 
@@ -66,7 +66,7 @@ def rekognition(objects: Path) -> Iterator[Any]:
 
 
 def index(rekognition: Any, name: str, image: dict[str, Any], external_image_id: str) -> str:
-    """Index the one face of a photo as the samples do, and give its id."""
+    """Index the only face of a photo as the samples do, and return its id."""
     answer = rekognition.index_faces(
         CollectionId=name,
         Image=image,
@@ -81,7 +81,7 @@ def index(rekognition: Any, name: str, image: dict[str, Any], external_image_id:
 
 
 def paged(ask: Any, key: str, **parameters: Any) -> list[Any]:
-    """Ask page by page, as the samples do: as long as there is a NextToken."""
+    """Request all pages, as the samples do, until there is no NextToken."""
     answer = ask(**parameters)
     pages = [answer[key]]
     while "NextToken" in answer:
@@ -251,7 +251,7 @@ def test_users_are_made_of_faces_and_found(rekognition: Any) -> None:
 
 @pytest.fixture
 def s3() -> Iterator[Any]:
-    """moto's S3, with the bucket ``photos``."""
+    """moto's S3 with the bucket ``photos``."""
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="photos")
@@ -259,7 +259,7 @@ def s3() -> Iterator[Any]:
 
 
 def who_is_who(rekognition: Any, name: str, photo: bytes, threshold: float) -> list[str | None]:
-    """Search with each face of a photo, cut out along its box without any margin; tell whom each is, from left to right."""
+    """Search with a crop of each face, exactly its bounding box; return the matches from left to right."""
     image = Image.open(io.BytesIO(photo))
     boxes = [face["BoundingBox"] for face in rekognition.detect_faces(Image={"Bytes": photo})["FaceDetails"]]
     found = []
@@ -279,7 +279,7 @@ def who_is_who(rekognition: Any, name: str, photo: bytes, threshold: float) -> l
 
 
 def users_of_a_bucket(rekognition: Any, store: str, s3: Any, objects: Path) -> None:
-    """Make each folder of a bucket a user, of all the photos in it."""
+    """Create a user for each folder of a bucket, with all photos in it."""
     for name in PEOPLE:
         for file, data in photos(name).items():
             if store == "moto":
@@ -319,7 +319,7 @@ def test_each_face_of_a_group_is_found_when_cut_out(store: str, s3: Any, objects
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file in which both are users."""
+    """A file with both people as users."""
     path = tmp_path_factory.mktemp("four-ways") / "people.db"
     with Rekognition(path) as service:
         service.create_collection(CollectionId="family")

@@ -1,4 +1,4 @@
-"""The server: whatever comes over the network is answered or refused, and what is under way is finished."""
+"""The HTTP server: every request gets a response or a refusal, and running requests are completed."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ HEADERS = (TARGET, (b"host", b"localhost:8080"))
 
 
 class StandIn:
-    """Answers a few operations."""
+    """Stand-in service with a few operations."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
@@ -64,7 +64,7 @@ class StandIn:
 
 
 class Asked:
-    """A request put to an ASGI application, and what came back."""
+    """A request to an ASGI application, with its response."""
 
     def __init__(self, chunks: Sequence[bytes]) -> None:
         self.chunks = list(chunks)
@@ -76,7 +76,7 @@ class Asked:
 
     async def receive(self) -> dict[str, Any]:
         if self.taken == len(self.chunks):
-            await self.answered.wait()  # the client stays
+            await self.answered.wait()  # the client stays connected
             return {"type": "http.disconnect"}
         self.taken += 1
         return {
@@ -126,7 +126,7 @@ def ask(
 
 @contextlib.contextmanager
 def listening(service: Any, **options: Any) -> Iterator[int]:
-    """Serve on a socket, in a thread; gives the port."""
+    """Serve on a socket in a thread and yield the port."""
     running = uvicorn.Server(
         uvicorn.Config(application(service, **options), port=0, http="h11", ws="none", log_config=None)
     )
@@ -178,7 +178,7 @@ def test_boto3_is_answered_over_a_socket(service: StandIn) -> None:
 
 
 def test_health_tells_that_the_server_is_there_and_nothing_else() -> None:
-    asked = ask(application(None, keys={KEY: SECRET}), method="GET", path="/health")  # type: ignore[arg-type]  # none is needed
+    asked = ask(application(None, keys={KEY: SECRET}), method="GET", path="/health")  # type: ignore[arg-type]  # the service is not used
 
     assert asked.status == 200
     assert json.loads(asked.body) == {"status": "ok"}
@@ -340,7 +340,7 @@ def test_boto3_reads_that_its_request_is_too_large(service: StandIn) -> None:
 )
 def test_a_connection_that_is_cut_harms_nobody(service: StandIn, part: bytes) -> None:
     with listening(service) as port:
-        # A connection may be refused before all was sent.
+        # The server may refuse a connection before the request is complete.
         with socket.create_connection(("127.0.0.1", port)) as cut, contextlib.suppress(ConnectionError):
             cut.sendall(part)
         rekognition = connected(port)
@@ -452,7 +452,7 @@ def test_requests_are_worked_on_at_the_same_time_and_health_is_told_meanwhile(mo
 
     class Meeting(StandIn):
         def call(self, operation: str, parameters: Mapping[str, Any], /) -> Mapping[str, Any]:
-            both.wait()  # passes only when two requests and the test are here
+            both.wait()  # passes only when two requests and the test have arrived
             assert done.wait(30)
             return super().call(operation, parameters)
 
@@ -519,7 +519,7 @@ def test_what_is_under_way_is_finished(told: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def command(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run ``facesearch serve``; gives the process and its first line."""
+    """Run ``facesearch serve`` and yield the process and its first line."""
     line = [sys.executable, "-m", "facesearch", "serve", "--port", "0", *map(str, arguments)]
     with subprocess.Popen(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603  # our own code
         assert process.stdout
@@ -611,7 +611,7 @@ def test_the_command_asks_an_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with command("--db", tmp_path / "people.db", "--s3-endpoint", endpoint) as (_, first):
             rekognition = connected(int(first.split(";")[0].rsplit(":", 1)[1]))
             picture = {"S3Object": {"Bucket": "photos", "Name": "a.jpg"}}
-            with pytest.raises(rekognition.exceptions.InvalidImageFormatException):  # it was read, then
+            with pytest.raises(rekognition.exceptions.InvalidImageFormatException):  # so the object was read
                 rekognition.detect_faces(Image=picture)
             picture["S3Object"]["Name"] = "b.jpg"
             with pytest.raises(rekognition.exceptions.InvalidS3ObjectException):
@@ -621,10 +621,10 @@ def test_the_command_asks_an_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 class QuietFiles(SimpleHTTPRequestHandler):
-    """Files over HTTP, which is how S3 gives an object."""
+    """HTTP server of files, which serves objects as S3 does."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Suppress the log."""
 
 
 def test_the_command_needs_the_key_file_it_is_given(tmp_path: Path) -> None:
@@ -645,7 +645,7 @@ def test_the_command_warns_once_of_keys_that_others_can_read(tmp_path: Path) -> 
         done = CliRunner().invoke(commands, ["serve", *arguments])
         assert done.exit_code == Exit.USAGE
         assert (
-            done.stderr.count("keys.txt': other users can read it (mode 0644); take that away: chmod 600") == warnings
+            done.stderr.count("keys.txt': other users can read it (mode 0644); restrict it with chmod 600") == warnings
         )
         assert SECRET not in done.output
 

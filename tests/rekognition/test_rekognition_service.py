@@ -1,4 +1,4 @@
-"""Every operation in all three ways: plain Python, a stock boto3 client in-process, and one over HTTP."""
+"""Every operation through all three interfaces: Python methods, a boto3 client in-process, and a boto3 client over HTTP."""
 
 import inspect
 import io
@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from PIL import Image
 
 import facesearch as fs
-from facesearch.rekognition import ANSWERED, Rekognition, backends as shelf, client
+from facesearch.rekognition import ANSWERED, Rekognition, backends, client
 from facesearch.rekognition.exceptions import RekognitionError
 from facesearch.testing.fakes import paint
 from rekognition_ways import BLUE, GREEN, RED, WAYS, asked, photo, png, remote, served, service, way
@@ -37,13 +37,13 @@ def webp() -> bytes:
 
 
 def method_of(operation: str) -> str:
-    """Give boto3's name of an operation."""
+    """Return boto3's method name for an operation."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
 
 
 @pytest.fixture(params=[*WAYS, "plain, in a file"])
 def account(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """An empty account, in each way, and in each backend: in memory and in a file."""
+    """An empty account, through each interface, and in each backend: in memory and in a file."""
     name, _, in_a_file = request.param.partition(", ")
     with service(tmp_path / "people.db" if in_a_file else None) as own, way(name, own) as asker:
         yield asker
@@ -51,13 +51,13 @@ def account(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def staff(account: Any) -> Any:
-    """An account with a collection in which ada is red, bob is blue and a green face is nobody's."""
+    """An account with a collection: ada is red, bob is blue, and a green face is unassociated."""
     furnish(account)
     return account
 
 
 def furnish(account: Any) -> dict[str, str]:
-    """Make that collection; gives the face ids by colour."""
+    """Create that collection and return the face ids by colour."""
     account.create_collection(CollectionId="staff")
     ids = {}
     for name, colour, user in (("red", RED, "ada"), ("blue", BLUE, "bob"), ("green", GREEN, None)):
@@ -70,7 +70,7 @@ def furnish(account: Any) -> dict[str, str]:
 
 
 def code(answer: dict[str, Any]) -> str:
-    """Give the name of the error that an answer is."""
+    """Return the error code in a response."""
     return str(answer["Error"]["Code"])
 
 
@@ -78,7 +78,7 @@ def code(answer: dict[str, Any]) -> str:
 
 
 def steps(ids: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
-    """Ask every operation, for what is there and what is not."""
+    """Return a request for every operation, with existing and missing resources."""
     here, arn = {"CollectionId": "staff"}, "aws:rekognition:us-east-1:123456789012:collection/staff"
     red, blue, green = ids["red"], ids["blue"], ids["green"]
     token = {"ClientRequestToken": "once"}
@@ -121,7 +121,7 @@ def steps(ids: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def story(asker: Any) -> list[dict[str, Any]]:
-    """Ask all that, and give the answers; times of creation are told apart from others only by being near now."""
+    """Execute all these requests and return the responses, without the creation time, which must be near now."""
     answers = [asked(asker, method_of(operation), parameters) for operation, parameters in steps(furnish(asker))]
     created = answers[0].pop("CreationTimestamp")
     assert abs((datetime.now(UTC) - created).total_seconds()) < 600
@@ -564,14 +564,14 @@ def test_a_file_that_can_t_be_used_is_told_in_the_log_alone(tmp_path: Path, capl
 
 
 def test_only_some_collections_are_held_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "_MOST_OPEN", 2)
+    monkeypatch.setattr(backends, "_MOST_OPEN", 2)
     with service(tmp_path / "people.db") as own:
         for _ in range(2):
             for number in range(5):
                 asked(own, "create_collection", {"CollectionId": f"c{number}"})
                 asked(own, "create_user", {"CollectionId": f"c{number}", "UserId": "ada"})
-        opened = own._account.shelf
-        assert isinstance(opened, shelf.FileShelf)
+        opened = own._account.backend
+        assert isinstance(opened, backends.FileBackend)
         assert list(opened._open) == ["c3", "c4"]
         for number in range(5):
             assert [user["UserId"] for user in own.list_users(CollectionId=f"c{number}")["Users"]] == ["ada"]
@@ -582,7 +582,7 @@ def test_a_closed_one_says_so(in_a_file: bool, tmp_path: Path) -> None:
     own = service(tmp_path / "people.db" if in_a_file else None)
     furnish(own)
     own.close()
-    with pytest.raises(fs.ClosedError, match="this Rekognition, or the client it answers, was closed"):
+    with pytest.raises(fs.ClosedError, match="this Rekognition, or the client that it serves, was closed"):
         own.create_user(CollectionId="staff", UserId="eve")
 
 
@@ -600,8 +600,8 @@ def test_one_that_is_closed_while_it_answers_says_so_and_opens_nothing_again(in_
     furnish(own)
     with pytest.raises(fs.ClosedError, match="was closed"):
         own.search_users_by_image(CollectionId="staff", Image={"S3Object": {"Bucket": "photos", "Name": "a"}})
-    if isinstance(own._account.shelf, shelf.FileShelf):
-        assert not own._account.shelf._open
+    if isinstance(own._account.backend, backends.FileBackend):
+        assert not own._account.backend._open
 
 
 # ---------------------------------------------------------------- failures that are asked for
@@ -666,7 +666,7 @@ def test_what_is_not_answered_is_told_with_what_is() -> None:
 
 
 class Users(RuleBasedStateMachine):
-    """Whose each face is: the service against a dict, whatever is asked in whatever order."""
+    """Compare the owner of each face in the service with a dict, after random operations."""
 
     @initialize()
     def begin(self) -> None:
@@ -701,7 +701,7 @@ class Users(RuleBasedStateMachine):
 
     @rule(name=names, some=some)
     def associate(self, name: str, some: list[int]) -> None:
-        """Associate faces without regard to who they look like."""
+        """Associate faces regardless of their similarity."""
         wanted = list(dict.fromkeys(self.faces[place] for place in some))
         asking = {"CollectionId": "staff", "UserId": name, "FaceIds": wanted, "UserMatchThreshold": 0}
         answer = asked(self.own, "associate_faces", asking)
@@ -726,7 +726,7 @@ class Users(RuleBasedStateMachine):
 
     @rule(name=names, some=some)
     def disassociate(self, name: str, some: list[int]) -> None:
-        """Take faces away."""
+        """Disassociate faces."""
         wanted = list(dict.fromkeys(self.faces[place] for place in some))
         asking = {"CollectionId": "staff", "UserId": name, "FaceIds": wanted}
         answer = asked(self.own, "disassociate_faces", asking)
@@ -749,7 +749,7 @@ class Users(RuleBasedStateMachine):
 
     @invariant()
     def same(self) -> None:
-        """Everything that can be asked is as the model has it."""
+        """Check that all responses agree with the model."""
         if not hasattr(self, "own"):
             return
         faces = self.own.list_faces(CollectionId="staff")["Faces"]

@@ -1,6 +1,6 @@
-"""Signatures: what boto3 signs passes, and nothing that was changed since."""
+"""Signatures: a request that boto3 signed is accepted, and a changed one is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from facesearch.rekognition.exceptions import (
     RekognitionError,
     UnrecognizedClientException,
 )
-from facesearch.rekognition.http.sigv4 import SKEW, SignedRequest, check_keys, check_signature, read_keys
+from facesearch.rekognition.http.sigv4 import SKEW, SignedRequest, check_keys, claim_of, read_keys
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 KEYS = {"OTHER": "x" * 40, KEY: SECRET}
@@ -39,7 +39,7 @@ class _Raw:
 
 
 def sent(region: str = "eu-west-1", token: str | None = None) -> SignedRequest:
-    """Give a request as boto3 sends it."""
+    """Return a request as boto3 sends it."""
     caught: list[Any] = []
 
     def catch(request: Any, **_: Any) -> AWSResponse:
@@ -58,7 +58,7 @@ def sent(region: str = "eu-west-1", token: str | None = None) -> SignedRequest:
     client.create_collection(CollectionId="staff", Tags={"a": "b"})
     (request,) = caught
     headers = [(name, value.decode() if isinstance(value, bytes) else value) for name, value in request.headers.items()]
-    # What the HTTP client adds, without a signature.
+    # Headers that the HTTP client adds, which are not signed.
     headers += [("Host", "localhost:8080"), ("Accept-Encoding", "identity")]
     return SignedRequest(method="POST", path="/", query="", headers=headers, body=bytes(request.body))
 
@@ -78,6 +78,11 @@ def header(name: str) -> str:
 
 def now() -> datetime:
     return datetime.strptime(header("x-amz-date"), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: datetime | None = None) -> None:
+    """Verify a request as the server does."""
+    claim_of(request.headers, now=now).verify(request, keys)
 
 
 def refused(request: SignedRequest, keys: dict[str, str] = KEYS, at: datetime | None = None) -> RekognitionError:

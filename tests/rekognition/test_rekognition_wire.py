@@ -1,4 +1,4 @@
-"""AWS JSON 1.1: whatever comes in is read or refused, and botocore reads what goes out."""
+"""AWS JSON 1.1: every body is decoded or refused, and botocore can decode every response."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ IMAGES = {"Image", "SourceImage", "TargetImage"}
 
 
 class Answering:
-    """Answers all requests alike, and remembers what was asked."""
+    """Stand-in service with one response, which records the requests."""
 
     def __init__(self, answer: Mapping[str, Any] | BaseException) -> None:
         self.answer = answer
@@ -146,14 +146,16 @@ def test_other_targets_are_no_operations(target: str | None) -> None:
 # ---------------------------------------------------------------- answers
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001  # hypothesis wants them without a zone
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001  # hypothesis requires naive bounds
 def test_timestamps_are_read_to_the_millisecond(moment: datetime) -> None:
     moment = moment.replace(tzinfo=UTC)
     answer = parsed(
         "DescribeCollection", handle(Answering({"CreationTimestamp": moment}), "RekognitionService.X", b"{}")
     )
 
-    assert abs((answer["CreationTimestamp"] - moment).total_seconds()) <= 0.0011  # botocore's floats add to the half
+    assert (
+        abs((answer["CreationTimestamp"] - moment).total_seconds()) <= 0.0011
+    )  # half a millisecond of rounding, plus botocore's floats
 
 
 def test_botocore_reads_an_answer() -> None:
@@ -222,7 +224,7 @@ def test_nothing_of_our_insides_is_told(kind: type[Exception], secret: str) -> N
 
 
 def failing() -> dict[str, Any]:
-    """Fail as a damaged file does: the messages name a path and a person."""
+    """Fail as with a damaged file: the messages contain a path and a user id."""
     try:
         Path("/nowhere/ada/people.db").read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""From a photo to its faces: the stages of the pipeline, composed."""
+"""The analyzer: detect, align, describe and embed the faces of a photo by composing the stages of the pipeline."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
@@ -47,16 +47,8 @@ from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder,
 __all__ = ["Engine", "FaceAnalyzer", "analyzer_or_default", "default_analyzer", "detect_faces"]
 
 
-@attrs.frozen(eq=False)
-class _Found:
-    """A face and what its attributes are read from."""
-
-    face: LocatedFace
-    place: PlacedFace
-
-
 class Engine(Enum):
-    """What runs the networks: ONNX Runtime, or dlib itself, which is the reference and many times slower."""
+    """The runtime of the networks: ONNX Runtime, or dlib itself, which is the reference and many times slower."""
 
     ONNX = "onnx"
     DLIB = "dlib"
@@ -68,23 +60,22 @@ def _engine(value: str | Engine) -> Engine:
 
 @attrs.frozen(kw_only=True)
 class FaceAnalyzer:
-    """The stages, composed. Weights are loaded on first use; one analyzer may serve many threads.
+    """The pipeline of stages. Weights are loaded on first use; one analyzer may serve many threads.
 
     Attributes
     ----------
     engine
-        ``"onnx"`` or ``"dlib"``: what the default detector and embedder run in. The vectors of a chip are the same to
-        1e-5; boxes differ a little, and only ``"onnx"`` looks for heads that lie on their side.
+        ``"onnx"`` or ``"dlib"``: the runtime of the default detector and embedder. The vectors of a chip are equal to within
+        1e-5; boxes differ a little, and only ``"onnx"`` detects heads that lie on their side.
     threads
         Cores that one search may use, >= 1; ``None`` for all that this process may use, up to 4. dlib uses one in any case.
     detector, aligner, landmarker, embedder, describer
-        See `facesearch.stages` and, for the last, `facesearch.appearance.describer.Describer`. Each may be replaced by your own, or by one that is not the default, such as
-        `facesearch.detection.dlib_detectors.HogDetector`.
-
+        The stages, see `facesearch.stages` and, for the last, `facesearch.appearance.describer.Describer`. Each may be
+        replaced by your own, or by another one of the library, such as `facesearch.detection.dlib_detectors.HogDetector`.
     calibration
-        What percentages mean for the embedder's distances; ``None`` for what comes with the library.
+        Converts the embedder's distances to percentages; ``None`` for the calibration that comes with the library.
     bars
-        What each quality filter asks for; replace it with your own `facesearch.FilterBars`.
+        The thresholds of each quality filter; replace them with your own `facesearch.FilterBars`.
 
     Examples
     --------
@@ -114,13 +105,13 @@ class FaceAnalyzer:
 
     @property
     def face_model(self) -> FaceModel:
-        """What makes the vectors."""
+        """The model that computes the vectors."""
         return self.embedder.face_model
 
     def locate(
         self, image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
     ) -> tuple[LocatedFace, ...]:
-        """Find and measure every face, without embedding it: a search needs the vector of one face only.
+        """Detect and measure every face, without embedding it: a search needs the vector of one face only.
 
         Parameters
         ----------
@@ -144,20 +135,20 @@ class FaceAnalyzer:
         asked = parse_attributes(attributes)
         pixels = read_image(image).pixels
         found = [self._locate_one(pixels, detection, asked) for detection in self.detector.detect(pixels)]
-        faces = self._described(pixels, found, asked) if found and asked & SINGLE else [each.face for each in found]
+        faces = self._described(pixels, found, asked) if found and asked & SINGLE else [face for face, _ in found]
         return Listing((faces[position] for position in by_size([face.measurements for face in faces])), "face")
 
     def assess(self, faces: Sequence[LocatedFace], bars: QualityBars | None) -> tuple[LocatedFace, ...]:
-        """Measure how well faces are likely to match, of those that pass all other bars; the rest stay as they are.
+        """Measure the match quality of the faces that pass all other thresholds; the other faces are returned unchanged.
 
-        It takes the pass that embeds, and keeps the vectors: embedding these faces afterwards costs nothing.
+        The measurement needs the pass that embeds. The vectors are kept: embedding these faces afterwards costs nothing.
 
         Parameters
         ----------
         faces
-            Of one photo.
+            The faces of one photo.
         bars
-            What they are held against; ``None`` asks for nothing, and nothing is measured.
+            The thresholds; ``None`` has none, and nothing is measured.
         """
         check_each("faces", faces, LocatedFace)
         if bars is None:
@@ -181,7 +172,7 @@ class FaceAnalyzer:
         return tuple(assessed)
 
     def embed(self, faces: Sequence[LocatedFace]) -> tuple[AnalyzedFace, ...]:
-        """Embed located faces, all in one call; in their order."""
+        """Embed located faces in one call; the result has their order."""
         if not check_each("faces", faces, LocatedFace):
             return Listing((), "face")
         vectors = self._vectors(faces)
@@ -202,7 +193,7 @@ class FaceAnalyzer:
     def analyze(
         self, image: ImageSource, *, attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,)
     ) -> tuple[AnalyzedFace, ...]:
-        """Find, measure and embed every face: `locate`, then `embed`."""
+        """Detect, measure and embed every face: `locate`, then `embed`."""
         return self.embed(self.locate(image, attributes=attributes))
 
     def analyze_many(
@@ -212,28 +203,28 @@ class FaceAnalyzer:
         attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
         workers: int | None = None,
     ) -> Iterator[tuple[AnalyzedFace, ...]]:
-        """Analyze photos one after the other, on all cores.
+        """Analyze many photos on all cores, and yield the results in the photos' order.
 
         Parameters
         ----------
         images
-            Any number; taken from the iterable as they are needed, a few ahead of the one that is given out. Relative paths are
-            relative to the current folder of this call, whatever it is when they are opened.
+            Any number; taken from the iterable as they are needed, a few ahead of the result that is yielded. Relative paths
+            are relative to the current folder at the time of this call.
         attributes
             AWS's names, see `Attribute`.
         workers
-            Threads at work, >= 1; by default one for each core.
+            Number of threads, >= 1; by default one for each core.
 
         Yields
         ------
         tuple of AnalyzedFace
-            What `analyze` gives for each photo, in the order of *images*.
+            The result of `analyze` for each photo, in the order of *images*.
 
         Raises
         ------
         ImageError
-            When the turn comes of a picture that can't be used; nothing comes after it. To go on, look at pictures one by
-            one with `analyze`, which threads may do at once.
+            When a picture that can't be used is reached; the iteration ends there. To go on after a broken picture, call
+            `analyze` for each one, which several threads may do at once.
         InvalidParameterError
             If another argument is wrong.
 
@@ -257,7 +248,7 @@ class FaceAnalyzer:
         return DlibEmbedder() if self.engine is Engine.DLIB else OnnxEmbedder(threads=self.threads)
 
     def _default_describer(self) -> Describer:
-        # One pass gives both where the embedder is dlib's network, as it is unless another was asked for.
+        # One pass computes both where the embedder is dlib's network, which is the default.
         embedder = self.embedder if isinstance(self.embedder, OnnxEmbedder) else None
         return FaceDescriber(embedder, threads=self.threads)
 
@@ -267,21 +258,26 @@ class FaceAnalyzer:
             return known
         return tuple(self.embedder.embed(np.stack([face.probe for face in faces])))
 
-    def _described(self, pixels: PixelArray, found: Sequence[_Found], asked: frozenset[Attribute]) -> list[LocatedFace]:
-        """Tell what faces look like."""
-        looks = self.describer.describe(pixels, [each.place for each in found], asked)
+    def _described(
+        self, pixels: PixelArray, found: Sequence[tuple[LocatedFace, PlacedFace]], asked: frozenset[Attribute]
+    ) -> list[LocatedFace]:
+        """Add the attributes that were asked for, and what the same pass computes, to located faces."""
+        appearances = self.describer.describe(pixels, [place for _, place in found], asked)
         return [
             attrs.evolve(
-                each.face,
-                detail=attrs.evolve(each.face.detail, **look.fields),
-                measurements=attrs.evolve(each.face.measurements, quality=look.quality),
-                unassessed=look.unassessed,
-                vector=look.vector if self.describer.embedder is self.embedder else None,
+                face,
+                detail=attrs.evolve(face.detail, **appearance.fields),
+                measurements=attrs.evolve(face.measurements, quality=appearance.quality),
+                unassessed=appearance.unassessed,
+                vector=appearance.vector if self.describer.embedder is self.embedder else None,
             )
-            for each, look in zip(found, looks, strict=True)
+            for (face, _), appearance in zip(found, appearances, strict=True)
         ]
 
-    def _locate_one(self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]) -> _Found:
+    def _locate_one(
+        self, pixels: PixelArray, detection: Detection, asked: frozenset[Attribute]
+    ) -> tuple[LocatedFace, PlacedFace]:
+        """Return a detected face, and what its attributes are read from."""
         height, width = pixels.shape[:2]
         aligned = self.aligner.align(pixels, detection)
         points, chip = self.landmarker.locate(pixels, aligned), aligned.chip
@@ -309,19 +305,17 @@ class FaceAnalyzer:
         size = np.array([width, height])
         left, right = (np.array([landmark.x, landmark.y]) * size for landmark in landmarks[:2])  # the pupils
         side = float(np.hypot(*aligned.to_picture[:, 0])) * CHIP_SIZE
-        return _Found(
-            face=face, place=PlacedFace(chip=chip, points=points, pupils=(left, right), pose=pose, chip_side=side)
-        )
+        return face, PlacedFace(chip=chip, points=points, pupils=(left, right), pose=pose, chip_side=side)
 
 
 @cache
 def default_analyzer() -> FaceAnalyzer:
-    """Give the analyzer that is used where none is named: one for the process, so that weights are loaded once."""
+    """Return the default analyzer: one for the process, so that weights are loaded once."""
     return FaceAnalyzer()
 
 
 def analyzer_or_default(analyzer: FaceAnalyzer | None) -> FaceAnalyzer:
-    """Return *analyzer*, or the process's own where it is ``None``.
+    """Return *analyzer*, or the default analyzer of the process where it is ``None``.
 
     Raises
     ------
@@ -347,9 +341,9 @@ def detect_faces(
     attributes
         AWS's names: DEFAULT, ALL, or single ones.
     max_faces
-        Return at most so many of the largest, >= 1; by default 100, as AWS. ``None`` for all.
+        Return at most this number of the largest faces, >= 1; by default 100, as AWS. ``None`` for all.
     analyzer
-        What detects and describes; by default the one of the process.
+        The analyzer to use; by default that of the process.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A face found in a photo, before and after it is embedded."""
+"""A face detected in a photo, before and after it is embedded."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -32,20 +32,20 @@ def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Un
 
 @attrs.frozen(kw_only=True, repr=False)
 class LocatedFace(Shown):
-    """A face that was found and measured, but not embedded; equal where all of it is, pictures pixel by pixel.
+    """A face that was detected and measured, but not embedded. Equality compares all fields, and pictures pixel by pixel.
 
     Attributes
     ----------
     detail
-        What was asked for.
+        Bounding box, confidence, landmarks, pose and quality, and the attributes that were asked for.
     measurements
-        What the quality filter looks at.
+        The values that the quality filter checks.
     chip
         (150, 150, 3) uint8 RGB, the face upright.
     probe
-        What the embedder takes of it, uint8 RGB: the chip, or a cut of its own.
+        The embedder's input, uint8 RGB: the chip, or a crop that the embedder cuts itself.
     unassessed
-        Which attributes that were asked for are absent, since they can't be assessed on this face, and why.
+        The attributes that were asked for and can't be assessed on this face, and the reason for each.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = FaceDetail.ROW_HEAD
@@ -55,11 +55,11 @@ class LocatedFace(Shown):
     chip: PixelArray = attrs.field(repr=False, eq=content)
     probe: PixelArray = attrs.field(repr=False, eq=content)
     unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
-    # The vector, where the pass that told what the face looks like gave it too.
+    # The vector, where the pass that described the face computed it too.
     _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of faces shows of this one."""
+        """Return the cells of this face's row in a table."""
         return self.detail.row_cells()
 
     def _headline(self) -> str:
@@ -78,9 +78,9 @@ class AnalyzedFace(LocatedFace):
     Attributes
     ----------
     embedding
-        (128,) float32; the Euclidean distance of two tells people apart. Not of unit length.
+        (128,) float32, compared by Euclidean distance. Not of unit length.
     face_model
-        What made it.
+        The model that computed it.
     """
 
     embedding: FloatArray = attrs.field(repr=False, eq=content)

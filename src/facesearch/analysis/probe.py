@@ -1,4 +1,4 @@
-"""From a photo to the faces that are searched with or indexed: the one order of steps that all of these take."""
+"""From a photo to the faces to search or index: the one sequence of steps for every search and for indexing."""
 
 import attrs
 
@@ -6,6 +6,8 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.analysis.faces import AnalyzedFace, LocatedFace
 from facesearch.domain.attributes import Attribute
 from facesearch.images.reading import Picture
+from facesearch.selection.evidence import Evidence
+from facesearch.selection.explanation import Use
 from facesearch.selection.face_selection import Selection, select
 from facesearch.selection.quality_filter import QualityFilter
 
@@ -14,21 +16,24 @@ __all__ = ["Probing", "probe"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Probing:
-    """The faces of a photo, and which of them are searched with.
+    """The faces of a photo, and those of them that were selected and embedded.
 
     Attributes
     ----------
     located
-        All that were detected, largest first.
+        All detected faces, largest first.
     selection
-        How they part.
+        Positions in *located* of the accepted and of the refused faces.
     probes
-        The accepted ones with their vectors, largest first.
+        The accepted faces with their vectors, largest first.
+    evidence
+        The measurements of all detected faces, and the rule of the selection.
     """
 
     located: tuple[LocatedFace, ...]
     selection: Selection
     probes: tuple[AnalyzedFace, ...]
+    evidence: Evidence
 
 
 def probe(
@@ -39,26 +44,38 @@ def probe(
     attributes: frozenset[Attribute] = frozenset(),
     largest_only: bool = False,
     max_faces: int | None = None,
+    use: Use = Use.SEARCHED,
 ) -> Probing:
-    """Detect, filter, select and embed.
+    """Detect the faces of a photo, apply the quality filter, select, and embed the selected faces.
 
     Parameters
     ----------
     analyzer
-        What does it, and knows what each filter asks for.
+        The pipeline, with the thresholds of each filter.
     picture
         The photo.
     quality_filter
-        Which faces may be searched with.
+        The filter that faces must pass.
     attributes
-        What to tell of each face beyond DEFAULT.
+        The attributes of each face to assess, beyond DEFAULT.
     largest_only
-        Only the largest that passes, or each of the 100 largest.
+        Select only the largest face that passes, instead of all of the 100 largest that pass.
     max_faces
-        So many of the largest that pass.
+        Select at most this number of the largest faces that pass; ``None`` for no limit.
+    use
+        The purpose of the call, for the evidence.
     """
     bars = analyzer.bars.of(quality_filter)
     located = analyzer.assess(analyzer.locate(picture, attributes=attributes), bars)
     selection = select([face.measurements for face in located], bars, max_faces=max_faces, largest_only=largest_only)
     probes = analyzer.embed([located[position] for position in selection.accepted])
-    return Probing(located=located, selection=selection, probes=probes)
+    evidence = Evidence.of(
+        located,
+        (picture.width, picture.height),
+        use=use,
+        quality_filter=quality_filter,
+        filter_bars=analyzer.bars,
+        max_faces=max_faces,
+        largest_only=largest_only,
+    )
+    return Probing(located=located, selection=selection, probes=probes, evidence=evidence)

@@ -30,19 +30,19 @@ __all__ = [
     "worded",
 ]
 
-EVEN: Final = 0.5  # from this chance on, the answer is yes
+EVEN: Final = 0.5  # from this probability on, the answer is yes
 
 
 @attrs.frozen(kw_only=True)
 class Answers:
-    """What the heads say of one face, calibrated.
+    """Calibrated predictions of the heads for one face.
 
     Attributes
     ----------
     chance
-        By name, the chance of a yes, 0-1: smile, mouth_open, eyeglasses, sunglasses, beard, mustache, male, masked, occluded.
+        By name, the probability of yes, 0-1: smile, mouth_open, eyeglasses, sunglasses, beard, mustache, male, masked, occluded.
     emotions
-        The chance of each expression that the heads know, 0-1; they need not sum to 1.
+        The probability of each expression that the heads predict, 0-1; they need not sum to 1.
     age
         Years, and half the width of the range around it.
     """
@@ -52,8 +52,8 @@ class Answers:
     age: tuple[float, float]
 
 
-# Chips smaller than this, in pixels of the picture, show too little, and heads turned further hide half of what is asked for:
-# benchmarks/attributes.py shows what becomes of the answers there.
+# Chips smaller than this, in pixels of the picture, have too little detail, and heads turned further hide half of the face:
+# benchmarks/attributes.py measures the error there.
 SMALLEST_CHIP: Final = 30.0
 
 
@@ -71,18 +71,18 @@ _EYES: Final = frozenset({Attribute.EYES_OPEN, Attribute.EYE_DIRECTION})
 def unassessed(
     asked: frozenset[Attribute], answers: Answers, *, chip_side: float, pose: Pose
 ) -> Mapping[Attribute, Unassessed]:
-    """Tell which attributes can't be assessed on a face.
+    """Return the attributes that can't be assessed on a face, with the reason.
 
     Parameters
     ----------
     asked
-        What was asked for.
+        Attributes requested.
     answers
-        Of the heads.
+        Predictions of the heads.
     chip_side
-        How many pixels of the picture a side of the face's chip covers.
+        Pixels of the picture that a side of the face's chip covers.
     pose
-        How the head is turned.
+        Pose of the head.
     """
     single = asked & SINGLE
     if chip_side < SMALLEST_CHIP:
@@ -98,14 +98,14 @@ def unassessed(
 
 
 def worded(answers: Answers, eyes_open: float) -> dict[Attribute, tuple[str, Any]]:
-    """Put answers into AWS's words.
+    """Convert predictions to AWS's attributes.
 
     Parameters
     ----------
     answers
-        Of the heads.
+        Predictions of the heads.
     eyes_open
-        The chance that the eyes are open, 0-1.
+        The probability that the eyes are open, 0-1.
 
     Returns
     -------
@@ -149,6 +149,6 @@ def _age_range(middle: float, half: float) -> AgeRange:
 
 
 def _emotions(chance: Mapping[EmotionType, float]) -> tuple[Emotion, ...]:
-    # AWS lists eight. No labelled photograph stands behind CONFUSED: it is listed with no confidence at all.
+    # AWS lists eight. There are no labelled photographs for CONFUSED: it is listed with confidence 0.
     listed = {kind: 100 * chance.get(kind, 0.0) for kind in EmotionType if kind is not EmotionType.UNKNOWN}
     return tuple(Emotion(type=kind, confidence=listed[kind]) for kind in sorted(listed, key=lambda kind: -listed[kind]))

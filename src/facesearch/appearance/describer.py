@@ -1,10 +1,11 @@
-"""The stage that tells what faces look like: heads, eyes and gaze, composed."""
+"""Describe faces: attributes, eyes, gaze and match quality, composed to one stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
 import numpy as np
+from typing_extensions import override
 
 from facesearch.appearance.answers import EVEN, Answers, unassessed, worded
 from facesearch.appearance.eyes import EyeState, eye_patches
@@ -25,7 +26,7 @@ _EYES = frozenset({Attribute.EYES_OPEN, Attribute.EYE_DIRECTION})
 
 @attrs.frozen(kw_only=True, eq=False)
 class PlacedFace:
-    """Where a face is.
+    """Location and pose of a face.
 
     Attributes
     ----------
@@ -36,9 +37,9 @@ class PlacedFace:
     pupils
         (2,) xy pixels each, the viewer's left one first.
     pose
-        How the head is turned.
+        Pose of the head.
     chip_side
-        How many pixels of the picture a side of the face's chip covers.
+        Pixels of the picture that a side of the face's chip covers.
     """
 
     chip: PixelArray = attrs.field(repr=False)
@@ -50,18 +51,18 @@ class PlacedFace:
 
 @attrs.frozen(kw_only=True)
 class Appearance:
-    """What a face looks like.
+    """Description of a face.
 
     Attributes
     ----------
     fields
-        Values of `FaceDetail`'s fields by name: of the attributes that were asked for and could be assessed.
+        Values of `FaceDetail`'s fields by name, for the attributes requested that could be assessed.
     unassessed
-        Why each of the others is absent.
+        Reason why each of the others is absent.
     quality
-        How well the face is likely to match, percent; see `Describer.assess`.
+        Match quality, percent; see `Describer.assess`.
     vector
-        (128,) float32: what the describer's embedder gives for the chip, where it has one.
+        (128,) float32: vector of the chip from the describer's embedder, where it has one.
     """
 
     fields: Mapping[str, Any] = attrs.field(converter=frozen)
@@ -71,11 +72,11 @@ class Appearance:
 
 
 class Describer(Protocol):
-    """Tells what faces look like."""
+    """Describes faces."""
 
     @property
     def embedder(self) -> Embedder | None:
-        """The embedder whose vectors come with the descriptions, for free; ``None`` if there is none."""
+        """The embedder that computes vectors in the same pass as the descriptions; ``None`` if there is none."""
         ...
 
     def describe(
@@ -100,7 +101,7 @@ class Describer(Protocol):
         ...
 
     def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
-        """Tell how well faces are likely to match.
+        """Predict the match quality of faces.
 
         Parameters
         ----------
@@ -110,26 +111,26 @@ class Describer(Protocol):
         Returns
         -------
         tuple of N float, and ndarray of shape (N, 128)
-            The chance of each to reach a similarity of 80 to another, ordinary photo of its person, percent; and the vectors of
-            `embedder`, which come with it. Each depends on its own face only.
+            The probability of each face to reach a similarity of 80 to another, ordinary photo of the same person, percent; and the
+            vectors of `embedder`, from the same pass. Each depends on its own face only.
         """
         ...
 
 
-class FaceDescriber:
-    """Tells what faces look like, from what the embedding network saw of them and the picture around their eyes.
+class FaceDescriber(Describer):
+    """Describes faces from the feature maps of the embedding network and the picture around the eyes.
 
     Parameters
     ----------
     embedder
-        What looks at the faces; its vectors come with the descriptions.
+        Computes feature maps and vectors.
     threads
         Cores that the embedder may use where none is given, >= 1; ``None`` for all that this process may use, up to 4.
     """
 
     def __init__(self, embedder: OnnxEmbedder | None = None, *, threads: int | None = None) -> None:
         self._embedder = embedder or OnnxEmbedder(threads=threads)
-        # Small enough that waking a second core takes longer than it saves.
+        # So small that waking a second core takes longer than it saves.
         self._heads, self._eyes = FaceHeads(threads=1), EyeState(threads=1)
         self._quality = MatchQuality()
 
@@ -138,13 +139,13 @@ class FaceDescriber:
 
     @property
     def embedder(self) -> OnnxEmbedder:
-        """What looks at the faces."""
+        """The embedder that computes feature maps and vectors."""
         return self._embedder
 
+    @override
     def describe(
         self, pixels: PixelArray, faces: Sequence[PlacedFace], asked: frozenset[Attribute]
     ) -> tuple[Appearance, ...]:
-        """Describe faces; see `Describer.describe`."""
         vectors, maps = self._embedder.embed_with_maps(np.stack([face.chip for face in faces]))
         answers = self._heads.read(maps)
         eyes_open = [1.0] * len(faces)
@@ -157,23 +158,23 @@ class FaceDescriber:
             for face, answer, is_open, quality, vector in columns
         )
 
+    @override
     def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
-        """Tell how well faces are likely to match; see `Describer.assess`."""
         vectors, maps = self._embedder.embed_with_maps(chips)
         return self._quality.score(maps), vectors
 
 
 def described(face: PlacedFace, answers: Answers, eyes_open: float, asked: frozenset[Attribute]) -> Appearance:
-    """Put what the networks say of one face into AWS's words, where it can be assessed.
+    """Convert the predictions for one face to AWS's attributes, where they can be assessed.
 
     Parameters
     ----------
     face
-        Where it is.
+        Its location and pose.
     answers
-        Of the heads.
+        Predictions of the heads.
     eyes_open
-        The chance that its eyes are open, 0-1.
+        The probability that its eyes are open, 0-1.
     asked
         From `facesearch.domain.attributes.parse_attributes`.
     """

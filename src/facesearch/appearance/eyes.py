@@ -1,4 +1,4 @@
-"""Whether eyes are open, from the picture around each: a small network of our own looks at 32 x 32 pixels an eye.
+"""Classify eyes as open or closed with a small network of our own, on 32 x 32 pixels around each eye.
 
 The patch is cut in the eye's own frame, so that neither the face's size nor its tilt matters; the network sees it with its
 mean and contrast taken out, as it is and mirrored. It learned from single-eye crops and from whole faces
@@ -32,7 +32,7 @@ _OPSET, _IR_VERSION = 17, 8  # ONNX Runtime 1.12 and later
 
 
 def eye_patch(pixels: PixelArray, eye: PointArray) -> PixelArray:
-    """Cut one eye out of a picture: always upright, and of one size.
+    """Crop one eye, upright and of a fixed size.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def eye_patch(pixels: PixelArray, eye: PointArray) -> PixelArray:
         (H, W, 3) uint8 RGB.
     eye
         (6, 2) xy pixels: the contour of one eye, from the corner at the viewer's left over the upper lid to the other corner
-        and back. May leave the picture, whose edge is then repeated.
+        and back. May leave the picture; its edge is repeated there.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def eye_patch(pixels: PixelArray, eye: PointArray) -> PixelArray:
     Raises
     ------
     InvalidParameterError
-        *pixels* or *eye* are not as said above.
+        *pixels* or *eye* do not have these shapes and types.
     """
     _check_picture("pixels", pixels)
     if eye.shape != (6, 2) or not np.isfinite(eye).all():
@@ -59,14 +59,14 @@ def eye_patch(pixels: PixelArray, eye: PointArray) -> PixelArray:
 
 
 def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
-    """Cut both eyes of a face out of a picture.
+    """Crop both eyes of a face.
 
     Parameters
     ----------
     pixels
         (H, W, 3) uint8 RGB.
     points
-        (68, 2) xy pixels, as `facesearch.stages.Landmarker.locate` gives them.
+        (68, 2) xy pixels, from `facesearch.stages.Landmarker.locate`.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
     Raises
     ------
     InvalidParameterError
-        *pixels* or *points* are not as said above.
+        *pixels* or *points* do not have these shapes and types.
     """
     if points.shape != (68, 2):
         raise InvalidParameterError.of("points", points.shape, "68 points (68, 2)")
@@ -85,7 +85,7 @@ def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
 
 
 def crop_patch(crop: PixelArray) -> PixelArray:
-    """Make a picture of one eye, cut out with its brow or without, fit for `EyeState.open_probability`.
+    """Convert a crop of one eye, with or without its brow, to a patch for `EyeState.open_probability`.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ def crop_patch(crop: PixelArray) -> PixelArray:
     Returns
     -------
     ndarray of shape (32, 32, 3)
-        uint8 RGB: the square around the whole crop, whose edge is repeated where it falls short.
+        uint8 RGB: the square around the whole crop; its edge is repeated beyond it.
 
     Raises
     ------
     InvalidParameterError
-        *crop* is not as said above.
+        *crop* does not have this shape and type.
     """
     _check_picture("crop", crop)
     height, width = crop.shape[:2]
@@ -108,21 +108,21 @@ def crop_patch(crop: PixelArray) -> PixelArray:
 
 
 class EyeState:
-    """Tells open eyes from closed ones.
+    """Classifies eyes as open or closed.
 
     Loaded on first use; safe to use from many threads at once.
 
     Parameters
     ----------
     threads
-        Cores that one call may use, >= 1: more than one pays for hundreds of eyes only. ``None`` for all that this process
+        Cores that one call may use, >= 1: more than one is faster for hundreds of eyes only. ``None`` for all that this process
         may use, up to 4.
     weights
         A file that ``training/eye_state.py`` wrote; ``None`` for the one that comes with the library.
 
     Notes
     -----
-    No eye can be seen behind dark glasses or a hand: the probability then means nothing.
+    Eyes behind dark glasses or a hand can't be seen: the probability is meaningless then.
     """
 
     def __init__(self, *, threads: int | None = 1, weights: Path | None = None) -> None:
@@ -130,28 +130,28 @@ class EyeState:
         self._loaded: Once[tuple[Any, dict[str, tuple[float, float]]]] = Once()
 
     def open_probability(self, patches: PixelArray) -> npt.NDArray[np.float64]:
-        """Tell how sure it is that each eye is open, looked at alone.
+        """Return the probability that each eye is open, taken alone.
 
         Parameters
         ----------
         patches
-            (N, 32, 32, 3) uint8 RGB from `eye_patch` or `crop_patch`, N >= 0. Mirroring one changes nothing.
+            (N, 32, 32, 3) uint8 RGB from `eye_patch` or `crop_patch`, N >= 0. Mirroring a patch changes nothing.
 
         Returns
         -------
         ndarray of shape (N,)
-            0 (closed) to 1 (open). Of the eyes given p, a share p is open where as many are open as closed.
+            0 (closed) to 1 (open), calibrated on as many open as closed eyes: of the eyes with probability p a share p is open.
 
         Raises
         ------
         InvalidParameterError
-            *patches* are not as said above.
+            *patches* do not have this shape and type.
         """
         _check_patches(patches, 4)
         return self._probability(self._logits(patches), "crop")
 
     def face_open_probability(self, patches: PixelArray) -> npt.NDArray[np.float64]:
-        """Tell how sure it is that the eyes of each face are open.
+        """Return the probability that the eyes of each face are open.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class EyeState:
         Raises
         ------
         InvalidParameterError
-            *patches* are not as said above.
+            *patches* do not have this shape and type.
         """
         _check_patches(patches, 5)
         if patches.shape[1] != len(_EYES):
@@ -192,14 +192,14 @@ class EyeState:
 
 
 def eye_state_model(arrays: dict[str, npt.NDArray[np.float32]]) -> "onnx.ModelProto":
-    """Write the network down as an ONNX graph.
+    """Convert the network to an ONNX graph.
 
     Parameters
     ----------
     arrays
         ``convI.weight`` (out, in, k, k) and ``convI.bias`` (out,), I = 0, 1, ...: each padded to keep the size, followed by a
         rectifier and the largest of each 2 x 2. Then ``denseI.weight`` (in, out) and ``denseI.bias`` (out,), with rectifiers
-        between; the last gives one number.
+        between; the last outputs one number.
 
     Returns
     -------
@@ -252,11 +252,11 @@ _NOISE: Final = 4.0  # grey levels: less contrast than about this is not blown u
 
 
 def cut_patch(pixels: PixelArray, center: PointArray, along: PointArray) -> PixelArray:
-    """Give the square patch around *center* whose upper side is the vector *along*, in pixels of the picture."""
+    """Crop the square patch around *center*; its upper side is the vector *along*, in pixels of the picture."""
     from PIL import Image
 
     length = math.hypot(*along)
-    if length < 1:  # a face of a few pixels: nothing to see, but an answer
+    if length < 1:  # a face of a few pixels: no detail, but a valid patch
         along, length = np.array([1.0, 0.0]), 1.0
     down = np.array([-along[1], along[0]])
     # Averaging whole blocks first keeps fine lashes from turning into noise; what remains is at most 1.5 to 1.

@@ -1,4 +1,4 @@
-"""Where the eyes look, by geometry alone: how far each pupil lies from where it is when the eyes look straight ahead.
+"""Estimate gaze by geometry: the offset of each pupil from its place when the eyes look straight ahead.
 
 An eye is a point that the pupil goes around at a fixed distance. Where that point is in the head is known from the reference
 face of `facesearch.detection.pose`, which is laid over the corners of each eye, turned as the head is.
@@ -30,7 +30,7 @@ _AT_REST = np.array([0.49, -0.027, -0.01])
 _SMALLEST_EYE = 12.0  # pixels, corner to corner: a pupil found one pixel off is 11 degrees there
 _MOST_TURNED = 45.0  # degrees of the head's yaw or pitch: the far eye is hidden
 _LEAST_OPEN = 0.17  # height over width of the lids, mean of both eyes: in `celeba/`, 64% of 45 closed ones are below, 2% of 45 open
-_MOST_OFF = math.radians(50)  # that an eye can turn: further, what was found is no pupil
+_MOST_OFF = math.radians(50)  # that an eye can turn: further, the point found is no pupil
 # From the camera, of eye and head together: near a right angle a pupil that can still be seen and one that can't lie in the
 # same place.
 _MOST_AVERTED = math.radians(75)
@@ -51,7 +51,7 @@ _FACE[_POINTS] = list(REFERENCE.values())
 def eye_direction(
     points: PointArray, left_pupil: PointArray, right_pupil: PointArray, *, pose: Pose
 ) -> EyeDirection | None:
-    """Tell where the eyes look.
+    """Estimate the direction of gaze.
 
     Parameters
     ----------
@@ -60,17 +60,17 @@ def eye_direction(
     left_pupil, right_pupil
         (2,) xy pixels, the viewer's left and right; see `facesearch.detection.pupils.find_pupil`.
     pose
-        How the head is turned; see `facesearch.detection.pose.solve_pose`.
+        Pose of the head; see `facesearch.detection.pose.solve_pose`.
 
     Returns
     -------
     EyeDirection or None
         Degrees from where the head points: positive yaw toward the right of the picture, positive pitch up, both as in the
         head's own upright frame. Mirroring negates yaw; turning, shifting and scaling the picture change nothing, but that
-        eyes less than 30 pixels wide lower the confidence. The confidence, 0-75, tells how well both eyes agree and how
-        large and open they are; there are no labels to calibrate it by, and on painted eyes more of it did not mean less error.
+        eyes less than 30 pixels wide lower the confidence. The confidence, 0-75, measures how well both eyes agree and how
+        large and open they are; there are no labels to calibrate it by, and on painted eyes higher confidence did not mean less error.
         There, yaw came back at 0.8 of what it was, with a median error of 3 degrees, and pitch at 0.2 only, as lids hide and
-        follow the iris: its sign says more than its size. ``None`` where the eyes are less than 12
+        follow the iris: its sign is more reliable than its size. ``None`` where the eyes are less than 12
         pixels wide, look closed, or are turned away with the head by more than 45 degrees, where they look more than 75
         degrees away from the camera, or where what was found can't be a pupil.
 
@@ -90,11 +90,11 @@ def eye_direction(
     if max(abs(pose.yaw), abs(pose.pitch)) > _MOST_TURNED or min(widths.values()) < _SMALLEST_EYE:
         return None
     openness = sum(_height(points, side) / width for side, width in widths.items()) / 2
-    looks = _looks(points, {-1: left_pupil, 1: right_pupil}, rotation_from_pose(pose))
-    if openness < _LEAST_OPEN or not all(ahead > math.cos(_MOST_OFF) for _, _, ahead in looks.values()):
+    directions = _directions(points, {-1: left_pupil, 1: right_pupil}, rotation_from_pose(pose))
+    if openness < _LEAST_OPEN or not all(ahead > math.cos(_MOST_OFF) for _, _, ahead in directions.values()):
         return None
-    x, y, ahead = sum((look * widths[side] for side, look in looks.items()), start=np.zeros(3)).tolist()
-    apart = math.acos(min(1.0, float(looks[-1] @ looks[1])))
+    x, y, ahead = sum((each * widths[side] for side, each in directions.items()), start=np.zeros(3)).tolist()
+    apart = math.acos(min(1.0, float(directions[-1] @ directions[1])))
     confidence = (
         _MOST_CONFIDENT
         * math.exp(-((apart / _DISAGREEMENT) ** 2) / 2)
@@ -108,10 +108,10 @@ def eye_direction(
     )
 
 
-def _looks(points: PointArray, pupils: dict[int, PointArray], rotation: PointArray) -> dict[int, PointArray]:
-    """Give where each eye looks: unit vectors (3,) in the head's frame, to its right, up and ahead.
+def _directions(points: PointArray, pupils: dict[int, PointArray], rotation: PointArray) -> dict[int, PointArray]:
+    """Return the direction of gaze of each eye: unit vectors (3,) in the head's frame, to its right, up and ahead.
 
-    What can't be a pupil that is seen, being near the rim of its orbit or beyond, gives NaN.
+    A point near the rim of the orbit or beyond, which can't be a visible pupil, yields NaN.
     """
     face = _FACE @ rotation[:2].T
     fixed = face[_POINTS] - face[_POINTS].mean(axis=0)
@@ -128,6 +128,6 @@ def _looks(points: PointArray, pupils: dict[int, PointArray], rotation: PointArr
 
 
 def _height(points: PointArray, side: int) -> float:
-    """Give how far the lids of one eye are apart, in pixels."""
+    """Return the distance between the lids of one eye, in pixels."""
     upper, lower = _LIDS[side]
     return float(np.hypot(*(points[lower] - points[upper]).T).mean())

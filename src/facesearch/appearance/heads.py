@@ -1,7 +1,7 @@
-"""The heads: a small network that reads a face's looks from what the embedding network saw of it.
+"""Predict attributes of faces with a small network, the heads, on the feature maps of the embedding network.
 
-Its weights come with the package, as plain arrays, and were trained by ``training/attribute_heads.py``; docs/attributes.md says
-on what, how well each answer holds, and where it doesn't.
+Its weights come with the package, as plain arrays, and were trained by ``training/attribute_heads.py``; docs/attributes.md has
+the training data, the accuracy of each attribute and its limits.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EMOTIONS", "YES_OR_NO", "FaceHeads", "heads_model"]
 
-# What the numbers stand for that the network puts out, in this order; after them come age and half the width of its range.
+# The outputs of the network, in this order; after them come age and half the width of its range.
 YES_OR_NO: Final = (
     "smile", "mouth_open", "eyeglasses", "sunglasses", "beard", "mustache", "male", "masked", "occluded",
 )  # fmt: skip
@@ -35,7 +35,7 @@ EMOTIONS: Final = (
 
 
 def heads_model(weights: Mapping[str, FloatArray]) -> "onnx.ModelProto":
-    """Write the heads down as an ONNX graph.
+    """Convert the heads to an ONNX graph.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def heads_model(weights: Mapping[str, FloatArray]) -> "onnx.ModelProto":
 
 
 class FaceHeads:
-    """Reads what faces look like from what the embedding network saw of them.
+    """Predicts attributes of faces from the feature maps of the embedding network.
 
     Parameters
     ----------
@@ -95,10 +95,10 @@ class FaceHeads:
         self._loaded: Once[tuple[Any, FloatArray, FloatArray]] = Once()
 
     def read(self, maps: FaceMaps) -> tuple[Answers, ...]:
-        """Read N faces, N >= 1.
+        """Predict the attributes of N faces, N >= 1.
 
-        Each answer depends on its own face only. It is the mean of what is read from all views, so that with two a face and
-        its mirror image look the same.
+        Each prediction depends on its own face only. It is the mean over all views, so that with two views a face and its
+        mirror image have the same attributes.
         """
         session, scale, shift = self._loaded(self._load)
         (rows,) = session.run(["out"], {"maps.fine": maps.fine, "maps.middle": maps.middle, "maps.coarse": maps.coarse})
@@ -114,7 +114,7 @@ class FaceHeads:
 
 def _answers(row: Any, scale: FloatArray, shift: FloatArray) -> Answers:
     chance = dict(zip(YES_OR_NO, (1 / (1 + np.exp(-row[: len(YES_OR_NO)]))).tolist(), strict=True))
-    chance["sunglasses"] *= chance["eyeglasses"]  # what the head tells is how sure it is that glasses, if any, are dark
+    chance["sunglasses"] *= chance["eyeglasses"]  # the head predicts the probability that glasses, if any, are dark
     return Answers(
         chance=chance,
         emotions=dict(zip(EMOTIONS, _one_against_all(row[len(YES_OR_NO) : -2], scale, shift).tolist(), strict=True)),
@@ -123,7 +123,7 @@ def _answers(row: Any, scale: FloatArray, shift: FloatArray) -> Answers:
 
 
 def _one_against_all(logits: Any, scale: FloatArray, shift: FloatArray) -> Any:
-    """Give the chance of each class for itself: the odds against all others, calibrated class by class."""
+    """Return the probability of each class against all others, calibrated by class."""
     # log odds of softmax: own logit less the logarithm of the sum of the others' exponentials
     others = np.where(np.eye(len(logits), dtype=bool), -np.inf, logits)
     top = others.max(axis=1)

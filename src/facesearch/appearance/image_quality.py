@@ -1,6 +1,6 @@
-"""How bright and how sharp a face is, measured on its chip, so that photos of any size can be compared.
+"""Measure the brightness and sharpness of a face on its chip, so that photos of any size can be compared.
 
-Both are made to say the same of every skin: docs/quality.md tells what was tried, and how far apart groups are.
+Both are designed not to depend on skin tone: docs/quality.md has the alternatives tried and the differences between groups.
 """
 
 import math
@@ -15,15 +15,15 @@ from facesearch.stages import CHIP_SIZE
 
 __all__ = ["measure_quality"]
 
-# ITU-R BT.601: how much each of red, green and blue adds to what the eye sees as bright.
+# ITU-R BT.601: weights of red, green and blue in luma.
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
-# The face in its chip, ellipses as (half width, half height, row of the centre) in pixels: from brow to chin, and with what
-# frames it.
+# The face in its chip, ellipses as (half width, half height, row of the centre) in pixels: from brow to chin, and with its
+# outline.
 _INNER, _WHOLE = (36, 46, 78), (45, 58, 80)
 
-# A step that a lens has blurred by sigma rises at a rate of 1 / sigma. Blurred once more, by a known amount, how much flatter
-# it gets tells what sigma was, whatever the height of the step.
+# A step that a lens has blurred by sigma rises at a rate of 1 / sigma. Blurring it again by a known amount flattens it by
+# a ratio that determines sigma, whatever the height of the step.
 _FINE, _COARSE = 1.5, 3.0  # sigmas in pixels of the chip
 _EDGES: Final = 95  # percentile: as steep as the steepest twentieth of the face
 _FLAT: Final = 0.01  # luma over two pixels: no edge, whatever rounding makes of it
@@ -31,7 +31,7 @@ _HALF_SHARP: Final = 4.0  # pixels of blur where sharpness is 50
 
 
 def measure_quality(chip: PixelArray) -> ImageQuality:
-    """Measure one face.
+    """Measure brightness and sharpness of one face.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def measure_quality(chip: PixelArray) -> ImageQuality:
     Returns
     -------
     ImageQuality
-        ``brightness``: luma of the brightest spot of the face, 3 pixels wide, 0 black to 100 white: how much light there was, nearly the
+        ``brightness``: luma of the brightest spot of the face, 3 pixels wide, 0 black to 100 white: the amount of light, nearly the
         same for dark and light skin. ``sharpness``: 0 without any detail to 100; 50 where the face's outlines look as if
-        blurred by 4 pixels of the chip, a fortieth of its side. More darkness and more blur give less.
+        blurred by 4 pixels of the chip, a fortieth of its side. Both fall with darkness and blur.
 
     References
     ----------
@@ -77,7 +77,7 @@ def _sharpness(luma: FloatArray) -> float:
 
 
 def _slopes(luma: FloatArray) -> FloatArray:
-    """Give how steep the face is, at each of its pixels."""
+    """Return the gradient of luma at each pixel of the face."""
     down, across = luma[2:, 1:-1] - luma[:-2, 1:-1], luma[1:-1, 2:] - luma[1:-1, :-2]
     slopes: FloatArray = np.hypot(down, across)[_WHOLE_MASK[_WHOLE_FRAME][1:-1, 1:-1]]
     return slopes

@@ -1,7 +1,7 @@
-"""How well a face is likely to match: one number, read from what the embedding network saw of it.
+"""Predict how well a face matches: one number, from the feature maps of the embedding network.
 
 A logistic regression on the means of two of the network's maps. Its 385 weights come with the package and were fitted by
-``training/face_quality.py`` on photographs made worse; docs/quality.md tells how it compares with what others use.
+``training/face_quality.py`` on degraded photographs; docs/quality.md compares it with other scores.
 """
 
 from io import BytesIO
@@ -18,12 +18,12 @@ __all__ = ["MatchQuality", "features"]
 
 
 def features(maps: FaceMaps) -> FloatArray:
-    """Give what the score is read from.
+    """Return the features of the score.
 
     Parameters
     ----------
     maps
-        Of N faces.
+        Feature maps of N faces.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def features(maps: FaceMaps) -> FloatArray:
 
 
 class MatchQuality:
-    """Tells how well faces are likely to match."""
+    """Predicts how well faces match."""
 
     def __init__(self) -> None:
         self._loaded: Once[tuple[FloatArray, float]] = Once()
@@ -52,8 +52,8 @@ class MatchQuality:
         Returns
         -------
         tuple of N float
-            Percent, 0-100: the chance that the face reaches a similarity of 80 to another, ordinary photo of its person.
-            A face's score does not depend on the others, and is that of its mirror image where there are two views.
+            Percent, 0-100: the probability that the face reaches a similarity of 80 to another, ordinary photo of the same person.
+            A score does not depend on the other faces, and equals that of the mirror image where there are two views.
         """
         weights, bias = self._loaded(_load)
         logits = features(maps).astype(np.float64) @ weights + bias

@@ -1,6 +1,6 @@
-"""How good it is and what it costs, measured on your photographs: verification, identification, calibration, groups, speed.
+"""Measure accuracy and cost on your photographs: verification, identification, calibration, groups, speed.
 
-``python -m facesearch.benchmark --help`` is the short way; the functions here are the long one. Those that take distances or
+The command line is ``python -m facesearch.benchmark``; the functions here do the same from Python. Those that take distances or
 vectors are pure: they need no photograph and no weights. Progress bars need tqdm and plots matplotlib
 (``facesearch[benchmark]``); everything else needs neither.
 """

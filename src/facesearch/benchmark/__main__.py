@@ -4,22 +4,29 @@ Standard output carries the report, or with ``--json`` nothing but JSON; progres
 """
 
 import sys
-from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import NoReturn
 
-from facesearch.analysis.analyzer import Engine
-from facesearch.benchmark.commands.calibrate import CALIBRATE
-from facesearch.benchmark.commands.identify import IDENTIFY
-from facesearch.benchmark.commands.speed import SPEED
-from facesearch.benchmark.commands.verify import VERIFY
+import click
+
+from facesearch.benchmark.commands.calibrate import calibrate
+from facesearch.benchmark.commands.identify import identify
+from facesearch.benchmark.commands.speed import speed
+from facesearch.benchmark.commands.verify import verify
 from facesearch.common.printable import printable
 from facesearch.errors import FacesearchError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["app", "main"]
 
-COMMANDS = (VERIFY, IDENTIFY, CALIBRATE, SPEED)
 _PROGRAM = "python -m facesearch.benchmark"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def app() -> None:
+    """Measure how good it is, and what it costs, on your photos."""
+
+
+for _command in (verify, identify, calibrate, speed):
+    app.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
@@ -30,46 +37,34 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
     arguments
         As on the command line, without the program's name; by default those of the process.
     program
-        What help and errors call the program.
+        Name of the program in help and errors.
 
     Returns
     -------
     int
-        The exit status: 0, or 2 where an argument or a photo can't be used, as standard error then says.
+        The exit status: 0. Where an argument or a photo can't be used, standard error has the reason and the process ends with 2.
     """
-    parser = _parser(program)
-    given = parser.parse_args(arguments)
+    # Not app.main(), which would turn Ctrl-C and a closed pipe into errors of its own.
     try:
-        report = given.run(given)
+        with app.make_context(program, list(sys.argv[1:] if arguments is None else arguments)) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as end:  # after --help
+        return end.exit_code
+    except click.ClickException as error:
+        _show(error)
+        sys.exit(error.exit_code)
     except FacesearchError as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    sys.stdout.write((report.to_json() if given.json else str(report)) + "\n")
+        click.echo(f"{program}: {printable(str(error))}", err=True)
+        sys.exit(2)
     return 0
 
 
-class _Parser(ArgumentParser):
-    """A parser whose errors are one line each, whatever was typed."""
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """End the process; argparse calls this with every error."""
-        super().exit(status, f"{printable(message.rstrip())}\n" if message else None)
-
-
-def _parser(program: str) -> ArgumentParser:
-    parser = _Parser(prog=program, description="Measure how good it is, and what it costs, on your photos.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        sub = commands.add_parser(command.name, help=command.summary, description=command.summary)
-        command.add_arguments(sub)
-        sub.add_argument(
-            "--engine",
-            choices=[engine.value for engine in Engine],
-            default=Engine.ONNX.value,
-            help="what runs the networks (default: %(default)s)",
-        )
-        sub.add_argument("--json", action="store_true", help="print nothing but JSON")
-        sub.set_defaults(run=command.run)
-    return parser
+def _show(error: click.ClickException) -> None:
+    """Print an error of click, its message as one line: it quotes what was typed."""
+    if not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        error = click.UsageError(printable(error.format_message()), context)
+    error.show()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The machine card: a figure without it can't be compared with anything."""
+"""Describe the machine of a measurement: figures of unknown machines can't be compared."""
 
 import os
 import platform
@@ -20,16 +20,16 @@ _SHOWN = 12  # of a hash's 64 digits, in the printed card
 
 @attrs.frozen(kw_only=True)
 class Machine:
-    """What a measurement ran on.
+    """The machine and software of a measurement.
 
     Attributes
     ----------
     processor
-        Its name, as the system tells it.
+        Its name, as the system reports it.
     cores, usable_cores
-        How many there are, and how many this process may use.
+        Number of cores, and the number that this process may use.
     memory_gib
-        GiB; ``None`` where the system does not tell.
+        GiB; ``None`` where the system does not report it.
     system, python
         Versions.
     packages

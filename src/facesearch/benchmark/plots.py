@@ -1,6 +1,6 @@
-"""Pictures of the figures, as PNG files. They need matplotlib: ``pip install "facesearch[benchmark]"``.
+"""Plot results as PNG files. Needs matplotlib: ``pip install "facesearch[benchmark]"``.
 
-Colours are Okabe and Ito's, which colour-blind people tell apart, and no line is told by its colour alone.
+Colours are Okabe and Ito's, which colour-blind people can distinguish; lines also differ in their dashes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ _KIND = OutputKind(
 
 
 def check_plots() -> None:
-    """See that plots can be drawn.
+    """Check that plots can be drawn.
 
     Raises
     ------
@@ -74,14 +74,14 @@ def plot_roc(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = F
     path
         Where to write the PNG; the folder is made if need be.
     curves
-        From the name that the legend shall give to the curve.
+        From the name in the legend to the curve.
     overwrite
         Replace a file that is no figure of the benchmark too.
 
     Returns
     -------
     Path
-        What was written.
+        The file written.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def plot_discard(
     path
         Where to write the PNG; the folder is made if need be.
     curves
-        From the name that the legend shall give to the curve: one for each quality score, say.
+        From the name in the legend to the curve: one for each quality score, for example.
     up_to
         Where to end, 0-1. Beyond, few pairs are left and the rate jumps.
     overwrite
@@ -137,7 +137,7 @@ def plot_discard(
     Returns
     -------
     Path
-        What was written.
+        The file written.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def plot_scores(
     Returns
     -------
     Path
-        What was written.
+        The file written.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def plot_reliability(path: str | Path, rates: Sequence[StatedRate], *, overwrite
     Returns
     -------
     Path
-        What was written.
+        The file written.
 
     Raises
     ------
@@ -323,13 +323,13 @@ def _draw(
 
 
 def _until(end: float, curve: ErrorVersusDiscard) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the points to draw: the last step goes on to the end."""
+    """Return the points to draw: the last step extends to the end."""
     shown = curve.discarded < end
     return np.append(curve.discarded[shown], end), np.append(curve.fnmr[shown], curve.at(end))
 
 
 def _least(rates: Iterable[npt.NDArray[np.float64]]) -> float:
-    """Give where a logarithmic axis shall begin: at the smallest rate there is, which is one pair's."""
+    """Return the start of a logarithmic axis: slightly below the smallest rate, that of one pair."""
     return min((float(each[each > 0].min()) for each in rates if (each > 0).any()), default=0.1) / 1.5
 
 

@@ -1,4 +1,4 @@
-"""What a run of the benchmark hands over: for people to read, or as JSON."""
+"""Report the result of a benchmark, as text or as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class Report:
         return "\n".join([self.command, "", *head, "", self.figures, "", str(self.machine), f"seeds     {seeds}"])
 
     def to_json(self) -> str:
-        """Give all of it but the text as JSON; wire names are the attributes', hashes are whole."""
+        """Return everything but the text as JSON; keys are the names of the attributes, hashes are complete."""
         names = ("command", "protocol", "result", "face_model", "seeds", "machine")
         return json.dumps({name: getattr(self, name) for name in names}, default=_plain, indent=2, allow_nan=False)
 

@@ -1,4 +1,4 @@
-"""Where the time of one search goes."""
+"""Measure the time of one search by stage."""
 
 import time
 from collections.abc import Callable
@@ -28,14 +28,14 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class StageTime:
-    """What one stage takes.
+    """Time of one stage.
 
     Attributes
     ----------
     name
         The stage.
     median_ms, least_ms
-        Milliseconds; the least is what the code takes when nothing else runs.
+        Milliseconds; the least is the time of the code when nothing else runs.
     share
         Of the whole search's median: a ratio, >= 0. The stages' shares need not add up to 1.
     """
@@ -48,20 +48,20 @@ class StageTime:
 
 @attrs.frozen(kw_only=True)
 class Speed:
-    """What one search takes, stage by stage.
+    """Time of one search, stage by stage.
 
     Attributes
     ----------
     width, height
         Pixels of the photo.
     faces
-        How many were found; alignment and landmarks are summed over them, one is embedded.
+        Number of faces detected; alignment and landmarks are summed over them, one is embedded.
     users
-        How many are searched among.
+        Number of users in the gallery.
     repeats
         Runs measured, after one to warm up.
     engine
-        What runs the networks.
+        The engine that runs the networks.
     stages
         In the order of the search; last the whole search in one call.
     """
@@ -90,9 +90,9 @@ def measure_speed(
     photo
         Anything that can be searched, but for a file object, which could be read only once; with a face in it.
     analyzer
-        What finds and embeds; by default the process's.
+        Detects and embeds; by default the process's analyzer.
     users
-        How many random users to search among, >= 1. The threshold is the default one.
+        Random users in the gallery, >= 1. The threshold is the default one.
     repeats
         Runs to measure, >= 1.
     seed
@@ -107,7 +107,7 @@ def measure_speed(
     """
     analyzer = analyzer_or_default(analyzer)
     check_int("repeats", repeats, 1)
-    read_image(photo)  # one that can't be used shall not cost the crowd
+    read_image(photo)  # an unusable photo fails before the gallery is made
     crowd = _crowd(analyzer, check_int("users", users, 1), check_int("seed", seed, 0))
     watch = _Stopwatch()
     for _ in range(repeats + 1):

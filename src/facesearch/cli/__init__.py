@@ -1,7 +1,7 @@
 """The command line: ``facesearch``, also ``python -m facesearch``.
 
-Standard output carries the answer, or with ``--json`` nothing but JSON; errors, questions and progress go to standard error.
-`facesearch.cli.shell.exit_status` says what the exit status means. Nothing heavy is loaded for help and completion.
+Results go to standard output, with ``--json`` as JSON only; errors, questions and progress go to standard error.
+`facesearch.cli.shell.exit_status` defines the exit statuses. Help and completion import no heavy module.
 """
 
 from facesearch.cli.app import main

@@ -1,4 +1,4 @@
-"""All commands, put together."""
+"""The group of all commands, and the entry point."""
 
 import sys
 from io import TextIOWrapper
@@ -43,10 +43,10 @@ __all__ = ["app", "main"]
 )
 @click.version_option(fs.__version__, "--version", "-V", message="%(prog)s %(version)s")
 def app() -> None:
-    """Who is in this photo? Amazon Rekognition's SearchUsersByImage, answered on this machine, without any network.
+    """Who is in this photo? Amazon Rekognition's SearchUsersByImage, computed on this machine, without any network.
 
-    Every command has --help with examples, and --json for programs. FACESEARCH_DB can stand for --db and
-    FACESEARCH_COLLECTION for --collection.
+    Every command has --help with examples, and --json for programs. The environment variables FACESEARCH_DB and
+    FACESEARCH_COLLECTION can replace --db and --collection.
     """
 
 
@@ -79,9 +79,9 @@ for _command in (
 
 
 def main() -> NoReturn:
-    """Run the command line of this process."""
+    """Run the command line with the arguments of this process."""
     for stream in (sys.stdout, sys.stderr):
-        # A letter that a terminal can't show shall not end a command.
+        # A character that the terminal can't encode must not end a command.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app()

@@ -1,6 +1,6 @@
-"""What all parts of a collection share: its settings, its store, and the checks of arguments and quotas.
+"""The base class of the parts of a collection: settings, store, and checks of arguments and quotas.
 
-`facesearch.collection.collection.Collection` is made of the parts, a module each; they see nothing of one another.
+`facesearch.collection.collection.Collection` inherits from all parts. Each part is a module and imports no other part.
 """
 
 import time
@@ -37,11 +37,11 @@ MAX_FACES_PER_DELETION: Final = 4096
 """As in Amazon Rekognition's model: shape FaceIdList."""
 
 TOKEN_SECONDS: Final = 24 * 3600
-"""How long an answer is remembered; see `Collection.once`."""
+"""Seconds for which an answer is stored; see `Collection.once`."""
 
 
 class CollectionBase:
-    """A collection in memory that can't do anything yet; see `facesearch.collection.collection.Collection` for the parameters."""
+    """A collection in memory without operations; see `facesearch.collection.collection.Collection` for the parameters."""
 
     _clock: Callable[[], float] = staticmethod(time.time)
 
@@ -87,28 +87,28 @@ class CollectionBase:
 
     @property
     def face_model(self) -> FaceModel:
-        """What makes the vectors in it; pinned for life."""
+        """The face model that computes its vectors; it never changes."""
         return self._face_model
 
     @property
     def calibration(self) -> Calibration:
-        """What percentages mean in it."""
+        """The calibration that converts distances to percentages."""
         return self._calibration
 
     @property
     def analyzer(self) -> FaceAnalyzer:
-        """What finds and embeds faces for it.
+        """The analyzer that detects and embeds faces.
 
         Raises
         ------
         FaceModelMismatchError
-            If none was given and the process's default makes vectors of another model.
+            If no analyzer was passed and the default analyzer has another face model.
         """
         analyzer = self._analyzer or default_analyzer()
         self._check_model(analyzer.face_model)
         return analyzer
 
-    # ---------------------------------------------------------------- checks; what is asked of the store, within a block of it
+    # ---------------------------------------------------------------- checks; those that use the store are called within a block of it
 
     def _check_model(self, face_model: FaceModel | None) -> None:
         if face_model is not None and check_is("face_model", face_model, FaceModel) != self._face_model:
@@ -136,12 +136,12 @@ class CollectionBase:
 def check_settings(
     face_model: FaceModel | None, analyzer: FaceAnalyzer | None, calibration: Calibration | None
 ) -> None:
-    """Refuse what is none of these.
+    """Check the types of these arguments.
 
     Raises
     ------
     InvalidParameterError
-        That names the argument.
+        The message names the argument.
     """
     if face_model is not None:
         check_is("face_model", face_model, FaceModel)
@@ -152,35 +152,35 @@ def check_settings(
 
 
 def user_of(user_id: str, faces: int) -> User:
-    """Give the user that has so many faces."""
+    """Return a user with its status by the number of its faces."""
     return User(user_id=user_id, user_status=UserStatus.ACTIVE if faces else UserStatus.CREATED)
 
 
 def check_sequence(argument: str, value: Any, expected: str) -> None:
-    """Refuse what is no sequence, what is empty, and texts and bytes, which are sequences too.
+    """Check that a value is a sequence, not empty, and neither text nor bytes.
 
     Raises
     ------
     InvalidParameterError
-        That names the argument and what was expected.
+        The message names the argument and the expected value.
     """
     if isinstance(value, str | bytes | bytearray | memoryview) or not isinstance(value, Sequence) or not value:
         raise InvalidParameterError.of(argument, value, expected)
 
 
 def check_face_id(argument: str, face_id: Any) -> str:
-    """Give the id if it is one.
+    """Return a face id if it is valid.
 
     Raises
     ------
     InvalidParameterError
-        That names the argument.
+        The message names the argument.
     """
     return check_text(argument, face_id, UUID_PATTERN, 36)
 
 
 def check_face_ids(face_ids: Any, most: int) -> tuple[str, ...]:
-    """Give the ids without repetition, in their order.
+    """Return face ids without duplicates, in their order.
 
     Raises
     ------

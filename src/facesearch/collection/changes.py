@@ -1,4 +1,4 @@
-"""What changes in a collection without a photo: its users, whose its faces are, vectors that are added."""
+"""Changes to a collection without photos: users, associations of faces, vectors, and idempotent requests."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ MAX_FACES_PER_REQUEST: Final = 100
 
 
 class CollectionChanges(CollectionBase):
-    """What is changed in a collection by hand."""
+    """The operations that change a collection without photos."""
 
     # ---------------------------------------------------------------- users
 
@@ -50,7 +50,7 @@ class CollectionChanges(CollectionBase):
         InvalidParameterError
             If the id is not 1-128 characters of ``[a-zA-Z0-9_.-:]``.
         UserAlreadyExistsError
-            If there is such a user.
+            If the user exists already.
         """
         check_text("user_id", user_id, USER_ID_PATTERN, 128)
         with self._store.writing():
@@ -65,10 +65,9 @@ class CollectionChanges(CollectionBase):
         Parameters
         ----------
         user_id
-            Whom.
+            The user to remove.
         faces
-            Remove the user's faces too, so that nothing of the person is left. As in AWS they stay otherwise, as
-            nobody's.
+            Remove the user's faces too, so that no data of the person is left. Otherwise the faces stay unassociated, as in AWS.
 
         Raises
         ------
@@ -86,7 +85,7 @@ class CollectionChanges(CollectionBase):
     # ---------------------------------------------------------------- faces from vectors
 
     def add_embedding(self, user_id: str, vector: npt.ArrayLike, *, face_model: FaceModel | None = None) -> str:
-        """Add one face to a user without any picture; the user is created if need be.
+        """Add one face to a user from a vector, without a photo; the user is created if needed.
 
         Parameters
         ----------
@@ -95,7 +94,7 @@ class CollectionChanges(CollectionBase):
         vector
             (dimension,) finite real numbers, not all zero.
         face_model
-            What made it, if you keep track: another model than the collection's is refused.
+            The model that computed the vector, if known: a model other than the collection's is refused.
 
         Returns
         -------
@@ -113,16 +112,16 @@ class CollectionChanges(CollectionBase):
     def add_embeddings(
         self, user_ids: Sequence[str], matrix: npt.ArrayLike, *, face_model: FaceModel | None = None
     ) -> tuple[str, ...]:
-        """Add one face to each of several users, all or none; users are created if need be.
+        """Add one face to each of several users, all or none; users are created if needed.
 
         Parameters
         ----------
         user_ids
-            N ids; one may come several times.
+            N ids; an id may occur several times.
         matrix
             (N, dimension) finite real numbers, no row all zero.
         face_model
-            What made them, if you keep track.
+            The model that computed the vectors, if known.
 
         Returns
         -------
@@ -161,26 +160,26 @@ class CollectionChanges(CollectionBase):
             self._store.refresh(dict.fromkeys(user_ids))
         return face_ids
 
-    # ---------------------------------------------------------------- whose a face is
+    # ---------------------------------------------------------------- association of faces with users
 
     def associate_faces(
         self, user_id: str, face_ids: Sequence[str], *, user_match_threshold: float = 75
     ) -> AssociateFacesResponse:
-        """Make indexed faces a user's.
+        """Associate indexed faces with a user.
 
         Parameters
         ----------
         user_id
-            Whose.
+            The user.
         face_ids
-            1-100 ids; those that are the user's already are passed over in silence.
+            1-100 ids; faces that are associated with the user already are ignored.
         user_match_threshold
-            Where the user has faces already: the similarity that a face must have to the user, percent.
+            The least similarity of a face to a user that has faces already, percent.
 
         Returns
         -------
         AssociateFacesResponse
-            Faces that are unknown, another user's or not similar enough are listed with the reason, not raised.
+            Faces that are unknown, associated with another user or not similar enough are listed with the reason; no error is raised.
 
         Raises
         ------
@@ -209,19 +208,19 @@ class CollectionChanges(CollectionBase):
             )
 
     def disassociate_faces(self, user_id: str, face_ids: Sequence[str]) -> DisassociateFacesResponse:
-        """Take faces from a user; they stay in the collection as nobody's.
+        """Disassociate faces from a user; they stay in the collection.
 
         Parameters
         ----------
         user_id
-            Whose.
+            The user.
         face_ids
-            1-100 ids; those that are nobody's are passed over in silence.
+            1-100 ids; unassociated faces are ignored.
 
         Returns
         -------
         DisassociateFacesResponse
-            Faces that are unknown or another user's are listed with the reason, not raised.
+            Faces that are unknown or associated with another user are listed with the reason; no error is raised.
 
         Raises
         ------
@@ -253,13 +252,13 @@ class CollectionChanges(CollectionBase):
         Returns
         -------
         DeleteFacesResponse
-            Faces that are unknown or a user's are listed with the reason, not raised: disassociate them first, or
-            remove the user with ``delete_user(..., faces=True)``.
+            Faces that are unknown or associated with a user are listed with the reason; no error is raised. Disassociate them first,
+            or remove the user with ``delete_user(..., faces=True)``.
 
         Raises
         ------
         InvalidParameterError
-            If the list is no such list.
+            If *face_ids* is wrong.
         """
         wanted = check_face_ids(face_ids, MAX_FACES_PER_DELETION)
         with self._store.writing():
@@ -268,35 +267,36 @@ class CollectionChanges(CollectionBase):
             self._store.remove_faces(gone)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
 
-    # ---------------------------------------------------------------- requests that happen once
+    # ---------------------------------------------------------------- idempotent requests
 
     def once(self, token: str, request: str, answer: Callable[[], str]) -> str:
-        """Do something, or if it was done before, give what it gave then.
+        """Run an idempotent request: call a function, or return its answer if the request was run before.
 
         Parameters
         ----------
         token
-            1-255 characters that whoever asks makes up anew for each request, and gives again to repeat one.
+            1-255 characters: new for each request, and the same to repeat a request.
         request
-            What is asked for, in full.
+            The full request.
         answer
-            Does it, with any methods that change this collection, and gives a text. The text must name neither users nor faces: it
-            outlives the deletion of what it is about. While it runs others wait, so photos should be looked at before.
+            Function that runs the request with any methods that change this collection, and returns a text. The text must contain
+            neither user ids nor face ids, as it outlives their deletion. Other threads and processes can't change the collection
+            meanwhile, so analyze photos before the call.
 
         Returns
         -------
         str
-            The text. It is remembered for 24 hours, with salted hashes of token and request.
+            The text. It is stored for 24 hours, with keyed hashes of token and request.
 
         Raises
         ------
         TokenReusedError
-            If the token was given with another request.
+            If the token was used with another request.
         InvalidParameterError
             If an argument is wrong.
         Exception
-            What *answer* raises. Then nothing is remembered, and of a collection in a file nothing was changed; in memory,
-            what *answer* changed before stays.
+            Errors of *answer*. Then no answer is stored, and a collection in a file is unchanged; in memory, changes that *answer*
+            made before stay.
 
         Examples
         --------
@@ -329,12 +329,12 @@ class CollectionChanges(CollectionBase):
     def _forget_old_answers(self) -> None:
         self._store.forget_answers(self._clock() - TOKEN_SECONDS)
 
-    # ---------------------------------------------------------------- within a block of the store
+    # ---------------------------------------------------------------- called within a block of the store
 
     def _free_ids(self, user_ids: Sequence[str], vectors: Sequence[FloatArray]) -> tuple[str, ...]:
-        """Give ids for new faces that come as vectors.
+        """Return ids for new faces from vectors.
 
-        The same vector added again is one more face: the first free number of its content makes the id.
+        A vector that is added again is one more face: the id depends on the number of equal vectors of that user.
         """
         given: dict[str, int] = {}  # id -> row
         waiting, copies, secret = dict(enumerate(zip(user_ids, vectors, strict=True))), 0, self._store.secret()

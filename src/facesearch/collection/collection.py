@@ -1,8 +1,7 @@
-"""A collection of people: their faces, their vectors, and the search among them.
+"""A collection of people: users, faces, vectors, and the search among them.
 
-Nothing of a photo is kept but its faces' vectors and where they were, and small pictures of them only if asked for. A user
-has one vector, made of its faces; it changes with them and with nothing else, so adding a face and removing it again leaves
-the user as it was.
+Of a photo only the vectors and bounding boxes of its faces are stored, and thumbnails on request. A user has one vector, computed from
+its faces and nothing else, so adding a face and removing it again leaves the user unchanged.
 """
 
 from facesearch.collection.changes import MAX_FACES_PER_REQUEST, TOKEN_SECONDS, CollectionChanges
@@ -24,31 +23,31 @@ __all__ = [
 
 
 class Collection(CollectionFiles, CollectionContents, CollectionPhotos, CollectionChanges, CollectionSearch):
-    """People to search among, in memory.
+    """A collection of people in memory; `open` and `create` return one in a file.
 
     Parameters
     ----------
     collection_id
         1-255 characters of ``[a-zA-Z0-9_.-]``.
     face_model
-        What makes the vectors; other models' are refused. By default the analyzer's, or else dlib's ResNet.
+        The face model of the vectors; those of other models are refused. By default the analyzer's, or else dlib's ResNet.
     analyzer
-        What finds and embeds faces. By default one for the process is loaded when a picture is first given; a collection
-        that only sees embeddings never loads any.
+        Detects and embeds faces. By default, one analyzer per process is loaded for the first photo; a collection that only gets
+        embeddings loads none.
     calibration
-        What percentages mean for the face model; by default the analyzer's, or what comes with the library.
+        Converts distances to percentages for the face model; by default the analyzer's, or the one that comes with the library.
     thumbnails
-        Whether to keep a small picture of each face that comes from a photo, 112 x 112 pixels and some 3 kB, so that a
-        notebook and `facesearch.plotting` can show who was found. It goes with its face. Without it no picture is kept.
+        Whether to store a thumbnail of each face from a photo, 112 x 112 pixels and about 3 kB, so that notebooks and
+        `facesearch.plotting` can show the users found. It is deleted with its face. Without thumbnails no image is stored.
 
     Raises
     ------
     CalibrationError
-        If none is given and none comes with the library for this model, or if it is another model's.
+        If no calibration is passed and the library has none for this model, or if it is for another model.
 
     Notes
     -----
-    May be used from several threads. Every method either does all it was asked or, where it raises, nothing.
+    Thread-safe. A method that raises changes nothing.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is in a collection: its users, faces, vectors and thumbnails."""
+"""Reading a collection: its users, faces, vectors and thumbnails."""
 
 from collections.abc import Sequence
 from html import escape
@@ -20,26 +20,26 @@ from facesearch.responses.search_users import UserMatch
 __all__ = ["CollectionContents"]
 
 _ROWS_SHOWN = 20
-# What SQLite's numbers hold, with room for one more.
+# Integers of SQLite, with room for one more.
 _DIGITS: Final = 18
 _MOST: Final = 10**_DIGITS
 
 
 class CollectionContents(CollectionBase):
-    """What a collection tells of what is in it."""
+    """The operations that read a collection."""
 
     def users(self) -> tuple[User, ...]:
-        """Give all users, by id."""
+        """Return all users, sorted by id."""
         with self._store.reading():
             return Listing((user_of(*each) for each in self._store.users()), "user")
 
     def faces(self, user_id: str | None = None) -> tuple[Face, ...]:
-        """Give all faces, or those of one user, by face id.
+        """Return all faces, or those of one user, sorted by face id.
 
         Raises
         ------
         UserNotFoundError
-            If there is no such user.
+            If the user does not exist.
         """
         with self._store.reading():
             if user_id is not None:
@@ -47,25 +47,25 @@ class CollectionContents(CollectionBase):
             return Listing(self._store.faces(user_id), "face")
 
     def page_of_users(self, *, after: str | None = None, limit: int = 500) -> tuple[tuple[User, ...], str | None]:
-        """Give some users in the order in which they were created, for collections too large to be read at once.
+        """Return one page of users, in the order of their creation, for collections too large to be read at once.
 
         Parameters
         ----------
         after
-            Where the page before ended; ``None`` for the first page.
+            The end of the page before; ``None`` for the first page.
         limit
-            At most so many, >= 1.
+            The greatest number of users, >= 1.
 
         Returns
         -------
         tuple of User, and str or None
-            The users, and where the page ended, to be given as *after*: digits that mean nothing to others. ``None`` if there are no
-            more. Users that come or go meanwhile make no other one come twice or be missed.
+            The users, and the end of the page, to be passed as *after*: opaque digits. ``None`` if this is the last page. If users are
+            added or removed meanwhile, no other user is repeated or missed.
 
         Raises
         ------
         InvalidParameterError
-            If *after* is not what a page gave, or *limit* is wrong.
+            If *after* is not the end of a page, or *limit* is wrong.
 
         Examples
         --------
@@ -94,23 +94,23 @@ class CollectionContents(CollectionBase):
         user_id: str | None = None,
         face_ids: Sequence[str] | None = None,
     ) -> tuple[Face, ...]:
-        """Give some faces by face id, for collections too large to be read at once.
+        """Return one page of faces, sorted by face id, for collections too large to be read at once.
 
         Parameters
         ----------
         after
-            Only faces whose ids are greater: the last of the page before. ``None`` for the first page.
+            The last face id of the page before: only faces with greater ids are returned. ``None`` for the first page.
         limit
-            At most so many, >= 1. There are no more where a page has fewer.
+            The greatest number of faces, >= 1. A page with fewer is the last one.
         user_id
             Only this user's faces.
         face_ids
-            Only faces among these, 1-4096 ids; those that are not there are passed over.
+            Only faces among these 1-4096 ids; unknown ids are ignored.
 
         Raises
         ------
         UserNotFoundError
-            If there is no such user.
+            If the user does not exist.
         InvalidParameterError
             If another argument is wrong.
         """
@@ -127,28 +127,28 @@ class CollectionContents(CollectionBase):
         return tuple(face for face in ordered if user_id is None or face.user_id == user_id)[:limit]
 
     def face_embedding(self, face_id: str) -> FloatArray:
-        """Give a face's vector: (dimension,) float32, read-only.
+        """Return a face's vector: (dimension,) float32, read-only.
 
         Raises
         ------
         FaceNotFoundError
-            If there is no such face.
+            If the face does not exist.
         """
         with self._store.reading():
             self._check_face(face_id)
             return self._store.embedding(face_id)
 
     def thumbnail(self, face_id: str) -> bytes | None:
-        """Give the small picture of a face, a JPEG file of 112 x 112 pixels, upright.
+        """Return the thumbnail of a face, a JPEG file of 112 x 112 pixels, upright.
 
-        ``None`` where none is kept: the collection was made without ``thumbnails=True``, or the face came as a vector.
+        ``None`` if none is stored: the collection was created without ``thumbnails=True``, or the face was added as a vector.
 
         Raises
         ------
         FaceNotFoundError
-            If there is no such face.
+            If the face does not exist.
         StorageFormatError
-            If the file holds something else in the picture's place.
+            If the stored bytes are no such thumbnail.
 
         Examples
         --------
@@ -168,19 +168,19 @@ class CollectionContents(CollectionBase):
         return kept
 
     def pictures(self, probe: AnalyzedFace, matches: Sequence[UserMatch]) -> Pictures | None:
-        """Give what there is to show of a search: the searched face, and thumbnails of the best matches.
+        """Return the thumbnails for a search: the searched face, and faces of the best matches.
 
         Parameters
         ----------
         probe
             The searched face.
         matches
-            Who was found, best first: the first 5 are shown, each with the up to 3 faces nearest to the probe.
+            The matches, best first. The first 5 are shown, each with up to 3 faces, nearest to the probe first.
 
         Returns
         -------
         Pictures or None
-            ``None`` where the collection keeps no thumbnails. Users that were deleted meanwhile are left out.
+            ``None`` if the collection stores no thumbnails. Users that were deleted meanwhile are left out.
         """
         check_is("probe", probe, AnalyzedFace)
         check_each("matches", matches, UserMatch)
@@ -195,25 +195,25 @@ class CollectionContents(CollectionBase):
         return Pictures(searched=make_thumbnail(probe.chip), users=users)
 
     def user_embedding(self, user_id: str) -> FloatArray | None:
-        """Give a user's vector, made of its faces: (dimension,) float32, or ``None`` for a user without faces.
+        """Return a user's vector, computed from its faces: (dimension,) float32; ``None`` for a user without faces.
 
         Raises
         ------
         UserNotFoundError
-            If there is no such user.
+            If the user does not exist.
         """
         with self._store.reading():
             self._check_user(user_id)
             return self._store.user_vector(user_id)
 
     def __len__(self) -> int:
-        """How many users there are."""
+        """Return the number of users."""
         with self._store.reading():
             return self._store.count().users
 
     @property
     def face_count(self) -> int:
-        """How many faces there are, users' and nobody's."""
+        """The number of faces, associated or not."""
         with self._store.reading():
             return self._store.count().faces
 
@@ -240,12 +240,12 @@ class CollectionContents(CollectionBase):
 
     def _summary(self) -> str:
         with self._store.reading():
-            count, loose = self._store.count(), self._store.count_loose()
-        nobodys = f" ({loose} nobody's)" if loose else ""
+            count, unassociated = self._store.count(), self._store.count_unassociated()
+        note = f" ({unassociated} unassociated)" if unassociated else ""
         model = self._face_model
-        return f"{count.users} users, {count.faces} faces{nobodys}, face model {model.name} {model.version}"
+        return f"{count.users} users, {count.faces} faces{note}, face model {model.name} {model.version}"
 
-    # ---------------------------------------------------------------- within a block of the store
+    # ---------------------------------------------------------------- called within a block of the store
 
     def _check_face(self, face_id: str) -> None:
         if self._store.face(check_face_id("face_id", face_id)) is None:

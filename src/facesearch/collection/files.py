@@ -1,4 +1,4 @@
-"""A collection in a file: opened, made, closed, saved and read back."""
+"""A collection in a file: open, create, close, export and import it, and erase deleted data."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ __all__ = ["CollectionFiles"]
 
 
 class CollectionFiles(CollectionBase):
-    """What a collection does with files."""
+    """The operations of a collection on files."""
 
     @classmethod
     def open(
@@ -40,54 +40,55 @@ class CollectionFiles(CollectionBase):
         timeout: float = 10.0,
         read_only: bool | None = False,
     ) -> Self:
-        """Open a collection that lasts, in a file that may have several.
+        """Open a durable collection in a file, which may hold several collections.
 
         Parameters
         ----------
         path
-            A file on a local disk; SQLite keeps two more beside it while it is open, ending in ``-wal`` and ``-shm``.
+            A file on a local disk. While it is open, SQLite keeps two more files beside it, ending in ``-wal`` and ``-shm``.
         collection_id
             1-255 characters of ``[a-zA-Z0-9_.-]``.
         create
-            Make the file, and the collection in it, where there is none.
+            Create the file and the collection if they do not exist.
         face_model, analyzer
-            As for a collection in memory. One that is there already has its own model, and refuses others.
+            As for a collection in memory. An existing collection has its own face model and refuses others.
         calibration
-            A calibration, or ``"file"`` for that with which the collection was made. By default the analyzer's, or what comes with the
-            library; where nothing comes for this face model, the file's. One that is in the file and not used is named in the log.
+            A calibration, or ``"file"`` for the one with which the collection was created. By default the analyzer's, or the one that
+            comes with the library; if the library has none for this face model, the file's. If the file has one that is not used, a
+            log message names it.
         thumbnails
-            As for a collection in memory; by default what the collection was made with, or no.
+            As for a collection in memory; by default as the collection was created, and False for a new one.
         timeout
-            Seconds, 0-3600, to wait for others that write.
+            Seconds, 0-3600, to wait for other writers.
         read_only
-            True needs no write access and refuses changes: for backups, read-only disks, and files of other users. Nothing is
-            made then, whatever *create*. ``None`` is True where the file or its folder can't be written, and False elsewhere.
+            True needs no write access and refuses changes: for backups, read-only disks, and files of other users. Nothing is created
+            then, whatever *create* is. ``None`` means True if the file or its folder can't be written, and False otherwise.
 
         Returns
         -------
         Collection
-            Close it when done, or use it in a ``with`` statement.
+            Close it after use, or use it in a ``with`` statement.
 
         Raises
         ------
         CollectionNotFoundError
-            If it is not there and shall not be made.
+            If the collection does not exist and is not to be created.
         FaceModelMismatchError
-            If it has another face model.
+            If the collection has another face model.
         StorageError
-            And those under it: if the file is none of ours, truncated, damaged or of a newer format, can't be written
-            (`StorageReadOnlyError`, which changes to a collection that is open read-only raise too), or others write for too
-            long. The file is left as it was.
+            And its subclasses: if the file is not of facesearch, truncated, damaged or of a newer format, if it can't be written
+            (`StorageReadOnlyError`, also raised by changes to a collection that is open read-only), or if others write for longer
+            than *timeout*. The file is unchanged.
         CalibrationError, InvalidParameterError
             If an argument is wrong.
 
         Notes
         -----
-        What a method has returned is on disk, even if the process is killed a moment later; what it has not is there whole or
-        not at all. Any number of threads and processes may read and write one file: each search sees all that was committed
-        before. Users' vectors are read into memory by the first search. docs/collections.md has more.
+        Changes are on disk when a method returns, even if the process is killed immediately afterwards; an interrupted change is there
+        whole or not at all. Any number of threads and processes may read and write one file: each search sees all changes committed
+        before. The first search reads the users' vectors into memory. docs/collections.md has more.
 
-        What an earlier deletion could not erase, because another process was reading, is erased if nobody is in the way now; see
+        Deleted data that could not be erased earlier, because another process was reading, is erased now if no process reads; see
         `erase_deleted`.
 
         Examples
@@ -124,13 +125,13 @@ class CollectionFiles(CollectionBase):
                 collection_id,
                 face_model=entry.face_model,
                 analyzer=analyzer,
-                calibration=_counting(
+                calibration=_chosen_calibration(
                     choice, entry.calibration, analyzer, entry.face_model, f"{sessions.path}: {collection_id}"
                 ),
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
-            opened._keep_in(sessions, entry)
+            opened._use_file(sessions, entry)
             undo.pop_all()
         return opened
 
@@ -147,14 +148,14 @@ class CollectionFiles(CollectionBase):
         tags: Mapping[str, str] | None = None,
         timeout: float = 10.0,
     ) -> Self:
-        """Make a collection that lasts, with its tags, and open it; the file is made if need be.
+        """Create a durable collection with its tags, and open it; the file is created if needed.
 
         Parameters are those of `open`, but for *tags*: see `facesearch.storage.catalog.change_tags`.
 
         Raises
         ------
         CollectionExistsError
-            If the file has a collection of that id already. Of several processes that make one, all but one get this.
+            If the file has a collection of that id already. If several processes create it at once, all but one get this error.
         QuotaExceededError
             If there are more than 200 tags.
         StorageError, CalibrationError, FaceModelMismatchError, InvalidParameterError
@@ -177,10 +178,10 @@ class CollectionFiles(CollectionBase):
         except BaseException:
             sessions.close()
             raise
-        made._keep_in(sessions, entry)
+        made._use_file(sessions, entry)
         return made
 
-    def _keep_in(self, sessions: Sessions, entry: Entry) -> None:
+    def _use_file(self, sessions: Sessions, entry: Entry) -> None:
         store = SqliteStore(sessions, entry, self.calibration.user_offset)
         store.tidy(self._clock() - TOKEN_SECONDS)
         self._store = store
@@ -191,39 +192,39 @@ class CollectionFiles(CollectionBase):
             self._id,
             face_model=self._face_model,
             thumbnails=self._thumbnails,
-            calibration=_own(self._calibration),
+            calibration=_stored_calibration(self._calibration),
             tags=tags,
             must_be_new=must_be_new,
         )
 
     def close(self) -> None:
-        """Close the file of a collection that lasts; in memory nothing happens.
+        """Close the file of a durable collection; a collection in memory is unaffected.
 
-        Each later call raises `ClosedError`. A collection that is not closed loses nothing.
+        Each later call raises `ClosedError`. A collection that is not closed loses no data.
         """
         self._store.close()
 
     def erase_deleted(self, timeout: float = 10.0) -> bool:
-        """Erase what is left of deleted people in the file and the log beside it.
+        """Erase the data of deleted people from the file and its write-ahead log.
 
-        Deleting does that by itself. Only where another process reads at that moment, or the process is killed, something is
-        left for later; it is erased when the file is next opened or changed, or the reader is done. Call this to wait for it.
+        A deletion does so itself, unless another process reads at that moment or the process is killed. Then the data is erased when
+        the file is next opened or changed, or when the reader is done. Call this method to wait for that.
 
         Parameters
         ----------
         timeout
-            Seconds, 0-3600, to wait for others that read or write.
+            Seconds, 0-3600, to wait for other readers and writers.
 
         Returns
         -------
         bool
-            Whether nothing is left. False: others are still at work, the disk is full, or the collection is open read-only. In
-            memory nothing is ever left.
+            Whether all deleted data is erased. False: others still read or write, the disk is full, or the collection is open
+            read-only. Always True in memory.
 
         Raises
         ------
         StorageError
-            If it was closed.
+            If the collection was closed.
         InvalidParameterError
             If the argument is wrong.
 
@@ -238,28 +239,28 @@ class CollectionFiles(CollectionBase):
         True
         """
         wait = check_float("timeout", timeout, 0, 3600)
-        with self._store.reading():  # which a closed one refuses
+        with self._store.reading():  # raises if the collection is closed
             pass
         return self._store.erase(wait)
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write all there is in it to one portable file, an .npz without pickle; see `load`.
+        """Export the collection to one portable file, an .npz without pickle; see `load`.
 
         Parameters
         ----------
         path
-            An earlier export is replaced, when the new one is complete; it keeps its mode, and a link to it stays. A new file
-            has mode 0600: it lets whoever has it recognise these people.
+            The file. An earlier export is replaced when the new one is complete; it keeps its mode, and a link to it stays. A new file
+            has mode 0600, since its vectors allow anyone who has it to recognise these people.
         overwrite
             Replace any other file too.
 
         Raises
         ------
         OutputRefusedError
-            If a file is there that is no export; or, whatever *overwrite* is, if it is a database in use or a part of one.
-            Nothing is touched.
+            If an existing file is no export; or, even with *overwrite*, if it is a database in use or a part of one. Nothing is
+            changed.
         StorageError
-            And those under it, if it can't be written; nothing is left half written.
+            And its subclasses, if the file can't be written; no partial file is left.
         """
         check_export(path, overwrite=overwrite)
         with self._store.reading():
@@ -267,7 +268,7 @@ class CollectionFiles(CollectionBase):
                 collection_id=self._id,
                 face_model=self._face_model,
                 thumbnails=self._thumbnails,
-                calibration=_own(self._calibration),
+                calibration=_stored_calibration(self._calibration),
                 user_ids=[user_id for user_id, _ in self._store.users()],
                 faces=list(self._store.stored_faces()),
                 secret=self._store.secret(),
@@ -282,28 +283,29 @@ class CollectionFiles(CollectionBase):
         analyzer: FaceAnalyzer | None = None,
         calibration: CalibrationChoice = None,
     ) -> Self:
-        """Read what `save` wrote into a collection in memory; `restore` reads it into one that lasts.
+        """Import an export into a new collection in memory; `restore` imports it into a durable one.
 
         Parameters
         ----------
         path
-            The file. From somebody else it may be refused, but does no harm.
+            The file. An untrusted file may be refused, but does no harm.
         analyzer
             As for a new collection.
         calibration
-            A calibration, or ``"file"`` for that with which the collection was saved. By default the analyzer's, or what comes with the
-            library; where nothing comes for this face model, the file's. One that is in the file and not used is named in the log.
+            A calibration, or ``"file"`` for the one with which the collection was saved. By default the analyzer's, or the one that
+            comes with the library; if the library has none for this face model, the file's. If the file has one that is not used, a
+            log message names it.
 
         Raises
         ------
         CollectionNotFoundError
             If there is no such file.
         StorageFormatError
-            If it is not what `save` writes, or damaged.
+            If the file is no export, or damaged.
         FaceModelMismatchError
-            If the analyzer is of another face model.
+            If the analyzer has another face model.
         StorageError, CalibrationError
-            If something else is in the way.
+            If the file can't be read, or there is no calibration.
 
         Examples
         --------
@@ -322,31 +324,31 @@ class CollectionFiles(CollectionBase):
             export.collection_id,
             face_model=export.face_model,
             analyzer=analyzer,
-            calibration=_counting(choice, export.calibration, analyzer, export.face_model, str(path)),
+            calibration=_chosen_calibration(choice, export.calibration, analyzer, export.face_model, str(path)),
             thumbnails=export.thumbnails,
         )
         loaded._restore(export)
         return loaded
 
     def restore(self, path: str | PathLike[str]) -> None:
-        """Fill this collection, which must be empty, with what `save` wrote, all or nothing.
+        """Import an export into this collection, which must be empty, all or nothing.
 
         Parameters
         ----------
         path
-            The file. Its pictures of faces are left out unless this collection keeps them.
+            The file. Its thumbnails are left out unless this collection stores thumbnails.
 
         Raises
         ------
         FaceModelMismatchError
-            If it has vectors of another face model.
+            If the export has vectors of another face model.
         InvalidParameterError
             If this collection is not empty.
         CollectionNotFoundError, StorageFormatError, StorageError
             As from `load`.
         """
         export = read_export(path)
-        if export.calibration != _own(self._calibration):
+        if export.calibration != _stored_calibration(self._calibration):
             warn_unused(export.calibration, origin=str(path))
         self._restore(export)
 
@@ -362,7 +364,7 @@ class CollectionFiles(CollectionBase):
             faces = Counter(stored.face.user_id for stored in export.faces if stored.face.user_id)
             for user_id, number in faces.items():
                 self._check_quota(user_id, number)
-            if export.secret is not None:  # so that photos have the ids that they had
+            if export.secret is not None:  # so that photos get the same ids as before
                 self._store.set_secret(export.secret)
             self._store.create_users(export.user_ids)
             self._store.put_faces(
@@ -377,15 +379,15 @@ class CollectionFiles(CollectionBase):
         self.close()
 
 
-def _counting(
+def _chosen_calibration(
     choice: CalibrationChoice, kept: str | None, analyzer: FaceAnalyzer | None, face_model: FaceModel, origin: str
 ) -> Calibration | None:
-    """Return the calibration that counts; ``None`` for the analyzer's or the library's."""
+    """Return the calibration to use; ``None`` for the analyzer's or the library's."""
     if choice is None and analyzer is not None and analyzer.calibration is not None:
         return None
     return chosen(choice, kept, face_model=face_model, origin=origin)
 
 
-def _own(calibration: Calibration) -> str | None:
-    """Give a calibration as it is kept with a collection: not at all if it comes with the library."""
+def _stored_calibration(calibration: Calibration) -> str | None:
+    """Return a calibration as JSON to be stored with a collection; ``None`` if it comes with the library."""
     return None if calibration in shipped_calibrations() else calibration.to_json()

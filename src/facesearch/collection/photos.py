@@ -1,4 +1,4 @@
-"""What becomes of photos in a collection: faces are indexed, people enrolled, one by one or a folder at a time."""
+"""Photos of a collection: index faces, enrol people one by one or a folder at a time, and forget outcomes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -7,13 +7,12 @@ from os import PathLike
 import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.analysis.probe import probe
 from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, Face, UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
-from facesearch.enrolment.candidates import KeptFace, Look, look_to_enroll
+from facesearch.enrolment.candidates import Look, look_to_enroll, look_to_index
 from facesearch.enrolment.enroller import Admission
 from facesearch.enrolment.folder_plan import plan_photos
 from facesearch.enrolment.folder_registrar import Registrar
@@ -25,8 +24,6 @@ from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.responses.collection import Enrollment, EnrollmentReport, FaceRecord, IndexFacesResponse, UnindexedFace
 from facesearch.responses.folder import FolderProgress, FolderReport
-from facesearch.selection.evidence import Evidence
-from facesearch.selection.explanation import Use
 from facesearch.selection.quality_filter import QualityFilter
 from facesearch.storage.memory import StoredFace
 
@@ -34,7 +31,7 @@ __all__ = ["CollectionPhotos"]
 
 
 class CollectionPhotos(CollectionBase):
-    """What a collection takes from photos."""
+    """The operations that add faces from photos."""
 
     def index_faces(
         self,
@@ -46,28 +43,28 @@ class CollectionPhotos(CollectionBase):
         attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
         source: str | PathLike[str] | None = None,
     ) -> IndexFacesResponse:
-        """Find the faces in a photo and add them, as nobody's.
+        """Detect the faces in a photo and add them, unassociated.
 
         Parameters
         ----------
         image
             Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
         external_image_id
-            Your own name for the photo: 1-255 characters of ``[a-zA-Z0-9_.-:]``.
+            The caller's id of the photo: 1-255 characters of ``[a-zA-Z0-9_.-:]``.
         max_faces
-            Add so many of the largest that pass, >= 1; AWS's own limit of 100 holds in any case.
+            The greatest number of faces to add, >= 1: the largest that pass the filter. AWS's limit of 100 always applies.
         quality_filter
             NONE, AUTO, LOW, MEDIUM or HIGH.
         attributes
-            What to tell of each face; AWS's names.
+            The attributes of each face to return, by AWS's names.
         source
-            Where the photo is from, kept as `Face.source`: 1-4096 characters. By default the path, where *image* is one.
+            Source of the photo, stored as `Face.source`: 1-4096 characters. By default the path, if *image* is one.
 
         Returns
         -------
         IndexFacesResponse
-            The faces added, largest first, and the others with the reasons. A photo indexed again under the same
-            ``external_image_id`` adds nothing and gives the same records.
+            The added faces, largest first, and the others with reasons. A photo that is indexed again under the same
+            ``external_image_id`` adds no face and returns the same records.
 
         Raises
         ------
@@ -82,41 +79,34 @@ class CollectionPhotos(CollectionBase):
             check_int("max_faces", max_faces, 1)
         quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
         where = check_source("source", source) or source_of(image)
-        picture, analyzer = read_image(image), self.analyzer
-        probing = probe(analyzer, picture, quality, attributes=asked, max_faces=max_faces)
+        look = look_to_index(
+            self.analyzer,
+            read_image(image),
+            quality,
+            thumbnails=self._thumbnails,
+            attributes=asked,
+            max_faces=max_faces,
+        )
         admission = self._admission
         kept = [
-            admission.face(
-                picture.digest,
-                KeptFace.of(face, thumbnails=self._thumbnails),
-                external_image_id=external_image_id,
-                source=where,
-            )
-            for face in probing.probes
+            admission.face(look.digest, face, external_image_id=external_image_id, source=where) for face in look.faces
         ]
         with self._store.writing():
             faces = admission.keep(kept)
         return IndexFacesResponse(
             face_records=tuple(
-                FaceRecord(face=faces[stored.face.face_id], face_detail=probed.detail)
-                for stored, probed in zip(kept, probing.probes, strict=True)
+                FaceRecord(face=faces[stored.face.face_id], face_detail=face.detail)
+                for stored, face in zip(kept, look.faces, strict=True)
             ),
             unindexed_faces=tuple(
                 UnindexedFace(
-                    face_detail=probing.located[position].detail,
+                    face_detail=look.evidence.details[position],
                     reasons=tuple(UnindexedFaceReason(reason.value) for reason in reasons),
                 )
-                for position, reasons in probing.selection.refused
+                for position, reasons in look.refused
             ),
             face_model_version=self._face_model.version,
-            evidence=Evidence.of(
-                probing.located,
-                (picture.width, picture.height),
-                use=Use.INDEXED,
-                quality_filter=quality,
-                filter_bars=analyzer.bars,
-                max_faces=max_faces,
-            ),
+            evidence=look.evidence,
         )
 
     def enroll(
@@ -129,7 +119,7 @@ class CollectionPhotos(CollectionBase):
         sources: Sequence[str | PathLike[str] | None] | None = None,
         anyway: bool = False,
     ) -> EnrollmentReport:
-        """Make a user of photos: index the largest face of each, create the user if need be, and associate them.
+        """Enrol a user from photos: index the largest face of each, create the user if needed, and associate the faces.
 
         Parameters
         ----------
@@ -140,29 +130,27 @@ class CollectionPhotos(CollectionBase):
         quality_filter
             NONE, AUTO, LOW, MEDIUM or HIGH.
         user_match_threshold
-            A user that has faces already accepts only photos of at least this similarity, percent. At 0 who the photos show
-            is your word: nothing is compared.
+            For a user that has faces already, the least similarity of a photo, percent. At 0 nothing is compared: the caller vouches
+            for the photos.
         sources
-            Where each photo is from, kept as `Face.source`: as many as there are images, each 1-4096 characters or ``None``. By
-            default, and for ``None``, the path, where the image is one.
+            Source of each photo, stored as `Face.source`: one for each image, 1-4096 characters or ``None``. By default, and for
+            ``None``, the path, if the image is one.
         anyway
-            Enrol a new user although its photos don't agree.
+            Enrol a new user even if its photos disagree.
 
         Returns
         -------
         EnrollmentReport
-            What became of each photo. Of a photo that was not accepted nothing is kept, and of a new user with none that
-            was accepted neither.
+            The outcome of each photo. Of a rejected photo nothing is stored. A new user without an accepted photo is not created.
 
         Notes
         -----
-        All photos are judged at once; their order changes nothing, and one that is given twice counts once. If the photos of
-        a new user don't agree, because no one of them matches more than half of all, none is accepted: each has the reason
-        PHOTOS_DISAGREE, and `EnrollmentReport.kept_out` is true. Look at them, and take out the wrong ones or give
-        ``anyway=True``. A single photo has nothing to agree with; of two that differ one is wrong. Not accepted either
-        are photos in which a second face is at least half as large as the largest, photos that don't fit the user's faces
-        or, of a new user and from three photos on, the other photos, and photos that are clearly nearer to another user of
-        the collection than to their own. `facesearch.enrolment.agreement.doubts` has the rules.
+        All photos are judged together; their order does not matter, and a duplicate counts once. If the photos of a new user
+        disagree, because none of them matches more than half of all, no photo is accepted: each has the reason PHOTOS_DISAGREE, and
+        `EnrollmentReport.kept_out` is true. Check them, and remove the wrong ones or pass ``anyway=True``. A single photo can't
+        disagree; if two differ, one is wrong. Also rejected are photos in which a second face is at least half as large as the largest,
+        photos that don't match the user's faces (for a new user with three photos or more: the other photos), and photos that are
+        clearly nearer to another user of the collection. `facesearch.enrolment.agreement.doubts` describes the rules.
 
         Raises
         ------
@@ -220,57 +208,56 @@ class CollectionPhotos(CollectionBase):
         send_photos: bool = False,
         in_flight: int | None = None,
     ) -> FolderReport:
-        """Enrol a folder of photos: `enroll` for each person, on all cores, and to be continued after whatever ends it.
+        """Enrol a folder of photos: `enroll` for each person, on all cores, resumable after an interruption.
 
         Parameters
         ----------
         path
-            A folder with a sub-folder for each person, named after the user: picture files, at any depth below it. Where a
-            name is no user id the nearest id is taken, "Ada_Lovelace" for "Ada Lovelace", and the report says so. Or a
-            folder with nothing but photos, whose faces are indexed as nobody's, under the files' names where those are
-            valid as ``external_image_id``. Or a CSV file with the columns ``photo``, relative to the file, and ``user_id``;
-            others are ignored.
+            A folder with a sub-folder for each person, named after the user, with image files at any depth. If a name is no valid user
+            id, the nearest valid id is used, "Ada_Lovelace" for "Ada Lovelace", and the report says so. Or a folder with photos only:
+            their faces are indexed unassociated, with the file names as ``external_image_id`` if valid. Or a CSV file with the columns
+            ``photo``, relative to the file, and ``user_id``; other columns are ignored.
         executor
-            Who looks at the photos: any `concurrent.futures.Executor`, such as a process pool or a cluster's; by default a
-            thread for each core. Processes get the analyzer's settings, and each loads the weights once.
+            Analyzes the photos: any `concurrent.futures.Executor`, such as a process pool or that of a cluster; by default one thread
+            for each core. Processes get the analyzer's settings, and each loads the weights once.
         progress
-            ``True`` shows a bar on a terminal, if tqdm is installed, or else tells the log ``facesearch`` every 5 s;
-            ``False`` nothing. A function is called with a `FolderProgress` for each photo, for the last one when all are judged.
+            ``True`` shows a progress bar on a terminal if tqdm is installed, and otherwise logs to ``facesearch`` every 5 s. ``False``
+            shows nothing. A function is called with a `FolderProgress` for each photo; for the last photo, when all are judged.
         quality_filter, user_match_threshold, anyway
             As for `enroll`.
         send_photos
-            Send the photos' bytes to *executor* rather than their paths: for workers that don't see the files.
+            Send the photos' bytes to *executor* instead of their paths: for workers without access to the files.
         in_flight
-            How many photos may be under way at once, >= 1; by default 16 for each core of this machine, and 4 where they are
-            sent. For a cluster, at least twice its workers.
+            The greatest number of photos in progress at once, >= 1; by default 16 for each core of this machine, and 4 if photos are
+            sent. For a cluster, at least twice its number of workers.
 
         Returns
         -------
         FolderReport
-            What became of each photo; printing it shows a table. Of files that can't be read as photos each is one line.
+            The outcome of each photo; printing it shows a table. Each file that can't be read as a photo is one line.
 
         Raises
         ------
         InvalidParameterError
-            If there is no such folder, two folders are one user id by their names, a CSV file is none (the message says in which
-            line), or another argument is wrong.
+            If there is no such folder, two folder names give one user id, a CSV file is invalid (the message names the line), or
+            another argument is wrong.
         ExecutorError
             If *executor* broke.
 
         Notes
         -----
-        What is seen in a photo is written at once, photo by photo. The photos of all people are judged together, when all
-        were looked at, and written in one step: the outcome depends neither on the executor nor on the order of people or
-        photos, as `facesearch.enrolment.judging` explains. Where a user would have more than 100 faces, the rest is refused with
-        QUOTA_EXCEEDED, by path.
+        The result for each photo is written as soon as it is analyzed. The photos of all people are judged together, after all are
+        analyzed, and written in one transaction: the outcome depends neither on the executor nor on the order of people or photos, as
+        `facesearch.enrolment.judging` explains. If a user would have more than 100 faces, the rest is rejected with QUOTA_EXCEEDED, in
+        the order of the paths.
 
-        Whatever ends the work, Ctrl-C or SIGKILL, photos that were told as done are not looked at again by the next call,
-        which ends with what an uninterrupted one would have. Until then faces of users that are to be judged are kept, with
-        their vectors, where nothing but this method finds them; see `forget_photos`. A photo is known by the SHA-256 of its bytes: if its user has its face, or if it was refused or broken by the
-        same filter and threshold. Nothing of a photo that was refused is kept but the reasons with their figures;
-        `forget_photos` forgets them, and so does deleting a user that they are about.
+        After an interruption, even by SIGKILL, the next call does not analyze finished photos again, and its result is that of an
+        uninterrupted call. Until then, faces that are not judged yet are stored with their vectors, and only this method reads them;
+        see `forget_photos`. A photo is recognised by the SHA-256 of its bytes: it is known if its user has its face, or if the same
+        filter and threshold rejected it or found it broken. Of a rejected photo only the reasons and their figures are stored;
+        `forget_photos` removes them, and so does the deletion of a user that they mention.
 
-        A function that starts processes must be called under ``if __name__ == "__main__":`` in a script.
+        With an executor that starts processes, call this under ``if __name__ == "__main__":`` in a script.
 
         Examples
         --------
@@ -299,7 +286,7 @@ class CollectionPhotos(CollectionBase):
         plan = plan_photos(path)
         workers = PhotoWorkers(
             analyzer,
-            # Other processes are as many as there are cores: one core each.
+            # There are as many worker processes as cores: one core each.
             self._analyzer or FaceAnalyzer(threads=1),
             LookOptions(quality_filter=quality, thumbnails=self._thumbnails),
             executor=executor,
@@ -319,20 +306,20 @@ class CollectionPhotos(CollectionBase):
             return index_photos(plan, workers, registrar, tell)
 
     def forget_photos(self, user_id: str | None = None) -> int:
-        """Forget which photos `index_folder` refused, and what it saw in photos that wait to be judged: it looks at them again.
+        """Remove the stored outcomes of rejected photos and the faces of waiting photos: `index_folder` analyzes them again.
 
-        Photos wait where `index_folder` was interrupted; what it kept of them is in the file until the same call is made again, the
-        user is deleted, or they are forgotten here.
+        Photos wait to be judged if `index_folder` was interrupted. Their faces stay in the file until the same call is repeated, the
+        user is deleted, or this method removes them.
 
         Parameters
         ----------
         user_id
-            Only those that were to be this user's, who need not exist, or that are nearer to it; by default all.
+            Only photos for this user, existing or not, and photos that are nearer to it; by default all.
 
         Returns
         -------
         int
-            How many were forgotten.
+            The number of photos removed.
 
         Raises
         ------
@@ -351,7 +338,7 @@ class CollectionPhotos(CollectionBase):
 
 
 def _enrollment(look: Look, face: StoredFace | None, verdict: Verdict, kept: Mapping[str, Face]) -> Enrollment:
-    """Return what became of a photo."""
+    """Return the outcome of a photo."""
     if face is None:
         return Enrollment(reasons=look.reasons)
     face_id = face.face.face_id

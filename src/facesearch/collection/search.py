@@ -1,4 +1,4 @@
-"""The search in a collection: for users and faces that are near to vectors, and for what looks wrong."""
+"""The search in a collection: rank users and faces by vectors, and audit the collection."""
 
 import math
 from collections.abc import Collection as AnyCollection, Iterable
@@ -26,7 +26,7 @@ MAX_FACES: Final = 4096  # shape MaxFaces
 
 
 class CollectionSearch(CollectionBase):
-    """What is looked for in a collection."""
+    """The operations that search a collection."""
 
     def search_embedding(
         self,
@@ -43,16 +43,16 @@ class CollectionSearch(CollectionBase):
         probe
             (dimension,) finite real numbers, not all zero.
         user_match_threshold
-            Only users of at least this similarity, percent; 0 is everybody.
+            The least similarity of a match, percent; 0 returns all users.
         max_users
-            At most so many, 1-500; by default 500.
+            The greatest number of users, 1-500; by default 500.
         face_model
-            What made the probe, if you keep track: another model than the collection's is refused.
+            The model that computed the probe, if known: a model other than the collection's is refused.
 
         Returns
         -------
         tuple of UserMatch
-            Nearest first; equally near ones by user id. Empty when nobody is similar enough.
+            Nearest first; ties by user id. Empty if no user is similar enough.
 
         Raises
         ------
@@ -72,14 +72,14 @@ class CollectionSearch(CollectionBase):
         max_users: int | None = None,
         face_model: FaceModel | None = None,
     ) -> tuple[tuple[UserMatch, ...], ...]:
-        """Find the users nearest to each of several vectors, in less time than one after the other.
+        """Find the users nearest to each of several vectors, faster than with one search for each.
 
         Parameters and errors are those of `search_embedding`, but for *probes*: (P, dimension), P >= 0.
 
         Returns
         -------
         tuple of tuple of UserMatch
-            P of them, each just what `search_embedding` gives.
+            P elements, each equal to the result of `search_embedding`.
 
         Examples
         --------
@@ -102,15 +102,15 @@ class CollectionSearch(CollectionBase):
         max_users: int | None = None,
         face_model: FaceModel | None = None,
     ) -> tuple[tuple[UserMatch, ...], UserMatch | None]:
-        """Find the users nearest to a vector, and who comes next.
+        """Find the users nearest to a vector, and the next user after them.
 
         Parameters and errors are those of `search_embedding`.
 
         Returns
         -------
         tuple of UserMatch, and UserMatch or None
-            What `search_embedding` gives, and the nearest user that is not among them: below the threshold, or beyond
-            *max_users*. ``None`` where there is no other user.
+            The result of `search_embedding`, and the nearest other user: below the threshold, or beyond *max_users*. ``None`` if
+            there is no other user.
         """
         check_search_options(user_match_threshold, max_users)
         self._check_model(face_model)
@@ -125,14 +125,14 @@ class CollectionSearch(CollectionBase):
         max_users: int | None = None,
         face_model: FaceModel | None = None,
     ) -> tuple[tuple[tuple[UserMatch, ...], UserMatch | None], ...]:
-        """Find the users nearest to each of several vectors, and who comes next to each.
+        """Find the users nearest to each of several vectors, and the next user after them.
 
         Parameters and errors are those of `search_embeddings`.
 
         Returns
         -------
         tuple of (tuple of UserMatch, and UserMatch or None)
-            P of them, each just what `rank` gives.
+            P elements, each equal to the result of `rank`.
         """
         check_search_options(user_match_threshold, max_users)
         return self._rank(self._probes(probes, face_model), user_match_threshold, max_users)
@@ -140,24 +140,24 @@ class CollectionSearch(CollectionBase):
     def rank_like_user(
         self, user_id: str, *, user_match_threshold: float = 80, max_users: int | None = None
     ) -> tuple[UserMatch, ...]:
-        """Find the users nearest to a user, who is not among them.
+        """Find the users nearest to a given user, without that user.
 
         Parameters
         ----------
         user_id
-            Whom they shall be like.
+            The user to compare others with.
         user_match_threshold, max_users
             See `search_embedding`.
 
         Returns
         -------
         tuple of UserMatch
-            Nearest first; equally near ones by user id. Empty for a user without faces. Similarity is that of `audit`.
+            Nearest first; ties by user id. Empty for a user without faces. Similarity is computed as in `audit`.
 
         Raises
         ------
         UserNotFoundError
-            If there is no such user.
+            If the user does not exist.
         InvalidParameterError
             If another argument is wrong.
 
@@ -179,7 +179,7 @@ class CollectionSearch(CollectionBase):
         ((found, _),) = self._store.nearest(
             anchor.vector[np.newaxis], max_distance=self._reach(user_match_threshold), limit=most + 1
         )
-        # The others' offsets are in these distances; the user's own only makes all of them greater.
+        # These distances include the other users' offsets; the user's own offset is added to all of them.
         matches = (
             self._match(math.sqrt(distance**2 + anchor.offset), other) for distance, other in found if other != user_id
         )
@@ -194,26 +194,26 @@ class CollectionSearch(CollectionBase):
         face_model: FaceModel | None = None,
         exclude: AnyCollection[str] = (),
     ) -> tuple[tuple[tuple[float, Face], ...], ...]:
-        """Find the faces nearest to each of several vectors, whosever they are.
+        """Find the faces nearest to each of several vectors, associated or not.
 
         Parameters
         ----------
         probes
             (P, dimension) finite real numbers, no row all zero; P >= 0.
         face_match_threshold
-            Only faces of at least this similarity, percent; 0 is all faces.
+            The least similarity of a match, percent; 0 returns all faces.
         max_faces
-            At most so many for each, 1-4096; by default 4096.
+            The greatest number of faces for each probe, 1-4096; by default 4096.
         face_model
-            What made the probes, if you keep track: another model than the collection's is refused.
+            The model that computed the probes, if known: a model other than the collection's is refused.
         exclude
-            Ids of faces that are not wanted, such as the one that is searched with.
+            Ids of faces to leave out, such as the face that is the probe.
 
         Returns
         -------
         tuple of tuple of (float, Face)
-            P of them: similarity in percent, and the face. Nearest first; equally near ones by face id. Faces that are deleted
-            while it works are left out.
+            P elements: similarity in percent, and the face. Nearest first; ties by face id. Faces that are deleted during the search
+            are left out.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class CollectionSearch(CollectionBase):
 
         Notes
         -----
-        The first search reads all faces' vectors into memory, where they stay.
+        The first search reads the vectors of all faces into memory, where they stay.
 
         Examples
         --------
@@ -265,23 +265,22 @@ class CollectionSearch(CollectionBase):
         own_threshold: float = OWN_SIMILARITY,
         limit: int = 1000,
     ) -> AuditReport:
-        """Look for mistakes: one person under two ids, faces that are not their user's, users that don't hang together.
+        """Find likely mistakes: one person under two ids, faces of another person, and users with inconsistent faces.
 
         Parameters
         ----------
         threshold
-            Percent, 0-100: users whose vectors are at least as similar as that are taken for one person. Of strangers it is
-            one pair in a hundred thousand by default, which in 10,000 users are 500 pairs: look at the most similar first.
+            Percent, 0-100. Two users with vectors of at least this similarity are reported as one person. With the default, one pair
+            of strangers in a hundred thousand is: 500 pairs among 10,000 users. Check the most similar pairs first.
         own_threshold
-            Percent, 0-100: a face below that is far from its user's other faces, and a user whose median face is below it is
-            loose.
+            Percent, 0-100. A face below it is far from its user's other faces. A user is loose if its median face is below it.
         limit
-            Tell at most so many of each kind, the worst, >= 1.
+            The greatest number of findings of each kind, worst first, >= 1.
 
         Returns
         -------
         AuditReport
-            Print it for a table. Nothing is changed; what to do about it is yours to decide.
+            Print it for a table. The collection is not changed.
 
         Raises
         ------
@@ -290,7 +289,7 @@ class CollectionSearch(CollectionBase):
 
         Notes
         -----
-        `facesearch.enrolment.auditing.audit` has the rules. 20,000 users take seconds; the collection can be used meanwhile.
+        `facesearch.enrolment.auditing.audit` describes the rules. 20,000 users take seconds; the collection can be used meanwhile.
 
         Examples
         --------
@@ -339,8 +338,8 @@ class CollectionSearch(CollectionBase):
         return self._matrix(check_embedding(row, dimension, f"probes[{i}]") for i, row in enumerate(rows))
 
     def _reach(self, threshold: float) -> float:
-        # Cuts are made on the similarity itself, which near 100 is the same float for many distances; this distance only
-        # bounds the work, so it is that of a hair less.
+        # Thresholds apply to the similarity itself, which near 100 is the same float for many distances. This distance only bounds
+        # the work, so it is that of a slightly lower similarity.
         return self._calibration.distance_at(max(0, threshold - 1e-9))
 
     def _rank(
@@ -365,12 +364,12 @@ class CollectionSearch(CollectionBase):
 
 
 def check_search_options(user_match_threshold: float, max_users: int | None) -> None:
-    """Refuse a threshold outside 0-100 and a number of users outside 1-500.
+    """Check that a threshold is 0-100 and a number of users 1-500.
 
     Raises
     ------
     InvalidParameterError
-        That names the argument.
+        The message names the argument.
     """
     check_float("user_match_threshold", user_match_threshold, 0, 100)
     if max_users is not None:

@@ -1,1 +1,1 @@
-"""What every room uses: validation, equality and pickling, printable text and tables, work done once, work in order on all cores, forks."""
+"""Shared helpers: validation, equality and pickling, printable text and tables, progress bars, lazy values, ordered work on all cores, forks."""

@@ -1,4 +1,4 @@
-"""Which modules of public values are loaded: for hypothesis, where a program has it, see `facesearch.testing`."""
+"""Announce modules of public values when they are loaded: for hypothesis, if installed, see `facesearch.testing`."""
 
 from collections.abc import Callable
 from typing import Final

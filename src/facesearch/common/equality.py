@@ -1,4 +1,4 @@
-"""What values need so that they can be compared by content, hashed, copied and sent to other processes."""
+"""Compare values by content, and hash, copy and pickle them."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,14 +49,14 @@ class FrozenMapping(Mapping[K, V]):
 
 
 def frozen(items: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Return a mapping that never changes, with the same items: the converter of a field, whose own type says of what."""
+    """Return a mapping that never changes, with the same items: the converter of a field."""
     return FrozenMapping(items)
 
 
 def equal_fields(one: object, other: object, kind: type[Any]) -> bool:
     """Return whether two objects of the attrs class *kind*, or of its subclasses, are equal in the fields of *kind*.
 
-    A subclass that only says what is always there, for type checkers, is equal to what it narrows.
+    A subclass that only narrows types, for type checkers, is equal to its base.
     """
     return all(getattr(one, each.name) == getattr(other, each.name) for each in attrs.fields(kind) if each.eq)
 
@@ -67,8 +67,8 @@ def hash_fields(value: object, kind: type[Any]) -> int:
 
 
 def content(array: "npt.NDArray[Any] | None") -> tuple[str, tuple[int, ...], bytes] | None:
-    """Return what an array is compared and hashed by: its type, its shape and its bytes.
+    """Return the key that an array is compared and hashed by: its type, its shape and its bytes.
 
-    Fields of attrs classes take it as ``eq=content``: the operator ``==`` of arrays gives an array, which is no truth value.
+    Fields of attrs classes use it as ``eq=content``: the operator ``==`` of arrays returns an array, not a truth value.
     """
     return None if array is None else (array.dtype.str, array.shape, array.tobytes())

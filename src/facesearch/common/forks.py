@@ -1,9 +1,9 @@
-"""What a fork must not break: locks that another thread holds, and objects that belong to one process.
+"""Protect a fork: locks that another thread holds, and objects that belong to one process.
 
-A forked child has one thread, the one that forked. A lock that another thread held stays locked there for ever, and a change that
-it was making stays half done. So the thread that forks takes all these locks first, outer ones before inner ones, and both sides
+A forked child has one thread, the one that forked. A lock that another thread held stays locked there for ever, and its unfinished
+change stays unfinished. So the thread that forks takes all these locks first, outer ones before inner ones, and both sides
 release them. Sessions of ONNX Runtime and networks of dlib can't be used in a child at all, since their threads are gone and
-their insides may be half changed: `generation` tells the child that they are not its own.
+their state may be inconsistent: `generation` lets the child recognise the parent's objects.
 
 Nothing here happens on Windows, which has no forks.
 """
@@ -16,13 +16,15 @@ import weakref
 from enum import IntEnum
 from typing import Final, Protocol
 
+from typing_extensions import override
+
 __all__ = ["AtFork", "ForkLock", "Level", "abandon", "generation", "register"]
 
 _PATIENCE: Final = 10.0  # seconds to wait for a lock before a fork; then the child gets a new one
 
 
 class Level(IntEnum):
-    """Which locks are taken first: a thread that holds one may wait for those of higher levels only."""
+    """Order of locks: a thread that holds a lock may wait only for locks of higher levels."""
 
     SERVICE = 0
     STORE = 1
@@ -32,22 +34,22 @@ class Level(IntEnum):
 
 
 class AtFork(Protocol):
-    """What takes part in a fork."""
+    """An object that takes part in forks."""
 
     def before_fork(self) -> None:
-        """Bring all into a state that a child can go on from, and keep other threads from changing it."""
+        """Reach a state that a child can continue from, and keep other threads from changing it."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Let other threads go on."""
+        """Release other threads."""
 
 
-class ForkLock:
-    """A lock that its thread may take again, and that no fork finds held by another thread.
+class ForkLock(AtFork):
+    """A re-entrant lock that no other thread holds during a fork.
 
     Parameters
     ----------
     level
-        When it is taken before a fork.
+        Its place in the order in which locks are taken before a fork.
     """
 
     def __init__(self, level: Level) -> None:
@@ -61,12 +63,12 @@ class ForkLock:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
+    @override
     def before_fork(self) -> None:
-        """See `AtFork`."""
         self._ours = self._lock.acquire(timeout=_PATIENCE)
 
+    @override
     def after_fork(self, *, child: bool) -> None:
-        """See `AtFork`."""
         if self._ours:
             self._ours = False
             self._lock.release()
@@ -75,12 +77,12 @@ class ForkLock:
 
 
 def register(member: AtFork, level: Level) -> None:
-    """Let an object take part in forks from now on, as long as it lives."""
+    """Register an object to take part in forks for as long as it lives."""
     _members[member] = level, next(_serial)
 
 
 def generation() -> int:
-    """Return how many forks lie between the process that first imported this module and the current one."""
+    """Return the number of forks between the process that first imported this module and the current one."""
     return _generation[-1]
 
 

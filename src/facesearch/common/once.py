@@ -1,4 +1,4 @@
-"""What is made when it is first needed, and only once in each process."""
+"""Compute values on first use, once in each process."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
@@ -12,8 +12,8 @@ __all__ = ["LOADING", "Once", "lazy"]
 T = TypeVar("T")
 
 LOADING = ForkLock(Level.LOADING)
-"""Held while weights are loaded and modules imported for it. One lock for all, so that loading can't deadlock, and so that no fork
-catches a module or a library half loaded: the child could never finish it."""
+"""Held while weights are loaded and modules are imported for that. One lock for all, so that loading can't deadlock, and so that no
+fork happens while a module or library is half loaded: the child could never finish loading it."""
 
 
 @attrs.frozen
@@ -23,12 +23,13 @@ class _Made(Generic[T]):
 
 
 class Once(Generic[T]):
-    """A value that whoever asks first makes; other threads that ask meanwhile wait for it.
+    """A value made by the first call; other threads that call meanwhile wait for it.
 
     It belongs to the process that made it: after a fork the child makes one of its own. Sessions of ONNX Runtime and networks of
-    dlib need that, since their threads don't exist in the child and the parent's may have been at work with them.
+    dlib need that, since their threads don't exist in the child, and the parent's threads may have been using them.
 
-    How it is made is told when it is asked for, so that an object that keeps one of its own is freed as soon as nobody has it.
+    The function that makes the value is an argument of the call, so that an object that stores a `Once` is freed as soon as it is
+    unreferenced.
 
     Examples
     --------
@@ -44,7 +45,7 @@ class Once(Generic[T]):
         self._made: _Made[T] | None = None
 
     def __call__(self, make: Callable[[], T]) -> T:
-        """Return the value. Where *make* raises, nothing is kept, and the next caller tries again."""
+        """Return the value. Where *make* raises, nothing is stored, and the next call tries again."""
         made = self._made
         if made is None or made.generation != generation():
             with LOADING:
@@ -61,7 +62,7 @@ class lazy(Generic[T]):  # noqa: N801  # a decorator
     """A property computed when it is first read, and kept.
 
     Unlike `functools.cached_property` before Python 3.12 it has no lock, which all instances of a class would share and which a
-    fork might find held. Threads that read it at once may compute it twice.
+    fork might find held. Threads that read it at the same time may compute it twice.
     """
 
     def __init__(self, compute: Callable[[Any], T]) -> None:

@@ -1,4 +1,4 @@
-"""Work on many things at once, in order, holding only a few at a time."""
+"""Map a function over items in threads, in order, with few items in memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 def in_order(work: Callable[[T], R], things: Iterable[T], workers: int) -> Iterator[R]:
-    """Give ``work(thing)`` of each thing, in their order, by so many threads; things are taken only a few ahead."""
+    """Yield ``work(thing)`` for each thing, in order, computed by *workers* threads; only a few things are read ahead."""
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="facesearch") as pool:
         try:

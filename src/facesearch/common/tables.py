@@ -1,4 +1,4 @@
-"""How answers show themselves: one line and short tables, as text in ``print`` and as HTML in notebooks.
+"""Show answers as one line and short tables: as text in ``print`` and as HTML in notebooks.
 
 Nothing is computed before an answer is shown. Texts from outside are escaped in HTML and made printable in text.
 """
@@ -34,7 +34,7 @@ class Table:
     title
         A line above, where there are several tables.
     more
-        How many rows there are beyond these.
+        Number of rows beyond these.
     """
 
     head: tuple[str, ...]
@@ -111,13 +111,13 @@ class Listing(Shown, tuple[T, ...], Generic[T]):
     items
         Values of one class.
     noun
-        What one of them is called.
+        Name of one item.
     """
 
     noun: str
 
     def __new__(cls, items: Iterable[T] = (), noun: str = "item") -> Self:
-        """Make a tuple of the items."""
+        """Create a tuple of the items."""
         made = super().__new__(cls, items)
         made.noun = noun
         return made

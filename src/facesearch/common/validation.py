@@ -1,6 +1,6 @@
-"""What the fields of the domain classes accept, and the error when they don't.
+"""Validate arguments and fields, with errors that name argument, expected value and next step.
 
-Every number is a plain Python number once it is in the model: NumPy's own scalars are converted where they enter,
+Every number is stored as a plain Python number: NumPy scalars are converted on entry,
 because ``np.float32`` survives into a dict and then breaks ``json.dumps``.
 """
 
@@ -57,7 +57,7 @@ def check_bool(argument: str, value: Any) -> bool:
 
 
 def check_float(argument: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """Give *value* as a finite float in ``[low, high]``, both ends allowed; ``bool`` and strings are no numbers.
+    """Return *value* as a finite float in ``[low, high]``, both ends allowed; ``bool`` and strings are no numbers.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def check_float(argument: str, value: Any, low: float = -math.inf, high: float =
 
 
 def check_int(argument: str, value: Any, low: int, high: int | None = None) -> int:
-    """Give *value* as an int in ``[low, high]``; ``bool`` and floats are no whole numbers.
+    """Return *value* as an int in ``[low, high]``; ``bool`` and floats are no whole numbers.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def check_int(argument: str, value: Any, low: int, high: int | None = None) -> i
 
 
 def check_member(argument: str, value: Any, kind: type[E]) -> E:
-    """Give *value* as a member of the enum *kind*, of which it may be the value.
+    """Return *value*, a member of the enum *kind* or its value, as the member.
 
     Raises
     ------
@@ -107,20 +107,20 @@ def check_is(argument: str, value: Any, kind: type[T]) -> T:
     Raises
     ------
     InvalidParameterError
-        If it is none; the message names *argument* and says how such an object is made.
+        If it is none; the message names *argument* and how to make such an object.
     """
     if isinstance(value, kind):
         return value
-    raise _wrong_object(argument, value, kind)
+    raise InvalidParameterError.of(argument, value, _name(kind), fix=_fix(value, kind))
 
 
 def check_each(argument: str, values: Any, kind: type[T]) -> Sequence[T]:
-    """Return *values* if they are a sequence whose every item is a *kind*.
+    """Return *values* if they are a sequence and each item is a *kind*.
 
     Raises
     ------
     InvalidParameterError
-        If they are not; the message names *argument* and says how such objects are made.
+        If they are not; the message names *argument* and how to make such objects.
     """
     if isinstance(values, Sequence) and all(isinstance(each, kind) for each in values):
         return values
@@ -133,7 +133,7 @@ def check_acts_as(argument: str, value: Any, protocol: type[T]) -> T:
     Raises
     ------
     InvalidParameterError
-        If it lacks one, or is a class rather than an object; the message names *argument* and what is missing.
+        If it lacks one, or is a class rather than an object; the message names *argument* and the missing members.
     """
     names = [name for name in vars(protocol) if not name.startswith("_")]
     # Properties are looked for on the class: their values may cost the loading of a network.
@@ -146,7 +146,7 @@ def check_acts_as(argument: str, value: Any, protocol: type[T]) -> T:
 
 
 def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:
-    """Give *value* if it is a string of 1 to *max_length* characters that matches *pattern* as a whole.
+    """Return *value* if it is a string of 1 to *max_length* characters that matches *pattern* as a whole.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:
 
 
 def plain_float(value: float) -> float:
-    """Turn any real number into Python's float; leave all else for the validator to refuse."""
+    """Convert any real number to a float; leave other values for the validator to refuse."""
     given: Any = value  # what callers pass may not be what the annotation asks for
     if isinstance(given, bool) or not isinstance(given, Real):
         return given
@@ -170,7 +170,7 @@ def plain_float(value: float) -> float:
 
 
 def plain_int(value: int) -> int:
-    """Turn any whole number into Python's int; leave all else for the validator to refuse."""
+    """Convert any whole number to an int; leave other values for the validator to refuse."""
     given: Any = value  # what callers pass may not be what the annotation asks for
     return given if isinstance(given, bool) or not isinstance(given, Integral) else int(given)
 
@@ -210,7 +210,7 @@ def acts_as(protocol: type[Any]) -> Validator:
 
 
 def tuple_of(kind: type[Any]) -> Validator:
-    """Accept tuples whose every item is a *kind*."""
+    """Accept tuples of items that are each a *kind*."""
 
     def validate(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
@@ -225,11 +225,7 @@ def _name(kind: type[Any]) -> str:
     return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
-def _wrong_object(argument: str, value: Any, kind: type[Any]) -> InvalidParameterError:
-    return InvalidParameterError.of(argument, value, _name(kind), fix=_fix(value, kind))
-
-
-# How objects are made that are often given wrongly, by the name of their class.
+# Hints on how to make objects that are often passed wrongly, by class name.
 _FIXES = {
     "AnalyzedFace": "analyze a photo first: fs.FaceAnalyzer().analyze(photo)",
     "Calibration": "take fs.calibration(), or read one: fs.Calibration.load(path, face_model=...)",
@@ -257,4 +253,4 @@ def _fix(value: Any, kind: type[Any]) -> str:
 
 
 def _void(_: object) -> None:
-    """Drop a result: validators give none."""
+    """Drop a result: validators return none."""

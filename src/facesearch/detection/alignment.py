@@ -1,56 +1,57 @@
-"""The face chip: a face cut out upright, always of the same size and place, as the embedding network expects it."""
+"""Align faces: crop a face chip, upright and of a fixed size and position, as the embedding network expects it."""
 
 import math
 from typing import Any
 
 import attrs
 import numpy as np
+from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.common.once import LOADING
 from facesearch.detection.shape_predictor import predict_shape
 from facesearch.networks.weights import LANDMARKS_5
-from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Detection
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Aligner, Detection
 
 __all__ = ["DlibAligner"]
 
 
-class DlibAligner:
-    """dlib's own way: a similarity transform from the corners of the eyes and the nose, then a bilinear cut.
+class DlibAligner(Aligner):
+    """dlib's alignment: a similarity transform from the corners of the eyes and the nose, then a bilinear crop.
 
     References
     ----------
     ``dlib.get_face_chip``, http://dlib.net/face_alignment.py.html.
     """
 
+    @override
     def align(self, pixels: PixelArray, detection: Detection) -> AlignedFace:
-        """Cut out one face; see `facesearch.stages.Aligner.align`."""
         with LOADING:
             import dlib
 
         pixels, detection, to_picture = _upright(pixels, detection)
         shape = predict_shape(LANDMARKS_5, pixels, detection)
         details = dlib.get_face_chip_details(shape, size=CHIP_SIZE, padding=CHIP_PADDING)
-        seen = 0.0  # how far the view was turned in which the points were found
-        for _ in range(_MOST_LOOKS):
-            if abs(math.remainder(details.angle - seen, math.tau)) < _TILTED:
+        angle = 0.0  # of the view in which the points were located
+        for _ in range(_MOST_REFINEMENTS):
+            if abs(math.remainder(details.angle - angle, math.tau)) < _TILTED:
                 break
-            seen = details.angle
-            details = _look_again(pixels, details)
+            angle = details.angle
+            details = _refined(pixels, details)
         return AlignedFace(
             chip=dlib.extract_image_chip(pixels, details), to_picture=_compose(to_picture, _from_chip(details))
         )
 
 
-# The predictor finds the points of heads tilted further only about, so it looks again at the face turned upright by what it
-# found. Other faces are left exactly as dlib aligns them.
+# The predictor locates the points of heads tilted further only roughly, so it runs again on the face turned upright by its
+# first result. Other faces are aligned exactly as dlib does.
 _TILTED = math.radians(20)
-_MOST_LOOKS = 3
+_MOST_REFINEMENTS = 3
 _VIEW_SIZE = 225  # pixels: the chip and half as much again, since the first cut may be off
 
 
-def _look_again(pixels: PixelArray, details: Any) -> Any:
-    """Find the points anew in a view that is turned as *details* says; give better details."""
+def _refined(pixels: PixelArray, details: Any) -> Any:
+    """Locate the points again in a view turned by *details*, and return better details."""
     import dlib
 
     rect, border = details.rect, (_VIEW_SIZE - CHIP_SIZE) / 2
@@ -73,7 +74,7 @@ def _look_again(pixels: PixelArray, details: Any) -> Any:
 
 
 def _upright(pixels: PixelArray, detection: Detection) -> tuple[PixelArray, Detection, PointArray]:
-    """Turn a face by quarters until it stands upright.
+    """Rotate a face by quarter turns until it is upright.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def _upright(pixels: PixelArray, detection: Detection) -> tuple[PixelArray, Dete
     """
     if detection.quarter_turns == 0:
         return pixels, detection, np.eye(2, 3)
-    # Turning all of a phone's photo would take longer than all the rest: the face and as much again on each side do.
+    # Rotating the whole photo of a phone would take longer than all other steps: the face and its size on each side suffice.
     margin = max(detection.right - detection.left, detection.bottom - detection.top)
     left, top = (max(round(edge - margin), 0) for edge in (detection.left, detection.top))
     right, bottom = round(detection.right + margin), round(detection.bottom + margin)
@@ -103,7 +104,7 @@ def _upright(pixels: PixelArray, detection: Detection) -> tuple[PixelArray, Dete
 
 
 def _from_chip(details: Any) -> PointArray:
-    """Give the (2, 3) transform from a chip's xy to that of the picture it was cut from: the rectangle, turned."""
+    """Return the (2, 3) transform from xy of a chip to xy of the picture it was cropped from."""
     rect, angle = details.rect, details.angle
     center = np.array([rect.left() + rect.right(), rect.top() + rect.bottom()]) / 2
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -116,5 +117,5 @@ def _from_chip(details: Any) -> PointArray:
 
 
 def _compose(outer: PointArray, inner: PointArray) -> PointArray:
-    """Give the (2, 3) transform that applies *inner* first."""
+    """Return the (2, 3) transform that applies *inner*, then *outer*."""
     return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])

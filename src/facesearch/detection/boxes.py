@@ -1,4 +1,4 @@
-"""From the detector's scores to rectangles, as dlib's ``loss_mmod_::to_label`` does: place them, keep the best."""
+"""Convert the detector's scores to boxes and apply non-maximum suppression, as dlib's ``loss_mmod_::to_label`` does."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ __all__ = ["suppress", "window_boxes"]
 def window_boxes(
     network: Network, scores: npt.NDArray[np.floating[Any]], *, threshold: float = 0.0
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give the rectangles whose score exceeds *threshold*, placed as ``loss_mmod_::to_label`` places them.
+    """Return the boxes with a score above *threshold*, placed as ``loss_mmod_::to_label`` places them.
 
     Parameters
     ----------
@@ -55,16 +55,16 @@ def window_boxes(
 def suppress(
     boxes: npt.NDArray[np.float64], confidences: npt.NDArray[np.float64], overlap: Overlap
 ) -> npt.NDArray[np.intp]:
-    """Keep the best of boxes that overlap: dlib's greedy non-maximum suppression.
+    """Apply dlib's greedy non-maximum suppression.
 
     Parameters
     ----------
     boxes
         (N, 4) left, top, right, bottom in pixels, both ends inside; compared in whole pixels, as dlib does.
     confidences
-        (N,), higher is better; of equals, the earlier box wins.
+        (N,), higher is better; of equal ones the earlier box is kept.
     overlap
-        When two boxes are one object.
+        Condition under which two boxes are one object.
 
     Returns
     -------

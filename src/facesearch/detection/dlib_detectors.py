@@ -1,4 +1,4 @@
-"""dlib's own detectors, in dlib's own engine: the frontal one, and the reference for the convolutional one."""
+"""Detect faces in dlib's own engine: the frontal detector, and the reference for the convolutional one."""
 
 import math
 import threading
@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
+from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray
 from facesearch.common.once import LOADING, Once
 from facesearch.images.resizing import reduced
 from facesearch.networks.dlib_objects import as_path, check_pool
 from facesearch.networks.weights import FACE_DETECTOR, read_weights
-from facesearch.stages import Detection
+from facesearch.stages import Detection, Detector
 
 __all__ = ["DlibMmodDetector", "HogDetector"]
 
@@ -20,11 +21,11 @@ __all__ = ["DlibMmodDetector", "HogDetector"]
 # are reduced to that size (Amazon Rekognition quotas).
 _UPSAMPLINGS: Final = 1
 _MOST_PIXELS: Final = 1920 * 1080
-# When nothing is found the face may fill the picture: a border of a third of the side gives it the room it lacks.
+# When nothing is detected the face may fill the picture: a border of a third of the side adds the surroundings it lacks.
 _BORDER: Final = 1 / 3
 
 
-class HogDetector:
+class HogDetector(Detector):
     """dlib's frontal face detector: histograms of gradients, five linear filters.
 
     For upright faces turned less than about 45 degrees; profiles and tilted heads are missed.
@@ -40,11 +41,11 @@ class HogDetector:
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return type(self), ()
 
+    @override
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        """Find every face; see `facesearch.stages.Detector.detect`."""
-        return _with_second_look(pixels, self._look)
+        return _detect(pixels, self._run)
 
-    def _look(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
+    def _run(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
         if not hasattr(self._local, "detector"):
             with LOADING:
                 import dlib
@@ -56,11 +57,11 @@ class HogDetector:
         return [(box, score - 0.15) for box, score in zip(boxes, scores, strict=True)]
 
 
-class DlibMmodDetector:
+class DlibMmodDetector(Detector):
     """dlib's convolutional face detector, in dlib's own engine: exact and slow (over a second for 512x512).
 
-    It finds what `facesearch.detection.mmod.MmodDetector` finds, but for heads that lie on their side or stand upside down, which
-    it does not look for.
+    It detects the same faces as `facesearch.detection.mmod.MmodDetector`, except heads that lie on their side or are upside
+    down: it does not rotate the picture.
 
     References
     ----------
@@ -74,11 +75,11 @@ class DlibMmodDetector:
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return type(self), ()
 
+    @override
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        """Find every face; see `facesearch.stages.Detector.detect`."""
-        return _with_second_look(pixels, self._look)
+        return _detect(pixels, self._run)
 
-    def _look(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
+    def _run(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
         lock, network = self._loaded(self._load)
         check_pool()
         with lock:
@@ -91,15 +92,13 @@ class DlibMmodDetector:
             return threading.Lock(), dlib.cnn_face_detection_model_v1(path)
 
 
-def _with_second_look(
-    pixels: PixelArray, look: Callable[[PixelArray], Iterable[tuple[Any, float]]]
-) -> tuple[Detection, ...]:
+def _detect(pixels: PixelArray, run: Callable[[PixelArray], Iterable[tuple[Any, float]]]) -> tuple[Detection, ...]:
     border = round(max(pixels.shape[:2]) * _BORDER)
-    return _found(pixels, look, 0) or _found(pixels, look, border)
+    return _detect_with_border(pixels, run, 0) or _detect_with_border(pixels, run, border)
 
 
-def _found(
-    pixels: PixelArray, look: Callable[[PixelArray], Iterable[tuple[Any, float]]], border: int
+def _detect_with_border(
+    pixels: PixelArray, run: Callable[[PixelArray], Iterable[tuple[Any, float]]], border: int
 ) -> tuple[Detection, ...]:
     padded = np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
     searched = reduced(padded, _MOST_PIXELS)
@@ -112,6 +111,6 @@ def _found(
             bottom=(box.bottom() + 1) * scale - border,
             confidence=100 / (1 + math.exp(-5 * score)),
         )
-        for box, score in look(searched)
+        for box, score in run(searched)
     ]
     return tuple(sorted(detections, key=lambda face: -face.confidence))

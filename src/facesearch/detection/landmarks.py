@@ -1,22 +1,23 @@
-"""Where the parts of a face are: dlib's 68 points, AWS's 30, and the box AWS would draw.
+"""Locate facial landmarks: dlib's 68 points, AWS's 30, and AWS's bounding box.
 
 The 68 points run as in iBUG 300-W: 0-16 the jaw from the picture's left to its right, 17-26 the brows, 27-35 the nose,
-36-47 the eyes, 48-67 the mouth. Since they run in the viewer's direction, AWS's viewer's left and right come for free, and
-turn with the head as AWS's do.
+36-47 the eyes, 48-67 the mouth. Their left and right are the viewer's, as in AWS's landmarks,
+and turn with the head as AWS's do.
 """
 
 import numpy as np
+from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.detection.pupils import find_pupil
 from facesearch.detection.shape_predictor import predict_shape
 from facesearch.domain.geometry import BoundingBox, Landmark, LandmarkType
 from facesearch.networks.weights import LANDMARKS_68
-from facesearch.stages import FACE_IN_CHIP, AlignedFace
+from facesearch.stages import FACE_IN_CHIP, AlignedFace, Landmarker
 
 __all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
 
-# Which point each of the 68 becomes when the picture is mirrored.
+# Index of each of the 68 points after the picture is mirrored.
 MIRROR = [
     *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1),
     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
@@ -27,25 +28,25 @@ MIRROR = [
 DEFAULT_LANDMARKS = 5
 
 
-class DlibLandmarker:
+class DlibLandmarker(Landmarker):
     """dlib's ensemble of regression trees, on the chip.
 
-    There the points depend neither on which detector found the face nor on how the head is tilted. Against points that
+    On the chip the points depend neither on the detector nor on the roll of the head. Against points that
     people placed (`landmarks106/`), the mean error is 0.044 of the distance between the eyes, as it is in the picture with
-    the frontal detector's own box; with that box off by a tenth it is 0.059, against 0.085 without the detour.
+    the frontal detector's own box; with that box off by a tenth it is 0.059, against 0.085 without alignment.
 
     References
     ----------
     Kazemi and Sullivan, CVPR 2014, doi:10.1109/CVPR.2014.241.
     """
 
-    def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:  # noqa: ARG002  # the stage's signature
-        """Find 68 points; see `facesearch.stages.Landmarker.locate`."""
+    @override
+    def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:  # the stage's signature
         shape = predict_shape(LANDMARKS_68, face.chip, FACE_IN_CHIP)
         return face.in_picture(np.array([(point.x, point.y) for point in shape.parts()], np.float64))
 
 
-# Which of the 68 points each landmark is the mean of; pupils and eye centres are found in the picture.
+# Each landmark is the mean of these of the 68 points; pupils and eye centres are located in the picture.
 _POINTS = {
     LandmarkType.MOUTH_LEFT: (48,),
     LandmarkType.MOUTH_RIGHT: (54,),
@@ -79,14 +80,14 @@ _RIGHT_EYE = slice(42, 48)
 
 
 def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...]:
-    """Give AWS's 30 landmarks, in AWS's order.
+    """Return AWS's 30 landmarks, in AWS's order.
 
     Parameters
     ----------
     points
         (68, 2) xy pixels.
     pixels
-        (H, W, 3) uint8 RGB: the pupils are looked for in it.
+        (H, W, 3) uint8 RGB, in which the pupils are located.
 
     Returns
     -------
@@ -103,14 +104,14 @@ def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...
     )
 
 
-# From three published AWS responses: the box is 0.68-0.70 as wide as high, and its top is 0.67-0.79 of the way from chin to
-# eyes above the eyes (shared/reference/rekognition.md, B19).
+# From three of AWS's published example responses: the box is 0.68-0.70 as wide as high, and its top is 0.67-0.79 of the
+# distance from chin to eyes above the eyes.
 _FOREHEAD = 0.73
 _JAW_SHARE = 0.89  # of the jaw's width: AWS's jawline landmarks lie slightly outside the box
 
 
 def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
-    """Give the box AWS would draw: hairline to chin, ear to ear.
+    """Compute the bounding box in AWS's convention: hairline to chin, ear to ear.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
     Returns
     -------
     BoundingBox
-        Upright, around the ellipse that the face fills in its own frame; so it stays tight when the head is tilted.
+        Upright, around the ellipse that the face fills in its own frame, so that it stays tight when the head is tilted.
     """
     left_eye, right_eye = points[_LEFT_EYE].mean(axis=0), points[_RIGHT_EYE].mean(axis=0)
     across = right_eye - left_eye

@@ -1,4 +1,4 @@
-"""Where faces are: boxes and how sure the detector is of each."""
+"""Detect faces with dlib's convolutional network, in ONNX Runtime."""
 
 import math
 from functools import cache, partial
@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import field
+from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray
 from facesearch.common.once import Once
@@ -20,7 +21,7 @@ from facesearch.networks.dlib_reader import read_network
 from facesearch.networks.layers import Network, Overlap
 from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import FACE_DETECTOR, read_weights
-from facesearch.stages import Detection
+from facesearch.stages import Detection, Detector
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -29,18 +30,18 @@ __all__ = ["MmodDetector"]
 
 _Floats = npt.NDArray[np.float64]
 
-# Set by hand on people/, landmarks106/, lfw_grey/, photos/ and groups/; benchmarks/detection.py shows what they give there.
+# Set by hand on people/, landmarks106/, lfw_grey/, photos/ and groups/; benchmarks/detection.py measures them there.
 
-# The network finds faces surely from this size on, in pixels; 9 of 10 of 72 px, half of 64.
+# The network detects faces reliably from this size on, in pixels; 9 of 10 of 72 px, half of 64.
 _SURE_SIZE: Final = 80
 # AWS finds faces of 40 px in a photo of 1920x1080, and its smallest face grows with larger photos (Amazon Rekognition
 # quotas): so no more than that many pixels are searched, times the sampling.
 _AWS_SMALLEST: Final = 40
 _MOST_PIXELS: Final = 1920 * 1080
 _LEAST_MIN_FACE: Final = 20  # four times as many pixels as for 40: half a gigabyte and seconds for a photo of 1920x1080
-# A picture in which no face is sure is searched again turned: the three turns of a large one together cost what it did.
+# A picture without a confident face is searched again, rotated: the three rotations together cost as much as the first pass.
 _TURNED_SHARE: Final = 1 / 3
-# Of a level's sides to those of the one before: the network bears faces of 62 to 87 px, 0.71 of each other.
+# Of a level's sides to those of the one before: the network detects faces of 62 to 87 px, 0.71 of each other.
 _RATIO: Final = math.sqrt(0.5)
 _LEVELS: Final = 2  # in one run; for the next two the picture is halved, which is the quickest way to reduce it
 _LEAST_SIDE: Final = 60  # pixels of the last run's picture: a face that fills it had 80 px there or one level before
@@ -49,24 +50,24 @@ _BORDER: Final = 24
 # How far the network's maps reach, for 8 bits: training/detector_ranges.py, on eight photos of groups/. Processors
 # with AVX2 but without VNNI saturate sums of two products; simulated, 8 sums in millions do, and no score moves by 0.01.
 _RANGES: Final = (6.73, 7.62, 4.07, 4.86, 7.61, 16.63)
-_VOTE: Final = 0.4  # intersection over union: boxes two cells away, or of the next level, speak for the same face
+_VOTE: Final = 0.4  # intersection over union: boxes two cells away, or of the next level, vote for the same face
 # A score of 0, the network's own threshold, is a toss-up; the logistic is a margin's usual link (Platt 1999). Clear faces
 # score 1.05, 99.5 percent; on the labelled photos of groups/ nothing else scores above -0.3, 18 percent.
 _SLOPE: Final = 5.0
 # Of faces on their head 4 in 100 are found, all below this; of upright ones 99 in 100 score above 0.9.
 _SURE: Final = 0.5
-# To tell which way up a face is: pixels of a chip and of the face in it, and the cells around its middle that count.
+# To decide which way up a face is: pixels of a chip and of the face in it, and the cells around its middle that count.
 _CHIP_SIDE: Final = 125
 _CHIP_FACE: Final = 84
 _MIDDLE: Final = slice(3, 10)
-_FLOOR: Final = -0.5  # what is certainly no face is not told apart further
+_FLOOR: Final = -0.5  # lower scores, certainly no face, count alike
 # Heads are likelier to be tilted by 30 degrees than by 60: without this factor 1 in 10 of those would be laid on its side.
 _FAVOURED: Final = 1.15
 
 
 @attrs.frozen(kw_only=True)
-class MmodDetector:
-    """dlib's convolutional face detector, in ONNX Runtime: also turned, tilted, covered and dark faces, at any roll.
+class MmodDetector(Detector):
+    """dlib's convolutional face detector, in ONNX Runtime: also for turned, tilted, covered and dark faces, at any roll.
 
     Photos are searched at up to twice their size, for small faces, and at ever smaller ones. Where faces lie on their side,
     or none is sure, the picture is searched again turned by quarters.
@@ -77,7 +78,7 @@ class MmodDetector:
         The smallest face that must be found, in pixels of a photo of at most 1920x1080, at least 20; by default AWS's 40.
         The time goes with its inverse square: 80 takes a quarter of it.
     threads
-        Cores that one call may use, at least 1; ``None`` for all that this process may use, up to 4. What is found does
+        Cores that one call may use, at least 1; ``None`` for all that this process may use, up to 4. Results do
         not depend on it.
 
     Raises
@@ -93,20 +94,20 @@ class MmodDetector:
     min_face: int = field(default=_AWS_SMALLEST, validator=whole(_LEAST_MIN_FACE))
     threads: int | None = field(default=None, validator=maybe(whole(1)))
 
+    @override
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        """Find every face; see `Detector.detect`."""
         session = _session(self.threads)
         sampling = _SURE_SIZE / self.min_face
         most = _MOST_PIXELS * sampling**2
         searched = reduced(pixels, max(most, _MOST_PIXELS))
         area = searched.shape[0] * searched.shape[1]
         scale = min(sampling, math.sqrt(most / area))
-        found = _look(session, searched, 0, scale)
+        found = _detect(session, searched, 0, scale)
         if turns := {face.quarter_turns for face in found} - {0}:
-            found += [face for turn in sorted(turns) for face in _look(session, searched, turn, scale)]
+            found += [face for turn in sorted(turns) for face in _detect(session, searched, turn, scale)]
         elif all(face.score < _SURE for face in found):
             less = min(sampling, math.sqrt(most * _TURNED_SHARE / area))
-            found += [face for turn in (1, 2, 3) for face in _look(session, searched, turn, less)]
+            found += [face for turn in (1, 2, 3) for face in _detect(session, searched, turn, less)]
         height, width = (before / after for before, after in zip(pixels.shape[:2], searched.shape[:2], strict=True))
         return tuple(
             Detection(
@@ -125,12 +126,12 @@ class MmodDetector:
 class _Face:
     box: _Floats  # (4,) left, top, right, bottom: edges, in pixels of the picture before it was turned
     score: float
-    quarter_turns: int  # that it needs
-    upright: bool  # in the look that found it
+    quarter_turns: int  # that make it upright
+    upright: bool  # in the pass that detected it
 
 
-def _look(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[_Face]:
-    """Find faces in a picture turned by *turn* quarters, from *scale* times its size on down."""
+def _detect(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[_Face]:
+    """Detect faces in a picture rotated by *turn* quarter turns, from *scale* times its size on down."""
     turned = np.rot90(pixels, turn)
     boxes, scores = _search(session, turned, scale)
     favoured = 1.0 if turn else _FAVOURED
@@ -142,7 +143,7 @@ def _look(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[_Fa
 
 
 def _search(session: Any, pixels: PixelArray, scale: float) -> tuple[_Floats, _Floats]:
-    """Search the pyramid: (N, 4) edges of boxes in *pixels*, and (N,) scores."""
+    """Search the pyramid and return (N, 4) edges of boxes in *pixels*, and (N,) scores."""
     height, width = pixels.shape[:2]
     level = scaled(pixels, scale)
     boxes, scores = [], []
@@ -157,15 +158,15 @@ def _search(session: Any, pixels: PixelArray, scale: float) -> tuple[_Floats, _F
         if min(level.size) < _LEAST_SIDE:
             break
     every, certain = np.vstack(boxes), np.hstack(scores)
-    kept = suppress(every * scale - _ENDS, certain, _overlap())  # in whole pixels of what was searched
-    settled = [_settled(every[index], every, certain) for index in kept]
-    return np.array(settled).reshape(-1, 4), certain[kept]
+    kept = suppress(every * scale - _ENDS, certain, _overlap())  # in whole pixels of the searched picture
+    voted = [_voted(every[index], every, certain) for index in kept]
+    return np.array(voted).reshape(-1, 4), certain[kept]
 
 
-def _settled(box: _Floats, every: _Floats, scores: _Floats) -> _Floats:
-    """Give the mean of the boxes around a face, weighted by their scores (box voting, doi:10.1109/ICCV.2015.135).
+def _voted(box: _Floats, every: _Floats, scores: _Floats) -> _Floats:
+    """Return the mean of the boxes around a face, weighted by their scores (box voting, doi:10.1109/ICCV.2015.135).
 
-    Many score the same: the best of them alone is up to a fifth of the face off, and not of its size.
+    Many boxes have the same score: the best one alone is off by up to a fifth of the face, and differs in size.
     """
     sides = np.minimum(box[2:], every[:, 2:]) - np.maximum(box[:2], every[:, :2])
     shared = np.prod(np.maximum(sides, 0), axis=1)
@@ -176,10 +177,10 @@ def _settled(box: _Floats, every: _Floats, scores: _Floats) -> _Floats:
 
 
 def _missing_turns(session: Any, pixels: PixelArray, box: _Floats, favoured: float) -> int:
-    """Tell how many quarters would make a face stand upright.
+    """Return the number of quarter turns that make a face upright.
 
-    The network also finds 6 of 10 faces that lie on their side, at any score, but fewer cells around them say so, and
-    hardly any once they stand on their head: upright is the turn whose map is the highest over the one opposite.
+    The network also detects 6 of 10 faces that lie on their side, at any score, but with fewer cells around them, and with
+    hardly any for faces upside down: upright is the turn with the largest map minus the map of the opposite turn.
     """
     chip = _cut(pixels, box)
     maps = session.run(["scores0"], {"pixels": np.stack([np.rot90(chip, turn) for turn in range(4)])})[0]
@@ -190,7 +191,7 @@ def _missing_turns(session: Any, pixels: PixelArray, box: _Floats, favoured: flo
 
 
 def _cut(pixels: PixelArray, box: _Floats) -> PixelArray:
-    """Cut out a face with the room around it; beyond the picture its edge is repeated."""
+    """Crop a face with its surroundings; beyond the picture its edge is repeated."""
     from PIL import Image
 
     centre, half = (box[:2] + box[2:]) / 2, (box[2] - box[0]) * _CHIP_SIDE / _CHIP_FACE / 2
@@ -204,7 +205,7 @@ def _cut(pixels: PixelArray, box: _Floats) -> PixelArray:
 
 
 def _turned_back(boxes: _Floats, turn: int, shape: tuple[int, ...]) -> _Floats:
-    """Give boxes found after *turn* quarters in the picture as it was, of rows and columns *shape*."""
+    """Map boxes from a picture rotated by *turn* quarter turns to the original one, of rows and columns *shape*."""
     for number in range(turn, 0, -1):
         across = shape[number % 2]  # the width before that quarter
         left, top, right, bottom = boxes.T
@@ -213,7 +214,7 @@ def _turned_back(boxes: _Floats, turn: int, shape: tuple[int, ...]) -> _Floats:
 
 
 def _distinct(found: list[_Face]) -> list[_Face]:
-    """Keep one box a face, preferably of the look in which it stood upright; the surest first."""
+    """Keep one box for each face, preferably from the pass in which it was upright; highest score first."""
     boxes = np.array([face.box for face in found]).reshape(-1, 4)
     for_upright = 1 + max((face.score for face in found), default=0.0)
     ranks = np.array([face.score + for_upright * face.upright for face in found])
@@ -221,7 +222,7 @@ def _distinct(found: list[_Face]) -> list[_Face]:
     return sorted(kept, key=lambda face: -face.score)
 
 
-_ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, whose right and bottom are pixels inside, to edges
+_ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, with right and bottom inclusive, to edges
 
 
 @cache

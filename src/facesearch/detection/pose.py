@@ -1,4 +1,4 @@
-"""How a head is turned, from dlib's 68 landmarks: roll, yaw and pitch in AWS's signs.
+"""Estimate head pose from dlib's 68 landmarks: roll, yaw and pitch in AWS's signs.
 
 A rigid 3-D reference face (ours: ``training/pose_reference.py`` finds it by structure from motion on photographs) is
 seen by a weak-perspective camera, ``xy = scale * rotation[:2] @ point + shift``. Pictured points are complex numbers
@@ -47,7 +47,7 @@ REFERENCE: dict[int, tuple[float, float, float]] = {
 }  # fmt: skip
 
 _STEPS = 8  # Newton doubles the digits each step: three do for most faces
-_SETTLED = 1e-12  # radians
+_CONVERGED = 1e-12  # radians
 _FLAT = 1e-6  # area over squared length of the camera's rows, below which the landmarks lie on one line or point
 
 
@@ -59,7 +59,7 @@ _XX, _YY, _ZZ, _YZ = _MOMENT[[0, 1, 2, 1], [0, 1, 2, 2]].tolist()
 
 
 def solve_pose(landmarks: PointArray) -> Pose:
-    """Find how a head is turned.
+    """Estimate the pose of a head.
 
     Parameters
     ----------
@@ -79,7 +79,8 @@ def solve_pose(landmarks: PointArray) -> Pose:
 
     References
     ----------
-    The signs are those of published AWS responses (shared/reference/rekognition.md, B21).
+    The signs are those of eight faces in AWS's published example responses: positive roll turns clockwise on screen, positive yaw
+    toward the right of the picture, positive pitch up.
     """
     if landmarks.shape != (68, 2) or not np.isfinite(landmarks).all():
         raise InvalidParameterError.of("landmarks", landmarks, "(68, 2) finite xy pixels")
@@ -89,7 +90,7 @@ def solve_pose(landmarks: PointArray) -> Pose:
     for _ in range(_STEPS):
         yaw_step, pitch_step = _newton(yaw, pitch, x, y, z)
         yaw, pitch = yaw + yaw_step, pitch + pitch_step
-        if abs(yaw_step) + abs(pitch_step) < _SETTLED:
+        if abs(yaw_step) + abs(pitch_step) < _CONVERGED:
             break
     if math.cos(yaw) < 0:  # the same rotation, with yaw in range; roll follows from the factor
         yaw, pitch = math.pi - yaw, math.pi + pitch
@@ -103,7 +104,7 @@ def solve_pose(landmarks: PointArray) -> Pose:
 
 
 def _start(x: complex, y: complex, z: complex) -> tuple[float, float]:
-    """Read yaw and pitch, in radians, off the affine camera's columns, as if it were a scaled rotation."""
+    """Compute initial yaw and pitch, in radians, from the columns of the affine camera, as if it were a scaled rotation."""
     down, ahead = y * x.conjugate(), z * x.conjugate()
     area = math.hypot(down.imag, ahead.imag, (z * y.conjugate()).imag)
     if area <= _FLAT * (abs(x) ** 2 + abs(y) ** 2 + abs(z) ** 2):
@@ -113,7 +114,7 @@ def _start(x: complex, y: complex, z: complex) -> tuple[float, float]:
 
 
 def _newton(yaw: float, pitch: float, x: complex, y: complex, z: complex) -> tuple[float, float]:
-    """Give Newton's step toward the yaw and pitch that explain most of the picture, log(|fit|**2 / size).
+    """Compute Newton's step toward the yaw and pitch that maximize the explained part of the picture, log(|fit|**2 / size).
 
     *fit* is the inner product of the picture, by its moments x, y, z, with the reference at yaw and pitch; *size* is
     that of the reference with itself. A letter after them is a derivative: t by yaw, p by pitch.

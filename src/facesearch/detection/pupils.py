@@ -1,4 +1,4 @@
-"""Where the pupils are: the place between the lids that looks most like a dark disc in something brighter.
+"""Locate pupils: the place between the lids most similar to a dark disc in brighter surroundings.
 
 The picture is sampled in the eye's own frame, its corners level and always equally far apart: so neither the size of the
 picture nor the tilt of the head changes the cost or the answer, and mirroring the picture mirrors the answer.
@@ -26,7 +26,7 @@ _FAINT = 24.0  # grey levels: what has less contrast is worth less
 
 
 def find_pupil(eye: PointArray, pixels: PixelArray) -> PointArray:
-    """Find the pupil of one eye.
+    """Locate the pupil of one eye.
 
     Parameters
     ----------
@@ -67,18 +67,18 @@ def find_pupil(eye: PointArray, pixels: PixelArray) -> PointArray:
 
 @cache
 def _search() -> tuple[PointArray, FloatArray, PointArray, PointArray]:
-    """Give what is the same for all eyes.
+    """Compute the arrays that are the same for all eyes.
 
     Returns
     -------
     samples
-        (_FINER**2 * S, 2) xy: where to look at the picture; each S-th belongs to the same sample.
+        (_FINER**2 * S, 2) xy: where to sample the picture; each S-th belongs to the same sample.
     filters
-        (P, S): times the samples' darkness, how much each place looks like an iris, at most 1.
+        (P, S): multiplied by the darkness of the samples, the likeness of each place to an iris, at most 1.
     places
         (P, 2) xy.
     usual
-        (P,) the log of how often a pupil is there.
+        (P,) log prior of a pupil at each place.
     """
     samples = _grid(*np.ceil((np.array(_REACH) + _IRIS + _RING) * _SAMPLES))  # as far as any ring reaches
     places = _grid(*np.floor(np.array(_REACH) * _SAMPLES))
@@ -92,6 +92,6 @@ def _search() -> tuple[PointArray, FloatArray, PointArray, PointArray]:
 
 
 def _grid(half_width: float, half_height: float) -> PointArray:
-    """Give the middles of all samples of a rectangle around 0, (N, 2) xy, row by row; the halves are in samples."""
+    """Return the centres of all samples of a rectangle around 0, (N, 2) xy, row by row; half sizes are in samples."""
     x, y = np.meshgrid(*((np.arange(2 * half) - half + 0.5) / _SAMPLES for half in (half_width, half_height)))
     return np.stack([x.ravel(), y.ravel()], axis=1)

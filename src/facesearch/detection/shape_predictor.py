@@ -1,4 +1,4 @@
-"""dlib's shape predictors, loaded once and called in our terms; no dlib object goes beyond the stages."""
+"""Run dlib's shape predictors, each loaded once per process. No dlib object leaves the stages."""
 
 from functools import partial
 from typing import Any, Final
@@ -12,12 +12,12 @@ __all__ = ["predict_shape"]
 
 
 def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) -> Any:
-    """Give dlib's ``full_object_detection`` of one face.
+    """Return dlib's ``full_object_detection`` of one face.
 
     Parameters
     ----------
     file
-        Which of the shape predictors.
+        The shape predictor.
     pixels
         (H, W, 3) uint8 RGB, upright.
     detection

@@ -1,4 +1,4 @@
-"""What a face looks like: the answers of the heads, put into AWS's words, or the reason why there is none."""
+"""The names of the face attributes, and the reasons why an attribute can't be assessed."""
 
 from collections.abc import Iterable
 from enum import Enum
@@ -11,9 +11,9 @@ __all__ = ["Attribute", "Unassessed", "parse_attributes"]
 
 
 class Attribute(Enum):
-    """What may be asked of a face; AWS's names.
+    """The attributes of a face that can be requested; AWS's names.
 
-    DEFAULT is box, confidence, five landmarks, pose and quality, and is always given; ALL is everything there is, and all 30
+    DEFAULT is box, confidence, five landmarks, pose and quality, and is always included; ALL is every attribute and all 30
     landmarks.
     """
 
@@ -37,17 +37,17 @@ SINGLE: Final = frozenset(Attribute) - {Attribute.DEFAULT, Attribute.ALL}
 
 
 def parse_attributes(attributes: Iterable[str | Attribute]) -> frozenset[Attribute]:
-    """Read a list of attributes as AWS takes it.
+    """Return the set of attributes that a list denotes, as AWS reads it.
 
     Returns
     -------
     frozenset of Attribute
-        With ALL, every other one is in it too.
+        With ALL, the set contains every other attribute too.
 
     Raises
     ------
     InvalidParameterError
-        If one is unknown, or a bare string was given in place of a list.
+        If an attribute is unknown, or a string was passed in place of a list.
     """
     if isinstance(attributes, str) or not isinstance(attributes, Iterable):
         names = ", ".join(each.value for each in Attribute)
@@ -57,7 +57,7 @@ def parse_attributes(attributes: Iterable[str | Attribute]) -> frozenset[Attribu
 
 
 class Unassessed(Enum):
-    """Why an attribute that was asked for is absent."""
+    """The reason why a requested attribute is absent."""
 
     FACE_TOO_SMALL = "FACE_TOO_SMALL"
     FACE_TURNED_AWAY = "FACE_TURNED_AWAY"

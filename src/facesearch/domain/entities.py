@@ -1,4 +1,4 @@
-"""What a collection holds and what indexing answers: faces, users, and the photos' faces that were refused.
+"""The contents of a collection: users, faces, and the model of their vectors, with the patterns of their ids.
 
 Source: Amazon Rekognition API reference, ``Face``, ``FaceRecord``, ``UnindexedFace``, ``User``.
 """
@@ -41,16 +41,16 @@ MODEL_VERSION_PATTERN = r"[0-9.]+"
 
 @attrs.frozen(kw_only=True)
 class FaceModel:
-    """What made a vector; vectors of two models are not comparable, however equal their lengths.
+    """The model that computed a vector; vectors of different models are not comparable, even of equal length.
 
     Attributes
     ----------
     name
-        The network's.
+        The name of the network.
     version
         Digits and dots: AWS's ``FaceModelVersion``.
     digest
-        SHA-256, hex: of the weights, and of the settings where those change a vector too.
+        SHA-256, hex: of the weights, and of the settings that change a vector.
     dimension
         Length of its vectors.
     """
@@ -62,7 +62,7 @@ class FaceModel:
 
 
 class UserStatus(Enum):
-    """Where a user stands: without faces it is CREATED, searchable it is ACTIVE.
+    """The status of a user: CREATED without faces, ACTIVE when searchable.
 
     A local collection is consistent at once, so CREATING and UPDATING only come from AWS.
     """
@@ -91,30 +91,30 @@ class User:
     user_status: UserStatus = field(validator=is_a(UserStatus))
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of users shows of this one."""
+        """Return the cells of this user's row in a table."""
         return self.user_id, self.user_status.value
 
 
 @attrs.frozen(kw_only=True)
 class Face:
-    """A face in a collection; the photo it came from is not kept, only where it was.
+    """A face in a collection; its photo is not stored, only the path.
 
     Attributes
     ----------
     face_id, image_id
-        UUIDs that follow from the content and a secret of the collection: the same photo gives the same ids in it again.
+        UUIDs derived from the content and a secret of the collection: the same photo has the same ids in it again.
     bounding_box, confidence
-        Where it was in its photo, and how sure it is a face; absent for a face added as an embedding.
+        The box in its photo, and the confidence that it is a face, percent; absent for a face added as an embedding.
     external_image_id
         The caller's own name for the photo.
     index_faces_model_version
-        The version of the face model that made its vector, digits and dots.
+        The version of the face model that computed its vector, digits and dots.
     user_id
         The user it is associated with, if any.
     source
-        The path of its photo as it was given when the face was added, for a folder relative to it, or the ``source=`` that was
-        given: 1-4096 characters. ``None`` for a photo without a path, such as an array. A member of our own: `to_aws` leaves it
-        out.
+        The path of its photo as passed when the face was added (relative to the folder for a folder), or the ``source=``
+        argument: 1-4096 characters. ``None`` for a photo without a path, such as an array. Not a member of AWS: `to_aws`
+        omits it.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("face id", "user", "external image id", *BOX_HEAD, "confidence", "source")
@@ -131,7 +131,7 @@ class Face:
     source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of faces shows of this one."""
+        """Return the cells of this face's row in a table."""
         box = self.bounding_box.row_cells() if self.bounding_box else (None,) * len(BOX_HEAD)
         source = None if self.source is None else show_source(self.source)
         return self.face_id, self.user_id, self.external_image_id, *box, self.confidence, source

@@ -1,8 +1,8 @@
-"""What a face looks like: AWS's ``FaceDetail`` and its parts.
+"""The appearance of a face: AWS's ``FaceDetail`` and its parts.
 
 Confidences are percentages, 0-100: the confidence in the *value shown*, so ``Smile(value=False, confidence=95)`` is a
-face that surely does not smile. What could not be assessed is ``None``, never a guess. The attributes describe
-appearance; they say nothing of who a person is or feels.
+face that surely does not smile. An attribute that could not be assessed is ``None``, never a guess. The attributes describe
+appearance, not a person's identity or feelings.
 
 Source: Amazon Rekognition API reference, ``FaceDetail``.
 """
@@ -45,7 +45,7 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class AgeRange:
-    """The age that a face looks, in whole years.
+    """The apparent age of a face, in whole years.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class FaceOccluded:
 
 
 class GenderType(Enum):
-    """The two appearances AWS's ``Gender`` tells apart."""
+    """The two values of AWS's ``Gender``."""
 
     MALE = "Male"
     FEMALE = "Female"
@@ -134,7 +134,7 @@ class GenderType(Enum):
 
 @attrs.frozen(kw_only=True)
 class Gender:
-    """What a face looks like in a binary reading of appearance, and the confidence in that, 0-100.
+    """The appearance of a face in a binary classification, and the confidence in that, 0-100.
 
     It is no statement about a person's gender identity and must not be used as one.
     """
@@ -167,7 +167,7 @@ class Emotion:
 
 @attrs.frozen(kw_only=True)
 class Pose:
-    """How a head is turned, in degrees, -180 to 180.
+    """The orientation of a head, in degrees, -180 to 180.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ class Pose:
 
 @attrs.frozen(kw_only=True)
 class ImageQuality:
-    """How bright and how sharp the face is, each 0-100; higher is brighter, sharper."""
+    """The brightness and the sharpness of a face, each 0-100; higher is brighter, sharper."""
 
     brightness: float = field(converter=plain_float, validator=between(0, 100))
     sharpness: float = field(converter=plain_float, validator=between(0, 100))
@@ -194,7 +194,7 @@ class ImageQuality:
 
 @attrs.frozen(kw_only=True)
 class EyeDirection:
-    """Where the eyes look, in degrees relative to the head's own direction, with signs as in `Pose`.
+    """The direction of gaze, in degrees relative to the head's own direction, with signs as in `Pose`.
 
     Attributes
     ----------
@@ -211,16 +211,16 @@ class EyeDirection:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FaceDetail(Shown):
-    """Everything AWS tells about one face; what was not asked for or could not be assessed is ``None``.
+    """AWS's description of one face; attributes that were not requested or could not be assessed are ``None``.
 
-    AWS's own answers to SearchUsersByImage have the bounding box alone. What is found in a photo here is a `DetectedFace`.
+    AWS's own responses to SearchUsersByImage have the bounding box alone. Faces detected in a photo here are `DetectedFace`.
 
     Attributes
     ----------
     bounding_box
         Hairline to chin and ear to ear, in ratios of the picture.
     confidence
-        How sure it is that this is a face, percent, 0-100.
+        The confidence that this is a face, percent, 0-100.
     landmarks
         5 points by default, all 30 with ``attributes=("ALL",)``.
     emotions
@@ -265,7 +265,7 @@ class FaceDetail(Shown):
         return hash_fields(self, FaceDetail)
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of faces shows of this one."""
+        """Return the cells of this face's row in a table."""
         pose = (self.pose.yaw, self.pose.pitch, self.pose.roll) if self.pose else (None, None, None)
         quality = (self.quality.brightness, self.quality.sharpness) if self.quality else (None, None)
         return (*self.bounding_box.row_cells(), self.confidence, *pose, *quality, ", ".join(self._looks()))
@@ -292,7 +292,7 @@ class FaceDetail(Shown):
         yield Table(("", "value", "confidence"), [*age, *answers, *emotions])
 
     def _looks(self) -> Iterator[str]:
-        """Say in words what holds of the face, as far as it was assessed."""
+        """Yield the attributes that are present as words, as far as they were assessed."""
         if self.age_range:
             yield f"{self.age_range.low}-{self.age_range.high} years"
         if self.gender:
@@ -306,20 +306,20 @@ class FaceDetail(Shown):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class DetectedFace(FaceDetail):
-    """A face as detection finds it: a `FaceDetail` with all that AWS's attribute DEFAULT stands for.
+    """A detected face: a `FaceDetail` that always has the fields of AWS's attribute DEFAULT.
 
-    DetectFaces and IndexFaces always answer with such faces. It is equal to a `FaceDetail` with the same content.
+    DetectFaces and IndexFaces always respond with such faces. It is equal to a `FaceDetail` with the same content.
 
     Attributes
     ----------
     confidence
-        How sure it is that this is a face, percent, 0-100.
+        The confidence that this is a face, percent, 0-100.
     landmarks
         5 points by default, all 30 with ``attributes=("ALL",)``.
     pose
-        How the head is turned.
+        The orientation of the head.
     quality
-        How bright and how sharp the face is.
+        The brightness and the sharpness of the face.
     """
 
     confidence: float = field(converter=plain_float, validator=between(0, 100))

@@ -1,7 +1,7 @@
-"""Where a face is: boxes and named points, as ratios of the upright picture's width and height.
+"""Bounding boxes and landmarks, as ratios of the upright picture's width and height.
 
 The origin is the picture's top left corner, x and ``left`` grow to the right, y and ``top`` downwards. Nothing is
-clipped: a face cut off by the edge has a box that leaves the picture, as in AWS.
+clipped: a face cut off by the edge has a box that extends beyond the picture, as in AWS.
 """
 
 from enum import Enum
@@ -24,7 +24,7 @@ class BoundingBox:
     width, height
         Size, > 0 for a real face, >= 0 checked; ratio of the picture's width and height.
     left, top
-        Upper left corner; may be negative or above 1 where the face leaves the picture.
+        Upper left corner; may be negative or above 1 where the face extends beyond the picture.
 
     Examples
     --------
@@ -43,12 +43,12 @@ class BoundingBox:
         return self.width * self.height
 
     def to_pixels(self, image_width: int, image_height: int) -> tuple[float, float, float, float]:
-        """Give ``(left, top, right, bottom)`` in pixels of a picture of that size."""
+        """Return ``(left, top, right, bottom)`` in pixels of a picture of that size."""
         left, top = self.left * image_width, self.top * image_height
         return left, top, left + self.width * image_width, top + self.height * image_height
 
     def row_cells(self) -> tuple[float, float, float, float]:
-        """Return what a table shows of it; see `facesearch.common.tables.BOX_HEAD`."""
+        """Return the cells of a table with the columns `facesearch.common.tables.BOX_HEAD`."""
         return self.left, self.top, self.width, self.height
 
 

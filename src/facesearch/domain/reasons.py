@@ -1,4 +1,4 @@
-"""Why a face was not used: AWS's names, and our own for enrolment.
+"""The reasons for refusing a face: AWS's names, and the library's own for enrolment.
 
 Source: Amazon Rekognition API reference, ``UnsearchedFace``, ``UnindexedFace``, ``IndexFaces``.
 """
@@ -9,9 +9,9 @@ __all__ = ["EnrollmentReason", "QualityReason", "UnindexedFaceReason", "Unsearch
 
 
 class QualityReason(Enum):
-    """Why a face is not good enough; the names, and their order, are AWS's.
+    """The reasons of the quality filter, with AWS's names and in AWS's order.
 
-    The other three have each of them under the same value.
+    The other three enumerations contain each of them with the same value.
     """
 
     EXTREME_POSE = "EXTREME_POSE"
@@ -23,7 +23,7 @@ class QualityReason(Enum):
 
 
 class UnsearchedFaceReason(Enum):
-    """Why a face was detected but not searched."""
+    """The reasons why a face was detected but not searched."""
 
     FACE_NOT_LARGEST = "FACE_NOT_LARGEST"
     EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
@@ -36,7 +36,7 @@ class UnsearchedFaceReason(Enum):
 
 
 class UnindexedFaceReason(Enum):
-    """Why a face was detected but not indexed."""
+    """The reasons why a face was detected but not indexed."""
 
     EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
     EXTREME_POSE = "EXTREME_POSE"
@@ -48,7 +48,7 @@ class UnindexedFaceReason(Enum):
 
 
 class EnrollmentReason(Enum):
-    """Why a photo did not become a face of its user: no face, several, a quality bar, whose face it is, or the user's other photos."""
+    """The reasons for refusing a photo of a user: no face, several faces, quality, or the person that it shows."""
 
     NO_FACE = "NO_FACE"
     SEVERAL_FACES = "SEVERAL_FACES"

@@ -1,4 +1,4 @@
-"""The rotation that a pose stands for, apart from how a pose is found: drawings need it too."""
+"""The rotation matrix of a pose, for drawing and for pose estimation."""
 
 import math
 
@@ -11,10 +11,10 @@ __all__ = ["rotation_from_pose"]
 
 
 def rotation_from_pose(pose: Pose) -> npt.NDArray[np.float64]:
-    """Give the rotation (3, 3) of a pose; axes are x to image right, y down, z away from the camera.
+    """Return the rotation (3, 3) of a pose; axes are x to image right, y down, z away from the camera.
 
-    ``rotation = roll @ yaw @ pitch``: the head first nods, then turns, then rolls in the picture. So turning the
-    picture changes roll alone, and the line between the eyes shows roll at any yaw and pitch.
+    ``rotation = roll @ yaw @ pitch``: the head first nods, then turns, then rolls in the picture. So rotating the
+    picture changes roll alone, and the line between the eyes has the angle roll at any yaw and pitch.
     """
     roll, yaw, pitch = math.radians(pose.roll), math.radians(pose.yaw), math.radians(pose.pitch)
     in_plane = [[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]]

@@ -1,7 +1,7 @@
-"""Where a face's photo came from: the path that was given for it, kept as text, shown safely.
+"""The source of a face: the path of its photo, stored as text and escaped for printing.
 
-A path may hold bytes that are no UTF-8 (Linux) or unpaired surrogates (Windows). Python has both as lone surrogates in a str. They are kept,
-so that ``open(face.source)`` finds the file, and are escaped wherever a source is printed.
+A path may contain bytes that are not UTF-8 (Linux) or unpaired surrogates (Windows). Python represents both as lone surrogates in
+a str. They are kept, so that ``open(face.source)`` opens the file, and are escaped wherever a source is printed.
 """
 
 import os
@@ -24,13 +24,13 @@ __all__ = [
 ]
 
 MAX_SOURCE: Final = 4096
-"""Most characters of a source: as long as a path may be on Linux."""
+"""Greatest length of a source, in characters: that of a path on Linux."""
 SOURCE_PATTERN: Final = r"[^\0]+"
-"""A source has no NUL character, as no path has one."""
+"""A source has no NUL character, since paths have none."""
 
 
 def source_of(image: Any) -> str | None:
-    """Return the path that *image* is, as given; ``None`` for bytes, arrays, pictures and open files.
+    """Return *image* as text where it is a path; ``None`` for bytes, arrays, pictures and open files.
 
     Examples
     --------
@@ -49,12 +49,12 @@ def source_of(image: Any) -> str | None:
 def relative_source(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> str | None:
     """Return a path below a folder, relative to it, with forward slashes on every system; any other path as it is."""
     relative = os.fsdecode(path)
-    start = os.path.join(os.fsdecode(root), "")  # noqa: PTH118  # pathlib would normalise what was given
+    start = os.path.join(os.fsdecode(root), "")  # noqa: PTH118  # pathlib would normalise the path
     return source_of(relative.removeprefix(start).replace(os.sep, "/"))
 
 
 def check_source(argument: str, value: Any) -> str | None:
-    """Return a source that a caller gave, as text.
+    """Return a caller's source as text.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def check_source(argument: str, value: Any) -> str | None:
 
 
 def check_sources(argument: str, values: Any, images: Sequence[Any]) -> list[str | None]:
-    """Return the source of each image: what the caller gave for it, or else the path that it is.
+    """Return the source of each image: the caller's source, or else the path of the image.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check_sources(argument: str, values: Any, images: Sequence[Any]) -> list[str
 
 
 def show_source(source: str) -> str:
-    r"""Return a source as it may be printed anywhere: control characters and lone surrogates are escaped.
+    r"""Return a source for printing: control characters and lone surrogates are escaped.
 
     Examples
     --------
@@ -110,6 +110,6 @@ def decode_source(stored: bytes | None) -> str | None:
     Raises
     ------
     UnicodeDecodeError
-        If the bytes are no such text.
+        If the bytes are no text that `encode_source` encoded.
     """
     return None if stored is None else stored.decode("utf-8", "surrogatepass")

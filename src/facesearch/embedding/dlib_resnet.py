@@ -1,4 +1,4 @@
-"""From a face chip to a vector: near vectors are one person, far ones are two."""
+"""Embed face chips with dlib's network: near vectors are one person, distant ones are two."""
 
 import hashlib
 import threading
@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.once import Once
@@ -17,15 +18,15 @@ from facesearch.networks.dlib_onnx import embedding_model
 from facesearch.networks.dlib_reader import read_network
 from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import RESNET, read_weights
-from facesearch.stages import AlignedFace
+from facesearch.stages import AlignedFace, Embedder
 
 __all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
 
 DLIB_RESNET = FaceModel(
     name="dlib_face_recognition_resnet_model_v1", version="1.0", digest=RESNET.sha256, dimension=128
 )
-# The same network, a face's vector being the mean of what it gives for the chip and for its mirror image: a model of its own,
-# since percentages mean something else for it. docs/similarity.md tells what that is worth.
+# The same network with test-time augmentation: a face's vector is the mean of the vectors of the chip and of its mirror image.
+# A model of its own, since its distances need another calibration. docs/similarity.md has the gain.
 DLIB_RESNET_MIRRORED = FaceModel(
     name="dlib_face_recognition_resnet_model_v1_mirrored",
     version="2.0",
@@ -34,13 +35,13 @@ DLIB_RESNET_MIRRORED = FaceModel(
 )
 
 
-# Faces embedded in one run: larger batches are no faster and cost 2 MB a face (benchmarks/engines.py).
+# Faces embedded in one run: larger batches are no faster and cost 2 MB a face.
 _BATCH = 16
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class FaceMaps:
-    """What the network sees of N faces on its way to the vectors: the last map of three of its sizes, float32.
+    """Feature maps of the network for N faces: the last map of three of its sizes, float32.
 
     Attributes
     ----------
@@ -60,25 +61,11 @@ class FaceMaps:
     views: int = 1
 
 
-class OnnxEmbedder:
-    """dlib's ResNet in ONNX Runtime: the same vectors as dlib's own engine to 1e-5, an order of magnitude faster.
+class _DlibResnet(Embedder):
+    """dlib's ResNet in any engine: its model and its input."""
 
-    Parameters
-    ----------
-    threads
-        Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
-    mirrored
-        Give the mean of a face's vector and of its mirror image's, which tells people apart better; without it, dlib's own
-        vectors, as face_recognition's users have them.
-    """
-
-    def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
+    def __init__(self, *, mirrored: bool) -> None:
         self._mirrored = mirrored
-        self._threads = None if threads is None else check_int("threads", threads, 1)
-        self._loaded: Once[Any] = Once()
-
-    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
-        return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
 
     @property
     def face_model(self) -> FaceModel:
@@ -86,15 +73,36 @@ class OnnxEmbedder:
         return DLIB_RESNET_MIRRORED if self._mirrored else DLIB_RESNET
 
     def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
-        """Give the chip: it is what the network was trained on."""
+        """Return the chip: the network was trained on such chips."""
         return face.chip
 
+
+class OnnxEmbedder(_DlibResnet):
+    """dlib's ResNet in ONNX Runtime: the same vectors as dlib's own engine to 1e-5, an order of magnitude faster.
+
+    Parameters
+    ----------
+    threads
+        Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
+    mirrored
+        Return the mean of the vectors of a face and of its mirror image, which separates people better; without it, dlib's own
+        vectors, as in face_recognition.
+    """
+
+    def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
+        super().__init__(mirrored=mirrored)
+        self._threads = None if threads is None else check_int("threads", threads, 1)
+        self._loaded: Once[Any] = Once()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
+
+    @override
     def embed(self, chips: PixelArray) -> FloatArray:
-        """Embed faces; see `facesearch.stages.Embedder.embed`."""
         return self._vectors(self._run(self._views(chips), ["embedding"])[0])
 
     def embed_with_maps(self, chips: PixelArray) -> tuple[FloatArray, FaceMaps]:
-        """Embed faces, and keep what the network saw on the way.
+        """Embed faces and return the feature maps too.
 
         Parameters
         ----------
@@ -130,7 +138,7 @@ class OnnxEmbedder:
         return open_session(model, threads=self._threads)
 
 
-class DlibEmbedder:
+class DlibEmbedder(_DlibResnet):
     """dlib's ResNet in dlib's own engine: the reference, exact and slow (about 70 ms a view).
 
     Parameters
@@ -144,24 +152,15 @@ class DlibEmbedder:
     """
 
     def __init__(self, *, mirrored: bool = True) -> None:
-        self._mirrored = mirrored
+        super().__init__(mirrored=mirrored)
         # The network keeps its activations in itself: one caller at a time.
         self._loaded: Once[tuple[threading.Lock, Any]] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), mirrored=self._mirrored), ()
 
-    @property
-    def face_model(self) -> FaceModel:
-        """The model: dlib's ResNet, 128 dimensions; version 1.0, or 2.0 where mirrored."""
-        return DLIB_RESNET_MIRRORED if self._mirrored else DLIB_RESNET
-
-    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
-        """Give the chip: it is what the network was trained on."""
-        return face.chip
-
+    @override
     def embed(self, chips: PixelArray) -> FloatArray:
-        """Embed faces; see `facesearch.stages.Embedder.embed`."""
         vectors = np.empty((len(chips), self.face_model.dimension), np.float32)
         lock, network = self._loaded(self._load)
         check_pool()

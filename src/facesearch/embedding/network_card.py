@@ -1,4 +1,4 @@
-"""What a face-embedding network of yours is and what it takes, declared on a card."""
+"""Declare your own face-embedding network and its input on a card."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ __all__ = ["ARCFACE_TEMPLATE", "ChannelOrder", "NetworkCard", "TensorLayout", "f
 Points = tuple[tuple[float, float], ...]
 Triple = tuple[float, float, float]
 
-# Where InsightFace puts a face into its crops of 112 x 112, xy pixels: the viewer's left eye and right eye, the nose, the left
+# Places of the five points in InsightFace's crops of 112 x 112, xy pixels: the viewer's left eye and right eye, the nose, the left
 # and right corner of the mouth (https://github.com/deepinsight/insightface, python-package/insightface/utils/face_align.py).
 ARCFACE_TEMPLATE: Points = (
     (38.2946, 51.6963),
@@ -45,14 +45,14 @@ _ARCFACE_SIZE = (112, 112)
 
 _LINE = r"[^\x00-\x1f\x7f]+"
 _NOT_STATED = "not stated: ask its owner"
-# Goes into every digest: whatever changes a vector of the same card, such as how crops are sampled, has to change this.
+# Part of every digest: increase it with any change to the vectors of the same card, such as another sampling of crops.
 _RECIPE = 1
-# Fields that change no vector, or that the face model holds itself.
+# Fields that change no vector, or that the face model has itself.
 _NOT_IN_DIGEST = ("path", "name", "version", "sha256", "licence", "training_data")
 
 
 class ChannelOrder(Enum):
-    """Which colour the network takes first."""
+    """Order of the colour channels of the network's input."""
 
     RGB = "RGB"
     BGR = "BGR"
@@ -118,14 +118,14 @@ def _layout(value: str | TensorLayout) -> TensorLayout:
 
 @attrs.frozen(kw_only=True)
 class NetworkCard:
-    """What a network of yours is and what it takes. A value of a pixel becomes ``(byte - mean) * scale``.
+    """Your own network and its input. The value of a pixel becomes ``(byte - mean) * scale``.
 
     Attributes
     ----------
     path
-        The ONNX file, its weights inside.
+        The ONNX file, which contains its weights.
     name
-        The network's, up to 128 characters.
+        Name of the network, up to 128 characters.
     version
         Digits and dots: AWS's ``FaceModelVersion``.
     sha256
@@ -133,29 +133,29 @@ class NetworkCard:
     size
         (width, height) of the crop in pixels.
     template
-        (5, 2) xy pixels of the crop, pixel centres at whole numbers: where the viewer's left eye, right eye, nose tip and left
-        and right corner of the mouth go. By default InsightFace's, for crops of 112 x 112; other sizes need their own.
+        (5, 2) xy pixels of the crop, pixel centres at whole numbers: the places of the viewer's left eye, right eye, nose
+        tip and left and right corner of the mouth. By default InsightFace's, for crops of 112 x 112; other sizes need their own.
     mean, scale
         One number, or one for each channel, in the network's own order of channels. *scale* is above 0.
     channels
-        ``"RGB"`` or ``"BGR"``: in which order the network takes the colours.
+        ``"RGB"`` or ``"BGR"``: the order of the channels.
     layout
         ``"NCHW"`` or ``"NHWC"``: the axes of its input.
     dimension
         Length of its vectors.
     unit_length
-        Scale vectors to length 1, so that their Euclidean distance, 0-2, orders pairs as the cosine does.
+        Scale vectors to length 1, so that their Euclidean distance, 0-2, ranks pairs as the cosine similarity does.
     mirrored
-        Take the mean with the vector of the mirrored crop, before scaling: better, for twice the time.
+        Average with the vector of the mirrored crop, before scaling: more accurate, in twice the time.
     input_name, output_name
-        What the file calls them; ``None`` where it has only one.
+        Names in the file; ``None`` where it has only one.
     licence, training_data
-        The terms of the file, and what it learned from: for whoever sees the results. Not looked at by the library.
+        The terms of the file, and what it was trained on: information for readers, not used by the library.
 
     Raises
     ------
     InvalidParameterError
-        If a field is not what it must be.
+        If a field is invalid.
     """
 
     path: Path = field(converter=_path)
@@ -195,7 +195,7 @@ class NetworkCard:
 
 
 def face_model_of(card: NetworkCard, sha256: str) -> FaceModel:
-    """Give the face model of a card and a file of that hash: its digest covers all that changes a vector."""
+    """Return the face model of a card and a file with this hash: its digest covers everything that changes a vector."""
     settings = attrs.asdict(card, filter=attrs.filters.exclude(*_NOT_IN_DIGEST))
     content = {"recipe": _RECIPE, "file": sha256, "settings": settings}
     text = json.dumps(content, sort_keys=True, default=lambda member: member.value)

@@ -1,13 +1,14 @@
-"""Bring your own network: a face-embedding network in an ONNX file of yours, declared on a card and checked against it.
+"""Embed faces with your own network: an ONNX file, declared on a card and checked against it.
 
-Made for networks of ArcFace's kind, which see a small crop with eyes, nose and mouth at fixed places. Nothing is downloaded,
-and what the file's owner allows you to do with it is between you and them: docs/own-network.md.
+For networks like ArcFace's, which take a small crop with eyes, nose and mouth at fixed places. Nothing is downloaded; you need
+the permission of the file's owner: docs/own-network.md.
 """
 
 from functools import partial
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.once import Once
@@ -18,24 +19,24 @@ from facesearch.embedding.network_card import ARCFACE_TEMPLATE, ChannelOrder, Ne
 from facesearch.errors import InvalidParameterError, WeightsError
 from facesearch.networks.onnx_file import file_digest, open_file
 from facesearch.networks.weights import WeightFile
-from facesearch.stages import AlignedFace
+from facesearch.stages import AlignedFace, Embedder
 
 __all__ = ["ARCFACE_TEMPLATE", "ChannelOrder", "NetworkCard", "NetworkEmbedder", "TensorLayout"]
 
 _BATCH = 16  # faces in one run, as for dlib's network
-# Of the largest number of a vector: how far a run may be off the next, since sums are taken in another order.
+# Largest difference between two runs, relative to the largest element of a vector: the order of summation may differ.
 _TOLERANCE = 1e-3
 
 
-class NetworkEmbedder:
-    """A network of yours as the embedding stage of `FaceAnalyzer`.
+class NetworkEmbedder(Embedder):
+    """Your own network as the embedding stage of `FaceAnalyzer`.
 
-    The file is hashed here and read at the first face, or by `load`, and must be the same then. May be used from many threads.
+    The file is hashed here, and read at the first face or by `load`; it must not have changed then. Safe to use from many threads.
 
     Parameters
     ----------
     card
-        What the network is and what it takes.
+        The network and its input.
     threads
         Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
 
@@ -44,12 +45,12 @@ class NetworkEmbedder:
     WeightsError
         The file is missing, or not the one of the card's *sha256*.
     InvalidParameterError
-        *card* or *threads* is not what it must be.
+        *card* or *threads* is invalid.
 
     Notes
     -----
-    A file can only compute: its operators are the standard's, its weights inside. It can still take as much time and memory as
-    it likes, so use files of people you trust, or limit the process.
+    A file can only compute: it has standard operators only and contains its weights. It can still use any amount of time and
+    memory, so use files from people you trust, or limit the process.
     """
 
     def __init__(self, card: NetworkCard, *, threads: int | None = None) -> None:
@@ -66,12 +67,12 @@ class NetworkEmbedder:
 
     @property
     def card(self) -> NetworkCard:
-        """What the network is and what it takes."""
+        """The card: the network and its input."""
         return self._card
 
     @property
     def face_model(self) -> FaceModel:
-        """The model; its digest covers the file and all of the card that changes a vector, not only the weights."""
+        """The model; its digest covers the file and every field of the card that changes a vector."""
         return self._face_model
 
     @property
@@ -88,29 +89,29 @@ class NetworkEmbedder:
         )
 
     def load(self) -> None:
-        """Load the network and check the card against it now, rather than at the first face.
+        """Load the network and check it against the card now, rather than at the first face.
 
         Raises
         ------
         WeightsError
-            The file has changed, is no ONNX file, keeps weights elsewhere, uses operators outside the standard, or does not
-            give the same vector for the same crop.
+            The file has changed, is not an ONNX file, has external weights, uses non-standard operators, or does not
+            return the same vector for the same crop.
         InvalidParameterError
             The card does not fit the file; the message names the field.
         """
         self._loaded(self._load)
 
-    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
-        """Cut out what the network takes, by five of the points; see `facesearch.embedding.five_point_crop.cut_by_five_points`."""
+    @override
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # the stage's signature
         return cut_by_five_points(pixels, points, self._card.template, self._card.size)
 
     def embed(self, chips: PixelArray) -> FloatArray:
-        """Embed what `cut` gave; see `facesearch.stages.Embedder.embed`.
+        """Embed crops from `cut`, as `facesearch.stages.Embedder.embed` specifies.
 
         Raises
         ------
         WeightsError, InvalidParameterError
-            As for `load`, or the network gave numbers that are not finite; *chips* are not of the card's size.
+            As for `load`, or the network returned numbers that are not finite; *chips* are not of the card's size.
         """
         if len(chips) == 0:
             return np.empty((0, self._card.dimension), np.float32)
@@ -124,7 +125,7 @@ class NetworkEmbedder:
             vectors = (vectors + network.run(chips[:, :, ::-1])) / 2
         if self._card.unit_length:
             length = np.linalg.norm(vectors, axis=1, keepdims=True)
-            # Zeros stay zeros: no direction is invented for them, and collections refuse them.
+            # Zero vectors stay zero: they have no direction, and collections refuse them.
             vectors = vectors / np.where(length > 0, length, 1)
         return vectors.astype(np.float32)
 
@@ -151,7 +152,7 @@ class _Network:
         self._batch = self._measure_batch()
 
     def run(self, crops: PixelArray) -> FloatArray:
-        """Give (N, dimension) float32, as the network puts them out, for N >= 1 crops."""
+        """Return the raw output of the network, (N, dimension) float32, for N >= 1 crops."""
         rows = [self._run(crops[start : start + self._batch]) for start in range(0, len(crops), self._batch)]
         return np.concatenate(rows)
 
@@ -200,7 +201,7 @@ class _Network:
             raise WeightsError(f"{card.path}: expected an input for any number of crops, or for one, got {shape}")
 
     def _measure_batch(self) -> int:
-        """Run noise; give how many crops the network takes at once, without one changing the vector of another."""
+        """Return the batch size in which no crop changes the vector of another, measured on noise."""
         width, height = self._card.size
         noise = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), np.uint8)
         apart = np.concatenate([self._run(noise[:1]), self._run(noise[1:])])
@@ -211,7 +212,7 @@ class _Network:
         try:
             together = self._run(noise)
         except (WeightsError, InvalidParameterError):
-            return 1  # some files say they take any number, and have a 1 further in
+            return 1  # some files declare any number, and have a fixed 1 further in
         return _BATCH if _alike(apart, together) else 1
 
 

@@ -1,6 +1,6 @@
-"""Whether the photos given for a user show that user: whether they agree, which don't fit the others, and which fit somebody else.
+"""Rules that decide whether the photos of a user show that user: agreement with each other, and similarity to other users.
 
-A photo is never held against itself, and all photos of a call are judged at once, so that their order can't matter.
+A photo is never compared with itself, and all photos of a call are judged together, so that their order can't matter.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,8 +26,8 @@ __all__ = [
     "needed_similarity",
 ]
 
-# Percent, to another user, at which a photo that nothing of its own speaks for is taken for that user's. Among 2,877 other users
-# 0.3% of right photos read as much to one of them, and a third of the wrong ones do (benchmarks/auditing.py).
+# Percent, to another user: the threshold for a photo that no photo of its own user supports. Among 2,877 other users
+# 0.3% of right photos reach it for one of them, and a third of the wrong ones (benchmarks/auditing.py).
 SURE_SIMILARITY: Final = 99.3
 _FEWEST_TO_COMPARE = 3
 _FEWEST_TO_DISAGREE = 2
@@ -63,7 +63,7 @@ def has_majority(vectors: FloatArray, distance: float) -> bool:
 
 
 def needed_similarity(threshold: float, *, has_faces: bool) -> float:
-    """Give the similarity to its own, percent, below which a photo may be refused; `doubts` has the rules.
+    """Return the similarity to its own user, percent, below which a photo may be refused; `doubts` has the rules.
 
     Parameters
     ----------
@@ -77,16 +77,16 @@ def needed_similarity(threshold: float, *, has_faces: bool) -> float:
 
 @attrs.frozen(kw_only=True)
 class Doubt:
-    """Why a face is not taken for its user's.
+    """The reasons for refusing a face for its user.
 
     Attributes
     ----------
     reasons
         PHOTOS_DISAGREE or LOW_MATCH_CONFIDENCE, NEARER_TO_ANOTHER_USER, or both.
     confidence
-        The similarity to its own, percent; ``None`` where it has nothing to be held against.
+        The similarity to its own user, percent; ``None`` where there is nothing to compare with.
     user_id, user_confidence
-        The other user that it is nearer to, and the similarity to that one, percent.
+        The other user that it is nearer to, and the similarity to that user, percent.
     """
 
     reasons: tuple[EnrollmentReason, ...]
@@ -97,14 +97,14 @@ class Doubt:
 
 @attrs.frozen(kw_only=True)
 class Agreement:
-    """How the faces that shall become a user's fit the user's own: the first half of the rules of `doubts`.
+    """The agreement of candidate faces with their user: the first half of the rules of `doubts`.
 
     Attributes
     ----------
     disagree
         Whether the candidates of a new user have no majority.
     low
-        The rows of the candidates that don't fit, and their similarity to the others, percent.
+        The rows of the candidates with too low a similarity to the others, and that similarity, percent.
     """
 
     disagree: bool
@@ -114,7 +114,7 @@ class Agreement:
 def agreement(
     candidates: FloatArray, present: FloatArray, *, threshold: float, calibration: Calibration, anyway: bool = False
 ) -> Agreement:
-    """Compare the faces that shall become a user's with each other and with the user's faces; see `doubts`.
+    """Compare the candidate faces of a user with each other and with the user's faces; see `doubts`.
 
     Parameters
     ----------
@@ -123,16 +123,16 @@ def agreement(
     present
         (N, D) float32: the user's faces so far; N may be 0.
     threshold
-        Percent, 0-100; at 0 everything fits.
+        Percent, 0-100; at 0 nothing is compared.
     calibration
-        What percentages mean.
+        Converts distances to percentages.
     anyway
         Whether a new user's photos need no majority.
 
     Returns
     -------
     Agreement
-        The same whatever the order of the candidates, but for the numbers of their rows.
+        Independent of the order of the candidates, except for the row numbers.
     """
     if threshold == 0:
         return Agreement(disagree=False, low={})
@@ -164,7 +164,7 @@ def doubts(
     anyway: bool = False,
     agreed: Agreement | None = None,
 ) -> tuple[Doubt | None, ...]:
-    """Return for each face that shall become a user's why it should not.
+    """Return the doubt about each candidate face of a user.
 
     Parameters
     ----------
@@ -177,31 +177,31 @@ def doubts(
     threshold
         Percent, 0-100; at 0 nothing is doubted.
     calibration
-        What percentages mean.
+        Converts distances to percentages.
     anyway
         Whether a new user's photos need no majority.
     agreed
-        What `agreement` returned for the same arguments, where it is known already.
+        The result of `agreement` for the same arguments, where it is known already.
 
     Returns
     -------
     tuple of Doubt or None
-        One for each candidate, the same whatever their order; ``None`` is no doubt.
+        One for each candidate, independent of their order; ``None`` is no doubt.
 
     Notes
     -----
     PHOTOS_DISAGREE: the user has no faces, there are two candidates or more, and no one of them matches more than half of all
     candidates, itself included, at a similarity of `facesearch.enrolment.auditing.OWN_SIMILARITY`. All candidates have this reason then, unless
-    *anyway* is given. Two photos that differ are kept out too: one of them is wrong, and nobody can tell which.
+    *anyway* is True. Two photos that differ are refused too: one of them is wrong, and it is unknown which.
 
     LOW_MATCH_CONFIDENCE: where the user has faces, the similarity to them is below *threshold*, as when faces are
     associated. Where it has none and there are three candidates or more, the similarity to the other candidates is below
     *threshold* and below `facesearch.enrolment.auditing.OWN_SIMILARITY`, and those have a majority among themselves, as all candidates have.
 
     NEARER_TO_ANOTHER_USER: the distance to another user is below `facesearch.enrolment.auditing.NEARER_RATIO` of that to its own, the
-    user's faces and all other candidates without LOW_MATCH_CONFIDENCE, and the similarity to the other is at least
-    *threshold*. Where nothing speaks for the face, because there are no others or they are less similar than
-    `OWN_SIMILARITY`, it must be at least `SURE_SIMILARITY` instead.
+    user's faces and all other candidates without LOW_MATCH_CONFIDENCE, and the similarity to the other user is at least
+    *threshold*. Where no own face supports the candidate, because there is none or it is less similar than
+    `OWN_SIMILARITY`, the similarity to the other user must be at least `SURE_SIMILARITY` instead.
     """
     if threshold == 0:
         return (None,) * len(candidates)
@@ -218,7 +218,7 @@ class _Judge:
     calibration: Calibration
 
     def doubt(self, row: int, agreed: Agreement, nearest_other: NearestOther, threshold: float) -> Doubt | None:
-        """Judge one candidate, when it is known which don't fit."""
+        """Return the doubt about one candidate, given the agreement of all."""
         low = agreed.low
         others = [other for other in range(len(self.candidates)) if other != row and other not in low]
         company = np.concatenate([self.present, self.candidates[others]])
@@ -244,7 +244,7 @@ class _Judge:
         )
 
     def distance(self, row: int, company: FloatArray) -> float:
-        """Return how far a candidate is from a user of these faces."""
+        """Return the distance of a candidate from the template of *company*."""
         difference = self.candidates[row].astype(np.float64) - robust_mean(company)
         return float(np.sqrt(difference @ difference + self.calibration.user_offset(len(company))))
 

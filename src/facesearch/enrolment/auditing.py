@@ -1,7 +1,7 @@
-"""What looks wrong in a collection: one person under two ids, faces that are not their user's, users that don't hang together.
+"""Audit of a collection: one person under two ids, faces of another person, users with faces of several people.
 
-A face is held against its own user without itself: the geometric median of the user's *other* faces, or else a wrong photo
-would vouch for itself. Pure functions over arrays; they change nothing.
+A face is compared with the geometric median of its user's *other* faces: otherwise a wrong photo would support itself. Pure
+functions over arrays; they change nothing.
 """
 
 from collections.abc import Sequence
@@ -30,20 +30,20 @@ __all__ = [
 Distances = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
-# All measured by benchmarks/auditing.py on lfw_grey; its docstring tells how.
-# Percent, of two users' vectors: of 297 people split into two users 97% read as much, and of 4.1 million pairs of users 56,
-# some of whom are one person under two names.
+# All measured by benchmarks/auditing.py on lfw_grey; its docstring describes the protocol.
+# Percent, of two users' templates: reached by 97% of 297 people split into two users, and by 56 of 4.1 million pairs of
+# users, some of whom are one person under two names.
 SAME_PERSON_SIMILARITY: Final = 99.0
-# Percent, of a face to the other faces of its user: below are, of users with three faces or more, fewer than 1% of the right ones
-# and more than 97% of the wrong ones.
+# Percent, of a face to the other faces of its user: for users with three faces or more, fewer than 1% of the right faces are
+# below, and more than 97% of the wrong ones.
 OWN_SIMILARITY: Final = 50.0
 # Percent, of a face to another user: AWS's default for associating faces.
 OTHER_USER_SIMILARITY: Final = 75.0
-# A face is nearer to another user when its distance is below this part of that to its own: among thousands of users there is
-# often one by chance that is a little nearer.
+# A face is nearer to another user when its distance is below this fraction of that to its own user: among thousands of users
+# there is often one that is a little nearer by chance.
 NEARER_RATIO: Final = 0.85
 
-# As in facesearch.matching.template.robust_mean, whose result this is.
+# As in facesearch.matching.template.robust_mean, which computes the same median.
 _MEDIAN_STEPS = 20
 _MEDIAN_FLOOR = 1e-3
 _SMALLEST = 1e-100
@@ -52,7 +52,7 @@ _FEWEST_TO_ITERATE = 4
 
 
 def leave_one_out(vectors: FloatArray) -> Distances:
-    """Give how far each of several vectors is from the geometric median of the others.
+    """Return the distance of each vector from the geometric median of the others.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def leave_one_out(vectors: FloatArray) -> Distances:
     Returns
     -------
     ndarray of shape (..., N)
-        float64, Euclidean: what `facesearch.matching.template.robust_mean` of the others would give, found for all at once.
+        float64, Euclidean: the distance from `facesearch.matching.template.robust_mean` of the others, computed for all at once.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def leave_one_out(vectors: FloatArray) -> Distances:
     """
     count = vectors.shape[-2]
     centred = vectors.astype(np.float64) - vectors.mean(axis=-2, keepdims=True, dtype=np.float64)
-    # All that Weiszfeld's steps need of the vectors is their products: a centre is known by its weights.
+    # Weiszfeld's steps need only the products of the vectors: a centre is represented by its weights.
     products = centred @ np.swapaxes(centred, -1, -2)
     norms = np.diagonal(products, axis1=-2, axis2=-1)
     others = 1 - np.eye(count)
@@ -79,7 +79,7 @@ def leave_one_out(vectors: FloatArray) -> Distances:
     squared = _from_centres(weights, products, norms)
     if count >= _FEWEST_TO_ITERATE:
         floor = _MEDIAN_FLOOR * (np.sqrt(squared) * others).sum(axis=-1, keepdims=True) / (count - 1)
-        floor = np.maximum(floor, _SMALLEST)  # equal vectors are no distance apart
+        floor = np.maximum(floor, _SMALLEST)  # equal vectors have distance 0
         for _ in range(_MEDIAN_STEPS):
             weights = others / np.maximum(np.sqrt(squared), floor)
             weights = weights / weights.sum(axis=-1, keepdims=True)
@@ -89,7 +89,7 @@ def leave_one_out(vectors: FloatArray) -> Distances:
 
 
 def _from_centres(weights: Distances, products: Distances, norms: Distances) -> Distances:
-    """Give, for each row of weights, the squared distances of all vectors from the centre that it makes."""
+    """Return, for each row of weights, the squared distances of all vectors from the weighted centre."""
     along = weights @ products
     squared = norms[..., np.newaxis, :] - 2 * along + (weights * along).sum(axis=-1, keepdims=True)
     result: Distances = np.maximum(squared, 0)
@@ -97,7 +97,7 @@ def _from_centres(weights: Distances, products: Distances, norms: Distances) -> 
 
 
 def agree(vectors: FloatArray, distance: float) -> bool:
-    """Tell whether several faces look like one person: at least half of all pairs are no farther apart than *distance*.
+    """Return whether several faces show one person: at least half of all pairs are no farther apart than *distance*.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def agree(vectors: FloatArray, distance: float) -> bool:
     Returns
     -------
     bool
-        False for fewer than two faces, which vouch for nothing.
+        False for fewer than two faces, which are no evidence.
 
     Examples
     --------
@@ -138,31 +138,32 @@ def audit(
     limit: int = 1000,
     block: int = 1024,
 ) -> AuditReport:
-    """Look for mistakes in a collection.
+    """Find suspected mistakes in a collection.
 
     Parameters
     ----------
     user_ids, user_vectors
-        (U,) ids, none twice, and (U, D) float32: the vector of each.
+        (U,) unique ids, and (U, D) float32: the template of each user.
     face_ids, owners, embeddings
-        (N,) ids, (N,) users of whom each has one face or more, and (N, D) float32.
+        (N,) ids, (N,) ids of their users, each with one face or more, and (N, D) float32.
     sources
-        Where the photo of each face is from, (N,), see `facesearch.Face`; ``None`` where that is not known.
+        The path of each face's photo, (N,), see `facesearch.Face`; ``None`` where it is not known.
     calibration
-        What percentages mean.
+        Converts distances to percentages.
     threshold
-        Percent, 0-100: users at least as similar as that are taken for one person.
+        Percent, 0-100: users of at least this similarity are reported as one person.
     own_threshold
-        Percent, 0-100: a face below that is far from its user's others, and a user whose median face is below it is loose.
+        Percent, 0-100: a face below it is far from its user's other faces; a user is loose if the median over the user's faces
+        is below it.
     limit
-        Tell at most so many of each kind, the worst, >= 1.
+        Report at most this number of each kind, the worst first, >= 1.
     block
-        How many rows are compared at once, >= 1; it changes nothing but memory and time.
+        Number of rows compared at once, >= 1; it affects only memory and time.
 
     Returns
     -------
     AuditReport
-        The same whatever the order of users and faces.
+        Independent of the order of users and faces.
 
     Raises
     ------
@@ -171,8 +172,10 @@ def audit(
 
     Notes
     -----
-    A face is *misplaced* when it is far from its user's other faces, which agree among themselves, or when it is nearer to
-    another user, by the factor `NEARER_RATIO`, to whom it has a similarity of at least `OTHER_USER_SIMILARITY`, unless those two users look like one person. Of a user's only face nothing can be said, and of two that differ not which is wrong: such a user is loose.
+    A face is *misplaced* when it is far from its user's other faces, which agree among themselves. It is also misplaced when it
+    is nearer to another user, by the factor `NEARER_RATIO`, with a similarity of at least `OTHER_USER_SIMILARITY`, unless the
+    two users are reported as one person. A user's only face can't be audited. Where a user has two faces that differ, it is
+    unknown which is wrong: such a user is *loose*.
 
     Examples
     --------
@@ -209,7 +212,7 @@ def audit(
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Gallery:
-    """Users by id and their faces by vector, a user's faces in a row: from here on no order given can matter."""
+    """Users sorted by id, and faces sorted by user and vector, so that the order of the input can't matter."""
 
     user_ids: list[str]
     vectors: FloatArray
@@ -243,7 +246,7 @@ class _Gallery:
         ):
             if matrix.ndim != _MATRIX or len(matrix) != count:
                 raise InvalidParameterError(f"{argument}: expected {count} rows, got shape {matrix.shape}")
-        # By vector before id: ids are random, and no last bit of a sum may depend on them.
+        # By vector before id: ids are random, and the last bit of a sum must not depend on them.
         faces = sorted(
             range(len(face_ids)), key=lambda face: (rows[owners[face]], embeddings[face].tobytes(), face_ids[face])
         )
@@ -265,7 +268,7 @@ class _Gallery:
         return slice(int(self.starts[user]), int(self.starts[user] + self.counts[user]))
 
     def own_distances(self, calibration: Calibration) -> Distances:
-        """Give how far each face is from its user's others, offset included; infinite where there are none."""
+        """Return the distance of each face from its user's other faces, with the offset; infinite for an only face."""
         result = np.full(len(self.face_ids), np.inf)
         for count in sorted(set(self.counts.tolist()) - {1}):
             starts = self.starts[self.counts == count]
@@ -282,7 +285,7 @@ _MATRIX = 2
 
 @attrs.frozen(eq=False)
 class _Distances:
-    """Squared distances of many vectors from many others as one product of matrices, in float32, and how wrong they may be."""
+    """Squared distances of many vectors from many others as one matrix product in float32, with an error bound."""
 
     left: FloatArray
     right: FloatArray
@@ -309,7 +312,7 @@ class _Distances:
 
 
 def _exact(ones: FloatArray, others: FloatArray, add: Distances) -> Distances:
-    """Give distances row by row, the same however many are asked for at once."""
+    """Return distances row by row; the result for a row does not depend on the number of rows."""
     differences = ones.astype(np.float64) - others
     distances: Distances = np.sqrt((differences * differences).sum(axis=-1) + add)
     return distances
@@ -319,7 +322,7 @@ def _same_person(
     gallery: _Gallery, calibration: Calibration, threshold: float, limit: int, block: int
 ) -> tuple[SamePerson, ...]:
     offsets, count = gallery.offsets, len(gallery.user_ids)
-    # The cut is made on the similarity itself; this distance only bounds the work, so it is that of a hair less.
+    # The threshold applies to the similarity itself; this distance only bounds the work, so it is slightly greater.
     reach = calibration.distance_at(max(0, threshold - 1e-9))
     distances = _Distances.between(gallery.vectors, offsets, gallery.vectors, offsets)
     found: list[tuple[float, int, int]] = []
@@ -354,7 +357,7 @@ def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
     far = np.fromiter(
         (own[face] > apart and _others_agree(gallery, face, apart) for face in accompanied.tolist()), np.bool_
     )
-    # Where the others don't agree, being far from them says nothing, and neither does being nearer to somebody.
+    # Where the others don't agree, the distance from them is no evidence, and neither is a nearer other user.
     known = far | (own[accompanied] <= apart)
     accompanied, far = accompanied[known], far[known]
     near = calibration.distance_at(OTHER_USER_SIMILARITY)
@@ -363,7 +366,7 @@ def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
     result = []
     one_person = calibration.distance_at(threshold)
     for face, is_far, other in zip(accompanied.tolist(), far.tolist(), others, strict=True):
-        # Two users that look like one person are told as such, not once more for each of their faces.
+        # Two users that look like one person are reported once, not once more for each of their faces.
         if is_far or (other and _between(gallery, int(gallery.owner[face]), other[1]) > one_person):
             misplaced = MisplacedFace(
                 face_id=gallery.face_ids[face],
@@ -387,7 +390,7 @@ def _others_agree(gallery: _Gallery, face: int, distance: float) -> bool:
 
 
 def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int) -> list[tuple[float, int] | None]:
-    """Give for each face the nearest user that it is not of, as (distance, row), if within reach."""
+    """Return for each face the nearest other user as (distance, row), or ``None`` if none is within reach."""
     if not len(faces):
         return []
     nobody = np.zeros(len(faces))

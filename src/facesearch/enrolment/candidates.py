@@ -1,22 +1,21 @@
-"""What a photo offers a collection: the faces to keep, with all that decides about them, and none of its pixels.
+"""The candidate faces of a photo: the faces to store, with the evidence for judging them, and without the photo's pixels.
 
-Looking and deciding are two steps: a look is made wherever there is a core free, pickles to a few kilobytes, and is judged where
-the collection is.
+Analysis and judgement are two steps. A photo is analyzed in any thread or process; the result pickles to a few kilobytes and is
+judged in the process of the collection.
 """
-
-from collections.abc import Sequence
 
 import attrs
 from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.analysis.faces import AnalyzedFace, LocatedFace
+from facesearch.analysis.faces import AnalyzedFace
 from facesearch.analysis.probe import probe
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import is_a, tuple_of
+from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
-from facesearch.domain.reasons import EnrollmentReason
+from facesearch.domain.reasons import EnrollmentReason, UnsearchedFaceReason
 from facesearch.images.reading import Picture
 from facesearch.images.thumbnails import thumbnail
 from facesearch.selection.evidence import Evidence
@@ -29,16 +28,16 @@ __all__ = ["KeptFace", "Look", "look_to_enroll", "look_to_index"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class KeptFace:
-    """One face, as a collection keeps it.
+    """One face, as a collection stores it.
 
     Attributes
     ----------
     detail
-        Where it is in its photo, and what it looks like.
+        The description of the face.
     embedding
         (D,) float32.
     thumbnail
-        A small JPEG of it, where one was asked for.
+        A small JPEG of the face, where thumbnails were asked for.
     """
 
     detail: DetectedFace = field(validator=is_a(DetectedFace))
@@ -47,43 +46,46 @@ class KeptFace:
 
     @classmethod
     def of(cls, face: AnalyzedFace, *, thumbnails: bool) -> "KeptFace":
-        """Take from a face what is kept of it."""
+        """Return the candidate of an analyzed face."""
         small = thumbnail(face.chip) if thumbnails else None
         return cls(detail=face.detail, embedding=face.embedding, thumbnail=small)
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Look:
-    """What a photo offers.
+    """The candidate faces of a photo.
 
     Attributes
     ----------
     digest
-        Hex SHA-256 that names its content, see `facesearch.images.reading.Picture.digest`.
+        Hex SHA-256 of its content, see `facesearch.images.reading.Picture.digest`.
     face_model
-        What made the vectors.
+        The model of the vectors.
     faces
-        Those that pass, largest first; to enrol at most one.
+        Faces that passed, largest first; to enrol at most one.
     reasons
-        Why there is none to enrol.
+        The reasons why there is none to enrol.
+    refused
+        Of a photo to index, the positions in the evidence of the faces that did not pass, each with its reasons.
     evidence
-        What was measured of every face.
+        The measurements of every detected face.
     """
 
     digest: str = field(validator=is_a(str))
     face_model: FaceModel = field(validator=is_a(FaceModel))
     faces: tuple[KeptFace, ...] = field(default=(), validator=tuple_of(KeptFace))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
+    refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = field(default=(), validator=tuple_of(tuple))
     evidence: Evidence = field(validator=is_a(Evidence), repr=False)
 
 
 def look_to_enroll(
     analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, *, thumbnails: bool
 ) -> Look:
-    """Look for the one face that a photo of a user must show: its largest, if that passes."""
+    """Return the largest face of a photo as the candidate to enrol, if it passes."""
     bars = analyzer.bars.of(quality_filter)
     located = analyzer.locate(picture)
-    # Only the largest counts: a smaller face that passes where the largest does not is likely somebody else's.
+    # Only the largest counts: a smaller face that passes where the largest fails is likely another person.
     located = (*analyzer.assess(located[:1], bars), *located[1:])
     reasons: list[EnrollmentReason] = []
     if not located:
@@ -98,23 +100,31 @@ def look_to_enroll(
         face_model=analyzer.face_model,
         faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in kept),
         reasons=tuple(reasons),
-        evidence=_evidence(analyzer, picture, quality_filter, located, Use.ENROLLED),
+        evidence=Evidence.of(
+            located,
+            (picture.width, picture.height),
+            use=Use.ENROLLED,
+            quality_filter=quality_filter,
+            filter_bars=analyzer.bars,
+        ),
     )
 
 
-def look_to_index(analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, *, thumbnails: bool) -> Look:
-    """Look for all faces of a photo that pass, whoever they are."""
-    probing = probe(analyzer, picture, quality_filter)
+def look_to_index(
+    analyzer: FaceAnalyzer,
+    picture: Picture,
+    quality_filter: QualityFilter,
+    *,
+    thumbnails: bool,
+    attributes: frozenset[Attribute] = frozenset(),
+    max_faces: int | None = None,
+) -> Look:
+    """Return all faces of a photo that pass as candidates to index, or the *max_faces* largest of them."""
+    probing = probe(analyzer, picture, quality_filter, attributes=attributes, max_faces=max_faces, use=Use.INDEXED)
     return Look(
         digest=picture.digest,
         face_model=analyzer.face_model,
         faces=tuple(KeptFace.of(face, thumbnails=thumbnails) for face in probing.probes),
-        evidence=_evidence(analyzer, picture, quality_filter, probing.located, Use.INDEXED),
+        refused=probing.selection.refused,
+        evidence=probing.evidence,
     )
-
-
-def _evidence(
-    analyzer: FaceAnalyzer, picture: Picture, quality_filter: QualityFilter, faces: Sequence[LocatedFace], use: Use
-) -> Evidence:
-    size = (picture.width, picture.height)
-    return Evidence.of(faces, size, use=use, quality_filter=quality_filter, filter_bars=analyzer.bars)

@@ -1,6 +1,6 @@
-"""Which faces of photos a collection takes in, under which ids, and whose they become.
+"""Enrolment of faces into a collection: their ids, the judgement, and the association with users.
 
-What is asked here is asked within `facesearch.storage.memory.Store.writing`.
+Call the methods within `facesearch.storage.memory.Store.writing`.
 """
 
 from collections.abc import Iterable
@@ -22,22 +22,22 @@ MAX_FACES_PER_USER = 100
 
 
 def image_ids(secret: bytes, digest: str | None) -> tuple[str, str]:
-    """Return the id of the photo of that digest, and the one that it had before collections had secrets."""
+    """Return the id of the photo with a digest, and its id from before collections had secrets."""
     return content_id(secret, "image", digest), former_content_id("image", digest)
 
 
 @attrs.frozen(eq=False)
 class Admission:
-    """The rules by which a collection takes faces in.
+    """Enrols faces into the store of a collection.
 
     Attributes
     ----------
     store
-        Where they are kept.
+        The collection's store.
     face_model
-        What makes their vectors.
+        The model of the vectors.
     calibration
-        What percentages mean.
+        Converts distances to percentages.
     """
 
     store: Store
@@ -47,12 +47,12 @@ class Admission:
     def face(
         self, digest: str, seen: KeptFace, *, external_image_id: str | None = None, source: str | None = None
     ) -> StoredFace:
-        """Return a face of the photo of that digest as it is kept; nobody's.
+        """Return an unassociated face of the photo with a digest, as the store keeps it.
 
         Raises
         ------
         InvalidEmbeddingError
-            If its vector is none.
+            If its vector is invalid.
         """
         box = seen.detail.bounding_box
         face = Face(
@@ -67,7 +67,7 @@ class Admission:
         return StoredFace(face, check_embedding(seen.embedding, self.face_model.dimension), seen.thumbnail)
 
     def keep(self, faces: Iterable[StoredFace]) -> dict[str, Face]:
-        """Add those of some faces that are not there, and return all of them, by id, as they are in the collection."""
+        """Store the faces that are not stored yet, and return all of them by id, as they are in the collection."""
         given = {stored.face.face_id: stored for stored in faces}
         known = self.store.faces_named(given)
         self.store.put_faces(stored for face_id, stored in given.items() if face_id not in known)
@@ -76,7 +76,7 @@ class Admission:
     def judge(
         self, user_ids: Iterable[str], faces_of: FacesOf, threshold: float, *, anyway: bool = False
     ) -> dict[str, Verdict]:
-        """Judge the faces given for some users together; changes nothing. See `facesearch.enrolment.judging.judge`."""
+        """Return the verdicts of `facesearch.enrolment.judging.judge` by the collection's rules; changes nothing."""
         rules = Rules(
             threshold=threshold,
             calibration=self.calibration,
@@ -87,7 +87,7 @@ class Admission:
         return judge(self.store, user_ids, faces_of, rules)
 
     def enroll(self, user_id: str, verdict: Verdict, faces: Iterable[StoredFace]) -> None:
-        """Make the accepted ones of some faces a user's, who is created if need be."""
+        """Store the accepted faces and associate them with the user, who is created if missing."""
         accepted = set(verdict.accepted)
         if accepted:
             self.store.create_users([user_id])
@@ -98,5 +98,5 @@ class Admission:
     def _face_id(self, digest: str, face: KeptFace, external_image_id: str | None) -> str:
         content = "face", self.face_model.digest, digest, external_image_id, face.detail.bounding_box
         face_id, former = content_id(self.store.secret(), *content), former_content_id(*content)
-        # Of an older file, or an export of one.
+        # The face of an older file, or of an export of one, keeps its former id.
         return former if former in self.store.known([former]) else face_id

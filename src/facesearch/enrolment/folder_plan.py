@@ -1,4 +1,4 @@
-"""Which photos of a folder, or of a CSV file, are to become whose: a list made before anything is looked at."""
+"""The plan of indexing a folder or a CSV file: the photos of each user, listed before any is decoded."""
 
 import csv
 import os
@@ -22,12 +22,12 @@ __all__ = ["PHOTO_SUFFIXES", "PersonPhotos", "PhotoPlan", "photos_in", "plan_pho
 PHOTO_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
 )
-"""Endings of the files of a folder that are looked at, in small letters."""
+"""File name extensions of photos, in lower case."""
 
 _COLUMNS: Final = ("photo", "user_id")
 _MOST_ID: Final = 128  # characters of a user id
-_AT_ONCE: Final = 16  # photos that are nobody's and are written together
-# Latin letters that Unicode takes for letters of their own, not for a letter with a mark, as they are written without them.
+_AT_ONCE: Final = 16  # unassociated photos that are written together
+# Latin letters that Unicode does not decompose into a letter and a mark, and their plain spelling.
 _LATIN: Final = str.maketrans(
     {
         "ß": "ss",
@@ -67,7 +67,7 @@ class PersonPhotos:
     Attributes
     ----------
     user_id
-        Whose, ``None`` for nobody's.
+        The user; ``None`` for unassociated photos.
     photos
         One or more, each once, in order.
     """
@@ -78,7 +78,7 @@ class PersonPhotos:
 
 @attrs.frozen(kw_only=True)
 class PhotoPlan:
-    """What is to be indexed.
+    """The photos to index.
 
     Attributes
     ----------
@@ -87,11 +87,11 @@ class PhotoPlan:
     people
         By user id.
     skipped
-        Endings of the files that are no photos by their name, and how many there are of each, the most frequent first.
+        File name extensions that are not those of photos, with the number of files, the most frequent first.
     notes
-        What else is left out, and why, one line each.
+        Other omissions with their causes, one line each.
     renamed
-        Folders whose name is no user id, and the ids that `user_id_of` made of them.
+        Folder names that are not valid user ids, with the ids that `user_id_of` derived from them.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -102,16 +102,16 @@ class PhotoPlan:
 
     @property
     def photos(self) -> int:
-        """How many there are."""
+        """The number of photos."""
         return sum(len(person.photos) for person in self.people)
 
 
 def user_id_of(name: str) -> str | None:
-    """Return the user id for a folder's name: the name itself where it is one, else the nearest id.
+    """Return the user id for a folder's name: the name itself where it is valid, else the nearest id.
 
     Accents are dropped and letters in other forms become plain ones (Unicode's NFKD, and Latin letters such as ø and ß). Each run of
-    blanks, punctuation and symbols that an id can't have becomes one ``_``, and none at the ends. No other letter or digit is ever
-    dropped: ``None`` for a name of another script, for a name without letters and digits, and for more than 128 characters.
+    blanks, punctuation and symbols that are invalid in an id becomes one ``_``, or nothing at the ends. No other letter or digit is
+    dropped: the result is ``None`` for a name in another script, without letters and digits, or of more than 128 characters.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def user_id_of(name: str) -> str | None:
     Returns
     -------
     str or None
-        1-128 characters of ``[a-zA-Z0-9_.-:]``. Different names may have the same id; the id of an id is itself.
+        1-128 characters of ``[a-zA-Z0-9_.-:]``. Different names may have the same id; a valid id is returned unchanged.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def user_id_of(name: str) -> str | None:
         return name
     decomposed = unicodedata.normalize("NFKD", name).translate(_LATIN)
     letters = "".join(letter for letter in decomposed if not unicodedata.category(letter).startswith("M"))
-    # Letters, digits, and what has no meaning that we know: private use, unassigned, bytes that are no text.
+    # Other letters and digits, and characters of unknown meaning: private use, unassigned, bytes that are no text.
     if any(not letter.isascii() and unicodedata.category(letter)[0] in "LN" for letter in letters):
         return None
     if any(unicodedata.category(letter) in {"Co", "Cn", "Cs"} for letter in letters):
@@ -144,12 +144,12 @@ def user_id_of(name: str) -> str | None:
 def photos_in(path: Path) -> tuple[Path, ...]:
     """Return the photos of a folder, at any depth, in order; or the file itself, whatever its name.
 
-    Hidden files and files without the ending of a photo are left out. Links are followed, but nowhere twice.
+    Hidden files and files without the extension of a photo are omitted. Links are followed, but no folder is visited twice.
 
     Raises
     ------
     OSError
-        If the folder can't be read. Folders within it that can't be read are left out.
+        If the folder can't be read. Folders within it that can't be read are omitted.
     """
     if not path.is_dir():
         return (path,)
@@ -158,25 +158,26 @@ def photos_in(path: Path) -> tuple[Path, ...]:
 
 
 def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
-    """List the photos of a folder or of a CSV file, and whose they are.
+    """List the photos of a folder or of a CSV file by user.
 
     Parameters
     ----------
     path
-        A folder with a sub-folder for each person, named after the user (see `user_id_of`), photos at any depth below; or a folder of photos,
-        which are nobody's; or a CSV file with the columns ``photo``, relative to the file, and ``user_id``.
+        A folder with a sub-folder for each person, named after the user (see `user_id_of`), with photos at any depth below; or a
+        folder of photos, which stay unassociated; or a CSV file with the columns ``photo``, relative to the file, and
+        ``user_id``.
 
     Returns
     -------
     PhotoPlan
-        The same for the same files, in whatever order the file system gives them. Hidden files are left out in silence.
-        Links are followed, but nowhere twice.
+        Independent of the order in which the file system lists the files. Hidden files are omitted without a note. Links are
+        followed, but no folder is visited twice.
 
     Raises
     ------
     InvalidParameterError
-        If there is nothing at *path*; if two folders are one user by their names; or if a CSV file is no such file, where the message
-        says in which line.
+        If there is nothing at *path*; if the names of two folders have the same user id; or if a CSV file is invalid, where the
+        message has the line number.
     """
     if not isinstance(path, str | os.PathLike):
         raise InvalidParameterError.of("path", path, "the path of a folder or of a CSV file")
@@ -188,20 +189,20 @@ def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
             return _table(root)
     except InvalidParameterError:
         raise
-    except (OSError, ValueError) as error:  # the latter of a character that no path has
+    except (OSError, ValueError) as error:  # the latter for a character that is invalid in paths
         raise InvalidParameterError(f"path: expected a readable folder or CSV file, got {shown(error)}") from error
     raise InvalidParameterError.of("path", path, "a folder or a CSV file, there is none")
 
 
 @attrs.define
 class _Found:
-    """What was met on the way."""
+    """Files and folders that were omitted during the walk."""
 
     skipped: Counter[str] = field(factory=Counter)
     notes: list[str] = field(factory=list)
 
     def is_photo(self, name: str) -> bool:
-        """Tell by a file's name; one that is none is counted."""
+        """Return whether a file name has the extension of a photo; count it as skipped if not."""
         suffix = Path(name).suffix.lower()
         if suffix not in PHOTO_SUFFIXES:
             self.skipped[suffix] += 1
@@ -238,7 +239,7 @@ def _folder(root: Path) -> PhotoPlan:
 
 
 def _one_id(root: Path, first: str, second: str, user_id: str) -> InvalidParameterError:
-    """Refuse two folders with one id: whether they are one person or two is not ours to guess."""
+    """Return the error for two folders with the same id, which may be one person or two."""
     return InvalidParameterError(
         f"path: the folders {_name(first)} and {_name(second)} of {_name(str(root))} are both the user id {user_id}; rename one if "
         "they are two people, put the photos into one folder if they are one, or list them in a CSV file"
@@ -246,12 +247,12 @@ def _one_id(root: Path, first: str, second: str, user_id: str) -> InvalidParamet
 
 
 def _below(folder: Path, found: _Found, seen: set[tuple[int, int]]) -> tuple[Path, ...]:
-    """Give the photos below a folder, at any depth, in order."""
+    """Return the photos below a folder, at any depth, in order."""
     photos, folders = [], [folder]
     while folders:
         inside = folders.pop()
         try:
-            if (identity := _identity(inside)) in seen:  # a link to where we have been
+            if (identity := _identity(inside)) in seen:  # a link to a visited folder
                 continue
             seen.add(identity)
             entries = _listed(inside)
@@ -277,12 +278,12 @@ def _identity(folder: Path) -> tuple[int, int]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, or to where we may not look
+    except OSError:  # a link to itself, or to a folder without permission
         return False
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Tell pipes and devices, which would block whoever opens them; a link that leads nowhere comes out as a broken photo."""
+    """Exclude pipes and devices, which would block when opened; include dangling links, which become broken photos."""
     try:
         return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
     except OSError:
@@ -310,7 +311,7 @@ def _table(file: Path) -> PhotoPlan:
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Give the rows of a CSV file, each with the number of its line."""
+    """Yield the rows of a CSV file, each with its line number."""
     name, expected = _name(str(file)), f"a CSV file with the columns {' and '.join(_COLUMNS)}"
     line = 1
     try:
@@ -335,7 +336,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except UnicodeDecodeError as error:
         raise InvalidParameterError(
             f"{name}: expected {expected}, in UTF-8, got other bytes after byte {error.start:,}"
-        ) from None  # the cause holds the file's content
+        ) from None  # the cause contains the file's content
     except csv.Error as error:
         raise InvalidParameterError(f"{name}, after line {line}: expected {expected}, got {error}") from error
 

@@ -1,14 +1,14 @@
-"""What becomes of a folder's photos: what is known of them, what is kept of each at once, and what is judged at the end.
+"""Storage of a folder's photos: outcomes of earlier calls, results that are final at once, and the judgement at the end.
 
-A photo of nobody's becomes faces as soon as it was looked at. So does what is wrong with a photo of a user that shows no face, or several.
-A face of a user *waits*: it is kept in the collection, where nothing finds it, until all photos of the call were looked at. Then all waiting
-faces are judged together, written, and removed from where they waited, in one transaction.
+The faces of an unassociated photo are stored as soon as it is analyzed. So is the outcome for a photo of a user that shows no face,
+or several. A face of a user *waits*: it is stored in the collection, where no search finds it, until all photos of the call are
+analyzed. Then all waiting faces are judged together, stored, and removed from the waiting ones, in one transaction.
 
-That is the simplest way that is right in all cases. Judging user by user, as soon as a user's photos are looked at, would make the
-outcome depend on who comes first; putting that right at the end would need to know of each face in the collection whether a call that was
-interrupted wrote it. Here an interrupted call has written nothing that another photo could change, so the next call judges exactly what
-an uninterrupted one would have: the collection as it is at that moment (users that were deleted meanwhile, or got faces, quotas) and the
-same faces.
+That is the simplest correct design. Judging each user as soon as its photos are analyzed would make the outcome depend on the
+order of users. Correcting that at the end would require knowing for each face in the collection whether an interrupted call
+wrote it. Here an interrupted call has written nothing that another photo could change. So the next call judges exactly what an
+uninterrupted one would have: the same faces, and the collection as it is at that moment (users that were deleted meanwhile, or
+got faces, quotas).
 """
 
 import hashlib
@@ -21,6 +21,7 @@ import attrs
 from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.common.class_names import stable_name
 from facesearch.common.once import lazy
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
@@ -37,7 +38,7 @@ from facesearch.storage.memory import StoredFace
 __all__ = ["Registrar", "SeenPhoto", "StoppedError"]
 
 _MOST_NAME: Final = 255  # characters of an external image id
-_RULES: Final = 2  # changes when photos are judged in a way that the key does not tell
+_RULES: Final = 2  # increased with each change of the rules that the key does not contain
 _FORGOTTEN: Final = "it was forgotten, or its user deleted, while this call ran: the same call looks at it again"
 
 
@@ -52,11 +53,11 @@ class SeenPhoto:
     Attributes
     ----------
     path
-        Where it is.
+        The file.
     digest
         Hex SHA-256 of its bytes; ``None`` where they can't be read.
     look
-        What was seen in it; ``None`` as long as nobody looked, and where it waits.
+        The result of the analysis; ``None`` before the analysis, and for a waiting photo.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -65,25 +66,25 @@ class SeenPhoto:
 
     @property
     def name(self) -> str | None:
-        """What nobody's faces of it are called: the file's name, where that is valid."""
+        """The external image id of its unassociated faces: the file name, where it is valid."""
         name = self.path.name
         return name if len(name) <= _MOST_NAME and re.fullmatch(EXTERNAL_IMAGE_ID_PATTERN, name) else None
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class Registrar:
-    """Keeps and judges photos by the rules of one call, and remembers what became of them.
+    """Stores and judges photos by the rules of one call, and records their outcomes.
 
     Attributes
     ----------
     admission
-        The collection's rules.
+        The enroller of the collection.
     analyzer
-        What looks, or the like of it elsewhere.
+        The analyzer of the photos, or one with the same settings as that of other processes.
     quality_filter, threshold, anyway
         The options of the call; the threshold in percent.
     thumbnails
-        Whether faces are kept with a small picture.
+        Whether thumbnails of faces are stored.
     root
         The folder, or that of the CSV file, to which the sources of faces are relative.
     """
@@ -97,20 +98,20 @@ class Registrar:
     root: Path = field(validator=is_a(Path))
 
     def recall(self, user_id: str | None, photos: Sequence[SeenPhoto]) -> list[PhotoOutcome | None]:
-        """Return what became of a person's photos before.
+        """Return the outcomes of a user's photos from earlier calls.
 
         Parameters
         ----------
         user_id
-            Whose, ``None`` for nobody's.
+            The user; ``None`` for unassociated photos.
         photos
-            By their digests.
+            The photos, identified by their digests.
 
         Returns
         -------
         list of PhotoOutcome or None
-            ``None`` for a photo to look at. Accepted are those whose face the user has, by whatever rules; others are known
-            if they were judged by the same. That a user's photos disagree is known only if no photo of the user is new.
+            ``None`` for a photo to analyze. A photo is accepted if the user has its face, by whatever rules; other outcomes
+            count if they were judged by the same rules. PHOTOS_DISAGREE counts only if no photo of the user is new.
         """
         store = self.admission.store
         with store.reading():
@@ -140,29 +141,29 @@ class Registrar:
         return [None if outcome and again.intersection(outcome.reasons) else outcome for outcome in found]
 
     def are_waiting(self, user_id: str, photos: Sequence[SeenPhoto]) -> list[bool]:
-        """Return of each photo of a user whether its face waits to be judged, since an earlier call looked at it."""
+        """Return for each photo of a user whether an earlier call analyzed it and its face waits to be judged."""
         keys = self._waiting_keys(user_id, photos)
         with self.admission.store.reading():
             waiting = self.admission.store.are_waiting(keys)
         return [key in waiting for key in keys]
 
     def keep(self, photos: Iterable[tuple[str | None, SeenPhoto]]) -> list[PhotoOutcome | None]:
-        """Write what follows from each of some photos alone, in one step.
+        """Store the results that depend on no other photo, in one transaction.
 
         Parameters
         ----------
         photos
-            Whose each is, ``None`` for nobody's, and the photo, looked at.
+            Pairs of the user, ``None`` for an unassociated photo, and the analyzed photo.
 
         Returns
         -------
         list of PhotoOutcome or None
-            What became of each; ``None`` for one whose face waits to be judged.
+            The outcome of each photo; ``None`` where its face waits to be judged.
 
         Raises
         ------
         ExecutorError
-            If what looked has another face model; nothing was changed.
+            If the workers have another face model; nothing was changed.
         """
         photos = list(photos)
         for look in (photo.look for _, photo in photos):
@@ -192,19 +193,19 @@ class Registrar:
     def settle(
         self, people: Mapping[str, Sequence[SeenPhoto]], stopped: Callable[[], bool] = lambda: False
     ) -> dict[str, list[PhotoOutcome]]:
-        """Judge all photos that wait together, and write all that follows in one step.
+        """Judge all waiting photos together, and store the results in one transaction.
 
         Parameters
         ----------
         people
-            By user id, the photos whose faces wait.
+            The photos with waiting faces, by user id.
         stopped
-            Asked now and then whether to stop.
+            Called between users; returns whether to stop.
 
         Returns
         -------
         dict of str to list of PhotoOutcome
-            Of each photo.
+            The outcome of each photo, by user id.
 
         Raises
         ------
@@ -217,17 +218,17 @@ class Registrar:
             if stopped():
                 raise StoppedError
             waiting = store.waiting(self._waiting_keys(user_id, people[user_id]))
-            # In the photos' order, which decides where there are too many. A photo that is there twice keeps its first name.
+            # In the photos' order, which decides over the quota. Of two equal photos the first name is kept.
             return [waiting[key] for key in self._waiting_keys(user_id, people[user_id]) if key in waiting]
 
         with store.writing():
             verdicts = self.admission.judge(people, faces_of, self.threshold, anyway=self.anyway)
             if stopped():
                 raise StoppedError
-            # In the order of the ids: where users are listed as they were created, it is the same for every executor.
+            # Ordered by id: users are created in this order, which must be the same for every executor.
             ids = {user_id: self._enroll(user_id, verdicts[user_id], people[user_id]) for user_id in sorted(people)}
             outcomes = {}
-            for user_id, photos in people.items():  # when all are there whom an outcome may be about
+            for user_id, photos in people.items():  # after all users exist that an outcome may refer to
                 outcomes[user_id] = [_judged(verdicts[user_id], face_id) for face_id in ids[user_id]]
                 for photo, outcome in zip(photos, outcomes[user_id], strict=True):
                     self._remember(user_id, photo, outcome)
@@ -235,14 +236,14 @@ class Registrar:
         return outcomes
 
     def _enroll(self, user_id: str, verdict: Verdict, photos: Sequence[SeenPhoto]) -> list[str | None]:
-        """Write what was accepted, and return the face of each photo."""
+        """Enrol the accepted faces of a user, and return the face id of each photo, ``None`` where it no longer waits."""
         keys = self._waiting_keys(user_id, photos)
         waiting = self.admission.store.waiting(keys)
         self.admission.enroll(user_id, verdict, waiting.values())
         return [waiting[key].face.face_id if key in waiting else None for key in keys]
 
     def _faces(self, user_id: str | None, photo: SeenPhoto) -> list[StoredFace]:
-        """Return the faces to keep of a photo that was looked at."""
+        """Return the faces to store of an analyzed photo."""
         if not isinstance(photo.look, Look):
             return []
         name, source = None if user_id else photo.name, relative_source(photo.path, self.root)
@@ -252,7 +253,7 @@ class Registrar:
         ]
 
     def _outcome(self, user_id: str | None, photo: SeenPhoto) -> PhotoOutcome | None:
-        """Return what became of a photo, where that depends on no other photo."""
+        """Return the outcome of a photo, or ``None`` where it depends on other photos."""
         if isinstance(photo.look, BrokenFile):
             return PhotoOutcome(error=photo.look.error)
         if photo.look is None or (user_id and photo.look.faces):
@@ -261,7 +262,7 @@ class Registrar:
 
     @lazy
     def _nobodys(self) -> frozenset[tuple[str | None, str | None]]:
-        """Ids and names of all photos whose faces were there at the start; they may have become somebody's since."""
+        """Ids and names of all photos with faces in the collection at the start, which may have been associated since."""
         with self.admission.store.reading():
             return frozenset((face.image_id, face.external_image_id) for face in self.admission.store.faces())
 
@@ -274,7 +275,7 @@ class Registrar:
         told = self.admission.store.photo_outcome(self._key(user_id, photo, self._rules))
         try:
             return PhotoOutcome.loads(*told) if told else None
-        except (ValueError, TypeError, AttributeError):  # not as it was written: the photo is looked at again
+        except (ValueError, TypeError, AttributeError):  # invalid text: analyze the photo again
             return None
 
     def _waiting_key(self, user_id: str, photo: SeenPhoto) -> str:
@@ -284,20 +285,19 @@ class Registrar:
         return [self._waiting_key(user_id, photo) for photo in photos]
 
     def _key(self, user_id: str | None, photo: SeenPhoto, rules: tuple[object, ...]) -> str:
-        """Name a photo's content, whose it was to be, and the rules it is judged or looked at by: 64 hex digits."""
+        """Return the key of a photo's content, its user, and the rules of its analysis or judgement: 64 hex digits."""
         return hashlib.sha256(repr((user_id, photo.digest, rules)).encode()).hexdigest()
 
     @lazy
     def _looked(self) -> tuple[object, ...]:
-        """Return what decides what is seen in a photo."""
-        kinds = [type(getattr(self.analyzer, stage)) for stage in _STAGES]
-        names = [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds]
+        """Return all settings that the analysis of a photo depends on."""
+        names = [stable_name(type(getattr(self.analyzer, stage))) for stage in _STAGES]
         bars = self.analyzer.bars.of(self.quality_filter)
         return _RULES, self.admission.face_model.digest, *names, bars, self.thumbnails
 
     @lazy
     def _rules(self) -> tuple[object, ...]:
-        """Return what decides what becomes of a photo, but for the other photos."""
+        """Return all settings that the outcome of a photo depends on, apart from the other photos."""
         return *self._looked, self.threshold
 
 
@@ -305,7 +305,7 @@ _STAGES: Final = ("detector", "aligner", "landmarker", "embedder", "describer")
 
 
 def _judged(verdict: Verdict, face_id: str | None) -> PhotoOutcome:
-    """Return what became of a photo whose face waited; ``None`` is one that does so no more."""
+    """Return the outcome of a photo with a waiting face; *face_id* is ``None`` where the face no longer waits."""
     if face_id is None:
         return PhotoOutcome(error=_FORGOTTEN)
     if face_id in verdict.over_quota:

@@ -1,11 +1,11 @@
-"""Index many photos: looked at by many, and kept one by one, in order, by one; the people in them are judged when all are seen.
+"""Indexing of a folder: photos are analyzed in parallel, stored in order by one thread, and judged when all are analyzed.
 
-What is told as done is kept: a photo counts as done when what was seen in it is written, in a transaction with the few others that were
-ready at that moment. So whatever ends the work, the same call goes on from there, with the next photo. What becomes of the
-faces of users is decided once, at the end, for all of them together: `facesearch.enrolment.folder_registrar` says why, `facesearch.enrolment.judging` how.
+A photo counts as done when its analysis is stored, in a transaction with the few others that were ready at that moment. So after
+any interruption, the same call continues with the next photo. The faces of users are judged once, at the end, all together:
+`facesearch.enrolment.folder_registrar` explains why, `facesearch.enrolment.judging` how.
 
-Keeping and judging run in a thread of their own, which Ctrl-C can't interrupt between two writes; the caller's thread shows the
-progress and waits. In memory are the photos under way and, of each photo whose face waits, its path and digest (some 400 bytes).
+Storing and judging run in a thread of their own, which Ctrl-C can't interrupt between two writes; the caller's thread shows the
+progress and waits. Memory holds the photos in progress and, for each waiting photo, its path and digest (about 400 bytes).
 """
 
 import threading
@@ -28,8 +28,8 @@ from facesearch.responses.folder import BrokenPhoto, FolderProgress, FolderRepor
 
 __all__ = ["index_photos"]
 
-_POLL: Final = 0.1  # seconds in which a wish to stop is seen
-# Photos that were seen are written when there is nothing else to do, or else when they are so many, or so old.
+_POLL: Final = 0.1  # seconds between two checks of the stop event
+# Analyzed photos are stored when there is nothing else to do, or when they reach this number or this age.
 _MOST_UNWRITTEN: Final = 64
 _OLDEST_UNWRITTEN: Final = 0.5  # seconds
 
@@ -37,28 +37,28 @@ _OLDEST_UNWRITTEN: Final = 0.5  # seconds
 def index_photos(
     plan: PhotoPlan, workers: PhotoWorkers, registrar: Registrar, tell: Callable[[FolderProgress], object]
 ) -> FolderReport:
-    """Look at all photos of a plan, and have them judged and written.
+    """Analyze, judge and store all photos of a plan.
 
     Parameters
     ----------
     plan
-        Which photos, and whose.
+        The photos of each user.
     workers
-        Who looks.
+        Analyze the photos.
     registrar
-        Who judges and writes.
+        Stores and judges the results.
     tell
         Called, in this thread, each time a photo is done.
 
     Returns
     -------
     FolderReport
-        Of every photo.
+        The result of every photo.
 
     Raises
     ------
     ExecutorError
-        If the workers broke. Whatever is raised, what was told as done stays.
+        If the workers broke. After any exception, photos that were reported as done stay stored.
     """
     run = _Run(plan, workers, registrar)
     thread = threading.Thread(target=run.work, name="facesearch-folder", daemon=True)
@@ -81,7 +81,7 @@ def index_photos(
 
 @attrs.define(kw_only=True, eq=False)
 class _Photo:
-    """A photo on its way."""
+    """A photo in progress."""
 
     number: int  # in the plan
     user_id: str | None
@@ -90,8 +90,8 @@ class _Photo:
     look: Look | BrokenFile | None = None
     future: "Future[Look | BrokenFile] | None" = None
     outcome: PhotoOutcome | None = None
-    known: bool = False  # an earlier call looked at it
-    waits: bool = False  # for the judgement at the end
+    known: bool = False  # an earlier call analyzed it
+    waits: bool = False  # its face waits for the judgement at the end
 
     @property
     def is_ready(self) -> bool:
@@ -110,9 +110,9 @@ class _Run:
         self.error: BaseException | None = None
         self._plan, self._workers, self._registrar = plan, workers, registrar
         self._told: SimpleQueue[FolderProgress | None] = SimpleQueue()
-        self._line: deque[_Photo] = deque()  # in the plan's order; not yet seen
+        self._line: deque[_Photo] = deque()  # in the plan's order; not yet taken
         self._under_way: set[Future[Look | BrokenFile]] = set()
-        self._unwritten: list[_Photo] = []  # seen
+        self._unwritten: list[_Photo] = []  # analyzed
         self._unwritten_since = 0.0
         self._waiting: dict[str, list[_Photo]] = {}
         self._start = time.monotonic()
@@ -125,7 +125,7 @@ class _Run:
     # ---------------------------------------------------------------- in the caller's thread
 
     def next(self) -> FolderProgress | None:
-        """Wait for something to tell; ``None`` at the end."""
+        """Wait for the next progress; return ``None`` at the end."""
         while True:
             try:
                 return self._told.get(timeout=_POLL)  # waiting for ever can't be interrupted on Windows
@@ -133,7 +133,7 @@ class _Run:
                 continue
 
     def note(self) -> str:
-        """Say how far it came."""
+        """Return how far an interrupted run came."""
         waiting = sum(map(len, self._waiting.values()))
         judged = f", {waiting:,} of them to be judged when all are" if waiting else ""
         return (
@@ -142,7 +142,7 @@ class _Run:
         )
 
     def report(self) -> FolderReport:
-        """Say what became of the photos."""
+        """Return the report."""
         return FolderReport(
             path=self._plan.path,
             photos=self._plan.photos,
@@ -161,7 +161,7 @@ class _Run:
     # ---------------------------------------------------------------- in a thread of its own
 
     def work(self) -> None:
-        """Do it all, or as much as there is time for."""
+        """Run until all photos are done, an error occurs, or the stop event is set."""
         try:
             with self._workers:
                 self._see_all()
@@ -195,7 +195,7 @@ class _Run:
             self._write()
 
     def _recognize(self, user_id: str | None, photos: Sequence[_Photo]) -> None:
-        """Tell by their content which photos are known."""
+        """Set the outcomes of photos that an earlier call analyzed, found by their content."""
         for photo in photos:
             if self.stop.is_set():
                 return
@@ -213,7 +213,7 @@ class _Run:
             photo.known = photo.waits or outcome is not None
 
     def _begin(self, photos: Sequence[_Photo], photo: _Photo) -> None:
-        """Have a photo looked at that is not known, once where a user has it several times."""
+        """Submit an unknown photo for analysis, once where a user has it several times."""
         if photo.known or photo.look is not None:
             return
         twin = next((each for each in photos if each.digest == photo.digest and each.future), None)
@@ -222,7 +222,7 @@ class _Run:
             self._under_way.add(photo.future)
 
     def _make_room(self) -> bool:
-        """Take what is ready, and wait as long as too much is under way; tell whether to go on."""
+        """Take photos that are ready, and wait while too many are in progress; return whether to continue."""
         while self._line and (self._line[0].is_ready or len(self._under_way) >= self._workers.most):
             if not self._wait_for_first():
                 return False
@@ -230,7 +230,7 @@ class _Run:
         return not self.stop.is_set()
 
     def _wait_for_first(self) -> bool:
-        """Wait for the first photo of the line, unless it is time to stop; tell whether it is ready."""
+        """Wait for the first photo of the queue or the stop event; return whether the photo is ready."""
         photo = self._line[0]
         if not photo.is_ready:
             self._write()
@@ -239,7 +239,7 @@ class _Run:
         return photo.is_ready
 
     def _take(self) -> None:
-        """Take the first photo off the line."""
+        """Take the first photo from the queue."""
         photo = self._line.popleft()
         if photo.known:
             self._finish(photo)
@@ -248,7 +248,7 @@ class _Run:
             self._under_way.discard(photo.future)
             photo.look = self._workers.result(photo.path, photo.future)
         if isinstance(photo.look, Look):
-            # What was looked at counts, should the file have changed since it was hashed.
+            # The file may have changed since it was hashed: the analyzed content counts.
             photo.digest = photo.look.digest
         if not self._unwritten:
             self._unwritten_since = time.monotonic()
@@ -258,7 +258,7 @@ class _Run:
             self._write()
 
     def _write(self) -> None:
-        """Write what was seen, and only then tell that it is done."""
+        """Store the analyzed photos, and only then report them as done."""
         photos, self._unwritten = self._unwritten, []
         if not photos:
             return
@@ -268,7 +268,7 @@ class _Run:
             self._finish(photo)
 
     def _finish(self, photo: _Photo) -> None:
-        """Count a photo that is done, and tell."""
+        """Count a photo that is done, and report the progress."""
         photo.look = photo.future = None
         self._done += 1
         self._known += photo.known
@@ -276,7 +276,7 @@ class _Run:
             self._waiting.setdefault(photo.user_id, []).append(photo)
         else:
             self._count(photo)
-        # The last one is told of when the faces are judged, too.
+        # The last photo is reported after the judgement.
         if not self._waiting or self._done < self._plan.photos:
             self._tell()
 

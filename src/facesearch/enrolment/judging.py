@@ -1,16 +1,16 @@
-"""Which photos become faces of which users, when the photos of many users are given in one call.
+"""The judgement of the photos of many users in one call: the faces to associate with each user.
 
 All photos of a call are judged together, so that no order of users or photos changes the outcome. The rules:
 
 1. The photos of each user are compared with each other and with the faces that the user has: `facesearch.enrolment.agreement.agreement`.
-2. A user is as strong as the number of faces that speak for it: those it has, and those of the call that passed step 1.
-3. A photo counts for another user if it is nearer to that one (`facesearch.enrolment.agreement.doubts`). Other users are those of the collection, as
-   they were before the call, and those users of the call that are *stronger*, with the faces they have after it. So users are judged by
-   strength, strongest first. Users of equal strength don't count against each other: nobody can tell which of them is wrong.
-4. The same photo given for several users goes to the strongest of them, or to none if there is no one strongest.
+2. The strength of a user is the number of faces that support it: those it has, and those of the call that passed step 1.
+3. A photo is refused if it is nearer to another user (`facesearch.enrolment.agreement.doubts`). Other users are those of the
+   collection, as they were before the call, and those users of the call that are *stronger*, with the faces they have after it. So
+   users are judged by strength, strongest first. Users of equal strength are not compared: it is unknown which of them is wrong.
+4. The same photo given for several users goes to the strongest of them, or to none if two are equally strong.
 
-So two photos of a person in a wrong folder don't take photos from the right folder, which has more. Neither the ids of users
-nor the order in which anything is given is ever compared.
+So two photos of a person in a wrong folder don't take photos from the right folder, which has more. The result depends neither
+on the ids of users nor on the order of the input.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,20 +44,20 @@ FacesOf = Callable[[str], Sequence[StoredFace]]
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """By what photos are judged.
+    """The rules of a judgement.
 
     Attributes
     ----------
     threshold
         Percent, see `facesearch.enrolment.agreement.doubts`.
     calibration
-        What percentages mean.
+        Converts distances to percentages.
     dimension
         Length of the vectors.
     most
-        Faces that a user may have, >= 1.
+        Greatest number of faces of a user, >= 1.
     anyway
-        Whether photos of a new user that have no majority become its faces nevertheless.
+        Whether photos of a new user are accepted without a majority.
     """
 
     threshold: float
@@ -69,18 +69,18 @@ class Rules:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What becomes of the faces given for a user.
+    """The verdict on the faces given for a user.
 
     Attributes
     ----------
     accepted
-        Ids of faces that become the user's, or are already, in the order given.
+        Ids of the faces to associate, and of those that the user has already, in the order given.
     over_quota
-        Ids of faces that would be accepted, were there room.
+        Ids of faces that passed and exceed the quota.
     refused
-        By face id, why.
+        The results of refused faces, by face id.
     needed
-        The similarity to the user's own that was asked for, percent.
+        The threshold of the similarity to the user's own faces, percent.
     """
 
     accepted: tuple[str, ...]
@@ -96,11 +96,11 @@ class _Given:
     Attributes
     ----------
     had
-        Those that are the user's already.
+        Faces that the user has already.
     refused
-        Those that are another user's.
+        Faces that another user has.
     candidates
-        The others, and their vectors.
+        The other faces, with their vectors.
     """
 
     had: Sequence[str]
@@ -110,7 +110,7 @@ class _Given:
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Standing:
-    """What the first step found of a user."""
+    """The result of the first step for a user."""
 
     strength: int
     agreed: Agreement
@@ -124,35 +124,35 @@ def judge(store: Store, user_ids: Iterable[str], faces_of: FacesOf, rules: Rules
     store
         The collection; the caller is within its ``writing``, and has changed nothing yet.
     user_ids
-        Each once; they need not be there.
+        Unique; the users need not exist.
     faces_of
-        Returns the faces given for one of them, in the order in which they have precedence where there are too many. It is
-        called twice for each user, so that not all vectors must be in memory at once. An id that comes twice counts once.
+        Returns the faces given for a user, in the order of their precedence if they exceed the quota. It is called twice for
+        each user, so that not all vectors must be in memory at once. A repeated id counts once.
     rules
-        By what.
+        The rules.
 
     Returns
     -------
     dict of str to Verdict
-        The same, whatever the order of users, and of faces but for those over the quota.
+        Independent of the order of users, and of the order of faces except for those over the quota.
     """
     return _Court(store, faces_of, rules).judge(user_ids)
 
 
 class _Court:
-    """One call's work."""
+    """The judgement of one call."""
 
     def __init__(self, store: Store, faces_of: FacesOf, rules: Rules) -> None:
         self._store, self._faces_of, self._rules = store, faces_of, rules
-        self._grown = VectorIndex(rules.dimension, NameRows())  # users that were judged, with their new faces
-        self._claimed: dict[str, str] = {}  # face id -> a user that it stands for
-        self._contested: dict[str, set[str]] = {}  # face id -> the users, where it stands for several
+        self._grown = VectorIndex(rules.dimension, NameRows())  # judged users, with their new faces
+        self._claimed: dict[str, str] = {}  # face id -> the first user that it supports
+        self._contested: dict[str, set[str]] = {}  # face id -> the users, where it supports several
 
     def judge(self, user_ids: Iterable[str]) -> dict[str, Verdict]:
         standings = {user_id: self._standing(user_id) for user_id in user_ids}
         self._claimed.clear()
         winners = {face_id: _strongest(users, standings) for face_id, users in self._contested.items()}
-        # Only the strength orders the work; ids make it the same on every run.
+        # Only the strength decides; sorting by id makes every run the same.
         order = sorted(standings, key=lambda user_id: (-standings[user_id].strength, user_id))
         verdicts: dict[str, Verdict] = {}
         for _, equals in groupby(order, key=lambda user_id: standings[user_id].strength):
@@ -190,7 +190,7 @@ class _Court:
             had=[face_id for face_id, owner in owners.items() if owner == user_id],
             refused={face_id: _taken(owner) for face_id, owner in owners.items() if owner not in {None, user_id}},
             candidates={
-                # That of the collection, should the same model have made another one elsewhere.
+                # The stored vector, in case another machine computed a slightly different one.
                 face_id: self._store.embedding(face_id) if face_id in known else given[face_id]
                 for face_id, owner in owners.items()
                 if owner is None
@@ -204,7 +204,7 @@ class _Court:
         winners: Mapping[str, str | None],
         verdicts: Mapping[str, Verdict],
     ) -> tuple[Verdict, FloatArray]:
-        """Judge a user's faces, when those of all stronger users are; and return the vectors that the user then has."""
+        """Judge a user's faces after those of all stronger users; return the verdict and the vectors that the user then has."""
         given, present = self._given(user_id), self._present(user_id)
         matrix = self._matrix(given.candidates.values())
         found = doubts(
@@ -239,7 +239,7 @@ class _Court:
         return verdict, self._matrix([*present.values(), *(given.candidates[face_id] for face_id in passed[:room])])
 
     def _nearest_others(self, user_id: str, candidates: FloatArray) -> NearestOther:
-        """Search the other users for all candidates at once, and return what answers for one of them."""
+        """Search the other users for all candidates at once, and return a function with the result of each."""
         found: dict[bytes, list[tuple[float, str]]] = {}
         if len(candidates) and self._rules.threshold:
             reach = self._rules.calibration.distance_at(min(self._rules.threshold, SURE_SIMILARITY))
@@ -263,7 +263,7 @@ class _Court:
 
 
 def _strongest(user_ids: Iterable[str], standings: Mapping[str, _Standing]) -> str | None:
-    """Return the strongest of some users, ``None`` where several are."""
+    """Return the strongest of several users; ``None`` where two are equally strong."""
     first, second, *_ = sorted(user_ids, key=lambda user_id: standings[user_id].strength, reverse=True)
     return first if standings[first].strength > standings[second].strength else None
 

@@ -1,7 +1,7 @@
-"""Whose a face may become, stay or cease to be: AWS's rules for associating, disassociating and deleting faces.
+"""AWS's rules for associating, disassociating and deleting faces.
 
-The caller holds the lock, and refreshes the user's vector where faces came or went. Ids that are unknown or somebody else's
-are no errors: they are listed, each with its reason.
+The caller holds the lock, and refreshes the user's template after a change. Ids of unknown faces, or of another user's faces, are
+no errors: they are listed, each with its reason.
 """
 
 from collections.abc import Iterable
@@ -23,20 +23,20 @@ __all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation
 def part_for_association(
     store: Store, user_id: str, face_ids: Iterable[str], *, threshold: float, calibration: Calibration
 ) -> tuple[list[str], list[UnsuccessfulFaceAssociation]]:
-    """Part faces into those that a user can be given and those that it can't.
+    """Split faces into those that can be associated with a user and those that can't.
 
     Parameters
     ----------
     store
-        Where they are.
+        The collection's store.
     user_id
-        Whose they shall be. Those that are already come in neither list.
+        The user. Faces that the user has already are in neither list.
     face_ids
-        No id twice.
+        Unique ids.
     threshold
-        Percent: where the user has a vector, a face must be at least that similar to it.
+        Percent: where the user has a template, a face must have at least this similarity to it.
     calibration
-        What percentages mean.
+        Converts distances to percentages.
     """
     anchor = store.anchor(user_id)
     had = store.faces_of(user_id)
@@ -51,7 +51,7 @@ def part_for_association(
 def _why_not_associate(
     store: Store, user_id: str, face_id: str, anchor: Anchor | None, *, threshold: float, calibration: Calibration
 ) -> UnsuccessfulFaceAssociation | None:
-    """Tell why a face can't become a user's, or ``None`` where it can; *anchor* is the user's, if it has faces."""
+    """Return why a face can't be associated with a user, or ``None`` where it can; *anchor* is the user's template, if any."""
     face = store.face(face_id)
     if face is None:
         reason = UnsuccessfulFaceAssociationReason.FACE_NOT_FOUND
@@ -70,7 +70,7 @@ def _why_not_associate(
 def part_for_disassociation(
     store: Store, user_id: str, face_ids: Iterable[str]
 ) -> tuple[list[str], list[UnsuccessfulFaceDisassociation]]:
-    """Part faces into those that are a user's and those that are not; nobody's come in neither list."""
+    """Split faces into those of a user and those that are not; unassociated faces are in neither list."""
     gone, refused = [], []
     for face_id in face_ids:
         face = store.face(face_id)
@@ -86,7 +86,7 @@ def part_for_disassociation(
 
 
 def part_for_deletion(store: Store, face_ids: Iterable[str]) -> tuple[list[str], list[UnsuccessfulFaceDeletion]]:
-    """Part faces into nobody's, which can be deleted, and the others."""
+    """Split faces into unassociated ones, which can be deleted, and the others."""
     gone, refused = [], []
     for face_id in face_ids:
         face = store.face(face_id)

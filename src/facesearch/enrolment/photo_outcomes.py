@@ -1,6 +1,6 @@
-"""What became of one photo of a folder, in words, and how a collection remembers it.
+"""The outcome for one photo of a folder, and its text form in a collection.
 
-What is remembered holds no user's id: the collection keeps those apart, so that they can be erased.
+The text form contains no user id: the collection stores those separately, so that they can be erased.
 """
 
 import json
@@ -18,7 +18,7 @@ from facesearch.selection.comparisons import judged, nearer, taken
 __all__ = ["PHOTOS_DISAGREE", "QUOTA_EXCEEDED", "PhotoOutcome"]
 
 QUOTA_EXCEEDED: Final = "QUOTA_EXCEEDED"
-"""Why a photo is refused that would give its user more faces than a user may have."""
+"""The reason for refusing a photo when its user has the greatest number of faces already."""
 
 PHOTOS_DISAGREE: Final = EnrollmentReason.PHOTOS_DISAGREE.value
 
@@ -27,20 +27,20 @@ _NEARER, _TAKEN = EnrollmentReason.NEARER_TO_ANOTHER_USER.value, EnrollmentReaso
 
 @attrs.frozen(kw_only=True)
 class PhotoOutcome:
-    """What became of a photo: accepted, refused for its reasons, or broken.
+    """The outcome for a photo: accepted, refused for its reasons, or broken.
 
     Attributes
     ----------
     reasons
-        Every reason why it was refused.
+        Every reason for refusing it.
     figures
-        What was measured and what would have passed, in words; nothing that names a user.
+        The measurements and their thresholds as texts, without user ids.
     confidence
-        The similarity to the user's own faces, percent, where there is something to compare with.
+        The similarity to the user's own faces, percent, where there are faces to compare with.
     other_user_id, other_confidence
-        The other user that has the face, or that it is nearer to, and the similarity to that one, percent.
+        The other user that has the face, or that the face is nearer to, and the similarity to that user, percent.
     error
-        What is wrong with the file, in words; ``None`` where it could be read.
+        The error of reading the file; ``None`` where it could be read.
     """
 
     reasons: tuple[str, ...] = field(default=(), validator=tuple_of(str))
@@ -56,7 +56,7 @@ class PhotoOutcome:
 
     @classmethod
     def of_enrollment(cls, photo: Enrollment, needed: float | None) -> "PhotoOutcome":
-        """Return what became of a photo of a user that shows one good face, by whom it shows; *needed* as in `judged`."""
+        """Return the outcome for a photo with one candidate face, from its judgement; *needed* as in `judged`."""
         found = [(reason, judged(reason, photo, needed)) for reason in photo.reasons]
         return cls(
             reasons=tuple(reason.value for reason in photo.reasons),
@@ -68,7 +68,7 @@ class PhotoOutcome:
 
     @classmethod
     def of_unusable(cls, look: Look) -> "PhotoOutcome":
-        """Return what became of a photo of a user that does not show one good face."""
+        """Return the outcome for a photo of a user without a candidate face."""
         faces = Enrollment(reasons=look.reasons, evidence=look.evidence).explain().faces
         return cls(
             reasons=tuple(reason.value for reason in look.reasons),
@@ -77,7 +77,7 @@ class PhotoOutcome:
 
     @classmethod
     def of_look(cls, look: Look) -> "PhotoOutcome":
-        """Tell what became of a photo that is nobody's: accepted, if any of its faces passes."""
+        """Return the outcome for a photo to index: accepted, if any of its faces passes."""
         if look.faces:
             return cls()
         faces = look.evidence.explain().faces
@@ -89,17 +89,17 @@ class PhotoOutcome:
 
     @classmethod
     def over_quota(cls, most: int) -> "PhotoOutcome":
-        """Tell that its user has *most* faces already."""
+        """Return the outcome for a photo of a user that has *most* faces already."""
         return cls(reasons=(QUOTA_EXCEEDED,), figures=(f"the user has {most} faces, which is the most",))
 
     @property
     def accepted(self) -> bool:
-        """Whether its face was taken."""
+        """Whether the photo was accepted."""
         return not self.reasons and self.error is None
 
     @property
     def detail(self) -> str:
-        """The figures behind the reasons, in words; or what is wrong with the file."""
+        """The figures behind the reasons, or the error of the file, as one text."""
         if self.error is not None:
             return self.error
         named = []
@@ -111,13 +111,13 @@ class PhotoOutcome:
         return "; ".join((*self.figures, *named))
 
     def dumps(self) -> str:
-        """Write it down, but for the other user's id."""
+        """Return the outcome as JSON, without the other user's id."""
         told = attrs.asdict(self, filter=lambda field, value: field.name != "other_user_id" and value not in {None, ()})
         return json.dumps(told, separators=(",", ":"))
 
     @classmethod
     def loads(cls, text: str, other_user_id: str | None) -> "PhotoOutcome":
-        """Read what `dumps` wrote."""
+        """Return the outcome that `dumps` wrote."""
         told = json.loads(text)
         for name in ("reasons", "figures"):
             told[name] = tuple(told.get(name, ()))

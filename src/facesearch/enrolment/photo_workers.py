@@ -1,7 +1,7 @@
-"""Who looks at photos: threads of this process, or whatever executor is given; never more than a few photos under way.
+"""Analysis of photos in threads of this process or in an executor, with a limited number of photos in progress.
 
-What is sent is a path, or a photo's bytes, and the analyzer's settings; what comes back is a `Look`: a few kilobytes each way. A
-worker process loads the weights once, when its first photo comes.
+A task is a path, or a photo's bytes, and the analyzer's settings; its result is a `Look`: a few kilobytes each way. A worker
+process loads the weights once, for its first photo.
 """
 
 import hashlib
@@ -34,8 +34,8 @@ from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["BrokenFile", "LookOptions", "PhotoWorkers", "content_digest"]
 
-# Photos under way for each core: enough that no worker waits for a slow photo, or a slow disk, whose turn it is. A path takes
-# no memory, a photo's bytes some megabytes.
+# Photos in progress per core: enough that no worker idles while the next result in order is slow. A path takes no memory, a
+# photo's bytes some megabytes.
 _EACH: Final = 16
 _EACH_SENT: Final = 4
 _ANALYZERS: Final = 2  # kept in a worker process
@@ -45,14 +45,14 @@ Source = str | bytes
 
 @attrs.frozen(kw_only=True)
 class LookOptions:
-    """What to look for.
+    """The options of the analysis.
 
     Attributes
     ----------
     quality_filter
-        Which filter.
+        The filter that faces must pass.
     thumbnails
-        Whether to make a small picture of each face that passes.
+        Whether to make a thumbnail of each face that passes.
     """
 
     quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
@@ -61,14 +61,14 @@ class LookOptions:
 
 @attrs.frozen(kw_only=True)
 class BrokenFile:
-    """A file that is no photo.
+    """A file that can't be read as a photo.
 
     Attributes
     ----------
     error
-        What is wrong with it, in words.
+        The error as a text.
     missing
-        Whether there was none at all.
+        Whether the file does not exist.
     """
 
     error: str = field(validator=is_a(str))
@@ -76,7 +76,7 @@ class BrokenFile:
 
 
 def content_digest(path: Path) -> str | BrokenFile:
-    """Give the hex SHA-256 of a file's bytes, which is that of the picture it makes, without decoding it."""
+    """Return the hex SHA-256 of a file's bytes, which is the digest of its picture, without decoding it."""
     try:
         size = path.stat().st_size
         if not path.is_file():
@@ -92,7 +92,7 @@ def content_digest(path: Path) -> str | BrokenFile:
 
 
 def look_at(analyzer: FaceAnalyzer, options: LookOptions, source: Source, enroll: bool) -> Look | BrokenFile:  # noqa: FBT001  # its only caller is submit
-    """Look at a photo, given as a path or as its bytes; *enroll* looks for one face, not for all."""
+    """Analyze a photo, given as a path or as its bytes; *enroll* returns the one face to enrol instead of all faces."""
     look = look_to_enroll if enroll else look_to_index
     try:
         # As a file, which may be larger than a picture given as bytes.
@@ -104,7 +104,7 @@ def look_at(analyzer: FaceAnalyzer, options: LookOptions, source: Source, enroll
 
 
 def look_elsewhere(recipe: bytes, options: LookOptions, source: Source, enroll: bool) -> Look | BrokenFile:  # noqa: FBT001  # its only caller is submit
-    """Look at a photo with the analyzer of a recipe, in a worker process."""
+    """Analyze a photo in a worker process, with the pickled analyzer *recipe*."""
     return look_at(_analyzer(recipe), options, source, enroll)
 
 
@@ -115,27 +115,27 @@ def _analyzer(recipe: bytes) -> FaceAnalyzer:
 
 
 class PhotoWorkers:
-    """Looks at photos at once; a context that ends its threads, when all that they began is done.
+    """Analyzes photos in parallel; a context manager that ends its threads when their work is done.
 
     Parameters
     ----------
     analyzer
-        What finds and embeds faces in this process.
+        The analyzer for this process.
     elsewhere
-        The same for other processes, with as many threads as it shall use there.
+        The analyzer for other processes, with the number of threads for one process.
     options
-        What to look for.
+        The options of the analysis.
     executor
-        What does the work; ``None`` for a thread for each core of this process.
+        Runs the tasks; ``None`` for a thread for each core of this process.
     send_photos
         Send the photos' bytes rather than their paths.
     most
-        Photos that may be under way at once, >= 1; ``None`` for 16 for each core of this machine, or 4 where they are sent.
+        Greatest number of photos in progress, >= 1; ``None`` for 16 for each core of this machine, or 4 where they are sent.
 
     Raises
     ------
     InvalidParameterError
-        If *executor* is none, or the analyzer can't be sent to it.
+        If *executor* is not an executor, or the analyzer can't be sent to it.
     """
 
     def __init__(
@@ -154,14 +154,14 @@ class PhotoWorkers:
         self._executor = executor or self._own
         self._send_photos = send_photos
         self.most = most or (_EACH_SENT if send_photos else _EACH) * usable_cores()
-        # A subclass may well be more than threads of this process.
+        # A subclass may run more than threads of this process.
         if self._own or type(executor) is ThreadPoolExecutor:
             self._look: Callable[..., Look | BrokenFile] = partial(look_at, analyzer, options)
         else:
             self._look = partial(look_elsewhere, _recipe(elsewhere), options)
 
     def submit(self, path: Path, *, enroll: bool) -> "Future[Look | BrokenFile]":
-        """Have a photo looked at.
+        """Submit a photo for analysis.
 
         Raises
         ------
@@ -182,12 +182,12 @@ class PhotoWorkers:
         return future
 
     def result(self, path: Path, future: "Future[Look | BrokenFile]") -> Look | BrokenFile:
-        """Give what was seen.
+        """Return the result of the analysis.
 
         Raises
         ------
         ExecutorError
-            If the executor broke, or can't carry the work; or if its workers don't find the photo.
+            If the executor broke, or can't transfer the task; or if its workers don't find the photo.
         """
         try:
             look = future.result()
@@ -214,7 +214,7 @@ class PhotoWorkers:
 
 def _recipe(analyzer: FaceAnalyzer) -> bytes:
     try:
-        return pickle.dumps(attrs.evolve(analyzer, calibration=None))  # which looking does not need
+        return pickle.dumps(attrs.evolve(analyzer, calibration=None))  # which analysis does not need
     except Exception as error:  # a stage's own pickling may raise what it likes
         raise InvalidParameterError(
             "executor: expected threads of this process, or an analyzer whose stages can be pickled as their settings, "

@@ -1,12 +1,12 @@
-"""How the work on a folder is shown: a bar on a terminal where tqdm is installed, or a line in the log now and then."""
+"""Progress of indexing a folder: a bar on a terminal where tqdm is installed, or lines in the log."""
 
 import contextlib
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from facesearch.common.progress import progress_bar
 from facesearch.errors import InvalidParameterError
 from facesearch.responses.folder import FolderProgress
 
@@ -21,14 +21,14 @@ Tell = Callable[[FolderProgress], object]
 
 @contextlib.contextmanager
 def showing(progress: bool | Tell, total: int) -> Iterator[Tell]:  # noqa: FBT001  # the public option, passed on
-    """Give what shows progress.
+    """Yield the function that shows progress.
 
     Parameters
     ----------
     progress
-        ``True`` for a bar or lines in the log, ``False`` for nothing, or what is to be called with each `FolderProgress`.
+        ``True`` for a bar or lines in the log, ``False`` for nothing, or a function to call with each `FolderProgress`.
     total
-        Photos in all.
+        Number of photos.
 
     Raises
     ------
@@ -41,21 +41,11 @@ def showing(progress: bool | Tell, total: int) -> Iterator[Tell]:  # noqa: FBT00
         yield lambda _: None
     elif progress is not True:
         raise InvalidParameterError.of("progress", progress, "True, False or a function of a FolderProgress")
-    elif (bar := _bar(total)) is not None:
+    elif (bar := progress_bar("photos", total, unit="photo")) is not None:
         with bar:
             yield lambda now: _move(bar, now)
     else:
         yield _Lines()
-
-
-def _bar(total: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    if not sys.stderr.isatty():
-        return None
-    return tqdm(desc="photos", total=total, unit="photo", dynamic_ncols=True)
 
 
 def _move(bar: Any, now: FolderProgress) -> None:
@@ -67,7 +57,7 @@ def _move(bar: Any, now: FolderProgress) -> None:
 
 
 class _Lines:
-    """Tells the log, not too often."""
+    """Logs the progress, at most every 5 seconds."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + _EVERY

@@ -1,7 +1,6 @@
-"""Which files no output may replace: databases in use, with all that SQLite keeps beside them, and the inputs of a command.
+"""Files that no output may replace: databases in use, with SQLite's files beside them, and the inputs of a command.
 
-Files are compared by what they are, not by how they are spelt: a link, a hard link, a relative path or other letters lead to the same
-file.
+Files are compared by device and inode, not by path: a link, a hard link, a relative path or a different case can lead to the same file.
 """
 
 import contextlib
@@ -34,7 +33,7 @@ Source = str | os.PathLike[str] | BinaryIO
 
 
 class HasPath(Protocol):
-    """Whatever holds a database open."""
+    """An object that holds a database open."""
 
     path: Path
 
@@ -43,24 +42,24 @@ _open_databases: "weakref.WeakValueDictionary[int, HasPath]" = weakref.WeakValue
 
 
 def database_opened(holder: HasPath) -> None:
-    """Register a database that this process uses: no output replaces it until `database_closed`, or the holder's end."""
+    """Register an open database: no output replaces it until `database_closed`, or until the holder is garbage collected."""
     _open_databases[id(holder)] = holder
 
 
 def database_closed(holder: HasPath) -> None:
-    """End what `database_opened` began."""
+    """Unregister a database."""
     _open_databases.pop(id(holder), None)
 
 
 class Protected:
-    """The files that no output of a command may replace, whatever else is allowed.
+    """The files that no output of a command may replace, even with ``overwrite=True``.
 
     Parameters
     ----------
     inputs
-        What the command reads: paths, and open files such as standard input.
+        Files that the command reads: paths, and open files such as standard input.
     databases
-        Databases that it uses, beside those that are open in this process.
+        Databases that it uses, in addition to those open in this process.
     """
 
     def __init__(self, inputs: Iterable[Source] = (), databases: Iterable[str | os.PathLike[str]] = ()) -> None:
@@ -73,17 +72,17 @@ class Protected:
                 self._inputs.add(Path(os.path.realpath(source)))
 
     def reason(self, target: Path) -> str | None:
-        """Say why a file may not be replaced; ``None`` if it may, as far as these files are concerned.
+        """Return the reason why a file may not be replaced; ``None`` if it is none of these files.
 
         Parameters
         ----------
         target
-            Without links: see `os.path.realpath`. It need not exist.
+            Path without links, see `os.path.realpath`; the file need not exist.
         """
         identity = identity_of(target)
         if target in self._inputs or (identity is not None and identity in self._inputs):
             return "an input of this command"
-        databases = [*self._databases, *_opened()]
+        databases = [*self._databases, *_open_paths()]
         for database in databases:
             if target == database or (identity is not None and identity == identity_of(database)):
                 return f"the open database {database}"
@@ -91,7 +90,7 @@ class Protected:
 
 
 def identity_of(source: Source) -> Identity | None:
-    """Return the device and number of a file; ``None`` if it is not there, or is in memory."""
+    """Return device and inode of a file; ``None`` if it does not exist or is in memory."""
     try:
         found = Path(source).stat() if isinstance(source, str | os.PathLike) else os.fstat(source.fileno())
     except (OSError, ValueError, AttributeError):
@@ -99,7 +98,7 @@ def identity_of(source: Source) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def _opened() -> list[Path]:
+def _open_paths() -> list[Path]:
     return [
         Path(os.path.realpath(holder.path))
         for reference in _open_databases.valuerefs()
@@ -108,38 +107,40 @@ def _opened() -> list[Path]:
 
 
 def _part_reason(target: Path, databases: Iterable[Path]) -> str | None:
-    """Say whether a file is one that SQLite keeps beside a database, or would be one if it existed."""
-    identity, folder, name = identity_of(target), identity_of(target.parent), _letters(target.name)
+    """Return the reason if a path is that of a file that SQLite keeps beside a database, whether it exists or not."""
+    identity, folder, name = identity_of(target), identity_of(target.parent), _normalized(target.name)
     known = {identity_of(database) for database in databases}
     for database in databases:
         if any(
             (identity is not None and identity == identity_of(beside(database, ending)))
-            or (name == _letters(database.name + ending) and folder == identity_of(database.parent))
+            or (name == _normalized(database.name + ending) and folder == identity_of(database.parent))
             for ending in COMPANIONS
         ):
             return f"a part of the open database {database}"
     for ending in COMPANIONS:
         if name.endswith(ending) and len(target.name) > len(ending):
             database = target.with_name(target.name[: -len(ending)])
-            # One that is open in this process is not opened: closing it would take SQLite's locks away.
-            if identity_of(database) in known - {None} or _begins(database, _SQLITE):
+            # A database that is open in this process is not read: closing it would release SQLite's locks.
+            if identity_of(database) in known - {None} or _starts_with(database, _SQLITE):
                 return f"a part of the database {database}"
     return None
 
 
 def part_of_database(target: Path) -> str | None:
-    """Say of which database a file is a part; ``None`` if it is none, or a database itself.
+    """Return the database that a file is a part of, as a phrase; ``None`` if it is no part, or a database itself.
 
     Parameters
     ----------
     target
-        Without links. It need not exist.
+        Path without links; the file need not exist.
     """
-    return _part_reason(target, _opened())
+    return _part_reason(target, _open_paths())
 
 
 def _in_use_reason(target: Path) -> str | None:
-    if any(os.path.lexists(beside(target, ending)) for ending in ("-wal", "-journal")) and _begins(target, _SQLITE):
+    if any(os.path.lexists(beside(target, ending)) for ending in ("-wal", "-journal")) and _starts_with(
+        target, _SQLITE
+    ):
         return "a database that another process has open, or did not close"
     return None
 
@@ -149,17 +150,17 @@ def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _letters(name: str) -> str:
-    """Return a name as file systems see it that ignore case and composition: too many names alike do no harm here."""
+def _normalized(name: str) -> str:
+    """Normalize a name as file systems without case and composition do: treating too many names as equal does no harm."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _begins(path: Path, start: bytes) -> bool:
+def _starts_with(path: Path, start: bytes) -> bool:
     with contextlib.suppress(OSError), open(path, "rb", opener=open_at_once) as file:
         return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(start)) == start
     return False
 
 
 def open_at_once(path: str, flags: int) -> int:
-    """Open a file for `open`, without waiting as a pipe makes one wait."""
+    """Open a file without blocking, which a pipe would do; an *opener* for `open`."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,7 +1,7 @@
-"""Files under construction, and what killed processes left of them.
+"""Unfinished files: create them with a lock, and find and remove those that killed processes left.
 
-Such a file is called ``.NAME.XXXXXXXX.new`` and lies beside its target. The process that writes it holds a lock on it, which ends with the
-process, so that the next writer in the folder can tell what was left from what is being written.
+An unfinished file is named ``.NAME.XXXXXXXX.new`` and lies beside its target. The process that writes it holds a lock on it, which ends
+with the process. The next writer in the folder can therefore distinguish abandoned files from files being written.
 """
 
 import contextlib
@@ -18,33 +18,35 @@ from facesearch.files.protected import COMPANIONS, beside, identity_of, open_at_
 
 __all__ = ["is_unfinished", "remove_unfinished", "unfinished", "unfinished_files"]
 
-_LONGEST: Final = 200  # bytes of a target's name that the name of an unfinished file repeats; file systems allow 255
+_MAX_STEM: Final = (
+    200  # bytes of a target's name that are repeated in the name of an unfinished file; file systems allow 255
+)
 
 Starts = Callable[[BinaryIO], bool]
 
 if sys.platform == "win32":
 
     def _lock(_: BinaryIO, *, wait: bool) -> None:
-        """Do nothing: no open file can be removed."""
+        """Do nothing: Windows removes no open file."""
 
 else:
     import fcntl
 
     def _lock(file: BinaryIO, *, wait: bool) -> None:
-        """Lock a file until it is closed, or the process ends; an error if another has it and *wait* is false."""
+        """Lock a file until it is closed or the process ends; raise if another process holds the lock and *wait* is false."""
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 @contextlib.contextmanager
 def unfinished(target: Path, mode: int) -> Iterator[tuple[Path, BinaryIO]]:
-    """Make a file beside a target, locked as long as it is open, and remove it at the end unless it was renamed.
+    """Create a file beside a target, locked while it is open; remove it at the end unless it was renamed.
 
     Parameters
     ----------
     target
         Absolute, without links.
     mode
-        Of the file; the process's umask takes bits away.
+        Mode of the file, reduced by the process's umask.
     """
     new, file = _locked(target, mode)
     try:
@@ -62,7 +64,7 @@ def _locked(target: Path, mode: int) -> tuple[Path, BinaryIO]:
             file = os.fdopen(os.open(new, flags, mode), "w+b")
         except FileExistsError:
             continue
-        with contextlib.suppress(OSError):  # a file system without locks: nobody then takes it for a left one
+        with contextlib.suppress(OSError):  # a file system without locks: no process then takes the file for abandoned
             _lock(file, wait=True)
         if identity_of(new) == identity_of(file):
             return new, file
@@ -70,24 +72,24 @@ def _locked(target: Path, mode: int) -> tuple[Path, BinaryIO]:
 
 
 def _stem(target: Path) -> str:
-    return os.fsdecode(os.fsencode(target.name)[:_LONGEST])
+    return os.fsdecode(os.fsencode(target.name)[:_MAX_STEM])
 
 
 def is_unfinished(name: Any) -> bool:
-    """Tell whether a name is that of an unfinished file."""
+    """Check whether a name is that of an unfinished file."""
     return isinstance(name, str | os.PathLike) and _UNFINISHED.fullmatch(Path(name).name) is not None
 
 
 def remove_unfinished(target: Path, starts: Starts | None = None) -> list[Path]:
-    """Remove what `unfinished_files` lists; parameters are its own.
+    """Remove the files that `unfinished_files` lists; parameters are those of `unfinished_files`.
 
     Returns
     -------
     list of Path
-        What was removed, sorted.
+        The removed files, sorted.
     """
     removed = []
-    for path in _left(target, starts):
+    for path in _abandoned(target, starts):
         with contextlib.suppress(OSError):  # gone already, or another user's
             path.unlink()
             removed.append(path)
@@ -102,26 +104,26 @@ def unfinished_files(target: Path, starts: Starts | None = None) -> list[Path]:
     target
         Absolute, without links.
     starts
-        Include unfinished files of other targets in the folder that begin as this function says of a file open for reading: an
-        export of yesterday, say, whose name has a date.
+        Predicate on a file open for reading. Unfinished files of other targets in the folder are included if it accepts their
+        beginning: for example an export of yesterday with a date in its name.
 
     Returns
     -------
     list of Path
         Sorted.
     """
-    return list(_left(target, starts))
+    return list(_abandoned(target, starts))
 
 
-def _left(target: Path, starts: Starts | None) -> Iterator[Path]:
-    """Yield what killed processes left; nobody begins to write a file as long as it is the one that was yielded."""
+def _abandoned(target: Path, starts: Starts | None) -> Iterator[Path]:
+    """Yield the files that killed processes left; each is locked while it is the current one."""
     found = (_UNFINISHED.fullmatch(name) for name in _names(target.parent))
     for main, stem in sorted({(each[1], each[2]) for each in found if each}):
         its_own = stem == _stem(target)
         if its_own or starts is not None:
             path = target.with_name(main)
-            with _if_left(path, None if its_own else starts) as is_left:
-                if is_left:
+            with _if_abandoned(path, None if its_own else starts) as is_abandoned:
+                if is_abandoned:
                     yield from filter(os.path.lexists, (path, *(beside(path, ending) for ending in COMPANIONS)))
 
 
@@ -136,26 +138,26 @@ def _names(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _if_left(path: Path, starts: Starts | None) -> Iterator[bool]:
-    """Tell whether no living process writes an unfinished file that *starts* as it shall; none begins to as long as the block lasts."""
+def _if_abandoned(path: Path, starts: Starts | None) -> Iterator[bool]:
+    """Yield whether an unfinished file is abandoned and *starts* accepts it; the file is locked during the block."""
     with contextlib.ExitStack() as stack:
         try:
             found = path.lstat()
-            is_left = stat.S_ISREG(found.st_mode)
-            # With a second name it is finished, and not opened: SQLite may have it locked in this process.
-            if is_left and found.st_nlink > 1:
-                is_left = starts is None
-            elif is_left:
+            is_abandoned = stat.S_ISREG(found.st_mode)
+            # A file with a second name is finished. It is not opened, as SQLite may hold locks on it in this process.
+            if is_abandoned and found.st_nlink > 1:
+                is_abandoned = starts is None
+            elif is_abandoned:
                 file = stack.enter_context(open(path, "rb", opener=_open_unlinked))
                 _lock(file, wait=False)
-                is_left = identity_of(path) == identity_of(file) and (starts is None or starts(file))
-                if sys.platform == "win32":  # where an open file can't be removed
+                is_abandoned = identity_of(path) == identity_of(file) and (starts is None or starts(file))
+                if sys.platform == "win32":  # no open file can be removed there
                     file.close()
-        except FileNotFoundError:  # only what SQLite kept beside it is there
-            is_left = starts is None
+        except FileNotFoundError:  # only files that SQLite kept beside it exist
+            is_abandoned = starts is None
         except OSError:  # locked, or another user's
-            is_left = False
-        yield is_left
+            is_abandoned = False
+        yield is_abandoned
 
 
 def _open_unlinked(path: str, flags: int) -> int:

@@ -1,14 +1,14 @@
-"""Write files: the one way in which this library puts a file on a disk.
+"""Write files; all files that this library writes are written here.
 
-A file is written beside its target, synchronised, and renamed onto it, so that a reader finds the old file or the new one, whole.
-Three rules are checked before anything is touched:
+A file is written beside its target, synchronised, and renamed onto the target, so that a reader finds either the old file or the new one,
+complete. Three rules are checked before anything is changed:
 
 1. An open database, and its ``-wal``, ``-shm`` and ``-journal``, are never replaced: see `facesearch.files.protected`.
 2. An input of the same command is never replaced.
-3. An existing file is replaced only if it is an earlier output of the same kind. ``overwrite=True`` lifts this rule alone.
+3. An existing file is replaced only if it is an earlier output of the same kind. ``overwrite=True`` disables only this rule.
 
-A link as the target stays, and the file that it leads to is replaced; it keeps its mode. A new file with personal data has mode 0600.
-What killed processes left is removed: see `facesearch.files.unfinished`.
+If the target is a link, the link stays and the file that it leads to is replaced; the mode is kept. A new file with personal data has
+mode 0600. Files that killed processes left are removed: see `facesearch.files.unfinished`.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from facesearch.files.unfinished import is_unfinished, remove_unfinished, unfini
 
 __all__ = ["OutputKind", "absolute", "check_output", "signature", "write_file", "write_new"]
 
-_PRIVATE, _PUBLIC = 0o600, 0o666  # the process's umask takes bits away from both
+_PRIVATE, _PUBLIC = 0o600, 0o666  # both reduced by the process's umask
 _HEAD: Final = 4096  # bytes in which a signature must lie
 _TRIES: Final = 100
 
@@ -39,14 +39,14 @@ class OutputKind:
     Attributes
     ----------
     name
-        For messages, with its article: ``"an export of facesearch"``.
+        Name for messages, with its article: ``"an export of facesearch"``.
     recognises
-        Whether a file, open for reading at its start, is an earlier output of this kind. Of one that is not it may raise any
-        exception.
+        Predicate: whether a file, open for reading at its start, is an earlier output of this kind. For other files it may raise
+        any exception.
     private
-        Whether the file holds personal data, so that a new one is readable by its owner alone.
+        Whether the file holds personal data; a new one is then readable by its owner only.
     starts
-        Whether an unfinished file begins as this kind does; by default *recognises*.
+        Predicate: whether an unfinished file begins as this kind does; by default *recognises*.
     """
 
     name: str
@@ -56,7 +56,7 @@ class OutputKind:
 
 
 def signature(*signs: bytes) -> Callable[[BinaryIO], bool]:
-    """Return a recogniser of files that have one of these byte strings within their first 4,096 bytes."""
+    """Return a predicate: whether a file has one of these byte strings within its first 4,096 bytes."""
 
     def recognises(file: BinaryIO) -> bool:
         head = file.read(_HEAD)
@@ -66,7 +66,7 @@ def signature(*signs: bytes) -> Callable[[BinaryIO], bool]:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Bind a path to the current folder, so that a later `os.chdir` does not change its meaning."""
+    """Return the absolute path, which a later `os.chdir` does not change."""
     return Path(path).absolute()
 
 
@@ -77,14 +77,14 @@ def check_output(
     protected: Protected | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Check that a file may be written, and touch nothing.
+    """Check that a file may be written, without changing anything.
 
     Parameters
     ----------
     path
-        The file to be written. Of a link, the file that it leads to counts.
+        The file to be written. A link stands for the file that it leads to.
     kind
-        What is to be written.
+        The kind of file to be written.
     protected
         The inputs of the command, and the databases that it uses.
     overwrite
@@ -93,7 +93,7 @@ def check_output(
     Returns
     -------
     Path
-        The file itself: absolute, without links.
+        The file, absolute and without links.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def check_output(
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
         raise OutputRefusedError(f"{os.fspath(path)}: expected a file to write, got {what}; choose another one")
-    # An empty file has nothing to lose: programs make one to reserve a name.
+    # An empty file holds no data to lose: programs create one to reserve a name.
     if found.st_size and not overwrite and not _is_of(kind, target):
         raise OutputRefusedError(
             f"{os.fspath(path)}: not replaced, it exists and is not {kind.name}; choose another file to write, "
@@ -131,7 +131,7 @@ def _is_of(kind: OutputKind, path: Path) -> bool:
 def _is_one(recognises: Callable[[BinaryIO], bool], file: BinaryIO) -> bool:
     try:
         return recognises(file)
-    except Exception:  # noqa: BLE001  # any file may be there: what a parser makes of it is that it is none of ours
+    except Exception:  # noqa: BLE001  # any file may be there, and a parser may raise anything: then it is not of this kind
         return False
 
 
@@ -143,7 +143,7 @@ def write_file(
     protected: Protected | None = None,
     overwrite: bool = False,
 ) -> Iterator[BinaryIO]:
-    """Write a file, whole or not at all; what a killed process left of an earlier attempt is removed.
+    """Write a file, whole or not at all; unfinished files of killed processes are removed.
 
     Parameters
     ----------
@@ -153,21 +153,21 @@ def write_file(
     Yields
     ------
     BinaryIO
-        Where to write the content. The file takes its place, and is on the disk, when the block ends.
+        A file to write the content to. It replaces the target, synchronised to disk, when the block ends.
 
     Raises
     ------
     OutputRefusedError
         See `check_output`; also if such a file appeared meanwhile.
     OSError
-        If it can't be written; a file that was there is as it was, and nothing else is left.
+        If the file can't be written; an existing file is unchanged, and no other file is left.
     """
     target = check_output(path, kind, protected=protected, overwrite=overwrite)
     remove_unfinished(target, lambda file: _is_one(kind.starts or kind.recognises, file))
     with _naming(path), unfinished(target, _PRIVATE if kind.private else _PUBLIC) as (new, file):
         yield file
         _finish(file)
-        # Again, for what happened since. One that appears from here on is not replaced unseen: see _publish.
+        # Check again. A file that appears after this check is not replaced unseen: see _publish.
         while True:
             check_output(path, kind, protected=protected, overwrite=overwrite)
             if _keep_status(file, target):
@@ -181,9 +181,9 @@ def write_file(
 
 
 def write_new(path: Path, content: bytes) -> bool:
-    """Write a private file where there is none, whole or not at all; one that is there stays.
+    """Write a new private file, whole or not at all; an existing file stays.
 
-    The file is closed before it has its name, so that nothing is closed that SQLite may have locked in this process.
+    The file is closed before it gets its name: closing it later could release locks that SQLite holds on it in this process.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def write_new(path: Path, content: bytes) -> bool:
     OutputRefusedError
         If the name is that of a part of a database.
     OSError
-        If it can't be written; nothing is left.
+        If the file can't be written; no file is left.
     """
     target = Path(os.path.realpath(path))
     reason = part_of_database(target)
@@ -209,7 +209,7 @@ def write_new(path: Path, content: bytes) -> bool:
             file.close()
             try:
                 published = _publish(new, target)
-            except FileNotFoundError:  # taken, in this moment, for one that a killed process left
+            except FileNotFoundError:  # removed by another process that took it for abandoned
                 continue
             _sync_folder(target.parent)
             return published
@@ -218,7 +218,7 @@ def write_new(path: Path, content: bytes) -> bool:
 
 @contextlib.contextmanager
 def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the target, not the unfinished file, in errors of the system."""
+    """Make errors of the operating system name the target, not the unfinished file."""
     try:
         yield
     except OSError as error:
@@ -233,12 +233,12 @@ def _finish(file: BinaryIO) -> None:
 
 
 def _close_on_windows(file: BinaryIO) -> None:
-    if os.name == "nt":  # where an open file can't be renamed
+    if os.name == "nt":  # an open file can't be renamed there
         file.close()
 
 
 def _keep_status(file: BinaryIO, target: Path) -> bool:
-    """Take over owner and mode of the file to be replaced; False if there is none."""
+    """Copy owner and mode of the file to be replaced; return False if there is none."""
     try:
         old = target.stat()
     except FileNotFoundError:
@@ -249,21 +249,21 @@ def _keep_status(file: BinaryIO, target: Path) -> bool:
         try:
             if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
                 os.fchown(file.fileno(), old.st_uid, old.st_gid)
-        except OSError:  # not ours to give away: what was its group's is not another group's
+        except OSError:  # the owner can't be changed: drop the group's permissions, as the group is another one
             mode &= 0o707
         os.fchmod(file.fileno(), mode)
     return True
 
 
 def _publish(new: Path, target: Path) -> bool:
-    """Give a finished file its name; False if there is a file of that name, which stays."""
+    """Rename a finished file to its target; return False if the target exists, which stays."""
     try:
         os.link(new, target)
     except FileExistsError:
         return False
     except FileNotFoundError:
         raise
-    except OSError:  # this file system has no second names
+    except OSError:  # this file system has no hard links
         if os.path.lexists(target):
             return False
         new.rename(target)
@@ -271,8 +271,8 @@ def _publish(new: Path, target: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk."""
-    if os.name == "nt":  # which can't, and need not
+    """Synchronise a folder, so that its names are on disk."""
+    if os.name == "nt":  # Windows can't, and need not
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

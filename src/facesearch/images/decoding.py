@@ -1,9 +1,9 @@
-"""Bytes of a picture become a Pillow image, upright, from nothing but what makes its pixels.
+"""Decode the bytes of a picture to an upright Pillow image, from the parts of the file that define its pixels.
 
-Before Pillow sees a file it is cut down: Pillow's EXIF and APNG code issues warnings on odd files, inflates texts and
-profiles nobody asked for, and takes minutes over some hostile metadata. The format is told by the first bytes, here, and only its
-own decoder is called: `PIL.Image.open` would also try those that start other programs, such as Ghostscript. Nothing global in Pillow or
-:mod:`warnings` is set, so ``LOAD_TRUNCATED_IMAGES`` set by somebody else changes nothing here and threads need no lock.
+All other parts are removed before Pillow reads a file: Pillow's EXIF and APNG code issues warnings on odd files, inflates unused texts
+and profiles, and takes minutes over some hostile metadata. The first bytes determine the format, here, and only its own decoder is
+called: `PIL.Image.open` would also try decoders that start other programs, such as Ghostscript. Nothing global in Pillow or
+:mod:`warnings` is set, so ``LOAD_TRUNCATED_IMAGES`` set by other code changes nothing here and threads need no lock.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -58,7 +58,7 @@ _DECODERS: Final[Mapping[str, Callable[[bytes, Admit], Image.Image]]] = MappingP
 
 
 def decoded(data: bytes, name: str, formats: Collection[str], admit: Admit) -> Image.Image:
-    """Decode a picture of one of *formats*; whatever goes wrong inside comes out as an ImageError."""
+    """Decode a picture of one of *formats*; convert any error to an `ImageError`."""
     kind = format_of(data)
     if kind is None or kind not in formats:
         raise InvalidImageFormatError(f"{name}: expected {listed(formats)}, got {described(data)}")
@@ -78,7 +78,7 @@ def decoded(data: bytes, name: str, formats: Collection[str], admit: Admit) -> I
 
 
 def is_jpeg_of_size(data: bytes, width: int, height: int) -> bool:
-    """Return whether bytes are a JPEG of that stored size by its headers; nothing is decoded."""
+    """Return whether bytes are a JPEG of this stored size by its headers; nothing is decoded."""
     try:
         return size_of(data) == (width, height)
     except DamagedPictureError:

@@ -1,4 +1,4 @@
-"""A bound on the pixels that all threads of a process decode at the same time, and so on the memory that decoding takes."""
+"""Limit the pixels that all threads of a process decode at the same time, and so the memory that decoding takes."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ bytes a pixel, 10 for a progressive JPEG, 16 for WebP (`benchmarks/pictures.py`)
 
 
 class PixelBudget:
-    """A number of pixels that threads share; who asks for more than is left waits, first come, first served.
+    """A number of pixels that threads share; a request for more than is left waits, first come, first served.
 
-    A picture larger than the whole budget gets all of it, so that no request waits for ever. A thread that has a share already is
-    not made to wait for another one.
+    A picture larger than the whole budget gets all of it, so that no request waits for ever. A thread that has a share already
+    does not wait for another one.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class PixelBudget:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all shares and who waits; for a forked child, in which the threads that hold them do not exist."""
+        """Drop all shares and waiting requests; for a forked child, in which the threads that hold them do not exist."""
         self._changed = threading.Condition()
         self._waiting: deque[Room] = deque()
         self._shares: dict[Room, int] = {}  # one entry for each share, so that an interrupt leaves no half-made change
@@ -50,12 +50,12 @@ class PixelBudget:
 
     @property
     def taken(self) -> int:
-        """Pixels that are shared out."""
+        """Pixels in use."""
         return sum(list(self._shares.values()))
 
     @contextlib.contextmanager
     def room(self) -> Iterator["Room"]:
-        """Return a share of nothing yet, which is given back at the end of the block; see `kept`."""
+        """Yield an empty share, which is released at the end of the block; see `kept`."""
         outer: Room | None = getattr(self._kept, "room", None)
         if outer is not None:
             yield outer
@@ -71,7 +71,7 @@ class PixelBudget:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep what this thread takes within the block until its end, so that the work on a decoded picture is bounded too.
+        """Keep the pixels that this thread takes within the block until its end, so that work on a decoded picture is limited too.
 
         Detection in a picture of 100 million pixels takes 1 GB.
 
@@ -119,7 +119,7 @@ class Room:
         self.thread = threading.get_ident()
 
     def take(self, pixels: int) -> None:
-        """Wait until so many pixels are free, and take them."""
+        """Wait until this number of pixels is free, and take them."""
         self._budget._take(self, pixels)  # noqa: SLF001  # its own budget
 
 

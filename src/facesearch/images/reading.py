@@ -1,6 +1,6 @@
-"""The one reader of pictures: whatever a caller holds becomes an upright RGB array, or an error that says why not.
+"""Read pictures from any source into an upright RGB array, or raise an error with the reason.
 
-File formats are told by their first bytes; :mod:`facesearch.images.decoding` takes them apart.
+The first bytes determine the file format; :mod:`facesearch.images.decoding` decodes it.
 """
 
 import functools
@@ -81,7 +81,7 @@ def _check_pixels(_: "Picture", __: "attrs.Attribute[npt.NDArray[np.uint8]]", pi
 
 @attrs.frozen(kw_only=True)
 class Picture:
-    """An upright RGB picture, as :func:`read_image` makes it; equal where every pixel and the digest are.
+    """An upright RGB picture, from :func:`read_image`; equal where every pixel and the digest are.
 
     Attributes
     ----------
@@ -120,33 +120,33 @@ class Picture:
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[np.uint8] | Picture
 )
-"""What every ``image`` argument takes: a path, an encoded picture, a binary file object, a PIL image, an array."""
+"""Sources that every ``image`` argument accepts: a path, an encoded picture, a binary file object, a PIL image, an array."""
 
 
 def read_image(
     source: ImageSource, *, formats: Collection[str] = FORMATS, max_pixels: int = MAX_SIDE * MAX_SIDE
 ) -> Picture:
-    """Read a picture from wherever it is, upright and in RGB.
+    """Read a picture from any source, upright and in RGB.
 
-    The EXIF orientation of a JPEG, WebP or TIFF is applied (also of a PIL image opened from one), and the turns that HEIC and AVIF
-    have of their own; that of a PNG is not: AWS does the same. Transparent pixels are laid over white. Animations, sequences and
+    The EXIF orientation of a JPEG, WebP or TIFF is applied (also of a PIL image opened from one), and the rotation stored in HEIC and
+    AVIF files; that of a PNG is not: AWS does the same. Transparent pixels are laid over white. Animations, sequences and
     files of several pictures give their first or default picture. Colour profiles and gamma are ignored.
 
     16-bit samples keep their high byte. Where all colour samples of a picture are below 256 they are 8-bit values in a wider
-    container, as several programs write them, and taken as they are. Floats, negative values and values above 65,535 have no scale
+    container, as several programs write them, and are kept unchanged. Floats, negative values and values above 65,535 have no scale
     that could be known, and are refused.
 
-    Pictures of up to 125 megapixels in all are decoded at the same time in a process; further threads wait for their turn.
+    A process decodes pictures of up to 125 megapixels in all at the same time; further threads wait.
 
     Parameters
     ----------
     source : ImageSource
-        A path; the bytes of a picture file (at most 5,242,880); a binary file object, read from where it stands and
+        A path; the bytes of a picture file (at most 5,242,880); a binary file object, read from its current position and
         left open (path and file: at most 15 MiB); a PIL image; a uint8 array, grey (H, W) or (H, W, 1), RGB (H, W, 3)
         or RGBA (H, W, 4); or a :class:`Picture`, returned as it is. Both sides from 80 to 10,000 pixels. Never changed
         (a PIL image opened lazily gets loaded), and later changes to it do not reach the result.
     formats : collection of str
-        File formats that are taken, of `FORMATS`. HEIC needs ``pip install "facesearch[heic]"``; Amazon Rekognition takes
+        File formats to accept, of `FORMATS`. HEIC needs ``pip install "facesearch[heic]"``; Amazon Rekognition accepts
         `AWS_FORMATS` only.
     max_pixels : int
         Most pixels of a picture, >= 1: width times height. Decoding takes 4 to 16 bytes of memory for each, and 3 are kept.
@@ -159,7 +159,7 @@ def read_image(
     Raises
     ------
     InvalidParameterError
-        `source` is none of these, or a file opened as text; or another argument is wrong.
+        `source` is none of these, or a file opened as text; or another argument is invalid.
     ImageNotFoundError
         The path leads to no file.
     ImageTooLargeError, ImageTooSmallError
@@ -213,7 +213,7 @@ def _checked_formats(formats: Collection[str]) -> Collection[str]:
 
 
 def _encoded(source: Any) -> tuple[bytes, str]:
-    """Return the bytes of a picture file, and what to call it in a message."""
+    """Return the bytes of a picture file, and its name for messages."""
     if isinstance(source, bytes | bytearray | memoryview):
         size = memoryview(source).nbytes
         if size > MAX_BYTES:
@@ -228,7 +228,7 @@ def _encoded(source: Any) -> tuple[bytes, str]:
 
 
 def bound(sources: Iterable[ImageSource]) -> Iterator[ImageSource]:
-    """Bind relative paths to the current folder of this call; whatever leads to no file stays as it is, for its error."""
+    """Resolve relative paths against the current folder of this call; paths without a file stay unchanged, for their error."""
     try:
         folder = Path.cwd()
     except FileNotFoundError:  # it was removed, so that nothing is relative to it
@@ -277,7 +277,7 @@ def _from_file(file: Any, name: str) -> bytes:
     left = MAX_FILE_BYTES + 1
     while left > 0:
         try:
-            part: Any = file.read(left)  # sockets and raw files may give less than they were asked for
+            part: Any = file.read(left)  # sockets and raw files may return less than requested
         except UnicodeDecodeError as error:
             raise InvalidParameterError(as_text) from error
         except Exception as error:  # a caller's object: network streams raise what they like
@@ -317,7 +317,7 @@ def _from_pil(image: Image.Image, admit: _Admit) -> npt.NDArray[np.uint8]:
 
 
 def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Turn a decoded image of any mode in _MODES into (H, W, 3) uint8, what is transparent over white."""
+    """Convert a decoded image of any mode in _MODES to (H, W, 3) uint8, transparent pixels over white."""
     clear = image.info.get("transparency")  # one grey or colour, except in palette images
     if image.mode.startswith("I"):
         return _from_deep(np.asarray(image), clear)
@@ -340,9 +340,9 @@ def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 def _strips(image: Image.Image, pixels: npt.NDArray[np.uint8]) -> Iterator[tuple[npt.NDArray[np.uint8], Image.Image]]:
-    """Yield the rows of an array, some at a time, with the part of an image that belongs there, which may be too long.
+    """Yield the rows of an array, some at a time, with the matching part of an image, which may be too long.
 
-    The whole image at once would be held two or three times on its way, and takes 3 times as long.
+    Converting the whole image at once would hold it two or three times, and takes 3 times as long.
     """
     strip = Image.new(image.mode, (image.width, _STRIP))
     for top in range(0, image.height, _STRIP):
@@ -370,7 +370,7 @@ def _colours(image: Image.Image, clear: Any) -> npt.NDArray[np.uint8]:
 
 
 def _from_deep(deep: npt.NDArray[Any], clear: Any) -> npt.NDArray[np.uint8]:
-    """Turn grey samples of 16 or 32 bits into (H, W, 3) uint8, by what their values say."""
+    """Convert grey samples of 16 or 32 bits to (H, W, 3) uint8, scaled by the range of their values."""
     low, high = int(deep.min()), int(deep.max())
     if low < 0 or high > DEEP_WHITE:
         raise InvalidImageFormatError(
@@ -415,7 +415,7 @@ def _restored(pixels: npt.NDArray[np.uint8], encoded_digest: str | None) -> Pict
 
 
 def _integers_hint(array: npt.NDArray[Any]) -> str:
-    """Say how to convert an array of other integers: by their values, as for PIL images of modes I and I;16."""
+    """Return a hint on how to convert an array of other integers: by their values, as for PIL images of modes I and I;16."""
     if array.dtype == np.uint8 or not array.size or array.min() < 0 or array.max() > DEEP_WHITE:
         return ""
     if array.max() <= _BYTE_WHITE:

@@ -14,13 +14,13 @@ __all__ = ["reduced", "scaled"]
 
 
 def reduced(pixels: PixelArray, most_pixels: float) -> PixelArray:
-    """Give a picture of (H, W, 3) uint8 at no more than about *most_pixels*; smaller ones as they are, but contiguous."""
+    """Return a picture of (H, W, 3) uint8 reduced to about *most_pixels* at most; smaller ones unchanged, but contiguous."""
     scale = math.sqrt(most_pixels / (pixels.shape[0] * pixels.shape[1]))
     return np.ascontiguousarray(pixels) if scale >= 1 else np.asarray(scaled(pixels, scale))
 
 
 def scaled(pixels: PixelArray, scale: float) -> "PIL.Image.Image":
-    """Give a picture of (H, W, 3) uint8 at *scale* times its sides, in whole pixels and at least one."""
+    """Return a picture of (H, W, 3) uint8 resized to *scale* times its sides, in whole pixels and at least one."""
     from PIL import Image
 
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))

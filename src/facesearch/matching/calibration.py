@@ -1,8 +1,8 @@
-"""From the distance between two embeddings to a percentage whose meaning was measured.
+"""Convert the distance between two embeddings to a similarity, a percentage defined by measured false-match rates.
 
-A similarity is defined by false matches: it is 80 where one comparison of strangers in a thousand comes as near, 90 where one in
-ten thousand does, 99 where one in a hundred thousand does. Between those distances a smooth curve runs, strictly falling. It
-is one pure function of the distance, the same for every search: a threshold cuts, it never changes a score. A percentage is
+A similarity is 80 at the distance with a false-match rate of 1 in 1,000, 90 at 1 in 10,000, and 99 at 1 in 100,000. A smooth,
+strictly falling curve connects these distances. It is a pure function of the distance, the same for every search: a threshold
+selects matches and never changes a similarity. A percentage is
 *not* the probability that two photos show one person.
 """
 
@@ -35,7 +35,7 @@ __all__ = [
     "similarity",
 ]
 
-# What a percentage means: the false-match rate at which it is reached.
+# Definition of a percentage: the false-match rate at which it is reached.
 SIMILARITY_AT_FMR: Final = {1e-5: 99.0, 1e-4: 90.0, 1e-3: 80.0, 1e-2: 50.0, 1e-1: 15.0, 0.5: 2.0}
 
 
@@ -67,21 +67,21 @@ class CalibrationRow:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Calibration(Shown):
-    """What percentages mean for one face model: measured points, and the curve through them.
+    """Calibration of one face model: measured points and the curve through them.
 
     Attributes
     ----------
     face_model
-        Whose distances these are; no other's can be read with it.
+        The model of the distances; it applies to no other.
     data
-        What it was measured on.
+        Description of the photos that it was measured on.
     people, impostor_comparisons, genuine_comparisons
-        How many of each stand behind it.
+        Numbers of people and comparisons that it was measured on.
     rows
         From the nearest distance to the farthest; similarity falls, the false-match rate rises.
     user_spread
-        Squared distance. The vector of many photos lies nearer to everybody than that of one photo: one of *n* is taken to be
-        farther by this times ``1 - 1/n``, squared distances added, so that a percentage means the same for both.
+        Squared distance. A template of many photos is nearer to all probes than that of one photo: ``user_spread * (1 - 1/n)`` is
+        added to the squared distance from a template of *n* photos, so that a percentage means the same for both.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class Calibration(Shown):
         object.__setattr__(self, "_curve", _Curve.through(knots))
 
     def similarity(self, distance: float) -> float:
-        """Give the similarity of two faces whose embeddings are *distance* apart.
+        """Return the similarity of two faces with embeddings at this distance.
 
         Parameters
         ----------
@@ -131,12 +131,12 @@ class Calibration(Shown):
         return self._curve.at(check_float("distance", distance, 0))
 
     def distance_at(self, percent: float) -> float:
-        """Give the distance at which the similarity is *percent*: the inverse of `similarity`.
+        """Return the distance at which the similarity is *percent*: the inverse of `similarity`.
 
         Parameters
         ----------
         percent
-            0-100; 0 is never quite reached and gives infinity.
+            0-100; 0 is never reached: its distance is infinite.
 
         Raises
         ------
@@ -147,11 +147,11 @@ class Calibration(Shown):
         return math.inf if checked == 0 else self._curve.inverse(checked)
 
     def user_offset(self, photos: int) -> float:
-        """Give the squared distance to add to that from a user's vector made of so many photos, >= 1."""
+        """Return the squared distance to add for a template of *photos* photos, >= 1."""
         return self.user_spread * (1 - 1 / photos)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write it to a file as JSON, whole or not at all; see `load`.
+        """Write the calibration to a JSON file, atomically; `load` reads it.
 
         Parameters
         ----------
@@ -171,21 +171,21 @@ class Calibration(Shown):
             file.write(f"{self.to_json()}\n".encode())
 
     def to_json(self) -> str:
-        """Give it as JSON; see `from_json`."""
+        """Return the calibration as JSON; `from_json` reads it."""
         return json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=_public)}, indent=1)
 
     @classmethod
     def from_json(cls, text: str, *, face_model: FaceModel | None, origin: str = "calibration") -> "Calibration":
-        """Read what `to_json` gave.
+        """Read a calibration from JSON, as written by `to_json`.
 
         Parameters
         ----------
         text
             JSON.
         face_model
-            Whose distances it shall read; ``None`` for any.
+            The face model that it must be for; ``None`` for any.
         origin
-            Where the text is from, for the error.
+            Origin of the text, for error messages.
 
         Raises
         ------
@@ -204,14 +204,14 @@ class Calibration(Shown):
 
     @classmethod
     def load(cls, path: str | Path, *, face_model: FaceModel) -> "Calibration":
-        """Read what `save` wrote.
+        """Read a calibration from a file, as written by `save`.
 
         Parameters
         ----------
         path
             The file.
         face_model
-            Whose distances it shall read.
+            The face model that it must be for.
 
         Raises
         ------
@@ -255,7 +255,7 @@ def _is_calibration(file: IO[bytes]) -> bool:
 
 _MOST_BYTES = 1_000_000
 CALIBRATION_FILE = OutputKind(name="a calibration of facesearch", recognises=_is_calibration, private=False)
-"""What `Calibration.save` writes."""
+"""The kind of file that `Calibration.save` writes."""
 
 
 def _public(attribute: "attrs.Attribute[Any]", _: Any) -> bool:
@@ -321,7 +321,7 @@ class _Curve:
 
     @property
     def _decay(self) -> float:
-        """What makes the slope after the last knot that before it."""
+        """Rate of decay that continues the slope of the last piece."""
         return -self.slope[-1] / self.y[-1] / 2
 
     def _cubic(self, piece: int, t: float) -> float:
@@ -335,18 +335,18 @@ _HALVINGS = 60
 
 @cache
 def shipped_calibrations() -> tuple[Calibration, ...]:
-    """Give the calibrations that come with the library; the first is that of the model it uses by itself."""
+    """Return the calibrations in the library; the first is that of the default model."""
     folder = files("facesearch").joinpath("data")
     return tuple(_parse(folder.joinpath(name).read_text(encoding="utf-8"), name) for name in _SHIPPED)
 
 
 def calibration(face_model: FaceModel | None = None) -> Calibration:
-    """Give what percentages mean; printing it shows the table.
+    """Return a calibration of the library; printing it shows the table.
 
     Parameters
     ----------
     face_model
-        One that the library comes with; by default the one it uses by itself.
+        A model that the library has a calibration for; by default the library's default model.
 
     Raises
     ------
@@ -372,7 +372,7 @@ def calibration(face_model: FaceModel | None = None) -> Calibration:
 
 
 def similarity(distance: float) -> float:
-    """Give the similarity of two faces whose embeddings, of the library's own model, are *distance* apart.
+    """Return the similarity of two faces with embeddings of the default model at this distance.
 
     Parameters
     ----------
@@ -398,12 +398,12 @@ def similarity(distance: float) -> float:
 
 
 def distance_at(percent: float) -> float:
-    """Give the distance at which `similarity` is *percent*.
+    """Return the distance at which `similarity` is *percent*.
 
     Parameters
     ----------
     percent
-        0-100; 0 is never quite reached and gives infinity.
+        0-100; 0 is never reached: its distance is infinite.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Which calibration counts where a file brings one of its own.
+"""Choose the calibration for a file that contains one of its own.
 
 A calibration decides what a percentage means, so a file from a stranger could make two people alike at will. For face models that
-the library has a calibration for, that one counts unless the caller asks for the file's. Wherever another one counts, or is there
-and does not count, its name is told.
+the library has a calibration for, the library's is used unless the caller asks for the file's. Wherever another one is used, or is
+present and not used, the log names it.
 """
 
 import logging
@@ -26,13 +26,13 @@ CalibrationChoice = Calibration | Literal["file"] | None
 """A calibration, or ``"file"`` for that of the file, or ``None`` for the library's where there is one, else the file's."""
 
 _FILE: Final = "file"
-_LONGEST: Final = 80  # characters of what a file says of itself
+_LONGEST: Final = 80  # characters of a file's description
 
 _logger = logging.getLogger("facesearch")
 
 
 def check_choice(given: Any) -> CalibrationChoice:
-    """Return what was given as calibration, if it is one, ``"file"`` or ``None``.
+    """Return the calibration argument if it is a `Calibration`, ``"file"`` or ``None``.
 
     Raises
     ------
@@ -45,12 +45,12 @@ def check_choice(given: Any) -> CalibrationChoice:
 
 
 def chosen(given: CalibrationChoice, kept: str | None, *, face_model: FaceModel, origin: str) -> Calibration | None:
-    """Return the calibration to use for what a file has; ``None`` for the library's.
+    """Return the calibration to use for a file; ``None`` for the library's.
 
     Parameters
     ----------
     given
-        What the caller asked for.
+        The caller's choice.
     kept
         The file's own, as JSON; ``None`` where it has none.
     face_model
@@ -77,7 +77,7 @@ def chosen(given: CalibrationChoice, kept: str | None, *, face_model: FaceModel,
 
 
 def warn_unused(kept: str | None, *, origin: str) -> None:
-    """Name a calibration that a file has and that does not count, if it has one, in the log."""
+    """Log the calibration of a file as unused, if the file has one."""
     if name := describe_kept(kept):
         _logger.warning(
             "%s: has a calibration of its own (%s), which is not used; calibration='file' uses it", origin, name
@@ -90,7 +90,7 @@ def has_shipped(face_model: FaceModel) -> bool:
 
 
 def describe_foreign(calibration: Calibration | None) -> str | None:
-    """Name a calibration that does not come with the library, in one printable line; ``None`` for one that does."""
+    """Describe a calibration that is not the library's in one printable line; return ``None`` for the library's."""
     if calibration is None or calibration in shipped_calibrations():
         return None
     data = calibration.data if len(calibration.data) <= _LONGEST else f"{calibration.data[:_LONGEST]}..."
@@ -98,7 +98,7 @@ def describe_foreign(calibration: Calibration | None) -> str | None:
 
 
 def describe_kept(kept: str | None) -> str | None:
-    """Name the calibration that a file has, from its JSON; ``None`` where it has none, or the library's."""
+    """Describe the calibration of a file, from its JSON; return ``None`` where it has none, or the library's."""
     if kept is None:
         return None
     try:

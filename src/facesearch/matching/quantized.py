@@ -1,10 +1,10 @@
-"""Rows once more in 8 bits, so that a search among millions reads a quarter of the memory.
+"""Store rows a second time in 8 bits, so that a search among millions reads a quarter of the memory.
 
 A row *x* is moved by a fixed centre *c* and rounded to whole steps of its own, ``x - c = step * codes + lost``; a probe likewise,
-``p - c = step' * digits + missed``. What rounding took away of their product is ``step * codes . missed + (p - c) . lost``, which
+``p - c = step' * digits + missed``. The rounding error of their product is ``step * codes . missed + (p - c) . lost``, which
 is at most ``|step * codes| |missed| + |p - c| |lost|`` (Cauchy and Schwarz), and as ``2 a b <= a^2 / k + k b^2`` for any k > 0, at
 most a part that each row knows and a part that the probe knows: what `facesearch.matching.shortlist` asks of a first pass. All lengths are
-measured, so what 8 bits do badly is doubted more, and never missed.
+measured: a row that 8 bits approximate badly has a wider bound, and is never missed.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
 from facesearch.matching.row_keys import Rows
+from facesearch.matching.shortlist import FirstPass
 from facesearch.networks.runtime import open_session
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ _ROWS_AT_ONCE: Final = 256  # what they take in float64 stays in the cache
 
 
 def center_of(matrix: FloatArray) -> FloatArray:
-    """Give the middle of some rows, which a few that are far off don't move: (D,) float32."""
+    """Return the median of some rows, which outliers hardly move: (D,) float32."""
     some = matrix[:: -(-len(matrix) // _CENTER_ROWS)]
     center: FloatArray = np.partition(some, len(some) // 2, axis=0)[len(some) // 2]
     return center
@@ -56,7 +58,7 @@ class Codes:
     Parameters
     ----------
     rows
-        How many there is room for.
+        Capacity in rows.
     center
         (D,) float32, the same for all blocks.
     """
@@ -69,11 +71,11 @@ class Codes:
 
     @property
     def columns(self) -> tuple[npt.NDArray[Any], ...]:
-        """What there is of each row."""
+        """The columns of the block."""
         return self.matrix, self.steps, self.weights, self.doubts, self.excess
 
     def put(self, places: "slice | Rows", vectors: FloatArray, offsets: Exact) -> None:
-        """Set rows; see `facesearch.matching.vector_index.VectorIndex.put_many`."""
+        """Set rows, as `facesearch.matching.vector_index.VectorIndex.put_many` does."""
         places = np.arange(places.start, places.stop) if isinstance(places, slice) else places
         for first in range(0, len(vectors), _ROWS_AT_ONCE):
             part = slice(first, first + _ROWS_AT_ONCE)
@@ -85,7 +87,7 @@ class Codes:
         norms = _squares(moved) + offsets
         codes = _rounded(moved, steps[:, np.newaxis], _MOST_CODE)
         coded = _squares(codes) * np.square(steps, dtype=np.float64)
-        lost = _squares(moved) / _LOST  # moved is what is left of it
+        lost = _squares(moved) / _LOST  # moved holds the remainder now
         doubts = (lost + _MISSED * coded) / 2 + _ROUNDED * (norms + coded + lost)
         weights = np.clip(norms / 2 - doubts, -_MOST_WEIGHT, _MOST_WEIGHT).astype(np.float32)
         self.matrix[places] = codes
@@ -96,8 +98,8 @@ class Codes:
             self.doubts[places] = (norms / 2 + doubts - weights).astype(np.float32)
 
 
-class CodeScores:
-    """The first pass in 8 bits: see `facesearch.matching.shortlist.FirstPass`; its columns are those of `Codes`.
+class CodeScores(FirstPass):
+    """The first pass in 8 bits; its columns are those of `Codes`.
 
     Parameters
     ----------
@@ -121,8 +123,8 @@ class CodeScores:
         # One for each search: its threads would not survive a fork. It takes half a millisecond.
         self._session = open_session(_product())
 
+    @override
     def of(self, *columns: npt.NDArray[Any]) -> Callable[[slice], tuple[FloatArray, FloatArray]]:
-        """See `facesearch.matching.shortlist.FirstPass`."""
         codes, steps, weights, doubts, excess = columns
         (products,) = self._session.run(None, {"digits": self._digits, "codes": codes.T})
         products -= excess
@@ -141,7 +143,7 @@ def _squares(rows: Exact) -> Exact:
 
 
 def _rounded(moved: Exact, step: Any, most: int) -> Exact:
-    """Give how many steps there are, at most so many, and take them away."""
+    """Return *moved* in whole steps, clipped at *most*, and leave the remainder in *moved*."""
     whole: Exact = np.clip(np.rint(moved / step), -most, most)
     moved -= whole * step
     return whole
@@ -149,7 +151,7 @@ def _rounded(moved: Exact, step: Any, most: int) -> Exact:
 
 @cache
 def _product() -> "onnx.ModelProto":
-    """Write the product down: of digits (P, D) uint8 and codes (D, N) int8, (P, N) int32."""
+    """Return the ONNX graph of the product of digits (P, D) uint8 and codes (D, N) int8: (P, N) int32."""
     from onnx import TensorProto, helper
 
     graph = helper.make_graph(

@@ -1,8 +1,8 @@
-"""Which rows can be among the nearest, told from products that are not exact.
+"""Select the rows that can be among the nearest, from approximate products.
 
 Of a row *x* with offset *o* and a probe *p* the score is ``x.p - (|x|^2 + o) / 2``, so that the squared distance is
-``|p|^2 - 2 score``: higher is nearer. A first pass gives it to within a bound that is known for each row, so each row has
-an upper and a lower score, and a row whose upper score is below the lower ones of enough others can't be in the answer.
+``|p|^2 - 2 score``: higher is nearer. A first pass computes it to within a known bound for each row, so each row has
+an upper and a lower score. A row with an upper score below the lower scores of enough other rows can't be in the answer.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
 from facesearch.matching.row_keys import Rows
@@ -23,9 +24,9 @@ Scores = npt.NDArray[np.float64]
 _MANY_SCORES = 50_000
 # 1 MiB of float32: they are read three times, and a core's cache holds them.
 _SCORES_AT_ONCE = 262_144
-# So many rows are compared with each other to begin with, then four times as many and so on: the more have been seen, the more
-# of the others fall out at first sight.
-_FIRST_LOOK = 1024
+# Rows in the first step; each further step has four times as many. The more rows have been scored, the more of the others are
+# discarded at once.
+_FIRST_ROWS = 1024
 
 
 def _unit(dimension: int) -> float:
@@ -34,50 +35,51 @@ def _unit(dimension: int) -> float:
 
 
 def weights_of(matrix: FloatArray, offsets: Scores) -> FloatArray:
-    """Give what is taken from each row's product for its upper score, but for what the probe adds: (N,) float32."""
+    """Return the term subtracted from each row's product for its upper score, without the probe's part: (N,) float32."""
     norms = np.einsum("ij,ij->i", matrix, matrix) + offsets.astype(np.float32)
     weights: FloatArray = norms * np.float32(0.5 - _unit(matrix.shape[1]))
     return weights
 
 
 def _rows_at_once(probes: int) -> int:
-    return max(_FIRST_LOOK, _SCORES_AT_ONCE // probes)
+    return max(_FIRST_ROWS, _SCORES_AT_ONCE // probes)
 
 
 class FirstPass(Protocol):
-    """Something that scores rows for some probes, and knows how far from the truth it can be.
+    """Scores rows for some probes, with a bound on the error.
 
-    A row's upper score is what it gives plus the probe's slack; its lower one is ``2 slack + spread * doubt`` less.
+    A row's upper score is the score plus the probe's slack; its lower score is ``2 slack + spread * doubt`` less.
+
+    Attributes
+    ----------
+    norms
+        (P,) squared length of each probe, from the point that lengths are measured from.
+    slack
+        (P,) the probe's part of the bound, >= 0.
+    spread
+        Factor on the doubts of rows, >= 0.
     """
 
-    @property
-    def norms(self) -> Scores:
-        """Squared length of each probe, from where lengths are measured: (P,)."""
-
-    @property
-    def slack(self) -> Scores:
-        """The probe's part of the bound: (P,), >= 0."""
-
-    @property
-    def spread(self) -> float:
-        """What doubts are multiplied with, >= 0."""
+    norms: Scores
+    slack: Scores
+    spread: float
 
     def of(self, *columns: npt.NDArray[Any]) -> Callable[[slice], tuple[FloatArray, FloatArray]]:
-        """Take a block of rows, of which there are so many columns, and give what scores some of them.
+        """Return the function that scores some rows of a block, given by its columns.
 
-        That gives scores (N, P) and doubts (N,), to be seen before the next.
+        The function returns scores (N, P) and doubts (N,), valid until its next call.
         """
 
 
-class FloatScores:
-    """The first pass in float32: see `FirstPass`; its columns are the matrix and `weights_of` it.
+class FloatScores(FirstPass):
+    """The first pass in float32; its columns are the matrix and `weights_of` the matrix.
 
     Parameters
     ----------
     probes
         (P, D) float32, P >= 1.
     rows
-        How many will be scored, some at a time.
+        Rows that will be scored in all.
     """
 
     def __init__(self, probes: FloatArray, rows: int) -> None:
@@ -91,8 +93,8 @@ class FloatScores:
         self._threads = rows * count >= _MANY_SCORES
         self._scores = np.empty(min(rows, _rows_at_once(count)) * count, np.float32)
 
+    @override
     def of(self, *columns: npt.NDArray[Any]) -> Callable[[slice], tuple[FloatArray, FloatArray]]:
-        """See `FirstPass`."""
         matrix, weights = columns
         return lambda rows: (self._score(matrix[rows], weights[rows]), weights[rows])
 
@@ -110,16 +112,16 @@ class FloatScores:
 
 
 class Shortlist:
-    """The rows that can be among the nearest to each of some probes, while all rows come by.
+    """The rows that can be among the nearest to each of some probes, updated step by step over all rows.
 
     Parameters
     ----------
     scored
-        Where their scores come from.
+        The first pass that scores the rows.
     max_distance
-        How far the answer reaches: the rows within it are wanted, and the nearest one beyond.
+        The answer has the rows within this distance, and the nearest one beyond.
     wanted
-        But no more than so many of the nearest, >= 1.
+        At most this number of the nearest rows, >= 1.
     """
 
     def __init__(self, scored: FirstPass, *, max_distance: float, wanted: int) -> None:
@@ -127,18 +129,18 @@ class Shortlist:
         self._wanted = wanted
         self._slack, self._spread = scored.slack, scored.spread
         self._reach = (scored.norms - max_distance * max_distance) / 2
-        self._cuts = np.full(count, -np.inf)  # lower upper scores fall out
+        self._cuts = np.full(count, -np.inf)  # rows with lower upper scores are discarded
         self._raw_cuts = np.full(count, -np.inf, np.float32)  # the same before the slack is added
         self._hits: list[
             tuple[npt.NDArray[np.int16], Rows, FloatArray, FloatArray]
         ] = []  # probe, row, raw score and doubt of each
         self._hit_count = 0
-        self._enough_hits = self._fewest_hits = count * max(_FIRST_LOOK, 2 * wanted)
+        self._enough_hits = self._fewest_hits = count * max(_FIRST_ROWS, 2 * wanted)
         self._most_rows = _rows_at_once(count)
-        self.rows_at_once = _FIRST_LOOK
+        self.rows_at_once = _FIRST_ROWS
 
-    def see(self, first: int, scores: FloatArray, doubts: FloatArray) -> None:
-        """Look at the next rows: at most `rows_at_once` of them, numbered from *first* on."""
+    def add(self, first: int, scores: FloatArray, doubts: FloatArray) -> None:
+        """Add the scores of the next rows: at most `rows_at_once` of them, numbered from *first* on."""
         order: Literal["F", "C"] = "F" if scores.flags.f_contiguous else "C"  # as they lie in memory
         hits = np.flatnonzero((scores >= self._raw_cuts).ravel(order))
         if len(hits):
@@ -151,7 +153,7 @@ class Shortlist:
         self.rows_at_once = min(4 * self.rows_at_once, self._most_rows)
 
     def rows(self) -> list[Rows]:
-        """Give for each probe the rows that can be in the answer, rising; the others are forgotten."""
+        """Return for each probe the rows that can be in the answer, ascending, and drop the others."""
         count = len(self._cuts)
         if not self._hits:
             return [np.empty(0, np.int64)] * count
@@ -166,7 +168,7 @@ class Shortlist:
         return [rows[part] for part in left]
 
     def _sift(self, number: int, scores: FloatArray, doubts: FloatArray) -> Rows:
-        """Raise the cut of a probe to what the lower scores ask for, and tell which upper ones are not below it."""
+        """Raise the cut of a probe by the lower scores, and return the places of upper scores that are not below it."""
         upper = scores.astype(np.float64) + self._slack[number]
         lower = upper - 2 * self._slack[number] - self._spread * doubts
         cut = self._cuts[number]

@@ -1,4 +1,4 @@
-"""What a vector must be to be ranked, and the one vector of several."""
+"""Check embeddings, and compute the template of a user: one vector from several."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ LONGEST: Final = 1e15
 
 
 def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vector") -> FloatArray:
-    """Give *vector* as a new read-only float32 array.
+    """Return *vector* as a new read-only float32 array.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vect
     dimension
         The length that the face model's embeddings have.
     argument
-        The name that the error shall give.
+        The name of the argument, for the error message.
 
     Raises
     ------
     InvalidEmbeddingError
-        If it is no such vector.
+        If it is not such a vector.
     """
     try:
         given = np.asarray(vector)
@@ -54,14 +54,14 @@ def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vect
 
 
 def refused_rows(matrix: FloatArray) -> list[int]:
-    """Return the places of the rows that can't be embeddings, as `check_embedding` sees it: those of a stranger's file, say.
+    """Return the indices of the rows that `check_embedding` would refuse, such as those of a stranger's file.
 
     Parameters
     ----------
     matrix
         (N, dimension) float32.
     """
-    # Quick for a million of them; where squares are out of float32's range, a second look decides.
+    # Fast for a million rows; where squares are out of float32's range, the exact check decides.
     with np.errstate(all="ignore"):
         sums = np.einsum("ij,ij->i", matrix, matrix)
         doubtful = np.flatnonzero(~((sums > 0) & (sums < LONGEST**2))).tolist()
@@ -74,7 +74,7 @@ def _can_be_embedding(vector: FloatArray) -> bool:
 
 
 def robust_mean(vectors: FloatArray) -> FloatArray:
-    """Give one vector for several of the same person: their geometric median.
+    """Compute the template of one person from several vectors: their geometric median.
 
     It is the point with the smallest sum of distances to all, found by Weiszfeld's algorithm from the mean. A wrong photo
     among five moves it little, where it would move the mean by a fifth of its distance.
@@ -88,7 +88,7 @@ def robust_mean(vectors: FloatArray) -> FloatArray:
     -------
     ndarray of shape (D,)
         float32. Depends on the set of vectors only, not on their order: rows are sorted first, so that even rounding is
-        the same. One vector is given back as it is.
+        the same. A single vector is returned as it is.
 
     References
     ----------
@@ -98,7 +98,7 @@ def robust_mean(vectors: FloatArray) -> FloatArray:
     center = rows.mean(axis=0)
     scale = np.sqrt(((rows - center) ** 2).sum(axis=1)).mean()
     # Of two points every point between is a median, so the mean is one; and equal points need no search.
-    if len(rows) > 2 and scale > 0:  # noqa: PLR2004  # as the comment says
+    if len(rows) > 2 and scale > 0:  # noqa: PLR2004  # see above
         for _ in range(_MEDIAN_STEPS):
             distances = np.sqrt(((rows - center) ** 2).sum(axis=1))
             # The floor keeps a point that coincides with the centre from drawing all the weight.

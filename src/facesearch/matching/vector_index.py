@@ -1,9 +1,9 @@
 """Exact nearest neighbours over a growing float32 matrix.
 
-A search is one matrix product in float32, which is what memory bandwidth allows, and then an exact second look in float64 at
-the few rows that can be in the answer. The second look makes the result independent of the order of the rows, of the BLAS at
-work and of how many probes are searched at once; bounds on float32's error decide who gets it, so no row is ever missed. Among
-millions, the first look is at the same rows in 8 bits, with bounds on what that takes away, and all else is the same.
+A search has two passes. The first is one matrix product in float32, as fast as memory bandwidth allows. The second computes the
+exact distance in float64 of the few rows that can be in the answer. It makes the result independent of the order of the rows, of
+the BLAS implementation and of the number of probes searched at once. Bounds on the error of float32 select the rows of the second
+pass, so no row is ever missed. Among millions, the first pass reads the same rows in 8 bits, with bounds on the rounding error.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ _FIRST_CAPACITY = 64
 _BLOCK_ROWS = 65_536
 # More would keep a core's cache from holding scores while they are compared, see benchmarks/gallery.py.
 _PROBES_AT_ONCE = 64
-# Rows of the second look at once: what they take in float64 stays in the cache.
+# Rows of the second pass at once: their float64 copies stay in the cache.
 _EXACT_AT_ONCE = 1024
 # Vectors from which on they are kept in 8 bits, too, for 0.28 times their memory, until half as many are left.
 _MANY_ROWS = 2_000_000
@@ -44,15 +44,15 @@ class VectorIndex(Generic[K]):
     dimension
         Length of every vector.
     keys
-        What they are called, and what answers call them; new and empty.
+        Map from keys to rows; new and empty.
     block_rows
         Vectors in a block, >= 1.
 
     Notes
     -----
-    Rows lie in blocks of equal size. Growing never moves them, but for the first block, which doubles up to its size; nothing
-    but part of the last block is free. A removed row is filled by the last. An index may be searched by several threads at
-    once, but not changed meanwhile: its owner holds the lock.
+    Rows lie in blocks of equal size. Growing never moves them, except in the first block, which doubles up to its size; only
+    part of the last block is free. The last row takes the place of a removed one. Several threads may search an index at
+    once, but nothing may change it meanwhile: its owner holds the lock.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class VectorIndex(Generic[K]):
         return len(self._keys)
 
     def get(self, key: K) -> FloatArray | None:
-        """Give a copy of the vector of *key*, or ``None``."""
+        """Return a copy of the vector of *key*, or ``None``."""
         row = self._keys.row(key)
         if row is None:
             return None
@@ -87,7 +87,7 @@ class VectorIndex(Generic[K]):
         return vector
 
     def put(self, key: K, vector: FloatArray, offset: float = 0.0) -> None:
-        """Set the vector of *key*, a new one or another one; *offset*, >= 0, is added to squared distances from it."""
+        """Set or replace the vector of *key*; *offset*, >= 0, is added to squared distances from it."""
         self.put_many([key], vector[np.newaxis], [offset])
 
     def put_many(self, keys: Sequence[K], matrix: FloatArray, offsets: npt.ArrayLike) -> None:
@@ -96,7 +96,7 @@ class VectorIndex(Generic[K]):
         Parameters
         ----------
         keys
-            N; of one that comes twice the last vector counts.
+            N keys; for a repeated key the last vector counts.
         matrix
             (N, dimension) finite float32.
         offsets
@@ -115,7 +115,7 @@ class VectorIndex(Generic[K]):
         self._trim()
 
     def remove(self, key: K) -> None:
-        """Forget *key*, overwriting its vector; nothing happens if it is not there."""
+        """Remove *key* and overwrite its vector; do nothing if it is not there."""
         row = self._keys.row(key)
         if row is None:
             return
@@ -129,24 +129,24 @@ class VectorIndex(Generic[K]):
     def nearest(
         self, probes: FloatArray, *, max_distance: float, limit: int, names: Callable[[Sequence[K]], Sequence[str]]
     ) -> list[Ranked]:
-        """Give for each probe the vectors within *max_distance*, nearest first, and the nearest of all others.
+        """Return for each probe the vectors within *max_distance*, nearest first, and the nearest of all others.
 
         Parameters
         ----------
         probes
-            (P, dimension) float32. Each gets the answer that it would get alone, to the bit.
+            (P, dimension) float32. The answer of each is the same to the bit as if searched alone.
         max_distance
             Euclidean, offset included; those exactly as far belong to the answer. May be infinite.
         limit
-            At most so many for each, >= 1.
+            Most vectors for each probe, >= 1.
         names
-            Gives what answers call these keys, in their order; no two the same. Asked for the keys in an answer and those
-            equally near as its last.
+            Returns the names of keys, in their order; no two the same. Called with the keys in an answer and those as near as
+            its last.
 
         Returns
         -------
         list of (list of (distance, name), and (distance, name) or None)
-            P of them. By distance, then by name. ``None`` where there are no others.
+            One for each probe, by distance, then by name. ``None`` where there are no others.
         """
         return [
             self._ranked(probe, rows, max_distance, limit, names)
@@ -155,7 +155,7 @@ class VectorIndex(Generic[K]):
         ]
 
     def _near(self, probes: FloatArray, max_distance: float, limit: int) -> Iterator[tuple[FloatArray, Rows]]:
-        """Give each probe, and the rows that can be in its answer."""
+        """Yield each probe with the rows that can be in its answer."""
         center = self._center if len(probes) <= _FEW_PROBES else None
         scored: FirstPass = FloatScores(probes, len(self)) if center is None else CodeScores(probes, center)
         # One more than the limit: the next.
@@ -163,10 +163,10 @@ class VectorIndex(Generic[K]):
         for number, block in enumerate(self._blocks):
             first, place = number * self._block_rows, 0
             used = min(self._block_rows, len(self) - first)
-            score = scored.of(*block.seen(coded=center is not None))
+            score = scored.of(*block.first_pass_columns(coded=center is not None))
             while place < used:
                 rows = slice(place, min(place + shortlist.rows_at_once, used))
-                shortlist.see(first + place, *score(rows))
+                shortlist.add(first + place, *score(rows))
                 place = rows.stop
         return zip(probes, shortlist.rows(), strict=True)
 
@@ -193,7 +193,7 @@ class VectorIndex(Generic[K]):
         return self._blocks[number], place
 
     def _parts(self, rows: Rows) -> "Iterator[tuple[_Block, slice | Rows, slice | Rows]]":
-        """Give each block that holds some of the rows, their places in it, and which of the rows they are."""
+        """Yield each block that holds some of the rows, their places in it, and their positions in *rows*."""
         if len(rows) and (np.diff(rows) == 1).all():  # loaded in order: slices spare a copy
             first, stop = int(rows[0]), int(rows[-1]) + 1
             for start in range(first - first % self._block_rows, stop, self._block_rows):
@@ -226,17 +226,17 @@ class VectorIndex(Generic[K]):
                 block.drop_codes()
 
     def _encode(self, coming: FloatArray) -> None:
-        """Keep all rows in 8 bits, too, those that are there and those to come."""
+        """Store all rows in 8 bits too, present and future ones."""
         center = center_of(self._blocks[0].matrix[: len(self)] if len(self) else coming)
         used = (max(0, len(self) - number * self._block_rows) for number in range(len(self._blocks)))
         codes = [block.encoded(center, rows) for block, rows in zip(self._blocks, used, strict=True)]
-        for block, its in zip(self._blocks, codes, strict=True):
-            block.codes = its
+        for block, encoded in zip(self._blocks, codes, strict=True):
+            block.codes = encoded
         self._center = center
 
 
 class _Block:
-    """Some rows, one after the other; the operating system gives memory only to those that were written."""
+    """A block of rows; the operating system allocates memory only for those that were written."""
 
     def __init__(self, dimension: int, rows: int, center: FloatArray | None) -> None:
         self.matrix = np.empty((rows, dimension), np.float32)
@@ -256,13 +256,13 @@ class _Block:
             self.codes.put(places, vectors, offsets)
 
     def forget(self, places: "slice | int") -> None:
-        """Overwrite vectors: a deleted person's does not stay behind in memory."""
+        """Overwrite vectors, so that none of a deleted person stays in memory."""
         self.matrix[places] = 0
         if self.codes:
             self.codes.matrix[places] = 0
 
     def grown(self, rows: int) -> "_Block":
-        """Give a larger one with the same rows, and overwrite this."""
+        """Return a larger block with the same rows, and overwrite this one."""
         larger = _Block(self.matrix.shape[1], rows, self.codes.center if self.codes else None)
         for theirs, mine in zip(larger.columns, self.columns, strict=True):
             theirs[: len(mine)] = mine
@@ -270,7 +270,7 @@ class _Block:
         return larger
 
     def encoded(self, center: FloatArray, rows: int) -> Codes:
-        """Give the first rows in 8 bits, with room for all."""
+        """Return the first rows in 8 bits, with room for all."""
         codes = Codes(len(self.matrix), center)
         codes.put(slice(0, min(rows, len(self.matrix))), self.matrix[:rows], self.offsets[:rows])
         return codes
@@ -280,8 +280,8 @@ class _Block:
             self.codes.matrix[:] = 0
             self.codes = None
 
-    def seen(self, *, coded: bool) -> tuple[npt.NDArray[Any], ...]:
-        """Give the columns that the first look is at."""
+    def first_pass_columns(self, *, coded: bool) -> tuple[npt.NDArray[Any], ...]:
+        """Return the columns that the first pass reads."""
         return self.codes.columns if coded and self.codes else (self.matrix, self.weights)
 
     def distances(self, probe: FloatArray, places: "slice | Rows") -> Distances:

@@ -17,14 +17,14 @@ __all__ = [
 
 
 def check_pool() -> None:
-    """Refuse to run one of dlib's networks where it would hang.
+    """Raise where running one of dlib's networks would hang.
 
     They share one pool of threads, made by the first run in a process. A forked child inherits the pool without its threads.
 
     Raises
     ------
     WeightsError
-        A process that this one was forked from has run one.
+        The process was forked from one that has run a network of dlib.
     """
     if _POOL.setdefault("generation", generation()) != generation():
         raise WeightsError(

@@ -1,6 +1,6 @@
-"""dlib's own networks, run by ONNX Runtime: the same weights and numbers, tens of times faster on a CPU.
+"""Convert dlib's networks to ONNX: the same weights and numbers, tens of times faster on a CPU.
 
-:func:`embedding_model` and :func:`detector_model` write a :class:`~facesearch.networks.layers.Network` down as an ONNX graph, in
+:func:`embedding_model` and :func:`detector_model` convert a :class:`~facesearch.networks.layers.Network` to an ONNX graph, in
 memory; :func:`open_session` runs it. For the detector, :func:`window_boxes` turns a map of scores into rectangles and
 :func:`suppress` keeps the best of those that overlap; both live in :mod:`facesearch.detection.boxes`.
 """
@@ -27,15 +27,14 @@ _BLOCK: Final = 16  # channels ONNX Runtime's convolutions work on at once with 
 
 
 def embedding_model(network: Network, *, stages: bool = False) -> "onnx.ModelProto":
-    """Write the embedding network down as an ONNX graph.
+    """Convert the embedding network to an ONNX graph.
 
     Parameters
     ----------
     network
         Read from ``dlib_face_recognition_resnet_model_v1.dat``.
     stages
-        Also put out the maps that the embedding is made from, the last of each size, for heads that read
-        something else from a face.
+        Also output the feature maps, the last of each size, for heads that predict something else from a face.
 
     Returns
     -------
@@ -62,29 +61,29 @@ def embedding_model(network: Network, *, stages: bool = False) -> "onnx.ModelPro
 def detector_model(
     network: Network, *, levels: int = 1, ratio: float = 0.7, ranges: Sequence[float] | None = None
 ) -> "onnx.ModelProto":
-    """Write the detector down as an ONNX graph: a whole pyramid of pictures of any one size, in one run.
+    """Convert the detector to an ONNX graph that searches a whole pyramid of an image in one run.
 
     Parameters
     ----------
     network
         Read from ``mmod_human_face_detector.dat``.
     levels
-        How many times the picture is searched, each time *ratio* times as large (whole pixels,
+        Number of levels of the pyramid, each *ratio* times as large as the one before (whole pixels,
         rounded down in float32).
     ratio
-        Of a level's sides to those of the one before, above 0 and below 1. Resized bilinearly, in the graph.
+        Sides of a level over those of the level before, above 0 and below 1. Resized bilinearly, in the graph.
     ranges
-        From :func:`detector_ranges`: calculate in 8 bits between the first and the last convolution, which
+        From :func:`detector_ranges`: compute in 8 bits between the first and the last convolution, which
         takes 0.4 of the time. Scores then differ by 0.006 on average and 0.04 at most (36 photographs, 94
-        faces). ``None`` calculates in float32 throughout.
+        faces). ``None`` computes in float32 throughout.
 
     Returns
     -------
     onnx.ModelProto
         Input ``pixels``: (N, H, W, 3) uint8 RGB, both sides of the smallest level at least 29 px. Outputs
         ``scores0``, ``scores1``, ...: (N, rows, columns) float32 for each level, above 0 for a face, a cell
-        for 8 x 8 px. :func:`window_boxes` says where in the level; the picture's pixel edges are the level's
-        divided by ``ratio ** level``.
+        for 8 x 8 px. :func:`window_boxes` converts cells to boxes in the level; divide by ``ratio ** level`` for boxes
+        in the image.
 
     Raises
     ------
@@ -117,7 +116,7 @@ def detector_model(
 def detector_ranges(
     network: Network, pictures: Iterable[npt.NDArray[np.uint8]], *, margin: float = 1.2
 ) -> tuple[float, ...]:
-    """Measure how large the detector's maps get, for calculating in 8 bits.
+    """Measure the largest values of the detector's feature maps, for inference in 8 bits.
 
     Parameters
     ----------
@@ -126,13 +125,13 @@ def detector_ranges(
     pictures
         (H, W, 3) uint8 RGB each, at the scales that will be searched.
     margin
-        Factor on what was seen. Too little clips strong faces: without it the score of 1 face in 100 was off
-        by 0.06, with 1.2 by 0.02.
+        Factor on the largest values measured. Too small a factor clips strong faces: without it the score of 1 face
+        in 100 was off by 0.06, with 1.2 by 0.02.
 
     Returns
     -------
     tuple of float
-        One for each map: the values from 0 to it are told apart in 255 steps.
+        One for each map: values from 0 to it are quantized in 255 steps.
 
     Raises
     ------

@@ -5,7 +5,7 @@ little-endian bytes; a real number is two of those, a mantissa and an exponent o
 ``0`` or ``1``; a string carries its length; a tensor is the version 2, four dimensions and little-endian
 float32. A network is its loss, then one version number for each wrapper from the outside in (1: a tag or a
 skip; 2: a layer; 3: the innermost layer), the input, and the layers from the inside out, which is the order
-they run in. Tags and skips stand nowhere but in those numbers.
+they run in. Tags and skips are stored in those numbers only.
 
 Source: https://github.com/davisking/dlib, ``dlib/dnn/core.h``, ``layers.h``, ``loss.h`` and ``serialize.h``.
 """
@@ -39,7 +39,7 @@ def read_network(data: bytes) -> Network:
     """Read a network that dlib serialized.
 
     Every count is checked against the bytes that are left before anything is allocated, so a damaged file
-    costs no more than its own size. Changed weights can't be told from weights: compare the file's SHA-256
+    costs no more than its own size. Altered weights can't be detected: compare the file's SHA-256
     for that.
 
     Parameters
@@ -55,7 +55,7 @@ def read_network(data: bytes) -> Network:
     Raises
     ------
     WeightsError
-        The bytes are truncated, damaged, or no network built from the layers of dlib's face models.
+        The bytes are truncated or damaged, or are not a network built from the layers of dlib's face models.
     """
     reader = _Reader(data)
     reader.expect(1, "version of the loss layer")
@@ -85,7 +85,7 @@ def read_network(data: bytes) -> Network:
 
 
 class _Reader:
-    """The bytes of a network and how far they have been read."""
+    """Reader over the bytes of a network."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
@@ -152,7 +152,7 @@ class _Reader:
 
 
 def _wrappers(reader: _Reader) -> list[int]:
-    """Read the versions of the wrappers; give them from the inside out."""
+    """Read the versions of the wrappers and return them from the inside out."""
     versions: list[int] = []
     while _INNERMOST not in versions[-1:]:
         versions.append(reader.integer(1, _INNERMOST))
@@ -217,7 +217,7 @@ def _read_batch_norm(reader: _Reader, layers: list[Layer]) -> None:
     for _ in range(2):  # mean and deviation of the last batch in training
         reader.tensor()
     mean, variance = reader.tensor().astype(np.float64), reader.tensor().astype(np.float64)
-    for _ in range(2):  # updates so far, and how far the running statistics look back
+    for _ in range(2):  # updates so far, and the window of the running statistics
         reader.integer()
     _multipliers(reader)
     eps = reader.real()

@@ -1,4 +1,4 @@
-"""What dlib's face networks are made of: layers in the order they run, their weights as plain arrays."""
+"""Layers of dlib's face networks, in the order they run, with weights as plain arrays."""
 
 import math
 from enum import Enum
@@ -15,7 +15,7 @@ __all__ = ["Convolution", "Dense", "Layer", "Network", "Overlap", "Pair", "Plain
 Shape = tuple[int, int, int]  # channels, rows, columns: dlib's order and ONNX's
 Pair = tuple[int, int]  # rows, columns
 
-_ANY_SIDE: Final = 1_024  # pixels: stands for the sides of an input where any size goes
+_ANY_SIDE: Final = 1_024  # pixels: stands for the sides of an input without a fixed size
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -61,7 +61,7 @@ Layer = Convolution | Pool | Dense | Plain
 
 @attrs.frozen(kw_only=True)
 class Overlap:
-    """When two boxes show one object: dlib's ``test_box_overlap``; either fraction (0-1) exceeded.
+    """Condition under which two boxes show one object (dlib's ``test_box_overlap``): either fraction (0-1) is exceeded.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ class Overlap:
 
 @attrs.frozen(kw_only=True)
 class Windows:
-    """What a detector was trained with (``mmod_options``): a window of width x height pixels, and its rules.
+    """Training options of a detector (``mmod_options``): a window of width x height pixels, and its rules.
 
-    ``suppression`` says which of two detections is dropped; the other four only matter in training.
+    ``suppression`` decides which of two detections is dropped; the other four only matter in training.
     """
 
     width: int
@@ -100,7 +100,7 @@ class Network:
     mean
         Red, green and blue (0-255) subtracted from each pixel before the division by 256.
     size
-        Rows and columns of the input, ``None`` where any size goes.
+        Rows and columns of the input, ``None`` where it has no fixed size.
     windows
         The detector's options, ``None`` for a network that is no detector.
     layers
@@ -113,7 +113,7 @@ class Network:
     layers: tuple[Layer, ...]
 
     def shapes(self) -> list[Shape]:
-        """Give the shape after each layer; where any size goes, that of an input of 1024 x 1024 pixels.
+        """Return the shape after each layer; for a network without a fixed input size, those of an input of 1024 x 1024 pixels.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Network:
 
 
 def _after(layer: Layer, shape: Shape, tagged: list[Shape]) -> Shape | None:
-    """Give the shape that *layer* makes of *shape*, ``None`` if it can't; keep *tagged* up to date."""
+    """Return the output shape of *layer* for an input of *shape*, ``None`` if it can't run; update *tagged*."""
     after: Shape | None = None
     match layer:
         case Convolution(weights=weights) if weights.shape[1] == shape[0]:

@@ -1,4 +1,4 @@
-"""An ONNX file of unknown making: hashed, read without trusting it, and opened."""
+"""Hash, check and open an ONNX file of unknown origin."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
 
 def file_digest(path: Path, expected: str | None) -> str:
-    """Give the SHA-256 of a file, hex; refuse another than the one expected, if any is."""
+    """Return the SHA-256 of a file in hex; raise a `WeightsError` where it differs from the *expected* one, if any."""
     try:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -32,10 +32,10 @@ def file_digest(path: Path, expected: str | None) -> str:
 
 
 def open_file(path: Path, sha256: str, *, threads: int | None) -> Any:
-    """Open a file of that hash in ONNX Runtime, if its operators are the standard's and its weights inside.
+    """Open a file with this hash in ONNX Runtime, if it uses standard operators only and contains its weights.
 
-    Where the file fixes the number of crops at one, the session takes any number if ONNX Runtime accepts that. Whether one crop then
-    leaves the vector of another alone, the caller must try.
+    Where the file fixes the number of crops at one, the session takes any number if ONNX Runtime accepts that. The caller must test
+    whether the vector of a crop then depends on the other crops.
     """
     model = _read(path, sha256)
     freed = free_batch(model.graph)

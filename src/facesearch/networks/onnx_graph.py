@@ -1,4 +1,4 @@
-"""Layers of dlib's networks written down as an ONNX graph, in memory.
+"""Convert layers of dlib's networks to an ONNX graph, in memory.
 
 The graphs take pixels as they are: whole bytes, colour last. Subtracting the mean and dividing by 256 is folded into the
 first convolution, which is exact because dlib does not pad that one.
@@ -57,25 +57,25 @@ class Graph:
                 self.stages[shape] = self.end
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Append a node; give the name of its output."""
+        """Append a node and return the name of its output."""
         name = f"{operator.lower()}{len(self._nodes)}"
         self._nodes.append(self._helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, values: npt.NDArray[Any]) -> str:
-        """Store *values*, once; give their name."""
+        """Store *values* once and return their name."""
         key = (values.dtype.str, values.shape, values.tobytes())
         if key not in self._constants:
             self._constants[key] = self._tensor(np.asarray(values, order="C"), f"constant{len(self._constants)}")
         return self._constants[key].name
 
     def output(self, name: str, source: str, shape: list[str | int]) -> None:
-        """Put *source* out as *name*."""
+        """Add an output called *name* with the value of *source*."""
         self._nodes.append(self._helper.make_node("Identity", [source], [name], name=name))
         self._outputs.append(self._helper.make_tensor_value_info(name, self._float, shape))
 
     def model(self, name: str) -> "onnx.ModelProto":
-        """Give the whole graph."""
+        """Return the whole graph as a model."""
         graph = self._helper.make_graph(self._nodes, name, [self._input], self._outputs, [*self._constants.values()])
         opset = self._helper.make_opsetid("", _OPSET)
         return self._helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
@@ -108,7 +108,7 @@ class Graph:
     def _convolution(self, layer: Convolution) -> str:
         pads, strides = [*layer.padding, *layer.padding], layer.stride
         if layer.weights.shape[0] == 1 and strides == (1, 1):
-            # The same sum, turned inside out: ONNX Runtime takes a sixth of the time for a single map.
+            # A transposed convolution computes the same sum: ONNX Runtime takes a sixth of the time for a single map.
             mirrored = layer.weights[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
             values = self.constant(mirrored), self.constant(layer.bias)
             return self.node("ConvTranspose", self.end, *values, pads=pads)

@@ -54,7 +54,7 @@ def unpack_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> None:
 
     ONNX Runtime runs block-wise nodes of some types and shapes only. Nodes without blocks are left to it: it runs all of them, in
     8-bit arithmetic where the graph is made for that. Reshape and Transpose nodes of constants it folds itself. A node that does
-    not meet the operator's definition stays, and ONNX Runtime tells why it can't be run.
+    not meet the operator's definition stays, and ONNX Runtime reports why it can't be run.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ def unpack_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> None:
 
 
 def free_batch(graph: "onnx.GraphProto") -> list["onnx.TensorShapeProto.Dimension"]:
-    """Let the first axis of the inputs and outputs take any length where it is fixed at one; return the axes changed.
+    """Make the length of the first axis of inputs and outputs variable where it is fixed at one; return the axes changed.
 
-    Whether the graph then computes each row alone must be tried. Shapes noted for values between nodes would contradict the
+    Test afterwards whether the graph computes each row alone. Shapes noted for values between nodes would contradict the
     free axis and are removed; ONNX Runtime infers them anyway.
     """
     ones = []
@@ -116,7 +116,7 @@ def _constants(graph: "onnx.GraphProto") -> "dict[str, onnx.TensorProto]":
 def _dequantised(
     node: "onnx.NodeProto", constants: "dict[str, onnx.TensorProto]", most_bytes: int
 ) -> npt.NDArray[Any] | None:
-    """Return what a block-wise node computes from constants; ``None`` for any other node."""
+    """Return the constant that a block-wise node computes; ``None`` for any other node."""
     from onnx import numpy_helper
 
     attributes = {each.name: each.i for each in node.attribute}
@@ -130,10 +130,10 @@ def _dequantised(
         return None
     if _FLOAT_BYTES * math.prod(shape) > most_bytes:
         raise WeightsError(f"weights quantised in blocks would take more memory than expected: {names[0]!r}")
-    which = np.arange(shape[axis]) // block  # of each place along the axis: its block
+    block_of = np.arange(shape[axis]) // block  # by position along the axis
 
     def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        taken: npt.NDArray[Any] = values.take(which, axis=axis)
+        taken: npt.NDArray[Any] = values.take(block_of, axis=axis)
         return taken
 
     try:

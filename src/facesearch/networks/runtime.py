@@ -26,7 +26,7 @@ _MOST_THREADS: Final = 4
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return cores or 1
 
@@ -56,14 +56,14 @@ def load_onnxruntime() -> "ModuleType":
 
 
 def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "onnxruntime.InferenceSession":
-    """Make ONNX Runtime ready to run *model* on the CPU.
+    """Return a session of ONNX Runtime that runs *model* on the CPU.
 
     Parameters
     ----------
     model
         From :func:`embedding_model` or :func:`detector_model`.
     threads
-        How many cores one run may use, at least 1; ``None`` for all that this process may use, up to 4.
+        Cores that one run may use, at least 1; ``None`` for all that this process may use, up to 4.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""The model files: where they come from, whose terms govern them, and proof that they are the ones we know.
+"""Model files: origin, licence, and verification by SHA-256.
 
-They come with this package or with another that is installed, are checked by SHA-256 before first use, and are never
+They are part of this package or of another that is installed, are checked by SHA-256 before first use, and are never
 downloaded. Nothing here is pickled.
 """
 
@@ -38,24 +38,24 @@ _FOLDERS = {_DISTRIBUTION: ("face_recognition_models", "models"), _OURS: ("faces
 
 @attrs.frozen(kw_only=True, repr=False)
 class WeightFile(Shown):
-    """A model file and what a user must know of it.
+    """A model file, its origin and its terms.
 
     Attributes
     ----------
     name
         File name within the package.
     purpose
-        What the library uses it for.
+        Use in the library.
     sha256
-        Hex digest of the file; no other file is ever used in its place.
+        Hex digest of the file; a file with another digest is refused.
     package
-        The distribution that brings it.
+        The distribution that contains it.
     origin
-        Who made it, and where it is described.
+        Author, and where it is described.
     licence
         The terms of the file.
     training_data
-        What it learned from, and terms that follow from that.
+        What it was trained on, and the terms that follow from that.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("file", "purpose", "licence")
@@ -69,7 +69,7 @@ class WeightFile(Shown):
     training_data: str
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of files shows of this one."""
+        """Return the cells of this file in a table of files."""
         return self.name, self.purpose, self.licence
 
     def _headline(self) -> str:
@@ -116,19 +116,19 @@ LANDMARKS_68 = WeightFile(
     package=_DISTRIBUTION,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
     licence="NOT for commercial products without leave, because of its training data; CC0 1.0, as packaged",
-    training_data="iBUG 300-W, whose licence excludes commercial use; its makers asked that the trained model is not used "
+    training_data="iBUG 300-W; its licence excludes commercial use; its makers asked that the trained model is not used "
     "in a commercial product either: ask Imperial College London",
 )
 FACE_HEADS = WeightFile(
     name="face_heads.npz",
-    purpose="attributes: what a face looks like, from what the embedding network saw of it",
+    purpose="attributes: predicted from the feature maps of the embedding network",
     sha256="ebb955ef40040628d3f7bbcdad1d6bf8b944b243daab4e8cb1ba2d9362cf5896",
     package=_OURS,
     origin="this project, training/attribute_heads.py",
     licence="MIT for the file; most of the photographs it learned from are for non-commercial research, and whether that "
     "binds what was learned from them is not settled: ask before you sell it",
     training_data="CelebA and UTKFace (non-commercial research), FER2013 (research), prajnasb/observations (MIT), "
-    "Facial_106_Landmarks (academic); docs/attributes.md tells which for what",
+    "Facial_106_Landmarks (academic); docs/attributes.md has which for what",
 )
 EYE_STATE = WeightFile(
     name="eye_state.npz",
@@ -167,12 +167,12 @@ def models() -> tuple[WeightFile, ...]:
 
 
 def read_weights(file: WeightFile) -> bytes:
-    """Return the content of a model file: the bytes that were hashed, so that nothing can come between the check and the use.
+    """Return the content of a model file: the same bytes that were hashed, so the file can't change between check and use.
 
     Raises
     ------
     WeightsError
-        If the package or the file is missing, or its content is not the one we know.
+        If the package or the file is missing, or its content has another SHA-256.
     """
     path = _path(file)
     try:
@@ -186,9 +186,9 @@ def read_weights(file: WeightFile) -> bytes:
 
 
 def weights_path(file: WeightFile) -> Path:
-    """Return the path of a model file, for messages and for comparisons with other engines; the content is checked as it is now.
+    """Return the path of a model file, for messages and for comparisons with other engines, after checking its content.
 
-    Whoever opens the path may find another file there: use `read_weights` to load a model.
+    The file may change before the path is opened: use `read_weights` to load a model.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def weights_path(file: WeightFile) -> Path:
 
 
 def _path(file: WeightFile) -> Path:
-    # find_spec looks without importing: the package's own code has no part in this.
+    # find_spec does not import the package: none of its code runs.
     package, folder = _FOLDERS[file.package]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

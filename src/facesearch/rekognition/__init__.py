@@ -1,8 +1,8 @@
-"""Amazon Rekognition's operations on collections and faces, answered on this machine by real matching.
+"""A local service with Amazon Rekognition's operations on collections and faces; it matches real faces.
 
-Three ways in, one service: `Rekognition` as plain Python methods; `client` and `answering` for stock boto3 clients, in-process
-(``facesearch[aws]``); ``facesearch serve`` and `facesearch.rekognition.http.server` over HTTP (``facesearch[server]``).
-docs/rekognition.md tells what is answered and where it differs from AWS.
+The service has three interfaces: `Rekognition` with Python methods; `client` and `answering` for stock boto3 clients in the same
+process (``facesearch[aws]``); ``facesearch serve`` and `facesearch.rekognition.http.server` over HTTP (``facesearch[server]``).
+docs/rekognition.md lists the supported operations and the differences from AWS.
 """
 
 from importlib import import_module
@@ -36,7 +36,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    # On first use: pytest loads the plugin that lies here whenever it starts.
+    # Imported on first use: pytest imports this package at every start, since it contains the pytest plugin.
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,4 +1,4 @@
-"""What all operations share: the collections, where pictures come from, and how an account names and times things."""
+"""State that all operations share: collections, object store, ARNs, idempotency tokens and simulated update delays."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from facesearch.errors import (
     TokenReusedError,
 )
 from facesearch.images.reading import AWS_FORMATS, Picture, read_image
-from facesearch.rekognition.backends import Shelf
+from facesearch.rekognition.backends import Backend
 from facesearch.rekognition.error_mapping import no_collection
 from facesearch.rekognition.exceptions import (
     IdempotentParameterMismatchException,
@@ -33,25 +33,25 @@ from facesearch.rekognition.exceptions import (
 )
 from facesearch.rekognition.s3_objects import ObjectStore
 
-__all__ = ["Account", "Answer", "Request", "Settling"]
+__all__ = ["Account", "Answer", "Request", "UpdatingUsers"]
 
 T = TypeVar("T")
 Request = dict[str, Any]
-"""Parameters, checked."""
+"""Validated parameters."""
 Answer = dict[str, Any]
-"""What boto3 gives, without ``ResponseMetadata``."""
+"""A response as boto3 returns it, without ``ResponseMetadata``."""
 
 
-class Settling:
-    """Users whose vectors AWS would still be working on.
+class UpdatingUsers:
+    """Users that report the status UPDATING for some time after a change.
 
-    Here every change holds at once. Code that waits for a user to become ACTIVE can be tried out nevertheless: with a time
-    above 0, a user reads UPDATING for so long after each change, though it is found as it is.
+    Here every change takes effect at once; at AWS a user's vector is updated later. A delay above 0 simulates that status, to
+    test code that waits for a user to become ACTIVE. Searches use the new faces at once in either case.
 
     Parameters
     ----------
     seconds
-        How long, >= 0.
+        Delay after each change, >= 0; 0 disables the simulation.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -59,8 +59,8 @@ class Settling:
         self._lock = ForkLock(Level.LEAF)
         self._until: dict[tuple[str, str], float] = {}
 
-    def changed(self, collection_id: str, user_id: str) -> None:
-        """Begin anew."""
+    def mark(self, collection_id: str, user_id: str) -> None:
+        """Start the delay of a user, or restart it."""
         if self._seconds:
             now = time.monotonic()
             with self._lock:
@@ -68,13 +68,13 @@ class Settling:
                 self._until[collection_id, user_id] = now + self._seconds
 
     def forget(self, collection_id: str, user_id: str | None = None) -> None:
-        """Forget a user that is gone, or all of a collection."""
+        """Remove a deleted user, or all users of a deleted collection."""
         with self._lock:
             for user in [user for user in self._until if user[0] == collection_id and user_id in {None, user[1]}]:
                 del self._until[user]
 
     def status(self, collection_id: str, user_id: str, status: str) -> str:
-        """Give what a user's status reads now."""
+        """Return UPDATING during the delay of a user, else *status*."""
         if not self._seconds:
             return status
         with self._lock:
@@ -84,93 +84,94 @@ class Settling:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Account:
-    """What operations work with.
+    """State of one AWS account, shared by all operations.
 
     Attributes
     ----------
-    shelf
-        The collections.
+    backend
+        Storage of the collections.
     objects
-        Where S3Objects come from; ``None`` for nowhere.
+        Source of S3Objects; ``None`` if there is none.
     analyzer
-        What finds and embeds faces; ``None`` for the process's own.
+        Detects and embeds faces; ``None`` for the analyzer of the process.
     region, account_id
-        Parts of the collections' names in AWS.
-    settling
-        Which users read UPDATING.
+        Parts of the collections' ARNs.
+    updating
+        Users that report the status UPDATING.
     searched_attributes
-        What SearchUsersByImage tells of faces.
+        Face attributes in the response of SearchUsersByImage.
     """
 
-    shelf: Shelf
+    backend: Backend
     objects: ObjectStore | None
     analyzer: FaceAnalyzer | None
     region: str
     account_id: str
-    settling: Settling
+    updating: UpdatingUsers
     searched_attributes: tuple[Attribute, ...]
 
     # ---------------------------------------------------------------- collections
 
-    def within(self, collection_id: str, work: Callable[[Collection], T]) -> T:
-        """Do something with a collection.
+    def with_collection(self, collection_id: str, work: Callable[[Collection], T]) -> T:
+        """Call *work* with a collection; retry once with the collection reopened where the open one became invalid.
 
         Raises
         ------
         ResourceNotFoundException
-            If it is not there.
+            If the collection does not exist.
         """
         for last in (False, True):
             try:
-                collection = self.shelf.get(collection_id)
+                collection = self.backend.get(collection_id)
             except CollectionNotFoundError:
                 break
             try:
                 return work(collection)
-            except CollectionNotFoundError:  # deleted by another process, which may have made another one since
-                self.shelf.forget(collection)
+            except CollectionNotFoundError:  # deleted by another process, which may have created a new one
+                self.backend.forget(collection)
             except (StorageBusyError, StorageFullError):
                 raise
             except StorageReadOnlyError:
-                self.shelf.forget(collection)  # when the file can be written again, it is opened for writing
+                self.backend.forget(collection)  # reopened for writing as soon as the file is writable again
                 raise
-            except StorageError:  # as when the file was put back from a copy: opened anew, it can be used
-                self.shelf.forget(collection)
+            except StorageError:  # such as a file restored from a copy: it is usable once reopened
+                self.backend.forget(collection)
                 if last:
                     raise
         raise no_collection(collection_id)
 
     def with_picture(self, request: Request, work: Callable[[Collection, Picture], T]) -> T:
-        """Do something with a collection and the picture of a request, which is not looked at if the collection is not there.
+        """Call *work* with a collection and the image of a request; the image is read only if the collection exists.
 
         Raises
         ------
         ResourceNotFoundException
-            If the collection is not there.
+            If the collection does not exist.
         RekognitionError, ImageError
-            If the picture can't be had, or used.
+            If the image can't be fetched or decoded.
         """
         collection_id = request["CollectionId"]
-        self.within(collection_id, lambda _: None)
+        self.with_collection(collection_id, lambda _: None)
         picture = self.picture(request["Image"])
-        return self.within(collection_id, lambda collection: work(collection, picture))
+        return self.with_collection(collection_id, lambda collection: work(collection, picture))
 
     def once(self, operation: str, request: Request, work: Callable[[Collection], Answer]) -> Answer:
-        """Do something with a collection, or give what it gave, if it was done with the same ClientRequestToken.
+        """Call *work* with a collection, or return the stored response to an earlier request with the same ClientRequestToken.
 
-        What is remembered names neither users nor faces, so that what is deleted is gone from there too. Faces are remembered by their
-        places in the request, which is given again with the token. Given again, the answer lacks the other users who have faces.
+        The stored response holds no user ids and no face ids, so that a deleted user or face leaves no trace in it. A face is
+        stored as its position in the request's FaceIds, which a repeated request contains again. A repeated response therefore
+        lacks the ids of other users that own a face.
 
         Raises
         ------
         IdempotentParameterMismatchException
-            If the token came with other parameters.
+            If the token was used with other parameters.
         ResourceNotFoundException
-            If the collection is not there.
+            If the collection does not exist.
         """
         token = request.get("ClientRequestToken")
         if token is None:
-            return self.within(request["CollectionId"], work)
+            return self.with_collection(request["CollectionId"], work)
         same = json.dumps(
             {name: value for name, value in request.items() if name != "ClientRequestToken"}, sort_keys=True
         )
@@ -180,33 +181,33 @@ class Account:
 
             def answer() -> str:
                 new.append(work(collection))
-                return json.dumps(_nameless(new[0], request.get("FaceIds", ())))
+                return json.dumps(_without_ids(new[0], request.get("FaceIds", ())))
 
-            remembered = collection.once(f"{operation} {token}", same, answer)
-            return new[0] if new else _named(remembered, request.get("FaceIds", ()))
+            stored = collection.once(f"{operation} {token}", same, answer)
+            return new[0] if new else _with_face_ids(stored, request.get("FaceIds", ()))
 
         try:
-            return self.within(request["CollectionId"], do)
+            return self.with_collection(request["CollectionId"], do)
         except TokenReusedError as error:
             raise IdempotentParameterMismatchException(
                 f"The ClientRequestToken: {token} you have supplied is already in use."
             ) from error
 
     def short_arn(self, collection_id: str) -> str:
-        """Give a collection's name as CreateCollection does, which leaves out ``arn:``."""
+        """Return a collection's ARN as CreateCollection does, without ``arn:``."""
         return f"aws:rekognition:{self.region}:{self.account_id}:collection/{collection_id}"
 
     def arn(self, collection_id: str) -> str:
-        """Give a collection's name as DescribeCollection does."""
+        """Return a collection's ARN as DescribeCollection does."""
         return f"arn:{self.short_arn(collection_id)}"
 
     def collection_of(self, arn: str) -> str:
-        """Give the id of the collection of that name, in either form; it need not be there.
+        """Return the collection id in an ARN, with or without ``arn:``; the collection need not exist.
 
         Raises
         ------
         ResourceNotFoundException
-            If it is the name of nothing that can be here.
+            If the ARN is malformed, or of another region or account.
         """
         found = re.fullmatch(r"(?:arn:)?aws:rekognition:([^:]*):([^:]*):collection/(.+)", arn)
         if not found or found.groups()[:2] != (self.region, self.account_id):
@@ -216,28 +217,26 @@ class Account:
     # ---------------------------------------------------------------- pictures
 
     def picture(self, image: Mapping[str, Any]) -> Picture:
-        """Give the picture of a request.
+        """Fetch and decode the image of a request.
 
         Raises
         ------
         RekognitionError, ImageError
-            If it can't be had, or used.
+            If the image can't be fetched or decoded.
         """
         if "Bytes" in image:
             return read_image(image["Bytes"], formats=AWS_FORMATS)
         where = image["S3Object"]
         if self.objects is None:
             raise InvalidS3ObjectException(
-                "Request has invalid S3 object. Nothing was said of where S3 objects come from: see the argument objects"
+                "Request has invalid S3 object. No source of S3 objects is configured: pass the argument objects"
             )
         data = self.objects.read(where["Bucket"], where["Name"], where.get("Version"))
-        return read_image(
-            io.BytesIO(data), formats=AWS_FORMATS
-        )  # as a file: more bytes are allowed than within a request
+        return read_image(io.BytesIO(data), formats=AWS_FORMATS)  # as a file: S3 objects may be larger than Bytes
 
 
-def _nameless(answer: Answer, face_ids: Sequence[str]) -> Answer:
-    """Return an answer without users, and with places in a request's list of faces for their ids."""
+def _without_ids(answer: Answer, face_ids: Sequence[str]) -> Answer:
+    """Return an answer without user ids, and with each face id replaced by its position in *face_ids*."""
 
     def plain(entry: Answer) -> Answer:
         return {
@@ -249,15 +248,15 @@ def _nameless(answer: Answer, face_ids: Sequence[str]) -> Answer:
     return _each_entry(answer, plain)
 
 
-def _named(remembered: str, face_ids: Sequence[str]) -> Answer:
-    """Return the answer that `_nameless` was made of, without users."""
+def _with_face_ids(stored: str, face_ids: Sequence[str]) -> Answer:
+    """Restore the face ids in an answer that `_without_ids` returned."""
     try:
         return _each_entry(
-            json.loads(remembered),
+            json.loads(stored),
             lambda entry: {name: face_ids[value] if name == "FaceId" else value for name, value in entry.items()},
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise StorageFormatError("a remembered answer is damaged") from error
+        raise StorageFormatError("a stored answer is damaged") from error
 
 
 def _each_entry(answer: Answer, change: Callable[[Answer], Answer]) -> Answer:

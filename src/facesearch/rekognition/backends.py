@@ -1,6 +1,6 @@
-"""The collections of one account: in memory, or in a file that other processes share.
+"""Backends that hold the collections of one account: in memory, or in a file that several processes share.
 
-A shelf knows no rule of AWS's but that ids are not given twice; it raises this library's own errors.
+A backend enforces one rule of AWS, that collection ids are unique. It raises the library's own errors.
 """
 
 from collections import OrderedDict
@@ -10,6 +10,7 @@ from os import PathLike
 from typing import Final, Protocol
 
 import attrs
+from typing_extensions import override
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.collection import Collection
@@ -26,166 +27,170 @@ from facesearch.storage.catalog import (
     delete_collection,
 )
 
-__all__ = ["FileShelf", "MemoryShelf", "Shelf"]
+__all__ = ["Backend", "FileBackend", "MemoryBackend"]
 
 
 _MOST_OPEN: Final = 64
-"""Collections of a file that are held open at once: each has its users' vectors in memory, and four files."""
+"""Most collections of a file that are open at once. An open collection holds its users' vectors in memory, and four open files."""
 
 
-class Shelf(Protocol):
-    """Where the collections of an account are; may be used from several threads.
+class Backend(Protocol):
+    """Storage for the collections of an account; thread-safe.
 
-    What is asked of a collection that is not there raises `facesearch.CollectionNotFoundError`.
+    Methods that take the id of a collection raise `facesearch.CollectionNotFoundError` if that collection does not exist.
     """
 
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
-        """Add a collection; `CollectionExistsError` if it is there."""
+        """Create and return a collection; raise `CollectionExistsError` if the id is in use."""
 
     def get(self, collection_id: str) -> Collection:
-        """Give a collection."""
+        """Return a collection."""
 
     def infos(self) -> tuple[CollectionInfo, ...]:
-        """Tell which there are, by id."""
+        """Return a summary of every collection, sorted by id."""
 
     def info(self, collection_id: str) -> CollectionInfo:
-        """Tell of one."""
+        """Return the summary of one collection."""
 
     def delete(self, collection_id: str) -> None:
-        """Delete a collection, and all that is in it."""
+        """Delete a collection with its users and faces."""
 
     def forget(self, collection: Collection) -> None:
-        """Open it anew when it is next asked for: somebody else deleted it, and may have made another of that id."""
+        """Drop an open collection, so that the next `get` opens it again.
+
+        Another process may have deleted the collection and created a new one with the same id.
+        """
 
     def tags(self, collection_id: str) -> dict[str, str]:
-        """Give its tags."""
+        """Return the tags of a collection."""
 
     def change_tags(self, collection_id: str, *, add: Mapping[str, str], remove: Iterable[str]) -> None:
-        """Add tags, or give them other values, and then remove those of these keys; `QuotaExceededError` if there are too many."""
+        """Add or replace the tags *add*, then remove the keys *remove*; raise `QuotaExceededError` above the limit."""
 
     def close(self) -> None:
-        """Let go of files."""
+        """Release memory and open files."""
 
 
 @attrs.define
-class _Kept:
+class _StoredCollection:
     collection: Collection
     created: datetime
     tags: dict[str, str]
 
 
-class MemoryShelf:
-    """Collections that end with the process; see `Shelf`.
+class MemoryBackend(Backend):
+    """Collections in memory, lost when the process ends.
 
     Parameters
     ----------
     analyzer
-        What finds and embeds faces for all of them.
+        Detects and embeds the faces of all collections.
     """
 
     def __init__(self, analyzer: FaceAnalyzer | None) -> None:
         self._analyzer = analyzer
         self._lock = ForkLock(Level.SERVICE)
-        self._kept: dict[str, _Kept] = {}
+        self._collections: dict[str, _StoredCollection] = {}
 
+    @override
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
-        """See `Shelf.create`."""
         with self._lock:
-            if collection_id in self._kept:
+            if collection_id in self._collections:
                 raise CollectionExistsError(f"collection_id: there is a collection {collection_id!r} already")
             collection = Collection(collection_id, analyzer=self._analyzer)
-            self._kept[collection_id] = _Kept(collection, datetime.now(UTC), dict(tags))
+            self._collections[collection_id] = _StoredCollection(collection, datetime.now(UTC), dict(tags))
             return collection
 
+    @override
     def get(self, collection_id: str) -> Collection:
-        """See `Shelf.get`."""
         with self._lock:
             return self._find(collection_id).collection
 
+    @override
     def infos(self) -> tuple[CollectionInfo, ...]:
-        """See `Shelf.infos`."""
         with self._lock:
-            return tuple(self._info(collection_id) for collection_id in sorted(self._kept))
+            return tuple(self._info(collection_id) for collection_id in sorted(self._collections))
 
+    @override
     def info(self, collection_id: str) -> CollectionInfo:
-        """See `Shelf.info`."""
         with self._lock:
             return self._info(collection_id)
 
+    @override
     def delete(self, collection_id: str) -> None:
-        """See `Shelf.delete`."""
         with self._lock:
             self._find(collection_id)
-            del self._kept[collection_id]
+            del self._collections[collection_id]
 
+    @override
     def forget(self, collection: Collection) -> None:
-        """Do nothing: nobody else has them."""
+        pass  # no other process can delete them
 
+    @override
     def tags(self, collection_id: str) -> dict[str, str]:
-        """See `Shelf.tags`."""
         with self._lock:
             return dict(self._find(collection_id).tags)
 
+    @override
     def change_tags(self, collection_id: str, *, add: Mapping[str, str], remove: Iterable[str]) -> None:
-        """See `Shelf.change_tags`."""
         with self._lock:
-            kept, gone = self._find(collection_id), set(remove)
-            tags = {key: value for key, value in {**kept.tags, **add}.items() if key not in gone}
+            stored, gone = self._find(collection_id), set(remove)
+            tags = {key: value for key, value in {**stored.tags, **add}.items() if key not in gone}
             if len(tags) > MAX_TAGS:
                 raise QuotaExceededError(f"tags: the collection would have {len(tags)} tags, at most {MAX_TAGS}")
-            kept.tags = tags
+            stored.tags = tags
 
+    @override
     def close(self) -> None:
-        """Forget them."""
         with self._lock:
-            self._kept.clear()
+            self._collections.clear()
 
-    def _find(self, collection_id: str) -> _Kept:
+    def _find(self, collection_id: str) -> _StoredCollection:
         try:
-            return self._kept[collection_id]
+            return self._collections[collection_id]
         except KeyError:
             raise CollectionNotFoundError(f"collection_id: no collection {collection_id!r}") from None
 
     def _info(self, collection_id: str) -> CollectionInfo:
-        kept = self._find(collection_id)
+        stored = self._find(collection_id)
         return CollectionInfo(
             collection_id=collection_id,
-            users=len(kept.collection),
-            faces=kept.collection.face_count,
-            face_model=kept.collection.face_model,
-            created=kept.created,
+            users=len(stored.collection),
+            faces=stored.collection.face_count,
+            face_model=stored.collection.face_model,
+            created=stored.created,
             thumbnails=False,
         )
 
 
-class FileShelf:
-    """Collections in a file, which the first one makes; see `Shelf`.
+class FileBackend(Backend):
+    """Collections in a file, which is created with the first collection.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     analyzer
-        What finds and embeds faces for all of them.
+        Detects and embeds the faces of all collections.
     """
 
     def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None) -> None:
         self._path, self._analyzer = database_path(path), analyzer
         self._lock = ForkLock(Level.SERVICE)
-        self._open: OrderedDict[str, Collection] = OrderedDict()  # the last used last
+        self._open: OrderedDict[str, Collection] = OrderedDict()  # least recently used first
         self._closed = False
 
+    @override
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
-        """See `Shelf.create`."""
         made = Collection.create(self._path, collection_id, analyzer=self._analyzer, tags=tags)
         with self._lock:
             self._keep(made)
         return made
 
+    @override
     def get(self, collection_id: str) -> Collection:
-        """See `Shelf.get`."""
         with self._lock:
-            if self._closed:  # a request under way would open the file again, and nobody would close it
+            if self._closed:  # a running request would open the file again and leave it open
                 raise ClosedError(f"{self._path}: closed")
             found = self._open.get(collection_id)
             if found is None:
@@ -195,40 +200,40 @@ class FileShelf:
             self._keep(found)
             return found
 
+    @override
     def infos(self) -> tuple[CollectionInfo, ...]:
-        """See `Shelf.infos`."""
         try:
             return collections(self._path)
-        except CollectionNotFoundError:  # the file is made by the first collection
+        except CollectionNotFoundError:  # the first collection creates the file
             return ()
 
+    @override
     def info(self, collection_id: str) -> CollectionInfo:
-        """See `Shelf.info`."""
         return collection_info(self._path, collection_id)
 
+    @override
     def delete(self, collection_id: str) -> None:
-        """See `Shelf.delete`."""
         delete_collection(self._path, collection_id)
         with self._lock:
-            # Not closed: other threads may be at work with it. They are told that it was deleted.
+            # Not closed: other threads may still use it. They get CollectionNotFoundError.
             self._open.pop(collection_id, None)
 
+    @override
     def forget(self, collection: Collection) -> None:
-        """See `Shelf.forget`."""
         with self._lock:
             if self._open.get(collection.collection_id) is collection:
                 del self._open[collection.collection_id]
 
+    @override
     def tags(self, collection_id: str) -> dict[str, str]:
-        """See `Shelf.tags`."""
         return collection_tags(self._path, collection_id)
 
+    @override
     def change_tags(self, collection_id: str, *, add: Mapping[str, str], remove: Iterable[str]) -> None:
-        """See `Shelf.change_tags`."""
         change_tags(self._path, collection_id, add=add, remove=remove)
 
+    @override
     def close(self) -> None:
-        """Close the file."""
         with self._lock:
             self._closed = True
             for collection in self._open.values():
@@ -239,4 +244,4 @@ class FileShelf:
         self._open[collection.collection_id] = collection
         self._open.move_to_end(collection.collection_id)
         if len(self._open) > _MOST_OPEN:
-            self._open.popitem(last=False)  # it closes itself when nobody is at work with it any more
+            self._open.popitem(last=False)  # it is closed when the last thread releases it

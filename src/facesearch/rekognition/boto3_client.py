@@ -1,7 +1,7 @@
-"""Stock boto3 clients that are answered in this process.
+"""Connect stock boto3 clients to a local service in the same process.
 
-botocore asks, before it sends a request, whether anybody answers it instead (its event ``before-send``): that is us. All else
-is botocore's own, checks of parameters, paginators, exceptions, retries and ``ResponseMetadata``.
+botocore emits the event ``before-send`` before it sends a request; a listener may return a response instead. Everything else is
+botocore's own code: validation of parameters, paginators, exceptions, retries and ``ResponseMetadata``.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["answering", "client"]
 
-# What a request that was answered is addressed to from then on. Others may listen too, and botocore asks them all: moto, say,
-# would try to answer what is addressed to AWS. ".invalid" is nobody's, by RFC 2606.
+# URL that replaces AWS's in a request with a response. botocore calls all listeners, and another one, such as moto, would respond
+# to a request with AWS's URL too. RFC 2606 reserves ".invalid".
 _ANSWERED: Final = "http://answered.facesearch.invalid/"
 _CLAIM: Final = "X-Facesearch-Claim"
 
@@ -34,35 +34,35 @@ def client(
     service: Rekognition | None = None,
     **options: Any,
 ) -> "RekognitionClient":
-    """Give a stock boto3 client of Amazon Rekognition that is answered in this process.
+    """Create a stock boto3 client of Amazon Rekognition that a local service answers.
 
-    No credentials are needed and no socket is opened. Nothing that is configured for AWS, in the environment or in files, has
-    a say but what concerns retries (``AWS_MAX_ATTEMPTS``, ``AWS_RETRY_MODE``).
+    The client needs no credentials and opens no socket. It ignores the configuration of AWS in the environment and in files,
+    except for retries (``AWS_MAX_ATTEMPTS``, ``AWS_RETRY_MODE``).
 
     Parameters
     ----------
     data
-        The file that the collections are in; by default they are in memory.
+        Path of the file that holds the collections; by default they are in memory.
     region_name
-        The client's region, which is in the collections' ARNs too.
+        Region of the client, and of the collections' ARNs.
     service
-        What answers, if it is there already; it stays open when the client is closed. By default one of the client's own,
-        which ``client.close()`` closes.
+        An existing local service, which stays open when the client is closed. By default the client has its own, which
+        ``client.close()`` closes.
     options
-        Others of `facesearch.rekognition.Rekognition`, such as ``objects``.
+        Further arguments of `facesearch.rekognition.Rekognition`, such as ``objects``.
 
     Returns
     -------
     RekognitionClient
-        As ``boto3.client("rekognition")`` returns it. Its type comes from the package mypy-boto3-rekognition; without that package
-        type checkers see ``Any``.
+        A client as ``boto3.client("rekognition")`` returns it. The type comes from the package mypy-boto3-rekognition; without
+        that package type checkers see ``Any``.
 
     Raises
     ------
     MissingExtraError
         If boto3 is not installed.
     InvalidParameterError
-        If both *service* and what one is made with are given.
+        If *service* is combined with arguments for a new service.
 
     Examples
     --------
@@ -79,11 +79,11 @@ def client(
     from botocore import UNSIGNED
     from botocore.config import Config
 
-    # A session of its own, whose profile and files are none: (file key, environment variable, default, conversion).
+    # A separate session without profile and configuration files: (file key, environment variable, default, conversion).
     files = {"config_file": (None, None, os.devnull, None), "credentials_file": (None, None, os.devnull, None)}
     session = botocore.session.Session(session_vars={"profile": (None, None, None, None), **files})
     config = Config(
-        signature_version=UNSIGNED,  # so that no credentials are looked for either
+        signature_version=UNSIGNED,  # so botocore does not look for credentials
         ignore_configured_endpoint_urls=True,
         use_fips_endpoint=False,
         use_dualstack_endpoint=False,
@@ -94,40 +94,41 @@ def client(
     made: RekognitionClient = boto3.Session(botocore_session=session).client(
         "rekognition", region_name=region_name, config=config
     )
-    _Answerer(answers).listen(made.meta.events)
+    _Responder(answers).listen(made.meta.events)
     return made
 
 
 @contextlib.contextmanager
 def answering(*clients_or_sessions: Any, service: Rekognition | None = None, **options: Any) -> Iterator[Rekognition]:
-    """Answer boto3 clients that are made elsewhere, for a while.
+    """Answer the requests of existing boto3 clients or sessions with a local service, within a ``with`` block.
 
     Parameters
     ----------
     clients_or_sessions
-        boto3 clients of Rekognition; or sessions, of boto3 or botocore, whose clients made from now on are answered. By
-        default boto3's own session, which ``boto3.client`` takes.
+        boto3 clients of Rekognition, or sessions of boto3 or botocore: the clients that such a session creates in the block are
+        included. By default boto3's default session, which ``boto3.client`` uses.
     service
-        What answers, if it is there already; it stays open. By default one that is closed at the end.
+        An existing local service, which stays open. By default a new one, which is closed at the end of the block.
     options
-        Those of `facesearch.rekognition.Rekognition`, such as ``data``.
+        Arguments of `facesearch.rekognition.Rekognition`, such as ``data``.
 
     Yields
     ------
     Rekognition
-        What answers. Afterwards all is as before: **a client that is still in use asks AWS again**.
+        The local service. After the block the original state is restored: **a client that is still in use sends its requests to
+        AWS again**.
 
     Raises
     ------
     MissingExtraError
         If boto3 is not installed.
     InvalidParameterError
-        If one is neither client of Rekognition nor session, or both *service* and *options* are given.
+        If an argument is neither a client of Rekognition nor a session, or both *service* and *options* are given.
 
     Notes
     -----
-    These are the user's own clients: profile, region and credentials are still looked up where they always were, though the
-    last are not used. The innermost of several answers.
+    These are the caller's own clients: botocore still looks up profile, region and credentials, but does not use the credentials.
+    In nested blocks the innermost one answers.
 
     Examples
     --------
@@ -149,19 +150,19 @@ def answering(*clients_or_sessions: Any, service: Rekognition | None = None, **o
             if default is None:
                 boto3.setup_default_session()
             emitters = [boto3.DEFAULT_SESSION.events]
-        answerer = _Answerer(answers)
+        responder = _Responder(answers)
         try:
             for emitter in emitters:
-                answerer.listen(emitter)
+                responder.listen(emitter)
             yield answers
         finally:
-            answerer.end()
+            responder.end()
             if not clients_or_sessions and default is None:
                 boto3.DEFAULT_SESSION = None
 
 
-class _Answerer:
-    """Answers the requests of those whose events it listens to."""
+class _Responder:
+    """Listener that responds to the requests of botocore clients with a local service."""
 
     def __init__(self, service: wire.Service) -> None:
         self._service = service
@@ -172,17 +173,17 @@ class _Answerer:
             "before-sign.rekognition": self._claim,
             "before-send.rekognition": self._answer,
         }
-        # Clients that a session made have copies of its listeners, which can't be taken back.
+        # Clients that a session created hold copies of its listeners, which can't be unregistered.
         self._ended = False
 
     def listen(self, emitter: Any) -> None:
-        """Begin; the last one to listen to an emitter is the one that answers."""
+        """Register the listeners; of several responders on one emitter the last one responds."""
         self._emitters.append(emitter)
         for event, listener in self._listeners.items():
             emitter.register(event, listener)
 
     def end(self) -> None:
-        """Answer nothing any more."""
+        """Unregister the listeners and stop responding."""
         self._ended = True
         for emitter in self._emitters:
             for event, listener in self._listeners.items():
@@ -194,7 +195,7 @@ class _Answerer:
         return None if self._ended else UNSIGNED
 
     def _claim(self, *, request: Any, **_: Any) -> None:
-        """Write down who answers: botocore asks all listeners, in their order, and takes the first one's answer."""
+        """Mark the request as this responder's: botocore calls all listeners in order and uses the first response."""
         if not self._ended:
             request.headers[_CLAIM] = self._name
 
@@ -215,20 +216,20 @@ def _header(request: Any, name: str) -> str | None:
 
 
 class _Raw(io.BytesIO):
-    """A body that botocore can read: it asks for ``stream``, as urllib3's bodies have it."""
+    """Response body with the method ``stream`` of urllib3's bodies, which botocore calls."""
 
     def stream(self) -> Iterator[bytes]:
-        """Give all there is."""
+        """Yield the whole body."""
         yield self.read()
 
 
 def _closing(service: Rekognition) -> Any:
-    """Give what adds the service's closing to the class of a client that is being made."""
+    """Return a listener that makes ``close()`` of a new client class close the service too."""
 
     class Closing:
         def close(self) -> None:
-            """Close the client, and what answers it."""
-            super().close()  # type: ignore[misc]  # botocore's client comes after it
+            """Close the client and its service."""
+            super().close()  # type: ignore[misc]  # botocore's client class is next in the MRO
             service.close()
 
     return lambda base_classes, **_: base_classes.insert(0, Closing)
@@ -237,15 +238,17 @@ def _closing(service: Rekognition) -> Any:
 def _service(service: Rekognition | None, **options: Any) -> Rekognition:
     if service is None:
         return Rekognition(**options)
-    check_acts_as("service", service, wire.Service)  # type: ignore[type-abstract]  # whatever answers as a Rekognition does
+    check_acts_as("service", service, wire.Service)  # type: ignore[type-abstract]  # a protocol suffices here
     given = sorted(name for name, value in options.items() if value is not None and name != "region")
     if given:
-        raise InvalidParameterError(f"{given[0]}: expected none of a service's options beside a service, got one")
+        raise InvalidParameterError(
+            f"{given[0]}: expected no option of a new service together with service, got one; pass it to Rekognition(...)"
+        )
     return service
 
 
 def _emitter(client_or_session: Any) -> Any:
-    """Give where a client's or a session's events are listened to."""
+    """Return the event emitter of a client or session."""
     from boto3.session import Session
     from botocore.client import BaseClient
     from botocore.session import Session as BotocoreSession

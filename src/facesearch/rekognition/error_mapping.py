@@ -1,4 +1,4 @@
-"""What this library's errors are called by AWS."""
+"""Map the library's errors to AWS's errors."""
 
 from facesearch.errors import (
     CollectionExistsError,
@@ -31,9 +31,9 @@ from facesearch.rekognition.exceptions import (
     ThrottlingException,
 )
 
-__all__ = ["invalid_parameters", "no_collection", "no_user", "translated"]
+__all__ = ["invalid_parameters", "no_collection", "no_user", "to_rekognition_error"]
 
-# The first that fits counts. A text of AWS's own comes first where there is one, since callers compare it; what was wrong follows.
+# The first match applies. The message starts with AWS's own text where one is known, since callers compare it.
 _FAULTS: tuple[tuple[type[FacesearchError], type[RekognitionError], str], ...] = (
     (ImageTooLargeError, ImageTooLargeException, "Image size is too large. "),
     (ImageTooSmallError, InvalidParameterException, "Request has invalid parameters. "),
@@ -48,36 +48,36 @@ _FAULTS: tuple[tuple[type[FacesearchError], type[RekognitionError], str], ...] =
 )
 
 
-def translated(error: FacesearchError) -> RekognitionError:
-    """Give the error that AWS would send; one that is AWS's already stays as it is.
+def to_rekognition_error(error: FacesearchError) -> RekognitionError:
+    """Return the error that AWS would send; a `RekognitionError` is returned unchanged.
 
-    What nobody who calls could mend, as a full disk, is InternalServerError. Texts tell nothing of this machine.
+    Errors that the caller can't fix, such as a full disk, map to InternalServerError. Messages contain nothing about this machine.
     """
     if isinstance(error, RekognitionError):
         return error
-    if isinstance(error, StorageBusyError):  # others write for too long: boto3 tries again by itself
+    if isinstance(error, StorageBusyError):  # another process holds the lock: boto3 retries by itself
         return ThrottlingException()
     if isinstance(error, StorageReadOnlyError):
         return AccessDeniedException("You are not authorized to perform this operation. The collections are read-only.")
     if isinstance(error, CollectionNotFoundError):
         return ResourceNotFoundException()
     for kind, fault, text in _FAULTS:
-        # OutputRefusedError is about the file of collections, and names its path: no request can change that.
+        # OutputRefusedError concerns the file of collections and names its path: the caller can't fix it.
         if isinstance(error, kind) and not isinstance(error, OutputRefusedError):
             return fault(f"{text}{error}")
     return InternalServerError()
 
 
 def no_collection(collection_id: str) -> ResourceNotFoundException:
-    """Give AWS's answer to requests for a collection that is not there."""
+    """Return AWS's error for a collection that does not exist."""
     return ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
 
 
 def no_user(user_id: str) -> ResourceNotFoundException:
-    """Give the answer to requests for a user that is not there."""
+    """Return the error for a user that does not exist."""
     return ResourceNotFoundException(f"The user id: {user_id} does not exist")
 
 
 def invalid_parameters(why: str) -> InvalidParameterException:
-    """Give AWS's answer to requests that make no sense, and say why."""
+    """Return AWS's error for invalid parameters, with the reason."""
     return InvalidParameterException(f"Request has invalid parameters. {why}")

@@ -1,7 +1,7 @@
-"""AWS's errors, by AWS's names, with what botocore's ``ClientError`` carries; neither boto3 nor botocore is needed.
+"""AWS's errors by AWS's names, with the attributes of botocore's ``ClientError``; neither boto3 nor botocore is required.
 
-Source: Amazon Rekognition's service model and developer guide, "Error handling"; the last ones are what stands before every
-AWS service. All are answered with HTTP 400 but where a class says otherwise.
+Source: Amazon Rekognition's service model and developer guide, "Error handling". The last classes are errors of the front end
+that all AWS services share. The HTTP status is 400 unless a class states another one.
 """
 
 import uuid
@@ -40,23 +40,23 @@ __all__ = [
 
 
 class RekognitionError(FacesearchError):
-    """An answer that AWS sends as an error; each of AWS's names is a subclass.
+    """Base of all errors that AWS sends; each error of AWS is a subclass of the same name.
 
     Parameters
     ----------
     message
-        What was wrong; by default AWS's own words for it.
+        Description of the error; by default AWS's own text.
 
     Attributes
     ----------
     code
-        AWS's name of the error.
+        AWS's name for the error.
     http_status
-        400, or 500 where the service is to blame.
+        400, or 500 for a failure of the service.
     operation_name
-        The operation that was called, such as ``"SearchUsersByImage"``; empty until it is known.
+        The operation that was called, such as ``"SearchUsersByImage"``; empty until then.
     request_id
-        A UUID of this answer's own.
+        UUID of this response.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class RekognitionError(FacesearchError):
     >>> error.operation_name = "DescribeCollection"
     >>> error.response["Error"]["Code"]
     'ResourceNotFoundException'
-    >>> print(error)  # as botocore has it
+    >>> print(error)  # the text of botocore's ClientError
     An error occurred (ResourceNotFoundException) when calling the DescribeCollection operation: The collection id: staff does not exist
     """
 
@@ -83,12 +83,12 @@ class RekognitionError(FacesearchError):
 
     @property
     def message(self) -> str:
-        """What was wrong, without the name of the error."""
+        """Description of the error, without its name."""
         return str(self.args[0])
 
     @property
     def response(self) -> dict[str, Any]:
-        """What botocore's ``ClientError.response`` would be."""
+        """The error as botocore's ``ClientError.response``."""
         return {
             "Error": {"Message": self.message, "Code": self.code},
             "ResponseMetadata": {
@@ -104,25 +104,25 @@ class RekognitionError(FacesearchError):
 
 
 class AccessDeniedException(RekognitionError):
-    """The keys of the request may not do this."""
+    """The caller is not permitted to perform this operation."""
 
     usual_message = "You are not authorized to perform this operation."
 
 
 class ConflictException(RekognitionError):
-    """There is a user of that id already."""
+    """A user with this id exists already."""
 
     usual_message = "A user with the same id already exists."
 
 
 class IdempotentParameterMismatchException(RekognitionError):
-    """A ClientRequestToken came again with other parameters."""
+    """A ClientRequestToken was reused with other parameters."""
 
     usual_message = "The ClientRequestToken you have supplied is already in use."
 
 
 class ImageTooLargeException(RekognitionError):
-    """A picture has more bytes or pixels than AWS takes."""
+    """An image has more bytes or pixels than AWS accepts."""
 
     usual_message = "Image size is too large."
 
@@ -135,78 +135,78 @@ class InternalServerError(RekognitionError):
 
 
 class InvalidImageFormatException(RekognitionError):
-    """A picture is no JPEG or PNG."""
+    """An image is neither a JPEG nor a PNG."""
 
     usual_message = "Request has invalid image format."
 
 
 class InvalidPaginationTokenException(RekognitionError):
-    """A NextToken is not one that was given out for this listing."""
+    """A NextToken does not belong to this listing."""
 
     usual_message = "Invalid Pagination Token"
 
 
 class InvalidParameterException(RekognitionError):
-    """The parameters are well formed, but can't be served."""
+    """A parameter is well formed, but its value can't be processed."""
 
 
 class InvalidS3ObjectException(RekognitionError):
-    """An S3 object is not there, or may not be read."""
+    """An S3 object does not exist, or access is denied."""
 
     usual_message = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
 
 
 class ProvisionedThroughputExceededException(RekognitionError):
-    """More requests than the service, or S3, takes at a time; boto3 tries again by itself."""
+    """The request rate exceeds the limit of the service, or of S3; boto3 retries by itself."""
 
     usual_message = "Provisioned Rate exceeded."
 
 
 class ResourceAlreadyExistsException(RekognitionError):
-    """There is a collection of that id already."""
+    """A collection with this id exists already."""
 
     usual_message = "The collection already exists."
 
 
 class ResourceNotFoundException(RekognitionError):
-    """A collection, a user or what a tag is for is not there."""
+    """A collection, user or tagged resource does not exist."""
 
     usual_message = "The resource does not exist."
 
 
 class ServiceQuotaExceededException(RekognitionError):
-    """More than one of AWS's limits, such as 100 faces a user."""
+    """A limit of AWS is exceeded, such as 100 faces per user."""
 
     usual_message = "The request exceeds a service quota."
 
 
 class ThrottlingException(RekognitionError):
-    """The service is busy; HTTP 500, and boto3 tries again by itself."""
+    """The service is busy; HTTP 500. boto3 retries by itself."""
 
     http_status = 500
     usual_message = "Service Unavailable"
 
 
 class ValidationException(RekognitionError):
-    """A parameter is missing, or breaks a constraint of the operation's model."""
+    """A parameter is missing, or violates a constraint of the service model."""
 
     usual_message = "The request does not satisfy the constraints of its model."
 
 
 class SerializationException(RekognitionError):
-    """A request is no JSON, or a value in it has the wrong type."""
+    """A request is not valid JSON, or a value has the wrong type."""
 
     usual_message = "The request can not be read."
 
 
 class UnknownOperationException(RekognitionError):
-    """There is no such operation, or it is not answered here."""
+    """The operation does not exist, or is not supported here."""
 
     usual_message = "There is no such operation."
 
 
 class RequestEntityTooLargeException(RekognitionError):
-    """The body of a request has too many bytes to be read; HTTP 413."""
+    """The body of a request exceeds the size limit; HTTP 413."""
 
     http_status = 413
     usual_message = "The request is too large."
@@ -219,7 +219,7 @@ class UnrecognizedClientException(RekognitionError):
 
 
 class InvalidSignatureException(RekognitionError):
-    """The signature of a request does not fit it, or is of another time."""
+    """The signature of a request is wrong, expired, or not yet valid."""
 
     usual_message = (
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
@@ -228,7 +228,7 @@ class InvalidSignatureException(RekognitionError):
 
 
 class IncompleteSignatureException(RekognitionError):
-    """The Authorization header of a request lacks a part."""
+    """The Authorization header of a request is incomplete or malformed."""
 
     usual_message = "The request signature does not conform to AWS standards."
 
@@ -242,4 +242,4 @@ class MissingAuthenticationTokenException(RekognitionError):
 FAULTS: Final[Mapping[str, type[RekognitionError]]] = MappingProxyType(
     {fault.code: fault for fault in RekognitionError.__subclasses__()}
 )
-"""The errors by AWS's names."""
+"""Error classes by AWS's names."""

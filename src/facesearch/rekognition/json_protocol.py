@@ -1,4 +1,4 @@
-"""AWS JSON 1.1, which Amazon Rekognition speaks: requests out of bodies, bodies out of answers and errors.
+"""Decode requests and encode responses in AWS JSON 1.1, the protocol of Amazon Rekognition.
 
 Source: Smithy, "AWS JSON 1.1 protocol" (https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
 """
@@ -39,12 +39,12 @@ __all__ = [
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 TARGET_PREFIX: Final = "RekognitionService"
 _IMAGES: Final = ("Image", "SourceImage", "TargetImage")
-# A body of a few bytes an element takes twenty times its size as Python objects. The longest list of AWS's, 4,096 faces to
-# delete, is far from this.
+# Python objects take up to twenty times the size of a body with elements of a few bytes. AWS's longest list, 4,096 faces to
+# delete, is far below this limit.
 _MOST_ELEMENTS: Final = 100_000
-_MOST_DEPTH: Final = 16  # S3Object's members, the deepest of AWS's, are at 3
-_MOST_CAUSES: Final = 8  # named in the log
-_MOST_DIGITS: Final = 300  # of a whole number: more, and it would not fit into a float
+_MOST_DEPTH: Final = 16  # AWS's deepest members, those of S3Object, are at level 3
+_MOST_CAUSES: Final = 8  # chained exceptions in a line of the log
+_MOST_DIGITS: Final = 300  # of an integer: a longer one may overflow a float
 
 _logger = logging.getLogger("facesearch")
 
@@ -53,34 +53,34 @@ Response = tuple[int, dict[str, str], bytes]
 
 
 class Service(Protocol):
-    """What answers requests: a `facesearch.rekognition.Rekognition`, or what stands in for one."""
+    """Executes operations: a `facesearch.rekognition.Rekognition`, or a substitute."""
 
     def call(self, operation: str, parameters: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Answer, or raise a `RekognitionError`."""
+        """Return the response, or raise a `RekognitionError`."""
 
 
 def handle(service: Service, target: str | None, body: bytes) -> Response:
-    """Answer a request: whatever happens, with a response.
+    """Handle a request; every failure but a closed service becomes an error response.
 
     Parameters
     ----------
     service
-        What answers it.
+        Executes the operation.
     target
-        The header ``X-Amz-Target``.
+        Header ``X-Amz-Target``.
     body
-        The request's body.
+        Body of the request.
 
     Returns
     -------
     tuple[int, dict[str, str], bytes]
-        HTTP status, headers and body. An unexpected failure is InternalServerError; `log_failure` logs it, and the response
+        HTTP status, headers and body. An unexpected failure becomes InternalServerError: `log_failure` logs it, and the response
         does not describe it.
 
     Raises
     ------
     ClosedError
-        If the service was closed: no later request to it can succeed.
+        If the service is closed: no later request can succeed.
     """
     try:
         operation = operation_of(target)
@@ -91,7 +91,7 @@ def handle(service: Service, target: str | None, body: bytes) -> Response:
         return error_response(fault)
     except ClosedError:
         raise
-    except Exception as error:  # noqa: BLE001  # the last one to catch: a client gets an answer, and never a piece of our insides
+    except Exception as error:  # noqa: BLE001  # the outermost handler: a client gets a response without internal details
         return unexpected(error)
     return 200, _headers(str(uuid.uuid4()), content), content
 
@@ -104,9 +104,9 @@ def unexpected(error: Exception) -> Response:
 
 
 def log_failure(request_id: str, error: BaseException) -> None:
-    """Log a failure: its types and its place at level ERROR, its traceback at level DEBUG.
+    """Log the exception types and the location of a failure at level ERROR, and its traceback at level DEBUG.
 
-    Messages and tracebacks of exceptions hold paths, file names and user ids, so the default level has neither.
+    Messages and tracebacks of exceptions contain paths, file names and user ids, so the default level omits both.
     """
     kinds, inner = [type(error).__name__], error
     while (cause := inner.__cause__ or inner.__context__) is not None and len(kinds) < _MOST_CAUSES:
@@ -120,12 +120,12 @@ def log_failure(request_id: str, error: BaseException) -> None:
 
 
 def operation_of(x_amz_target: str | None) -> str:
-    """Give the operation that a request names in ``X-Amz-Target``.
+    """Return the operation in the header ``X-Amz-Target``.
 
     Raises
     ------
     UnknownOperationException
-        If it names none of this service.
+        If the header is absent or malformed, or of another service.
 
     Examples
     --------
@@ -141,25 +141,25 @@ def operation_of(x_amz_target: str | None) -> str:
 
 
 def parameters_of(body: bytes) -> dict[str, Any]:
-    r"""Read a request's body.
+    r"""Decode the body of a request.
 
     Parameters
     ----------
     body
-        A JSON object in UTF-8; pictures as base64.
+        A JSON object in UTF-8, with images in base64.
 
     Returns
     -------
     dict[str, Any]
-        The request as boto3 takes it: pictures are bytes. Members of a wrong JSON type are left for whoever checks them.
+        The parameters as boto3 takes them: images are bytes. Members of a wrong JSON type are kept for the validation.
 
     Raises
     ------
     SerializationException
-        If it is no JSON object; or has a name twice, a number that is none or none that a float can hold, or a character that
-        Unicode has not.
+        If the body is not a JSON object, or contains a duplicate name, NaN, Infinity, a number outside the range of a float,
+        or a lone surrogate.
     InvalidImageFormatException
-        If a picture is not base64.
+        If an image is not base64.
 
     Examples
     --------
@@ -171,37 +171,37 @@ def parameters_of(body: bytes) -> dict[str, Any]:
     try:
         request = json.loads(
             body.decode("utf-8"),
-            object_pairs_hook=_no_name_twice,
-            parse_constant=_refuse,
-            parse_int=_whole,
-            parse_float=_finite,
+            object_pairs_hook=_unique_members,
+            parse_constant=_reject_constant,
+            parse_int=_parse_integer,
+            parse_float=_parse_float,
         )
-        if b"\\u" in body:  # only an escape can name half a surrogate pair, which nothing could write down again
+        if b"\\u" in body:  # only an escape can produce a lone surrogate, which can't be encoded again
             json.dumps(request, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError):  # the first covers wrong JSON and wrong UTF-8
+    except (ValueError, RecursionError):  # ValueError covers invalid JSON and invalid UTF-8
         raise SerializationException("The request body is not valid JSON") from None
-    if not isinstance(request, dict) or _too_deep(request):
+    if not isinstance(request, dict) or _exceeds_depth(request):
         raise SerializationException(f"The request body is not a JSON object of at most {_MOST_DEPTH} levels")
     for name in _IMAGES:
         image = request.get(name)
         if isinstance(image, dict) and isinstance(image.get("Bytes"), str):
-            image["Bytes"] = _decoded(image["Bytes"])
+            image["Bytes"] = _decode_image(image["Bytes"])
     return request
 
 
 def body_of(answer: Mapping[str, Any]) -> bytes:
-    """Write an answer.
+    """Encode a response.
 
     Parameters
     ----------
     answer
-        As boto3 gives it: timestamps are aware datetimes.
+        The response as boto3 returns it: timestamps are aware datetimes.
 
     Returns
     -------
     bytes
-        JSON with timestamps in seconds since 1970, to the millisecond; nothing at all where the answer has no members, as
-        AWS answers CreateUser.
+        JSON, with timestamps in seconds since 1970, rounded to milliseconds; empty if the response has no members, as AWS's
+        response to CreateUser.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def body_of(answer: Mapping[str, Any]) -> bytes:
 
 
 def error_body(fault: RekognitionError) -> bytes:
-    """Write an error: its name, its text, and the request's id as Logref, by which the log has it."""
+    """Encode an error: its name, its message, and as Logref the request id that the log contains."""
     content = {
         "__type": fault.code,
         "Code": fault.code,
@@ -228,7 +228,7 @@ def error_body(fault: RekognitionError) -> bytes:
 
 
 def error_response(fault: RekognitionError) -> Response:
-    """Give the whole response of an error."""
+    """Return the complete response for an error."""
     content = error_body(fault)
     return fault.http_status, _headers(fault.request_id, content), content
 
@@ -237,14 +237,14 @@ def _headers(request_id: str, content: bytes) -> dict[str, str]:
     return {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content)), "x-amzn-RequestId": request_id}
 
 
-def _no_name_twice(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(members)
     if len(result) != len(members):
-        raise ValueError  # a checker and a doer that read different ones have been fooled
+        raise ValueError  # a validator and an executor might read different values
     return result
 
 
-def _too_deep(request: Any) -> bool:
+def _exceeds_depth(request: Any) -> bool:
     level = [request]
     for _ in range(_MOST_DEPTH):
         inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
@@ -252,30 +252,30 @@ def _too_deep(request: Any) -> bool:
     return bool(level)
 
 
-def _refuse(_: str) -> NoReturn:
-    """Refuse NaN and Infinity, which are no JSON."""
+def _reject_constant(_: str) -> NoReturn:
+    """Reject NaN and Infinity, which are not JSON."""
     raise ValueError
 
 
-def _whole(text: str) -> int:
+def _parse_integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:
         raise ValueError
     return int(text)
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
     return number
 
 
-def _decoded(text: str) -> bytes:
+def _decode_image(text: str) -> bytes:
     try:
         picture = base64.b64decode(text, validate=True)
-    except ValueError:  # binascii's too
+    except ValueError:  # includes binascii.Error
         raise InvalidImageFormatException("Invalid image encoding") from None
-    if len(text) % 4:  # Python itself lets more "=" pass than there should be
+    if len(text) % 4:  # Python accepts excess "=" padding
         raise InvalidImageFormatException("Invalid image encoding")
     return picture
 
@@ -283,4 +283,4 @@ def _decoded(text: str) -> bytes:
 def _timestamp(value: Any) -> float:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return round(value.timestamp(), 3)
-    raise TypeError(f"{type(value).__name__} has no place in an answer")
+    raise TypeError(f"response: expected JSON values and aware datetimes, got {type(value).__name__}")

@@ -1,6 +1,6 @@
-"""The operations as methods, with boto3's names, keyword arguments and answers.
+"""The operations as methods, with the names, keyword arguments and return values of boto3.
 
-Source: Amazon Rekognition API reference, which tells of each parameter under the operation's name.
+Source: Amazon Rekognition API reference, which documents each parameter under the operation's name.
 """
 
 from abc import ABC, abstractmethod
@@ -13,19 +13,15 @@ __all__ = ["Methods"]
 
 
 class Methods(ABC):
-    """A method for each operation; see `facesearch.rekognition.service.Rekognition`."""
+    """A method for each operation; `facesearch.rekognition.service.Rekognition` implements `call`."""
 
     @abstractmethod
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
-        """Answer an operation by its name."""
-
-    def _given(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
-        """Answer with those parameters that were given."""
-        return self.call(operation, {name: value for name, value in parameters.items() if value is not None})
+        """Execute an operation by its name; a parameter that is ``None`` counts as absent."""
 
     # ---------------------------------------------------------------- collections
     def create_collection(self, *, CollectionId: str, Tags: Mapping[str, str] | None = None) -> Answer:
-        """Make a collection.
+        """Create a collection.
 
         Returns
         -------
@@ -37,10 +33,10 @@ class Methods(ABC):
         RekognitionError
             ResourceAlreadyExistsException, ServiceQuotaExceededException.
         """
-        return self._given("CreateCollection", {"CollectionId": CollectionId, "Tags": Tags})
+        return self.call("CreateCollection", {"CollectionId": CollectionId, "Tags": Tags})
 
     def describe_collection(self, *, CollectionId: str) -> Answer:
-        """Tell how many faces and users a collection has, its face model, and since when it is there.
+        """Return the number of faces and users of a collection, its face model and its creation time.
 
         Returns
         -------
@@ -52,25 +48,25 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self._given("DescribeCollection", {"CollectionId": CollectionId})
+        return self.call("DescribeCollection", {"CollectionId": CollectionId})
 
     def list_collections(self, *, NextToken: str | None = None, MaxResults: int | None = None) -> Answer:
-        """List the collections, by id.
+        """List the collections, sorted by id.
 
         Returns
         -------
         dict
-            ``CollectionIds`` and, in their order, ``FaceModelVersions``; ``NextToken`` where there are more.
+            ``CollectionIds`` and ``FaceModelVersions`` in the same order; ``NextToken`` if there are more.
 
         Raises
         ------
         RekognitionError
             InvalidPaginationTokenException.
         """
-        return self._given("ListCollections", {"NextToken": NextToken, "MaxResults": MaxResults})
+        return self.call("ListCollections", {"NextToken": NextToken, "MaxResults": MaxResults})
 
     def delete_collection(self, *, CollectionId: str) -> Answer:
-        """Delete a collection, its faces and its users.
+        """Delete a collection with its faces and users.
 
         Returns
         -------
@@ -82,7 +78,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self._given("DeleteCollection", {"CollectionId": CollectionId})
+        return self.call("DeleteCollection", {"CollectionId": CollectionId})
 
     def tag_resource(self, *, ResourceArn: str, Tags: Mapping[str, str]) -> Answer:
         """Add tags to a collection.
@@ -90,14 +86,14 @@ class Methods(ABC):
         Returns
         -------
         dict
-            Nothing; a collection has at most 200 tags.
+            Empty; a collection has at most 200 tags.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, ServiceQuotaExceededException.
         """
-        return self._given("TagResource", {"ResourceArn": ResourceArn, "Tags": Tags})
+        return self.call("TagResource", {"ResourceArn": ResourceArn, "Tags": Tags})
 
     def untag_resource(self, *, ResourceArn: str, TagKeys: Sequence[str]) -> Answer:
         """Remove tags from a collection.
@@ -105,17 +101,17 @@ class Methods(ABC):
         Returns
         -------
         dict
-            Nothing; keys that are not there are passed over.
+            Empty; unknown keys are ignored.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException.
         """
-        return self._given("UntagResource", {"ResourceArn": ResourceArn, "TagKeys": TagKeys})
+        return self.call("UntagResource", {"ResourceArn": ResourceArn, "TagKeys": TagKeys})
 
     def list_tags_for_resource(self, *, ResourceArn: str) -> Answer:
-        """Tell a collection's tags.
+        """Return the tags of a collection.
 
         Returns
         -------
@@ -127,7 +123,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self._given("ListTagsForResource", {"ResourceArn": ResourceArn})
+        return self.call("ListTagsForResource", {"ResourceArn": ResourceArn})
 
     # ---------------------------------------------------------------- faces
 
@@ -141,20 +137,20 @@ class Methods(ABC):
         MaxFaces: int | None = None,
         QualityFilter: str | None = None,
     ) -> Answer:
-        """Find the faces in a photo and add them to a collection.
+        """Detect the faces in a photo and add them to a collection.
 
         Returns
         -------
         dict
-            ``FaceRecords``, largest first, ``UnindexedFaces`` with the reasons, ``FaceModelVersion``. The same photo under the same
-            ExternalImageId adds nothing.
+            ``FaceRecords``, largest face first, ``UnindexedFaces`` with the reasons, ``FaceModelVersion``. Indexing a photo again
+            with the same ExternalImageId adds nothing.
 
         Raises
         ------
         RekognitionError
-            ResourceNotFoundException, ServiceQuotaExceededException, and those of pictures.
+            ResourceNotFoundException, ServiceQuotaExceededException, and the errors for images.
         """
-        return self._given(
+        return self.call(
             "IndexFaces",
             {
                 "CollectionId": CollectionId,
@@ -175,19 +171,19 @@ class Methods(ABC):
         UserId: str | None = None,
         FaceIds: Sequence[str] | None = None,
     ) -> Answer:
-        """List the faces of a collection, or of one of its users, by face id.
+        """List the faces of a collection, or of one of its users, sorted by face id.
 
         Returns
         -------
         dict
-            ``Faces`` by face id, ``FaceModelVersion``; ``NextToken`` where there are more.
+            ``Faces``, ``FaceModelVersion``; ``NextToken`` if there are more.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, InvalidPaginationTokenException.
         """
-        return self._given(
+        return self.call(
             "ListFaces",
             {
                 "CollectionId": CollectionId,
@@ -199,36 +195,36 @@ class Methods(ABC):
         )
 
     def delete_faces(self, *, CollectionId: str, FaceIds: Sequence[str]) -> Answer:
-        """Remove faces from a collection; not those of users.
+        """Delete unassociated faces from a collection.
 
         Returns
         -------
         dict
-            ``DeletedFaces``, and ``UnsuccessfulFaceDeletions`` with the reasons: faces of users are not deleted.
+            ``DeletedFaces``, and ``UnsuccessfulFaceDeletions`` with the reasons: faces that belong to a user are not deleted.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException.
         """
-        return self._given("DeleteFaces", {"CollectionId": CollectionId, "FaceIds": FaceIds})
+        return self.call("DeleteFaces", {"CollectionId": CollectionId, "FaceIds": FaceIds})
 
     def search_faces(
         self, *, CollectionId: str, FaceId: str, MaxFaces: int | None = None, FaceMatchThreshold: float | None = None
     ) -> Answer:
-        """Find the faces that are most similar to a face of the collection.
+        """Search for the faces that are most similar to a face of the collection.
 
         Returns
         -------
         dict
-            ``SearchedFaceId``, ``FaceMatches`` without it, most similar first, ``FaceModelVersion``. Thresholds are percent, 0-100.
+            ``SearchedFaceId``, ``FaceMatches`` without that face, most similar first, ``FaceModelVersion``. Thresholds are percent, 0-100.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, InvalidParameterException.
         """
-        return self._given(
+        return self.call(
             "SearchFaces",
             {
                 "CollectionId": CollectionId,
@@ -247,7 +243,7 @@ class Methods(ABC):
         FaceMatchThreshold: float | None = None,
         QualityFilter: str | None = None,
     ) -> Answer:
-        """Find the faces that are most similar to the largest face of a photo.
+        """Search for the faces that are most similar to the largest face of a photo.
 
         Returns
         -------
@@ -257,9 +253,9 @@ class Methods(ABC):
         Raises
         ------
         RekognitionError
-            ResourceNotFoundException, InvalidParameterException where no face is found, and those of pictures.
+            ResourceNotFoundException, InvalidParameterException if no face is detected, and the errors for images.
         """
-        return self._given(
+        return self.call(
             "SearchFacesByImage",
             {
                 "CollectionId": CollectionId,
@@ -273,36 +269,36 @@ class Methods(ABC):
     # ---------------------------------------------------------------- users
 
     def create_user(self, *, CollectionId: str, UserId: str, ClientRequestToken: str | None = None) -> Answer:
-        """Make a user, without faces.
+        """Create a user without faces.
 
         Returns
         -------
         dict
-            Nothing.
+            Empty.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, ConflictException, IdempotentParameterMismatchException.
         """
-        return self._given(
+        return self.call(
             "CreateUser", {"CollectionId": CollectionId, "UserId": UserId, "ClientRequestToken": ClientRequestToken}
         )
 
     def delete_user(self, *, CollectionId: str, UserId: str, ClientRequestToken: str | None = None) -> Answer:
-        """Remove a user; the faces stay in the collection.
+        """Delete a user; its faces stay in the collection, unassociated.
 
         Returns
         -------
         dict
-            Nothing.
+            Empty.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, IdempotentParameterMismatchException.
         """
-        return self._given(
+        return self.call(
             "DeleteUser", {"CollectionId": CollectionId, "UserId": UserId, "ClientRequestToken": ClientRequestToken}
         )
 
@@ -312,16 +308,14 @@ class Methods(ABC):
         Returns
         -------
         dict
-            ``Users``; ``NextToken`` where there are more.
+            ``Users``; ``NextToken`` if there are more.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, InvalidPaginationTokenException.
         """
-        return self._given(
-            "ListUsers", {"CollectionId": CollectionId, "MaxResults": MaxResults, "NextToken": NextToken}
-        )
+        return self.call("ListUsers", {"CollectionId": CollectionId, "MaxResults": MaxResults, "NextToken": NextToken})
 
     def associate_faces(
         self,
@@ -332,20 +326,20 @@ class Methods(ABC):
         UserMatchThreshold: float | None = None,
         ClientRequestToken: str | None = None,
     ) -> Answer:
-        """Make faces of a collection a user's.
+        """Associate faces of a collection with a user.
 
         Returns
         -------
         dict
-            ``AssociatedFaces``, ``UnsuccessfulFaceAssociations`` with the reasons, ``UserStatus``. UserMatchThreshold, 75 by default, holds
-            where the user has faces already.
+            ``AssociatedFaces``, ``UnsuccessfulFaceAssociations`` with the reasons, ``UserStatus``. UserMatchThreshold, 75 by
+            default, applies if the user has faces already.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, ServiceQuotaExceededException beyond 100 faces, IdempotentParameterMismatchException.
         """
-        return self._given(
+        return self.call(
             "AssociateFaces",
             {
                 "CollectionId": CollectionId,
@@ -359,7 +353,7 @@ class Methods(ABC):
     def disassociate_faces(
         self, *, CollectionId: str, UserId: str, FaceIds: Sequence[str], ClientRequestToken: str | None = None
     ) -> Answer:
-        """Take faces from a user; they stay in the collection.
+        """Disassociate faces from a user; they stay in the collection.
 
         Returns
         -------
@@ -371,7 +365,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, IdempotentParameterMismatchException.
         """
-        return self._given(
+        return self.call(
             "DisassociateFaces",
             {
                 "CollectionId": CollectionId,
@@ -390,19 +384,19 @@ class Methods(ABC):
         UserMatchThreshold: float | None = None,
         MaxUsers: int | None = None,
     ) -> Answer:
-        """Find the users that are most similar to a user, or to a face of the collection.
+        """Search for the users that are most similar to a user, or to a face of the collection.
 
         Returns
         -------
         dict
-            ``UserMatches``, most similar first, ``FaceModelVersion``, and ``SearchedUser``, who is not among them, or ``SearchedFace``.
+            ``UserMatches``, most similar first, ``FaceModelVersion``, and ``SearchedUser``, which is not among the matches, or ``SearchedFace``.
 
         Raises
         ------
         RekognitionError
             ResourceNotFoundException, InvalidParameterException.
         """
-        return self._given(
+        return self.call(
             "SearchUsers",
             {
                 "CollectionId": CollectionId,
@@ -422,20 +416,20 @@ class Methods(ABC):
         MaxUsers: int | None = None,
         QualityFilter: str | None = None,
     ) -> Answer:
-        """Tell who the largest face of a photo is.
+        """Search for the users that are most similar to the largest face of a photo.
 
         Returns
         -------
         dict
-            ``UserMatches``, most similar first, ``FaceModelVersion``, ``UnsearchedFaces`` with the reasons, and ``SearchedFace`` where a face
-            was found. Nobody found is an answer.
+            ``UserMatches``, most similar first, ``FaceModelVersion``, ``UnsearchedFaces`` with the reasons, and ``SearchedFace`` if a face
+            was detected. No match is not an error.
 
         Raises
         ------
         RekognitionError
-            ResourceNotFoundException, and those of pictures.
+            ResourceNotFoundException, and the errors for images.
         """
-        return self._given(
+        return self.call(
             "SearchUsersByImage",
             {
                 "CollectionId": CollectionId,
@@ -449,7 +443,7 @@ class Methods(ABC):
     # ---------------------------------------------------------------- photos alone
 
     def detect_faces(self, *, Image: Mapping[str, Any], Attributes: Sequence[str] | None = None) -> Answer:
-        """Tell what faces a photo shows.
+        """Detect the faces in a photo.
 
         Returns
         -------
@@ -459,9 +453,9 @@ class Methods(ABC):
         Raises
         ------
         RekognitionError
-            Those of pictures.
+            The errors for images.
         """
-        return self._given("DetectFaces", {"Image": Image, "Attributes": Attributes})
+        return self.call("DetectFaces", {"Image": Image, "Attributes": Attributes})
 
     def compare_faces(
         self,
@@ -471,7 +465,7 @@ class Methods(ABC):
         SimilarityThreshold: float | None = None,
         QualityFilter: str | None = None,
     ) -> Answer:
-        """Tell how similar the largest face of one photo is to each face of another.
+        """Compare the largest face of one photo with each face of another photo.
 
         Returns
         -------
@@ -481,9 +475,9 @@ class Methods(ABC):
         Raises
         ------
         RekognitionError
-            InvalidParameterException where a photo shows no face, and those of pictures.
+            InvalidParameterException if no face is detected in a photo, and the errors for images.
         """
-        return self._given(
+        return self.call(
             "CompareFaces",
             {
                 "SourceImage": SourceImage,

@@ -1,7 +1,7 @@
-r"""What each operation takes: its members, their types, constraints and defaults.
+r"""Request model of each operation: members, types, constraints and defaults.
 
-Source: Amazon Rekognition's service model (botocore, apiVersion 2016-06-27); the defaults stand in its documentation only.
-The tests compare everything with botocore's copy. `DEVIATIONS` lists what is left out on purpose.
+Source: Amazon Rekognition's service model (botocore, apiVersion 2016-06-27); the defaults are in its documentation only.
+The tests compare this module with botocore's copy. `DEVIATIONS` lists the constraints that are omitted on purpose.
 """
 
 from collections.abc import Mapping
@@ -25,20 +25,19 @@ class Shape:
     Attributes
     ----------
     kind
-        As botocore names it.
+        Type name of botocore.
     low, high
-        Least and most, both allowed: of a number its value, of a string its characters, of a blob its bytes, of a list or map its
-        items. ``None`` for no bound.
+        Inclusive bounds: value of a number, characters of a string, bytes of a blob, items of a list or map. ``None`` for no bound.
     pattern
-        What a string matches as a whole, in AWS's (Java's) spelling.
+        Regular expression that a whole string must match, in Java's syntax, as AWS publishes it.
     choices
-        What a string may be.
+        Permitted values of a string; empty for any.
     key
-        Of a map.
+        Type of a map's keys.
     item
-        Of a list, or the values of a map.
+        Type of a list's items, or of a map's values.
     members
-        Of a structure.
+        Members of a structure.
     """
 
     kind: Kind
@@ -58,11 +57,11 @@ class Member:
     Attributes
     ----------
     shape
-        Its type.
+        Type of the member.
     required
-        Whether it must be there.
+        Whether a request must contain the member.
     default
-        What it is where it is not given; ``None`` where AWS documents no value, and it then stays absent.
+        Value if a request omits the member; ``None`` where AWS documents none, and the member then stays absent.
     """
 
     shape: Shape
@@ -78,7 +77,7 @@ def _enum(*choices: str) -> Shape:
     return Shape(kind="string", choices=choices)
 
 
-def _whole(low: int, high: int | None = None) -> Shape:
+def _integer(low: int, high: int | None = None) -> Shape:
     return Shape(kind="integer", low=low, high=high)
 
 
@@ -100,9 +99,9 @@ _TAG_KEY: Final = _string(1, 128, r"^(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+\-@]*$")
 _TAG_VALUE: Final = _string(0, 256, r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$")
 _TAGS: Final = Shape(kind="map", key=_TAG_KEY, item=_TAG_VALUE, low=0, high=200)
 _PERCENT: Final = Shape(kind="float", low=0, high=100)
-_PAGE: Final = _whole(0, 4096)
-_MOST_FACES: Final = _whole(1, 4096)
-_MOST_USERS: Final = _whole(1, 500)
+_PAGE: Final = _integer(0, 4096)
+_MOST_FACES: Final = _integer(1, 4096)
+_MOST_USERS: Final = _integer(1, 500)
 _QUALITY: Final = _enum("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
 _ATTRIBUTES: Final = _list(
     _enum(
@@ -115,72 +114,72 @@ IMAGE: Final = _structure(
     Bytes=Shape(kind="blob", low=1, high=MAX_BYTES),
     S3Object=_structure(Bucket=_string(3, 255, r"[0-9A-Za-z\.\-_]*"), Name=_string(1, 1024), Version=_string(1, 1024)),
 )
-"""A picture: exactly one of its members is meant, and of an S3Object both Bucket and Name; the model asks for none."""
+"""An image: exactly one member, and both Bucket and Name of an S3Object, are required. The service model requires none of them."""
 
 
-def _needed(shape: Shape) -> Member:
+def _required(shape: Shape) -> Member:
     return Member(shape=shape, required=True)
 
 
-def _maybe(shape: Shape, default: str | float | None = None) -> Member:
+def _optional(shape: Shape, default: str | float | None = None) -> Member:
     return Member(shape=shape, default=default)
 
 
-_IN: Final = {"CollectionId": _needed(_COLLECTION_ID)}
-_OF_USER: Final = {**_IN, "UserId": _needed(_USER_ID), "ClientRequestToken": _maybe(_TOKEN)}
-_PAGED: Final = {"NextToken": _maybe(_NEXT_TOKEN), "MaxResults": _maybe(_PAGE)}
-_USER_FACES: Final = {"FaceIds": _needed(_list(_FACE_ID, 1, 100))}
+_IN: Final = {"CollectionId": _required(_COLLECTION_ID)}
+_OF_USER: Final = {**_IN, "UserId": _required(_USER_ID), "ClientRequestToken": _optional(_TOKEN)}
+_PAGED: Final = {"NextToken": _optional(_NEXT_TOKEN), "MaxResults": _optional(_PAGE)}
+_USER_FACES: Final = {"FaceIds": _required(_list(_FACE_ID, 1, 100))}
 _FACE_IDS: Final = _list(_FACE_ID, 1, 4096)
-_BY_IMAGE: Final = {**_IN, "Image": _needed(IMAGE), "QualityFilter": _maybe(_QUALITY, "NONE")}
-_FACES_FOUND: Final = {"MaxFaces": _maybe(_MOST_FACES), "FaceMatchThreshold": _maybe(_PERCENT, 80.0)}
-_USERS_FOUND: Final = {"MaxUsers": _maybe(_MOST_USERS), "UserMatchThreshold": _maybe(_PERCENT, 80.0)}
-_TAGGED: Final = {"ResourceArn": _needed(_ARN)}
+_BY_IMAGE: Final = {**_IN, "Image": _required(IMAGE), "QualityFilter": _optional(_QUALITY, "NONE")}
+_FACES_FOUND: Final = {"MaxFaces": _optional(_MOST_FACES), "FaceMatchThreshold": _optional(_PERCENT, 80.0)}
+_USERS_FOUND: Final = {"MaxUsers": _optional(_MOST_USERS), "UserMatchThreshold": _optional(_PERCENT, 80.0)}
+_TAGGED: Final = {"ResourceArn": _required(_ARN)}
 
 OPERATIONS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
     {
-        "AssociateFaces": {**_OF_USER, **_USER_FACES, "UserMatchThreshold": _maybe(_PERCENT, 75.0)},
+        "AssociateFaces": {**_OF_USER, **_USER_FACES, "UserMatchThreshold": _optional(_PERCENT, 75.0)},
         "CompareFaces": {
-            "SourceImage": _needed(IMAGE),
-            "TargetImage": _needed(IMAGE),
-            "SimilarityThreshold": _maybe(_PERCENT, 80.0),
-            "QualityFilter": _maybe(_QUALITY, "NONE"),
+            "SourceImage": _required(IMAGE),
+            "TargetImage": _required(IMAGE),
+            "SimilarityThreshold": _optional(_PERCENT, 80.0),
+            "QualityFilter": _optional(_QUALITY, "NONE"),
         },
-        "CreateCollection": {**_IN, "Tags": _maybe(_TAGS)},
+        "CreateCollection": {**_IN, "Tags": _optional(_TAGS)},
         "CreateUser": _OF_USER,
         "DeleteCollection": _IN,
-        "DeleteFaces": {**_IN, "FaceIds": _needed(_FACE_IDS)},
+        "DeleteFaces": {**_IN, "FaceIds": _required(_FACE_IDS)},
         "DeleteUser": _OF_USER,
         "DescribeCollection": _IN,
-        "DetectFaces": {"Image": _needed(IMAGE), "Attributes": _maybe(_ATTRIBUTES)},
+        "DetectFaces": {"Image": _required(IMAGE), "Attributes": _optional(_ATTRIBUTES)},
         "DisassociateFaces": {**_OF_USER, **_USER_FACES},
         "IndexFaces": {
             **_IN,
-            "Image": _needed(IMAGE),
-            "ExternalImageId": _maybe(_string(1, 255, EXTERNAL_IMAGE_ID_PATTERN)),
-            "DetectionAttributes": _maybe(_ATTRIBUTES),
-            "MaxFaces": _maybe(_whole(1)),  # AWS takes any number, and gives 100 faces at most
-            "QualityFilter": _maybe(_QUALITY, "AUTO"),
+            "Image": _required(IMAGE),
+            "ExternalImageId": _optional(_string(1, 255, EXTERNAL_IMAGE_ID_PATTERN)),
+            "DetectionAttributes": _optional(_ATTRIBUTES),
+            "MaxFaces": _optional(_integer(1)),  # AWS accepts any number, and returns at most 100 faces
+            "QualityFilter": _optional(_QUALITY, "AUTO"),
         },
         "ListCollections": _PAGED,
-        "ListFaces": {**_IN, **_PAGED, "UserId": _maybe(_USER_ID), "FaceIds": _maybe(_FACE_IDS)},
+        "ListFaces": {**_IN, **_PAGED, "UserId": _optional(_USER_ID), "FaceIds": _optional(_FACE_IDS)},
         "ListTagsForResource": _TAGGED,
-        "ListUsers": {**_IN, "NextToken": _maybe(_NEXT_TOKEN), "MaxResults": _maybe(_MOST_USERS)},
-        "SearchFaces": {**_IN, "FaceId": _needed(_FACE_ID), **_FACES_FOUND},
+        "ListUsers": {**_IN, "NextToken": _optional(_NEXT_TOKEN), "MaxResults": _optional(_MOST_USERS)},
+        "SearchFaces": {**_IN, "FaceId": _required(_FACE_ID), **_FACES_FOUND},
         "SearchFacesByImage": {**_BY_IMAGE, **_FACES_FOUND},
-        "SearchUsers": {**_IN, "UserId": _maybe(_USER_ID), "FaceId": _maybe(_FACE_ID), **_USERS_FOUND},
+        "SearchUsers": {**_IN, "UserId": _optional(_USER_ID), "FaceId": _optional(_FACE_ID), **_USERS_FOUND},
         "SearchUsersByImage": {**_BY_IMAGE, **_USERS_FOUND},
-        "TagResource": {**_TAGGED, "Tags": _needed(_TAGS)},
-        "UntagResource": {**_TAGGED, "TagKeys": _needed(_list(_TAG_KEY, 0, 200))},
+        "TagResource": {**_TAGGED, "Tags": _required(_TAGS)},
+        "UntagResource": {**_TAGGED, "TagKeys": _required(_list(_TAG_KEY, 0, 200))},
     }
 )
-"""The members of each operation that is answered, by AWS's names."""
+"""Request members of each supported operation, by AWS's names."""
 
 DEVIATIONS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
         (
             "PaginationToken",
             "max",
-        ): "the model says 255 characters, the developer guide's own ListUsers example has 424",
+        ): "the model permits 255 characters, the developer guide's own ListUsers example has 424",
     }
 )
-"""Constraints of the model that are not made, by its shape and constraint, each with the reason."""
+"""Constraints of the service model that are not enforced, by shape and constraint, with the reason."""

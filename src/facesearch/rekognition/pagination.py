@@ -1,8 +1,8 @@
-"""NextToken: where a listing goes on, as text that means nothing to callers.
+"""Encode the position in a listing as NextToken, an opaque text.
 
-A token holds where the last page ended. It needs no memory of the service, so that it outlives it and serves all processes of one
-file; it is neither secret nor signed, and gives nobody more than ListFaces itself does. Its check tells a token of another
-listing, or mere text, from one of its own.
+A token holds the end of the last page. The service stores nothing for it, so a token survives a restart and is valid in all
+processes that share a file. It is neither secret nor signed, and grants no more access than ListFaces itself. A checksum
+rejects arbitrary text and the tokens of other listings.
 """
 
 import base64
@@ -17,7 +17,14 @@ _CHECK_BYTES = 8
 
 
 def token_of(position: str, *listing: str) -> str:
-    """Give the token for a position, such as the last id of a page, in a listing: an operation and what it lists.
+    """Return the token for a position in a listing.
+
+    Parameters
+    ----------
+    position
+        End of a page, such as its last id.
+    listing
+        The operation, and the parameters that select its entries.
 
     Examples
     --------
@@ -25,29 +32,29 @@ def token_of(position: str, *listing: str) -> str:
     'ada'
     """
     plain = position.encode()
-    # Not the alphabet for URLs: the aws command takes a token that starts with "-" for an option.
-    return base64.b64encode(_check(plain, listing) + plain).decode()
+    # Not the URL-safe alphabet: the aws command takes a token that starts with "-" for an option.
+    return base64.b64encode(_checksum(plain, listing) + plain).decode()
 
 
 def parse_token(token: str | None, *listing: str) -> str | None:
-    """Give the position that `token_of` was given; ``None`` for ``None``.
+    """Return the position in a token of `token_of`; ``None`` for ``None``.
 
     Raises
     ------
     InvalidPaginationTokenException
-        If it is no token of this listing.
+        If the token does not belong to this listing.
     """
     if token is None:
         return None
     try:
         data = base64.b64decode(token.encode(), validate=True)
-        check, plain = data[:_CHECK_BYTES], data[_CHECK_BYTES:]
-        if check == _check(plain, listing):
+        checksum, plain = data[:_CHECK_BYTES], data[_CHECK_BYTES:]
+        if checksum == _checksum(plain, listing):
             return plain.decode()
     except (binascii.Error, UnicodeError):
         pass
     raise InvalidPaginationTokenException("Invalid Pagination Token")
 
 
-def _check(plain: bytes, listing: tuple[str, ...]) -> bytes:
+def _checksum(plain: bytes, listing: tuple[str, ...]) -> bytes:
     return hashlib.blake2b(plain + repr(listing).encode(), digest_size=_CHECK_BYTES).digest()

@@ -1,6 +1,6 @@
-"""Fixtures for the tests of code that uses boto3's Rekognition; pytest finds them by itself where facesearch is installed.
+"""pytest fixtures for code that uses boto3's Rekognition client; pytest finds this plugin where facesearch is installed.
 
-Nothing but pytest is loaded until a test asks for one.
+The plugin imports only pytest until a test requests a fixture.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ __all__ = ["rekognition", "rekognition_service"]
 
 @pytest.fixture
 def rekognition_service() -> "Iterator[Rekognition]":
-    """Give an account of Amazon Rekognition in memory, new for each test."""
+    """Provide a local service with collections in memory, new for each test."""
     from facesearch.rekognition.service import Rekognition
 
     with Rekognition() as service:
@@ -25,7 +25,7 @@ def rekognition_service() -> "Iterator[Rekognition]":
 
 @pytest.fixture
 def rekognition(rekognition_service: "Rekognition") -> Iterator[Any]:
-    """Give a stock boto3 client that `rekognition_service` answers; no credentials, no network."""
+    """Provide a stock boto3 client that is connected to `rekognition_service`; it needs no credentials and no network."""
     from facesearch.rekognition.boto3_client import client
 
     made = client(service=rekognition_service)

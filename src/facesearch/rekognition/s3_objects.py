@@ -1,4 +1,4 @@
-"""Where pictures come from that a request names by bucket and key: a folder, or S3 itself."""
+"""Object stores for the S3Objects of requests: a folder, or S3 itself."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import attrs
+from typing_extensions import override
 
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import MAX_FILE_BYTES
@@ -22,19 +23,19 @@ from facesearch.rekognition.exceptions import (
 
 __all__ = ["ObjectStore", "S3Client", "S3Folder"]
 
-_MOST_NAME_BYTES: Final = 1024  # of a key, in UTF-8: S3's own limit
+_MOST_NAME_BYTES: Final = 1024  # longest key in UTF-8: S3's own limit
 
-# No part of a key may be any of these, on any system, so that a folder means the same everywhere: nothing, dots only, a drive,
-# a device of Windows, an end that Windows drops, or anything with a backslash or a control character.
+# Parts of a key that are rejected on every system, so that a folder has the same objects everywhere: empty, dots only, a drive, a
+# device name of Windows, a trailing character that Windows drops, a backslash or a control character.
 _UNSAFE: Final = re.compile(
     r"\.*|[a-z]:.*|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])[ .:]*(\..*)?|.*[. ]|.*[\\\x00-\x1f\x7f].*",
     re.IGNORECASE | re.DOTALL,
 )
 
-_BY_PARTS: Final = {os.open, os.stat} <= os.supports_dir_fd  # not on Windows
-_SAFELY: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_FOLDER: Final = _SAFELY | getattr(os, "O_DIRECTORY", 0)
-_FILE: Final = _SAFELY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_HAS_DIR_FD: Final = {os.open, os.stat} <= os.supports_dir_fd  # not on Windows
+_NO_FOLLOW: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_FOLDER: Final = _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
+_FILE: Final = _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 _BUSY: Final = frozenset(
     {
@@ -46,24 +47,24 @@ _BUSY: Final = frozenset(
 
 
 class ObjectStore(Protocol):
-    """Anything that pictures can be read from by bucket and key; from several threads at once."""
+    """Source of images by bucket and key; must be thread-safe."""
 
     def read(self, bucket: str, name: str, version: str | None) -> bytes:
-        """Give an object's bytes, at most 15 MiB.
+        """Return the bytes of an object, at most 15 MiB.
 
         Parameters
         ----------
         bucket, name
-            As the request has them; nobody vouches for them.
+            Untrusted values from the request.
         version
-            ``None`` for the newest.
+            Version id; ``None`` for the newest version.
 
         Raises
         ------
         InvalidS3ObjectException
-            If it is not there, or may not be read.
+            If the object does not exist, or access is denied.
         ImageTooLargeException
-            If it is larger than 15 MiB, which is found before it is read.
+            If the object is larger than 15 MiB; the size is checked before the object is read.
         """
         ...
 
@@ -72,35 +73,35 @@ def _folder(root: str | os.PathLike[str]) -> Path:
     try:
         path = Path(root).resolve(strict=True)
     except (OSError, RuntimeError, ValueError, TypeError) as error:
-        raise InvalidParameterError.of("root", root, "a folder that is there") from error
+        raise InvalidParameterError.of("root", root, "an existing folder") from error
     if not path.is_dir():
-        raise InvalidParameterError.of("root", root, "a folder that is there")
+        raise InvalidParameterError.of("root", root, "an existing folder")
     return path
 
 
 @attrs.frozen
-class S3Folder:
-    """A folder as S3: each folder in it is a bucket, each file below that an object, whose key has slashes on every system.
+class S3Folder(ObjectStore):
+    """An object store in a folder: each sub-folder is a bucket, each file in it an object; keys use slashes on every system.
 
-    Nothing outside the folder is ever read: keys that lead out of it are not there, nor are links that do. A folder has no
-    versions, so that a version is never there either.
+    Nothing outside the folder is read: a key or symbolic link that leads out of it counts as a missing object. A folder has no
+    versions, so a request for a version counts as a missing object too.
 
-    Files and links may change while they are read. The links of a key are resolved first; then each part of the resolved path is
-    opened within the folder opened before it (``dir_fd``), and no link is followed. A folder that is replaced by a link in
-    between is not there. Only regular files are opened: a named pipe or a device is not there.
+    Files and links may change during a read. The links of a key are resolved first; then each part of the resolved path is
+    opened relative to the folder opened before it (``dir_fd``), without following links. A folder that is replaced by a link in
+    between counts as missing. Only regular files are opened: named pipes and devices count as missing.
 
-    Windows has no ``dir_fd``. There the path is resolved and compared before and after it is opened, which a program that may
-    create links inside the folder, a privilege on Windows, could defeat.
+    Windows has no ``dir_fd``. There the path is resolved and compared before and after it is opened. A program with the privilege
+    to create links inside the folder could defeat this check.
 
     Parameters
     ----------
     root
-        The folder.
+        Path of the folder.
 
     Raises
     ------
     InvalidParameterError
-        If there is no such folder.
+        If the folder does not exist.
 
     Examples
     --------
@@ -115,8 +116,8 @@ class S3Folder:
 
     root: Path = attrs.field(converter=_folder)
 
+    @override
     def read(self, bucket: str, name: str, version: str | None) -> bytes:
-        """Give an object's bytes; see `ObjectStore.read`."""
         if version is not None:
             raise InvalidS3ObjectException
         try:
@@ -125,22 +126,22 @@ class S3Folder:
                 data = _content(opened)
             finally:
                 os.close(opened)
-        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, names that no file can have
+        except (OSError, RuntimeError, ValueError) as error:  # circular links, or a name that no file can have
             raise InvalidS3ObjectException from error
         return data
 
     def _open(self, bucket: str, name: str) -> int:
-        """Open an object; return its file descriptor."""
+        """Open an object and return its file descriptor."""
         parts = name.split("/")
         if "/" in bucket or len(name.encode()) > _MOST_NAME_BYTES or any(map(_UNSAFE.fullmatch, [bucket, *parts])):
             raise InvalidS3ObjectException
         path = self.root.joinpath(bucket, *parts)
         inside = _inside(path, self.root)
-        return _open_by_parts(self.root, inside) if _BY_PARTS else _open_and_compare(self.root, path, inside)
+        return _open_by_parts(self.root, inside) if _HAS_DIR_FD else _open_and_compare(self.root, path, inside)
 
 
 def _inside(path: Path, root: Path) -> tuple[str, ...]:
-    """Resolve the links of a path; return the parts of the result below *root*."""
+    """Resolve the links of a path and return the parts of the result below *root*."""
     resolved = path.resolve(strict=True)
     if not resolved.is_relative_to(root):
         raise InvalidS3ObjectException
@@ -148,9 +149,9 @@ def _inside(path: Path, root: Path) -> tuple[str, ...]:
 
 
 def _open_by_parts(root: Path, parts: tuple[str, ...]) -> int:
-    """Open a path of which no part is a link, each part within the folder before it; return its file descriptor.
+    """Open a path part by part, without following links, and return its file descriptor.
 
-    What is there may have been replaced since its links were resolved; a link in the place of a part is an OSError.
+    Files may have been replaced since the links were resolved; a part that is a link raises OSError.
     """
     folder = os.open(root, _FOLDER)
     try:
@@ -158,8 +159,8 @@ def _open_by_parts(root: Path, parts: tuple[str, ...]) -> int:
             inner = os.open(part, _FOLDER, dir_fd=folder)
             os.close(folder)
             folder = inner
-        # Opening a device may already have an effect, so it is looked at first. What then takes its place is opened without
-        # waiting for it, as a pipe makes one wait, and is checked again by the caller.
+        # Opening a device may have side effects, so its type is checked first. A file that replaces it in between is opened
+        # without blocking, as a pipe would block, and the caller checks its type again.
         if not stat.S_ISREG(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
             raise InvalidS3ObjectException
         return os.open(parts[-1], _FILE, dir_fd=folder)
@@ -168,7 +169,7 @@ def _open_by_parts(root: Path, parts: tuple[str, ...]) -> int:
 
 
 def _open_and_compare(root: Path, path: Path, parts: tuple[str, ...]) -> int:
-    """Open a path and check afterwards that it still leads to the same file inside; return its file descriptor."""
+    """Open a path, check that it still resolves to the same file below *root*, and return its file descriptor."""
     opened = os.open(root.joinpath(*parts), _FILE)
     same = False
     try:
@@ -182,26 +183,26 @@ def _open_and_compare(root: Path, path: Path, parts: tuple[str, ...]) -> int:
 
 
 def _content(opened: int) -> bytes:
-    """Read an open file, if it is a regular one and not too large."""
+    """Return the content of an open file, which must be a regular file of at most 15 MiB."""
     status = os.fstat(opened)
     if not stat.S_ISREG(status.st_mode):
         raise InvalidS3ObjectException
     with os.fdopen(opened, "rb", closefd=False) as file:
         data = file.read(MAX_FILE_BYTES + 1) if status.st_size <= MAX_FILE_BYTES else b""
-    if max(status.st_size, len(data)) > MAX_FILE_BYTES:  # it may have grown
+    if max(status.st_size, len(data)) > MAX_FILE_BYTES:  # the file may have grown
         raise _too_large()
     return data
 
 
 @attrs.frozen
-class S3Client:
-    """S3, or what speaks its language, through a client of boto3's.
+class S3Client(ObjectStore):
+    """An object store in S3, or in a compatible service, accessed through a boto3 client.
 
     Parameters
     ----------
     client
-        ``boto3.client("s3", ...)``, of any endpoint and with keys of its own: whoever can send requests can look at every
-        picture that these may read.
+        ``boto3.client("s3", ...)`` with any endpoint and its own credentials. Everyone who can send requests can use every
+        image that these credentials may read.
 
     Examples
     --------
@@ -214,32 +215,32 @@ class S3Client:
     client: Any = attrs.field(repr=False)
 
     def read(self, bucket: str, name: str, version: str | None) -> bytes:
-        """Give an object's bytes; see `ObjectStore.read`.
+        """Return the bytes of an object, at most 15 MiB.
 
         Raises
         ------
         InvalidS3ObjectException, ImageTooLargeException
-            As every store.
+            As in `ObjectStore.read`.
         ProvisionedThroughputExceededException
-            If S3 is busy.
+            If S3 throttles the request.
         InternalServerError
-            If it fails otherwise: S3 is out of reach, breaks off, or there are no keys.
+            For other failures: S3 is unreachable, the connection breaks, or credentials are missing.
         """
         which = {"Bucket": bucket, "Key": name} | ({} if version is None else {"VersionId": version})
         try:
             return _body(self.client.get_object(**which))
         except RekognitionError:
             raise
-        except Exception as error:  # botocore is not imported here: its errors are told by what they carry
-            raise _fault(error) from error
+        except Exception as error:  # botocore is not imported here: its errors are recognised by their attributes
+            raise _to_rekognition_error(error) from error
 
 
 def _body(answer: Mapping[str, Any]) -> bytes:
-    """Read what get_object answered to its end, where botocore finds out whether some of it is missing."""
+    """Read the response of get_object to its end, where botocore checks that the body is complete."""
     data = bytearray()
     with contextlib.closing(
         answer["Body"]
-    ) as body:  # its own "with" would give the stream beneath, which checks nothing
+    ) as body:  # its own context manager returns the raw stream, which does not check the length
         if answer["ContentLength"] > MAX_FILE_BYTES:
             raise _too_large()
         while len(data) <= MAX_FILE_BYTES and (part := body.read(MAX_FILE_BYTES + 1 - len(data))):
@@ -249,9 +250,9 @@ def _body(answer: Mapping[str, Any]) -> bytes:
     return bytes(data)
 
 
-def _fault(error: Exception) -> RekognitionError:
-    """Tell what AWS would say of an error of botocore's."""
-    if type(error).__name__ == "ParamValidationError":  # no bucket or key can be called that
+def _to_rekognition_error(error: Exception) -> RekognitionError:
+    """Map an error of botocore to the error that Rekognition would send."""
+    if type(error).__name__ == "ParamValidationError":  # an invalid bucket or key name
         return InvalidS3ObjectException()
     response = getattr(error, "response", None) or {}
     if response.get("Error", {}).get("Code") in _BUSY:

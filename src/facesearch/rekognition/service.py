@@ -1,6 +1,6 @@
-"""Amazon Rekognition's operations on collections and faces, answered here: one object, an account of its own.
+"""The local service: one `Rekognition` object is one account with its own collections.
 
-Source: Amazon Rekognition API reference; docs/rekognition.md lists what differs and what was chosen where AWS does not say.
+Source: Amazon Rekognition API reference; docs/rekognition.md lists the differences, and the choices where AWS documents nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +16,9 @@ from facesearch.common.validation import check_acts_as, check_float, check_int, 
 from facesearch.domain.attributes import parse_attributes
 from facesearch.errors import ClosedError, FacesearchError, InvalidParameterError
 from facesearch.images.pixel_budget import DECODING
-from facesearch.rekognition.account import Account, Answer, Request, Settling
-from facesearch.rekognition.backends import FileShelf, MemoryShelf, Shelf
-from facesearch.rekognition.error_mapping import translated
+from facesearch.rekognition.account import Account, Answer, Request, UpdatingUsers
+from facesearch.rekognition.backends import Backend, FileBackend, MemoryBackend
+from facesearch.rekognition.error_mapping import to_rekognition_error
 from facesearch.rekognition.exceptions import FAULTS, RekognitionError, ThrottlingException
 from facesearch.rekognition.handlers import (
     collections as collection_calls,
@@ -32,7 +32,7 @@ from facesearch.rekognition.validation import check
 
 __all__ = ["ANSWERED", "Rekognition"]
 
-_CALLS: Final[Mapping[str, Callable[[Account, Request], Answer]]] = {
+_HANDLERS: Final[Mapping[str, Callable[[Account, Request], Answer]]] = {
     "AssociateFaces": user_calls.associate_faces,
     "CompareFaces": photo_calls.compare_faces,
     "CreateCollection": collection_calls.create_collection,
@@ -56,16 +56,16 @@ _CALLS: Final[Mapping[str, Callable[[Account, Request], Answer]]] = {
     "UntagResource": collection_calls.untag_resource,
 }
 
-ANSWERED: Final = tuple(_CALLS)
-"""The operations that are answered."""
+ANSWERED: Final = tuple(_HANDLERS)
+"""Names of the supported operations."""
 
 
-_CLOSED: Final = "this Rekognition, or the client it answers, was closed; make another one, or close it later"
+_CLOSED: Final = "this Rekognition, or the client that it serves, was closed; create another one, or close it later"
 
 
 @attrs.define
-class _Failure:
-    """An error that was asked for, and how many more times it shall come."""
+class _PlannedFailure:
+    """An error that `Rekognition.fail_next` planned, and the number of requests that it still applies to."""
 
     fault: type[RekognitionError]
     operation: str | None
@@ -75,42 +75,42 @@ class _Failure:
 class Rekognition(Methods):
     """An account of Amazon Rekognition on this machine.
 
-    Every method takes the keyword arguments of the boto3 client's method of that name, gives the same dict (without
-    ``ResponseMetadata``) and raises errors of the same names, which are found under `exceptions`. boto3 is not needed;
-    `facesearch.rekognition.client` gives a stock boto3 client that is answered by one of these.
+    Every method has the name, keyword arguments and return value of the boto3 client's method (without ``ResponseMetadata``), and
+    raises errors with the same names, which are attributes of `exceptions`. boto3 is not required;
+    `facesearch.rekognition.client` returns a stock boto3 client that is connected to a `Rekognition`.
 
     Parameters
     ----------
     data
-        The file that the collections are in; the first one makes it. Other processes may use it at the same time. By default
-        they are in memory, and end with the object.
+        Path of the file that holds the collections; it is created with the first collection, and may be shared by several
+        processes. By default collections are in memory, and are lost with the object.
     analyzer
-        What finds and embeds faces; by default one for the process, loaded when a picture first comes.
+        Detects and embeds faces; by default the analyzer of the process, which is loaded with the first image.
     objects
-        Where S3Objects come from: a folder whose sub-folders are buckets, or an
-        `facesearch.rekognition.s3_objects.ObjectStore`. By default no S3Object is there.
+        Source of S3Objects: a folder with a sub-folder for each bucket, or a
+        `facesearch.rekognition.s3_objects.ObjectStore`. By default there are no S3Objects.
     region, account
         Parts of the collections' ARNs.
     eventual
-        Seconds, 0-3600, for which a user reads UPDATING after each change of its faces, as AWS's do. Here every change holds
-        at once; this is for trying out code that waits.
+        Seconds, 0-3600, for which a user reports the status UPDATING after each change of its faces, as at AWS. Here every change
+        takes effect at once; use this to test code that waits.
     searched_attributes
-        What SearchUsersByImage tells of faces: DEFAULT, ALL, or single ones. AWS has no such parameter; its published answers
-        hold the bounding box alone.
+        Face attributes in the response of SearchUsersByImage: DEFAULT, ALL, or single names. AWS has no such parameter; its
+        published examples contain the bounding box alone.
     throttle_every
-        Fail every so many-th request with ThrottlingException, >= 1, to try out what retries do; by default none.
+        Fail every n-th request with ThrottlingException, n >= 1, to test retries; by default none.
 
     Raises
     ------
     InvalidParameterError
-        If one of these is wrong.
+        If an argument is invalid.
 
     Notes
     -----
-    May be used from several threads. Parameters, their ranges and defaults are those of the operation in AWS's API reference, of the
-    same name. Any operation may raise ValidationException, InvalidParameterException, ThrottlingException (the file is busy) and
-    InternalServerError; those that take pictures also InvalidImageFormatException, ImageTooLargeException and
-    InvalidS3ObjectException. docs/rekognition.md lists what was chosen where AWS does not say.
+    Thread-safe. Parameters, their ranges and defaults are those of the operation in AWS's API reference. Any operation may
+    raise ValidationException, InvalidParameterException, ThrottlingException (the file is busy) and InternalServerError;
+    operations that take images also raise InvalidImageFormatException, ImageTooLargeException and InvalidS3ObjectException.
+    docs/rekognition.md lists the choices where AWS documents nothing.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class Rekognition(Methods):
     """
 
     exceptions: Final = SimpleNamespace(**FAULTS, ClientError=RekognitionError)
-    """The errors by name, as a boto3 client has them; ``ClientError`` is the root of them all."""
+    """Error classes by name, as on a boto3 client; ``ClientError`` is the base class of all."""
 
     def __init__(
         self,
@@ -148,99 +148,99 @@ class Rekognition(Methods):
             check_is("analyzer", analyzer, FaceAnalyzer)
         check_text("region", region, "[a-z0-9-]+", 64)
         check_text("account", account, "[0-9]{12}", 12)
-        given: Any = data  # what callers pass may not be what the annotation asks for
+        given: Any = data  # callers may pass a value of another type
         if given is not None and (not isinstance(given, str | PathLike) or not str(given)):
             raise InvalidParameterError.of("data", data, "the path of a file")
-        shelf: Shelf = MemoryShelf(analyzer) if data is None else FileShelf(data, analyzer)
+        backend: Backend = MemoryBackend(analyzer) if data is None else FileBackend(data, analyzer)
         if throttle_every is not None:
             check_int("throttle_every", throttle_every, 1)
         self._throttle_every = throttle_every
         self._account = Account(
-            shelf=shelf,
-            objects=_store(objects),
+            backend=backend,
+            objects=_object_store(objects),
             analyzer=analyzer,
             region=region,
             account_id=account,
-            settling=Settling(check_float("eventual", eventual, 0, 3600)),
+            updating=UpdatingUsers(check_float("eventual", eventual, 0, 3600)),
             searched_attributes=tuple(sorted(parse_attributes(searched_attributes), key=lambda each: each.value)),
         )
         self._closed = False
         self._lock = ForkLock(Level.LEAF)
         self._requests = 0
-        self._failures: list[_Failure] = []
+        self._failures: list[_PlannedFailure] = []
 
     def __getstate__(self) -> object:
         raise InvalidParameterError(
-            "service: a Rekognition can't be copied or pickled: make one where it is needed, with the same file as data"
+            "service: a Rekognition can't be copied or pickled: create one where it is needed, with the same file as data"
         )
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
-        """Answer an operation by its name.
+        """Execute an operation by its name.
 
         Parameters
         ----------
         operation
             AWS's name, such as ``"SearchUsersByImage"``.
         parameters
-            Its request, as boto3 takes it: blobs are bytes.
+            Request parameters as boto3 takes them: blobs are bytes.
 
         Returns
         -------
         dict
-            As boto3 gives it, without ``ResponseMetadata``.
+            The response as boto3 returns it, without ``ResponseMetadata``.
 
         Raises
         ------
         RekognitionError
-            The errors that AWS would send, each of AWS's name.
+            The error that AWS would send, as a subclass with AWS's name.
         ClosedError
             After `close`.
         """
         if self._closed:
             raise ClosedError(_CLOSED)
         try:
-            self._fail_if_asked(operation)
+            self._raise_planned_failure(operation)
             request = check(operation, parameters)
             with DECODING.kept():
-                return _CALLS[operation](self._account, request)
+                return _HANDLERS[operation](self._account, request)
         except FacesearchError as error:
-            if self._closed:  # by another thread, meanwhile
+            if self._closed:  # by another thread, during the call
                 raise ClosedError(_CLOSED) from error
-            fault = translated(error)
+            fault = to_rekognition_error(error)
             fault.operation_name = operation
             if fault is error:
                 raise
             raise fault from error
 
     def fail_next(self, code: str, *, times: int = 1, operation: str | None = None) -> None:
-        """Fail the next requests, to try out what callers do then.
+        """Make the next requests fail, to test the error handling of callers.
 
         Parameters
         ----------
         code
-            The error's name, such as ``"ThrottlingException"``.
+            Name of the error, such as ``"ThrottlingException"``.
         times
-            How many requests, >= 1. boto3 itself tries again up to twice where AWS throttles.
+            Number of requests that fail, >= 1. boto3 itself retries a throttled request up to twice.
         operation
-            Only requests of this operation; by default any.
+            Fail requests of this operation only; by default of any.
 
         Raises
         ------
         InvalidParameterError
-            If there is no such error or operation, or *times* is none.
+            If the error or operation is unknown, or *times* is below 1.
         """
         if code not in FAULTS:
             raise InvalidParameterError.of("code", code, f"one of {', '.join(FAULTS)}")
-        if operation is not None and operation not in _CALLS:
-            raise InvalidParameterError.of("operation", operation, f"one of {', '.join(_CALLS)}")
+        if operation is not None and operation not in _HANDLERS:
+            raise InvalidParameterError.of("operation", operation, f"one of {', '.join(_HANDLERS)}")
         check_int("times", times, 1)
         with self._lock:
-            self._failures.append(_Failure(FAULTS[code], operation, times))
+            self._failures.append(_PlannedFailure(FAULTS[code], operation, times))
 
     def close(self) -> None:
-        """Close the file; in memory, forget the collections. Each later call raises `ClosedError`."""
+        """Close the file, or discard the collections in memory. Each later call raises `ClosedError`."""
         self._closed = True
-        self._account.shelf.close()
+        self._account.backend.close()
 
     def __enter__(self) -> Self:
         return self
@@ -248,7 +248,7 @@ class Rekognition(Methods):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _fail_if_asked(self, operation: str) -> None:
+    def _raise_planned_failure(self, operation: str) -> None:
         with self._lock:
             self._requests += 1
             if self._throttle_every and self._requests % self._throttle_every == 0:
@@ -258,15 +258,15 @@ class Rekognition(Methods):
                     failure.left -= 1
                     if not failure.left:
                         self._failures.remove(failure)
-                    raise failure.fault("This failure was asked for, see Rekognition.fail_next")
+                    raise failure.fault("This failure was planned with Rekognition.fail_next")
 
 
-def _store(objects: ObjectStore | str | PathLike[str] | None) -> ObjectStore | None:
+def _object_store(objects: ObjectStore | str | PathLike[str] | None) -> ObjectStore | None:
     if objects is None:
         return None
     if not isinstance(objects, str | PathLike):
-        return check_acts_as("objects", objects, ObjectStore)  # type: ignore[type-abstract]  # a protocol is all that is asked for
+        return check_acts_as("objects", objects, ObjectStore)  # type: ignore[type-abstract]  # a protocol suffices here
     try:
         return S3Folder(objects)
     except InvalidParameterError as error:
-        raise InvalidParameterError.of("objects", objects, "a folder that is there, or an ObjectStore") from error
+        raise InvalidParameterError.of("objects", objects, "an existing folder, or an ObjectStore") from error

@@ -1,7 +1,7 @@
-"""Check what a request asks for as AWS's front end does, in its words, before anything is done.
+"""Validate requests as AWS's front end does, with its error messages, before an operation starts.
 
-Types come first, then every constraint of the model at once, then what the model can't say. The wording is that of answers
-which AWS gave: a list's or a map's items are told of together, at the list's own name.
+Types are checked first, then all constraints of the service model at once, then the rules that the model can't express. The
+messages follow responses of AWS: all invalid items of a list or map are reported together, under the name of the list or map.
 """
 
 import functools
@@ -26,13 +26,13 @@ from facesearch.rekognition.model import IMAGE, OPERATIONS, Member, Shape
 
 __all__ = ["check"]
 
-_MOST_SHOWN: Final = 256  # characters of a value in a message
+_MOST_SHOWN: Final = 256  # longest value in a message, in characters
 
-_SEPARATORS: Final = "\x20\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # what Java's \p{Z} is
-# Python's \w is exactly Java's \p{L}, \p{N} and the underscore, which the patterns that have these allow as well.
+_SEPARATORS: Final = "\x20\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # the characters of Java's \p{Z}
+# Python's \w equals Java's \p{L}, \p{N} and the underscore; all patterns that use these classes also permit the underscore.
 _CLASSES: Final = {r"\p{L}": r"\w", r"\p{N}": "", r"\p{Z}": _SEPARATORS}
 
-_HALVES: Final = re.compile("[\ud800-\udfff]")  # of characters, as JSON can spell them alone
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")  # an escape in JSON can produce a lone surrogate
 
 _BASE64_HINT: Final = (
     "expected the bytes of a JPEG or PNG, got text; clients write them in base64 by themselves, so pass"
@@ -43,37 +43,37 @@ _Rule = tuple[str, Callable[[Any], bool]]
 
 
 def check(operation: str, parameters: Any) -> dict[str, Any]:
-    """Check the parameters of a request.
+    """Validate the parameters of a request, convert them to plain Python values, and add defaults.
 
     Parameters
     ----------
     operation
         AWS's name, such as ``"SearchUsersByImage"``.
     parameters
-        As boto3 takes them. A member that is ``None`` is not given; unknown members are ignored, as AWS does. NumPy's numbers
-        count as numbers, ``bool`` does not. A blob is bytes, a bytearray, a memoryview, or a binary file object, which is read
-        from where it stands and left open.
+        Parameters as boto3 takes them. ``None`` counts as absent; unknown members are ignored, as at AWS. NumPy scalars are
+        accepted as numbers, ``bool`` is not. A blob is bytes, a bytearray, a memoryview, or a binary file object, which is read
+        from its current position and left open.
 
     Returns
     -------
     dict
-        What was given, in plain Python: str, int, float, bytes, list and dict; and AWS's documented defaults for what was not.
-        Nothing of it is shared with *parameters* but strings and bytes.
+        The parameters in plain Python (str, int, float, bytes, list, dict), with AWS's documented defaults for absent ones.
+        It shares no mutable object with *parameters*.
 
     Raises
     ------
     UnknownOperationException
-        If the operation is not answered here; the message names those that are.
+        If the operation is not supported; the message lists the supported ones.
     SerializationException
-        If a value has the wrong type, is NaN or infinite, or is no Unicode text.
+        If a value has the wrong type, is NaN or infinite, or is not valid Unicode.
     InvalidImageFormatException
-        If a picture comes as text.
+        If an image is text.
     ValidationException
-        If something required is missing, or a constraint is broken; all of them are told at once.
+        If a required member is missing or a constraint is violated; the message lists all violations.
     ImageTooLargeException
-        If a picture has more than 5,242,880 bytes.
+        If an image has more than 5,242,880 bytes.
     InvalidParameterException
-        If a picture has neither or both of Bytes and S3Object, or the file it comes in can't be read.
+        If an image has neither or both of Bytes and S3Object, or its file object can't be read.
     InvalidS3ObjectException
         If an S3Object lacks its Bucket or Name.
 
@@ -89,7 +89,7 @@ def check(operation: str, parameters: Any) -> dict[str, Any]:
     """
     if operation not in OPERATIONS:
         raise UnknownOperationException(
-            f"The operation {_shown(operation)} is not answered here; supported are {', '.join(OPERATIONS)}"
+            f"The operation {_shortened(operation)} is not answered here; supported are {', '.join(OPERATIONS)}"
         )
     members, broken = OPERATIONS[operation], list[str]()
     request = _structure(members, parameters, "", broken)
@@ -103,22 +103,22 @@ def check(operation: str, parameters: Any) -> dict[str, Any]:
 
 
 def _structure(members: Mapping[str, Member], given: Any, path: str, broken: list[str]) -> dict[str, Any]:
-    """Give the members of a structure; what is wrong with them is added to *broken*."""
+    """Return the converted members of a structure, and append constraint violations to *broken*."""
     if not isinstance(given, Mapping):
         raise _wrong_type(given, "Structure", path)
-    taken: dict[str, Any] = {}
+    converted: dict[str, Any] = {}
     for name, member in members.items():
         here, value = f"{path}.{_camel(name)}".lstrip("."), given.get(name)
         if value is not None:
-            taken[name] = _taken(member.shape, value, here, broken)
+            converted[name] = _convert(member.shape, value, here, broken)
         elif member.required:
             broken.append(f"Value null at '{here}' failed to satisfy constraint: Member must not be null")
         elif member.default is not None:
-            taken[name] = member.default
-    return taken
+            converted[name] = member.default
+    return converted
 
 
-def _taken(shape: Shape, value: Any, path: str, broken: list[str]) -> Any:
+def _convert(shape: Shape, value: Any, path: str, broken: list[str]) -> Any:
     if shape.kind == "structure":
         return _structure(shape.members, value, path, broken)
     if shape.kind == "map" and shape.key and shape.item:
@@ -127,7 +127,7 @@ def _taken(shape: Shape, value: Any, path: str, broken: list[str]) -> Any:
         pairs = {_plain(shape.key, key, path): _plain(shape.item, item, path) for key, item in value.items()}
         _check_rules(shape, pairs, path, broken)
         for inner, part, words in ((shape.key, 0, "Map keys"), (shape.item, 1, "Map value")):
-            wrong = {pair[0]: pair[1] for pair in pairs.items() if not _holds(inner, pair[part])}
+            wrong = {pair[0]: pair[1] for pair in pairs.items() if not _satisfies(inner, pair[part])}
             _check_inner(inner, wrong, words, path, broken)
         return pairs
     if shape.kind == "list" and shape.item:
@@ -135,7 +135,7 @@ def _taken(shape: Shape, value: Any, path: str, broken: list[str]) -> Any:
             raise _wrong_type(value, "List", path)
         items = [_plain(shape.item, item, path) for item in value]
         _check_rules(shape, items, path, broken)
-        _check_inner(shape.item, [item for item in items if not _holds(shape.item, item)], "Member", path, broken)
+        _check_inner(shape.item, [item for item in items if not _satisfies(shape.item, item)], "Member", path, broken)
         return items
     plain = _plain(shape, value, path)
     _check_rules(shape, plain, path, broken)
@@ -146,15 +146,15 @@ def _taken(shape: Shape, value: Any, path: str, broken: list[str]) -> Any:
 
 
 def _plain(shape: Shape, value: Any, path: str) -> Any:
-    """Give a string, number or blob in plain Python."""
+    """Convert a string, number or blob to a plain Python value."""
     if shape.kind == "blob":
         return _blob(value, path)
     plain: Any = value
     if shape.kind == "string":
         right = isinstance(value, str)
         if right:
-            plain = str.__str__(value)  # of subclasses, whose str() may be anything
-            if _HALVES.search(plain):
+            plain = str.__str__(value)  # a subclass may override __str__
+            if _SURROGATES.search(plain):
                 raise SerializationException(f"STRING_VALUE is no Unicode text at '{path}'")
     elif shape.kind == "integer":
         plain = plain_int(value)
@@ -173,7 +173,9 @@ def _blob(value: Any, path: str) -> Any:
     if isinstance(value, str):
         raise InvalidImageFormatException(f"Invalid image encoding. {path}: {_BASE64_HINT}")
     if isinstance(value, bytes | bytearray | memoryview):
-        return value if memoryview(value).nbytes > MAX_BYTES else bytes(value)  # what is too large is not copied
+        return (
+            value if memoryview(value).nbytes > MAX_BYTES else bytes(value)
+        )  # a value that is too large is not copied
     if not hasattr(value, "read"):
         raise _wrong_type(value, "Blob", path)
     if isinstance(value, io.TextIOBase):
@@ -183,16 +185,16 @@ def _blob(value: Any, path: str) -> Any:
     data = bytearray()
     try:
         while len(data) <= MAX_BYTES and (part := value.read(MAX_BYTES + 1 - len(data))):
-            data += part  # sockets and raw files may give less than they were asked for
-    except Exception as error:  # a caller's object: network streams raise what they like
+            data += part  # sockets and raw files may return fewer bytes than requested
+    except Exception as error:  # a caller's object: network streams may raise anything
         raise InvalidParameterException(
-            f"Request has invalid parameters. {path}: reading from the file failed: {_shown(repr(error))}"
+            f"Request has invalid parameters. {path}: reading from the file failed: {_shortened(repr(error))}"
         ) from error
     return bytes(data)
 
 
 def _wrong_type(value: Any, wanted: str, path: str) -> SerializationException:
-    """Say what JSON's value was instead, in the words of AWS's reader of JSON; the value itself may be anything."""
+    """Return the error for a value of the wrong type, in the words of AWS's JSON parser, without the value itself."""
     where = f" at '{path}'" if path else ""
     if isinstance(value, Mapping):
         return SerializationException(f"Start of structure or map found where not expected{where}")
@@ -211,12 +213,12 @@ def _wrong_type(value: Any, wanted: str, path: str) -> SerializationException:
 
 @functools.cache
 def _rules(shape: Shape) -> tuple[_Rule, ...]:
-    """Give the constraints of a shape, each with AWS's words for it."""
+    """Return the constraints of a shape as pairs of AWS's description and a predicate."""
     number = shape.kind in {"integer", "float"}
     size, of = ("value", lambda value: value) if number else ("length", len)
     low, high, pattern = shape.low, shape.high, shape.pattern
     rules: list[_Rule] = []
-    if high is not None and shape.kind != "blob":  # too many bytes have an error of their own
+    if high is not None and shape.kind != "blob":  # too many bytes are reported as ImageTooLargeException
         rules.append((f"Member must have {size} less than or equal to {high}", lambda value: of(value) <= high))
     if low is not None:
         rules.append((f"Member must have {size} greater than or equal to {low}", lambda value: of(value) >= low))
@@ -235,18 +237,18 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _holds(shape: Shape, value: Any) -> bool:
+def _satisfies(shape: Shape, value: Any) -> bool:
     return all(holds(value) for _, holds in _rules(shape))
 
 
 def _check_rules(shape: Shape, value: Any, path: str, broken: list[str]) -> None:
-    for words, holds in reversed(_rules(shape)):  # AWS's own order
+    for words, holds in reversed(_rules(shape)):  # the order of AWS
         if not holds(value):
             broken.append(f"Value '{_text(value)}' at '{path}' failed to satisfy constraint: {words}")
 
 
 def _check_inner(shape: Shape, wrong: list[Any] | dict[str, Any], what: str, path: str, broken: list[str]) -> None:
-    """Tell of the items that break a constraint, where there are any; AWS lists the others with them, and every rule."""
+    """Append one violation for all invalid items of a list or map, with every rule of their shape; AWS lists the valid items too."""
     if wrong:
         rules = ", ".join(words for words, _ in _rules(shape))
         broken.append(
@@ -255,7 +257,7 @@ def _check_inner(shape: Shape, wrong: list[Any] | dict[str, Any], what: str, pat
 
 
 def _check_image(image: Mapping[str, Any], path: str) -> None:
-    """Check what the model does not say of a picture."""
+    """Check the rules for images that the service model can't express."""
     given = [name for name in IMAGE.members if name in image]
     if len(given) != 1:
         raise InvalidParameterException(
@@ -269,7 +271,7 @@ def _check_image(image: Mapping[str, Any], path: str) -> None:
         raise InvalidS3ObjectException(f"Request has invalid S3 object. {path}.s3Object: expected a Bucket and a Name")
 
 
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- text
 
 
 def _camel(name: str) -> str:
@@ -277,21 +279,23 @@ def _camel(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Show a value as Java does; of a picture, its size alone."""
+    """Format a value as Java does; an image is formatted as its size."""
     if isinstance(value, bytes | bytearray | memoryview):
         size = memoryview(value).nbytes
         return f"java.nio.HeapByteBuffer[pos=0 lim={size} cap={size}]"
     if isinstance(value, list):
-        return _shown(f"[{', '.join(value)}]")
+        return _shortened(f"[{', '.join(value)}]")
     if isinstance(value, dict):
-        return _shown("{" + ", ".join(f"{key}={item}" for key, item in value.items()) + "}")
+        return _shortened("{" + ", ".join(f"{key}={item}" for key, item in value.items()) + "}")
     if isinstance(value, int):
-        return _shown(f"{value:#x}" if abs(value) > 1 << 64 else f"{value}")  # Python refuses thousands of decimals
-    return _shown(str(value))
+        return _shortened(
+            f"{value:#x}" if abs(value) > 1 << 64 else f"{value}"
+        )  # Python refuses to format thousands of decimal digits
+    return _shortened(str(value))
 
 
-def _shown(text: str) -> str:
-    """Cut a text, and spell out what would break a line of a log."""
+def _shortened(text: str) -> str:
+    """Truncate a text, and escape characters that would break a line of a log."""
     if len(text) > _MOST_SHOWN:
         text = f"{text[: _MOST_SHOWN - 3]}..."
     return text if text.isprintable() else repr(text)[1:-1]

@@ -1,4 +1,4 @@
-"""What an audit of a collection tells."""
+"""The report of an audit of a collection."""
 
 from collections.abc import Iterator
 
@@ -31,18 +31,18 @@ class SamePerson:
 
 @attrs.frozen(kw_only=True)
 class MisplacedFace:
-    """A face that does not seem to be its user's.
+    """A face that does not seem to belong to its user.
 
     Attributes
     ----------
     face_id, user_id
-        Which, and whose it is held to be.
+        The face, and the user that it is associated with.
     similarity
         To the user's other faces, percent, 0-100.
     other_user_id, other_similarity
-        The user whose it may be, and its similarity to that one, percent; ``None`` where nobody in the collection is like it.
+        The user that it may belong to, and its similarity to that user, percent; ``None`` where no other user is similar.
     source
-        Where its photo is from, see `facesearch.Face`; ``None`` where that is not known.
+        The path of its photo, see `facesearch.Face`; ``None`` where that is not known.
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
@@ -62,11 +62,11 @@ class LooseUser:
     Attributes
     ----------
     user_id
-        Whom.
+        The user.
     faces
-        How many the user has, >= 2.
+        Number of the user's faces, >= 2.
     similarity
-        The median, over the user's faces, of that to the user's other faces: percent, 0-100.
+        The median over the user's faces of the similarity to the user's other faces, percent, 0-100.
     """
 
     user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
@@ -76,12 +76,12 @@ class LooseUser:
 
 @attrs.frozen(kw_only=True, repr=False)
 class AuditReport(Shown):
-    """What looks wrong in a collection; printing it shows tables, ``attrs.asdict`` gives what ``json.dumps`` takes.
+    """The suspected mistakes in a collection; printing it shows tables, ``attrs.asdict`` is ready for ``json.dumps``.
 
     Attributes
     ----------
     users, faces
-        How many were looked at: users that have faces, and those faces.
+        Number of users that have faces, and of those faces.
     same_person
         Most similar first, equally similar ones by id.
     misplaced

@@ -40,7 +40,7 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class FaceRecord:
-    """A face that was indexed, and what it looks like."""
+    """A face that was indexed, with its description."""
 
     face: Face = field(validator=is_a(Face))
     face_detail: DetectedFace = field(validator=is_a(DetectedFace))
@@ -56,14 +56,14 @@ class UnindexedFace:
 
 @attrs.frozen(kw_only=True, repr=False)
 class IndexFacesResponse(Shown):
-    """What became of a photo's faces: indexed and unindexed together are the detected ones.
+    """The result of indexing a photo: indexed and unindexed faces together are the detected ones.
 
     Attributes
     ----------
     face_records
         Largest first.
     evidence
-        What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
+        The measurements of each face, for `explain`. Not part of equality, of ``repr`` or of AWS's format.
     """
 
     face_records: tuple[FaceRecord, ...] = field(default=(), validator=tuple_of(FaceRecord))
@@ -72,12 +72,13 @@ class IndexFacesResponse(Shown):
     evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Say of each face of the photo why it was indexed or not, with figures; see `facesearch.explain`.
+        """Explain for each face of the photo why it was indexed or not, with figures; see `facesearch.explain`.
 
         Parameters
         ----------
         quality_filter
-            What would have been, with another filter or with bars of your own? By default that of the call.
+            Another filter, or thresholds of your own, to explain what the result would have been; by default the filter of
+            the call.
 
         Raises
         ------
@@ -140,7 +141,7 @@ class UnsuccessfulFaceAssociation:
 
 @attrs.frozen(kw_only=True, repr=False)
 class AssociateFacesResponse(Shown):
-    """What became of faces that were to be a user's; those that were already are in neither list."""
+    """The result of associating faces with a user; faces that the user had already are in neither list."""
 
     associated_faces: tuple[AssociatedFace, ...] = field(default=(), validator=tuple_of(AssociatedFace))
     unsuccessful_face_associations: tuple[UnsuccessfulFaceAssociation, ...] = field(
@@ -190,7 +191,7 @@ class UnsuccessfulFaceDisassociation:
 
 @attrs.frozen(kw_only=True, repr=False)
 class DisassociateFacesResponse(Shown):
-    """What became of faces that were to leave a user; those that were nobody's are in neither list."""
+    """The result of disassociating faces from a user; unassociated faces are in neither list."""
 
     disassociated_faces: tuple[DisassociatedFace, ...] = field(default=(), validator=tuple_of(DisassociatedFace))
     unsuccessful_face_disassociations: tuple[UnsuccessfulFaceDisassociation, ...] = field(
@@ -233,7 +234,7 @@ class UnsuccessfulFaceDeletion:
 
 @attrs.frozen(kw_only=True, repr=False)
 class DeleteFacesResponse(Shown):
-    """What became of faces that were to be deleted."""
+    """The result of deleting faces."""
 
     deleted_faces: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     unsuccessful_face_deletions: tuple[UnsuccessfulFaceDeletion, ...] = field(
@@ -249,23 +250,23 @@ class DeleteFacesResponse(Shown):
 
 @attrs.frozen(kw_only=True, repr=False)
 class Enrollment(Shown):
-    """What became of one photo.
+    """The result of enrolling one photo.
 
     Attributes
     ----------
     face
         The face that the user now has, or ``None``.
     reasons
-        Why there is none, every reason that holds; empty where there is one.
+        Every reason for refusing the photo; empty where it has a face.
     confidence
         The similarity to the user's own faces, percent, where it is too low or that to another user is higher; ``None``
-        where there was nothing to compare with.
+        where there were no faces to compare with.
     user_id
-        The other user that has the face, or that it is nearer to.
+        The other user that has the face, or that the face is nearer to.
     user_confidence
-        The similarity to that other user, percent, where it is nearer to it.
+        The similarity to that other user, percent, where the face is nearer to it.
     evidence
-        What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
+        The measurements of each face, for `explain`. Not part of equality, of ``repr`` or of AWS's format.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("", "similarity", "other user", "similarity to it", "face id", "source")
@@ -282,11 +283,11 @@ class Enrollment(Shown):
     evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Say why this photo was enrolled or not, with figures; see `EnrollmentReport.explain`."""
+        """Explain why this photo was enrolled or not, with figures; see `EnrollmentReport.explain`."""
         return known(self.evidence).explain_enrolment(self, quality_filter)
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what the table of a report shows of this photo."""
+        """Return the cells of this photo's row in the table of a report."""
         result = "accepted" if self.face else named(self.reasons)
         face_id = self.face.face_id if self.face else ""
         source = show_source(self.face.source) if self.face and self.face.source else None
@@ -298,7 +299,7 @@ class Enrollment(Shown):
 
 @attrs.frozen(kw_only=True, repr=False)
 class EnrollmentReport(Shown):
-    """What became of a user's photos.
+    """The result of enrolling the photos of a user.
 
     Attributes
     ----------
@@ -313,27 +314,27 @@ class EnrollmentReport(Shown):
 
     @property
     def accepted(self) -> int:
-        """How many photos became faces of the user."""
+        """The number of photos that became faces of the user."""
         return sum(photo.face is not None for photo in self.photos)
 
     @property
     def kept_out(self) -> bool:
-        """Whether the user is new and was not added, because the photos don't agree on who it is."""
+        """Whether the user is new and was not added, because its photos don't show one person."""
         return any(EnrollmentReason.PHOTOS_DISAGREE in photo.reasons for photo in self.photos)
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Say of each photo why it was enrolled or not, with figures; see `facesearch.explain`.
+        """Explain for each photo why it was enrolled or not, with figures; see `facesearch.explain`.
 
         Parameters
         ----------
         quality_filter
-            What would have been, with another filter or with bars of your own? Only quality is looked at again, not who the
-            photos show. By default the filter of the call.
+            Another filter, or thresholds of your own, to explain what the result would have been; by default the filter of
+            the call. Only the quality is checked again, not the person shown.
 
         Returns
         -------
         Explanation
-            Of each photo the largest face, in the photos' order.
+            The largest face of each photo, in the photos' order.
 
         Raises
         ------
@@ -356,7 +357,7 @@ class EnrollmentReport(Shown):
 
 
 def named(reasons: Iterable[Enum]) -> str:
-    """Return the names of reasons, for a table."""
+    """Return the names of reasons as one text, for a table."""
     return ", ".join(str(reason.value) for reason in reasons) or "no reason given"
 
 
@@ -365,7 +366,7 @@ def _outcomes(
     done: Iterable[str],
     failed: Iterable[UnsuccessfulFaceAssociation | UnsuccessfulFaceDisassociation | UnsuccessfulFaceDeletion],
 ) -> Table:
-    """Return the table of what became of faces."""
+    """Return a table with the result for each face."""
     rows = [(face_id, verb, "") for face_id in done]
     rows += [(each.face_id, named(each.reasons), each.user_id or "") for each in failed]
     return Table(("face id", "", "user"), rows)

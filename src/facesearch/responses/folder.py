@@ -1,4 +1,4 @@
-"""What became of a folder of photos, while it is worked on and when it is done."""
+"""The progress and the report of indexing a folder of photos."""
 
 import os
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ _LEFT = ' style="text-align:left;vertical-align:top"'  # a notebook sets tables 
 
 @attrs.frozen(kw_only=True)
 class RefusedPhoto:
-    """A photo that was looked at and not accepted.
+    """A photo that was analyzed and not accepted.
 
     Attributes
     ----------
     path
-        Where it is.
+        The file.
     user_id
-        Whose it was to be; ``None`` for nobody's.
+        The user to enrol; ``None`` for unassociated photos.
     reasons
-        Every reason that holds: names of `EnrollmentReason`, or QUOTA_EXCEEDED where the user has 100 faces already.
+        Every reason for refusing it: names of `EnrollmentReason`, or QUOTA_EXCEEDED where the user has 100 faces already.
     detail
-        What was measured and what would have passed, in words.
+        The measurements and their thresholds as a text.
     known
-        Whether an earlier call looked at it.
+        Whether an earlier call analyzed it.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -54,13 +54,13 @@ class BrokenPhoto:
     Attributes
     ----------
     path
-        Where it is.
+        The file.
     user_id
-        Whose it was to be; ``None`` for nobody's.
+        The user to enrol; ``None`` for unassociated photos.
     detail
-        What is wrong with it.
+        The error of reading it.
     known
-        Whether an earlier call looked at it.
+        Whether an earlier call analyzed it.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -71,33 +71,33 @@ class BrokenPhoto:
 
 @attrs.frozen(kw_only=True, repr=False)
 class FolderReport(Shown):
-    """What became of a folder's photos: each is accepted, refused or broken; printing it shows a table.
+    """The result for a folder of photos: each is accepted, refused or broken; printing it shows a table.
 
     Attributes
     ----------
     path
         The folder, or the CSV file.
     photos
-        How many there are: accepted, refused and broken ones together.
+        Number of photos: accepted, refused and broken together.
     accepted
-        Photos whose face the collection has.
+        Number of photos with a face in the collection.
     known
-        Photos of all three kinds that an earlier call was done with: nothing was decoded.
+        Number of photos of all three kinds that an earlier call finished; they were not decoded again.
     users
-        Users that have at least one of the photos.
+        Number of users with a face from at least one of the photos.
     nobodys
-        Of the accepted photos, those whose faces are nobody's.
+        Number of accepted photos with unassociated faces.
     refused, broken
-        By user id and path.
+        Ordered by user id and path.
     kept_out
-        Ids of new users that were not added, because their photos don't agree on who it is: each of those photos is refused with
+        Ids of new users that were not added, because their photos don't show one person: each of those photos is refused with
         PHOTOS_DISAGREE.
     skipped
-        Endings of the files that are no photos by their name, and how many there are of each, the most frequent first.
+        File name extensions that are not those of photos, with the number of files, the most frequent first.
     notes
-        What else was left out, and why.
+        Other omissions, with their causes.
     renamed
-        Folders whose name is no user id, and the ids that were made of them: (name, user id), by user id. See
+        Folder names that are not valid user ids, with the ids derived from them: (name, user id), by user id. See
         `facesearch.enrolment.folder_plan.user_id_of`.
     """
 
@@ -115,7 +115,7 @@ class FolderReport(Shown):
     renamed: tuple[tuple[str, str], ...] = field(default=(), validator=tuple_of(tuple))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all of it as plain dicts, lists, strings and numbers, which ``json.dumps`` takes as they are."""
+        """Return the report as dicts, lists, strings and numbers, ready for ``json.dumps``."""
         plain = attrs.asdict(self, value_serializer=_plain)
         return plain | {
             "skipped": dict(self.skipped),
@@ -133,7 +133,7 @@ class FolderReport(Shown):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """Show counts, and the first of what was not accepted."""
+        """Return the counts and the first refused and broken photos as HTML."""
         parts = [f"<p><b>{escape(self._headline())}</b></p>", *(f"<p>{escape(line)}</p>" for line in self._asides())]
         for title, rows in self._tables():
             body = "".join(
@@ -178,22 +178,22 @@ class FolderReport(Shown):
 
 @attrs.frozen(kw_only=True, repr=False)
 class FolderProgress(Shown):
-    """How far the work on a folder is.
+    """The progress of indexing a folder.
 
     Attributes
     ----------
     total
-        Photos in all.
+        Number of all photos.
     done
-        Photos of which what was seen is written, or was before: whatever ends the call, the next one goes on with the others.
+        Number of photos with a stored analysis: if the call is interrupted, the next call continues with the others.
     known
-        Photos that an earlier call looked at.
+        Number of photos that an earlier call analyzed.
     waiting
-        Of the photos that are done, those whose face is to be judged when all are: the faces of users.
+        Of the photos that are done, those of users, which are judged together when all photos are done.
     accepted, refused, broken
-        The other photos that are done, of the three kinds.
+        Numbers of the other photos that are done, of the three kinds.
     seconds
-        Since the start.
+        Time since the start.
     """
 
     total: int = field(converter=plain_int, validator=whole(0))
@@ -207,12 +207,12 @@ class FolderProgress(Shown):
 
     @property
     def rate(self) -> float:
-        """Photos looked at in a second."""
+        """Photos analyzed per second."""
         return (self.done - self.known) / self.seconds if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest takes at that rate; ``None`` where nothing is left, and as long as there is no rate."""
+        """Estimated time for the rest; ``None`` where no photo is left, and as long as there is no rate."""
         return (self.total - self.done) / self.rate if self.rate and self.done < self.total else None
 
     def _headline(self) -> str:
@@ -239,7 +239,7 @@ def _plain(_: object, __: object, value: Any) -> Any:
 
 
 def _text(path: Path) -> str:
-    """Write a path down, also one that is no valid text."""
+    """Return a path as text, with bytes that are not valid text escaped."""
     return _shown_name(str(path))
 
 

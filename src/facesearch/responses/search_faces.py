@@ -1,4 +1,4 @@
-"""What searches for faces, searches without a photo, and comparisons of two photos answer: AWS's responses and their parts.
+"""The responses of SearchFaces, SearchFacesByImage, SearchUsers and CompareFaces, and their parts.
 
 Source: Amazon Rekognition API reference, ``SearchFaces``, ``SearchFacesByImage``, ``SearchUsers``, ``CompareFaces``.
 """
@@ -33,14 +33,14 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class FaceMatch:
-    """A face of a collection that is near enough to the searched one.
+    """A face of a collection that is similar to the searched one.
 
     Attributes
     ----------
     similarity
         Percent, 0-100; higher is closer. See `facesearch.matching.calibration`.
     face
-        Which one it is.
+        The matched face.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("similarity", *Face.ROW_HEAD)
@@ -49,18 +49,18 @@ class FaceMatch:
     face: Face = field(validator=is_a(Face))
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of matches shows of this one."""
+        """Return the cells of this match's row in a table."""
         return self.similarity, *self.face.row_cells()
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class SearchFacesResponse(Shown):
-    """The answer to "which faces look like this one of the collection?".
+    """The response of SearchFaces: the faces of a collection similar to one of its faces.
 
     Attributes
     ----------
     searched_face_id
-        The face that was searched with; it is not among its own matches.
+        The searched face; it is not among its own matches.
     face_matches
         Nearest first; equally near ones by face id. Empty when no other face is similar enough.
     face_model_version
@@ -80,13 +80,13 @@ class SearchFacesResponse(Shown):
 
 @attrs.frozen(kw_only=True, repr=False)
 class SearchFacesByImageResponse(Shown):
-    """The answer to "which faces of the collection look like the largest one of this photo?".
+    """The response of SearchFacesByImage: the faces of a collection similar to the largest face of a photo.
 
     Attributes
     ----------
     searched_face_bounding_box, searched_face_confidence
-        Where the searched face is, in ratios of the photo, and how sure it is that it is a face, percent, 0-100; both
-        ``None`` when the photo has no face that passed the filter.
+        The box of the searched face, in ratios of the photo, and the confidence that it is a face, percent, 0-100; both
+        ``None`` when no face of the photo passed the filter.
     face_matches
         Nearest first; equally near ones by face id. Empty when none is similar enough, or no face was searched.
     face_model_version
@@ -110,32 +110,32 @@ class SearchFacesByImageResponse(Shown):
 
 @attrs.frozen(kw_only=True)
 class SearchedFace:
-    """The face of a collection that users were searched with; that of a photo is a `SearchedFaceDetails`."""
+    """The face of a collection that was searched for users; that of a photo is a `SearchedFaceDetails`."""
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
 
 
 @attrs.frozen(kw_only=True)
 class SearchedUser:
-    """The user that other users were searched with."""
+    """The user that was searched for similar users."""
 
     user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class SearchUsersResponse(Shown):
-    """The answer to "which users look like this face, or like this user?".
+    """The response of SearchUsers: the users similar to a face or a user of the collection.
 
     Attributes
     ----------
     user_matches
-        Nearest first; equally near ones by user id. Empty when nobody is similar enough.
+        Nearest first; equally near ones by user id. Empty when no user is similar enough.
     face_model_version
         Digits and dots.
     searched_face
-        What was searched with, if it was a face.
+        The searched face; ``None`` for a search by user.
     searched_user
-        What was searched with, if it was a user; who is not among the matches.
+        The searched user, who is not among the matches; ``None`` for a search by face.
     """
 
     user_matches: tuple[UserMatch, ...] = field(default=(), validator=tuple_of(UserMatch))
@@ -159,7 +159,7 @@ class ComparedSourceImageFace:
     bounding_box
         In ratios of the source photo.
     confidence
-        How sure it is that this is a face, percent, 0-100.
+        The confidence that this is a face, percent, 0-100.
     """
 
     bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
@@ -168,9 +168,9 @@ class ComparedSourceImageFace:
 
 @attrs.frozen(kw_only=True, repr=False)
 class ComparedFace(Shown):
-    """A face of the target photo: some of `FaceDetail`'s members, which mean the same here.
+    """A face of the target photo, with some of the members of `FaceDetail`.
 
-    AWS's published answers have the bounding box and the confidence of every face, and the rest of some.
+    AWS's published responses have the bounding box and the confidence of every face, and the other members of some.
     """
 
     bounding_box: BoundingBox = field(validator=is_a(BoundingBox))
@@ -193,14 +193,14 @@ class ComparedFace(Shown):
 
 @attrs.frozen(kw_only=True)
 class CompareFacesMatch:
-    """A face of the target photo that is near enough to the source's.
+    """A face of the target photo that is similar to the source face.
 
     Attributes
     ----------
     similarity
         Percent, 0-100; higher is closer. See `facesearch.matching.calibration`.
     face
-        Which one it is.
+        The matched face.
     """
 
     similarity: float = field(converter=plain_float, validator=between(0, 100))
@@ -209,16 +209,16 @@ class CompareFacesMatch:
 
 @attrs.frozen(kw_only=True, repr=False)
 class CompareFacesResponse(Shown):
-    """The answer to "is the person of this photo in that one?".
+    """The response of CompareFaces: the faces of the target photo that match the source face, and those that don't.
 
     Attributes
     ----------
     source_image_face
-        ``None`` when the source photo has no face that passed the filter.
+        ``None`` when no face of the source photo passed the filter.
     face_matches
-        Highest similarity first. Empty when no face of the target is similar enough, or there was nothing to compare.
+        Highest similarity first. Empty when no face of the target is similar enough, or when there was no face to compare.
     unmatched_faces
-        The target's other faces that passed the filter, the more similar first; without a face in the source, all of them,
+        The target's other faces that passed the filter, the more similar first; without a source face, all of them,
         largest first.
     """
 

@@ -1,4 +1,4 @@
-"""Two photos and no collection: how similar the largest face of the one is to the faces of the other."""
+"""CompareFaces: the similarity of the largest face of one photo to the faces of another, without a collection."""
 
 from collections.abc import Iterable
 
@@ -39,20 +39,20 @@ def compare_faces(
     source, target
         Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
     similarity_threshold
-        Faces of at least this similarity match, percent. With 0 every face does, so every similarity is told.
+        Faces of at least this similarity match, percent. With 0 every face matches, so the response has every similarity.
     quality_filter
-        NONE, AUTO, LOW, MEDIUM or HIGH: which faces may be compared, in both photos. The others are not told of.
+        NONE, AUTO, LOW, MEDIUM or HIGH: the filter that faces of both photos must pass. The response omits the others.
     attributes
-        What to tell of each face of the target; AWS's names. The answer has room for DEFAULT, EMOTIONS and SMILE only; with
-        ALL it is these and all 30 landmarks.
+        The attributes of each face of the target; AWS's names. The response holds DEFAULT, EMOTIONS and SMILE only; with
+        ALL these and all 30 landmarks.
     analyzer
-        What finds and embeds the faces; by default the process's own.
+        The analyzer to use; by default that of the process.
 
     Returns
     -------
     CompareFacesResponse
-        ``source_image_face`` is ``None`` when no face of the source passes the filter; that and no match are answers, not
-        errors.
+        ``source_image_face`` is ``None`` when no face of the source passes the filter. Neither that nor an empty list of
+        matches is an error.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def compare_faces(
     InvalidParameterError
         If another argument is wrong.
     CalibrationError
-        If nothing says what percentages mean for the analyzer's vectors.
+        If there is no calibration for the analyzer's vectors.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def compare_faces(
     ----------
     Amazon Rekognition API reference, CompareFaces.
     """
-    # Arguments first: a wrong one shall not cost a look at the pictures.
+    # Arguments first: a wrong one must not cost the decoding of two pictures.
     check_float("similarity_threshold", similarity_threshold, 0, 100)
     quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
     analyzer = analyzer_or_default(analyzer)
@@ -89,7 +89,7 @@ def compare_faces(
         CompareFacesMatch(similarity=scores.similarity(distance), face=_compared(face.detail))
         for distance, face in zip(distances, others, strict=True)
     ]
-    compared.sort(key=lambda match: -match.similarity)  # equal ones stay in their order: largest first
+    compared.sort(key=lambda match: -match.similarity)  # a stable sort: equally similar faces stay ordered by size
     return CompareFacesResponse(
         source_image_face=ComparedSourceImageFace(
             bounding_box=own[0].detail.bounding_box, confidence=own[0].detail.confidence

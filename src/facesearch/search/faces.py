@@ -1,4 +1,4 @@
-"""Searches beside the main one: for faces, by a photo or by a face of the collection, and for users without a photo."""
+"""SearchFaces, SearchFacesByImage and SearchUsers: faces by face or by photo, and users by user or by face."""
 
 from facesearch.analysis.probe import probe
 from facesearch.collection.collection import MAX_FACES, Collection, check_search_options
@@ -22,18 +22,18 @@ __all__ = ["search_faces", "search_faces_by_image", "search_users"]
 def search_faces(
     collection: Collection, face_id: str, *, face_match_threshold: float = 80, max_faces: int | None = None
 ) -> SearchFacesResponse:
-    """Tell which faces of a collection look like one of them.
+    """Search a collection for faces similar to one of its faces.
 
     Parameters
     ----------
     collection
-        Where the face is, and the others.
+        The collection to search, which holds the face.
     face_id
         The face to search with; it is not among its own matches.
     face_match_threshold
-        Only faces of at least this similarity, percent; 0 is all faces.
+        Return only faces of at least this similarity, percent; with 0 all faces.
     max_faces
-        At most so many, 1-4096; by default 4096.
+        Return at most this number of faces, 1-4096; by default 4096.
 
     Raises
     ------
@@ -78,25 +78,25 @@ def search_faces_by_image(
     max_faces: int | None = None,
     quality_filter: str | QualityFilter = QualityFilter.NONE,
 ) -> SearchFacesByImageResponse:
-    """Tell which faces of a collection look like the largest face of a photo, whoever they are.
+    """Search a collection for faces similar to the largest face of a photo, associated with a user or not.
 
     Parameters
     ----------
     collection
-        Where to search.
+        The collection to search.
     image
         Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
     face_match_threshold
-        Only faces of at least this similarity, percent; 0 is all faces.
+        Return only faces of at least this similarity, percent; with 0 all faces.
     max_faces
-        At most so many, 1-4096; by default 4096.
+        Return at most this number of faces, 1-4096; by default 4096.
     quality_filter
-        NONE, AUTO, LOW, MEDIUM or HIGH: which faces of the photo may be searched with.
+        NONE, AUTO, LOW, MEDIUM or HIGH: the filter that the searched face must pass.
 
     Returns
     -------
     SearchFacesByImageResponse
-        Without box and confidence when no face passes the filter; that and no match are answers, not errors.
+        Without box and confidence when no face passes the filter. Neither that nor an empty list of matches is an error.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def search_faces_by_image(
     ----------
     Amazon Rekognition API reference, SearchFacesByImage.
     """
-    # Arguments first: a wrong one shall not cost a look at the picture.
+    # Arguments first: a wrong one must not cost the decoding of the picture.
     check_is("collection", collection, Collection)
     _check_options(face_match_threshold, max_faces)
     quality = QualityFilter.parse(quality_filter)
@@ -147,20 +147,20 @@ def search_users(
     user_match_threshold: float = 80,
     max_users: int | None = None,
 ) -> SearchUsersResponse:
-    """Tell which users look like one of them, or like a face of the collection.
+    """Search a collection for users similar to one of its users or faces.
 
     Parameters
     ----------
     collection
-        Whom to search among.
+        The collection to search.
     user_id
-        The user to search with, who is not among the matches. One without faces looks like nobody.
+        The user to search with, who is not among the matches. A user without faces has no matches.
     face_id
         The face to search with, in place of a user; the user that has it may be among the matches.
     user_match_threshold
-        Only users of at least this similarity, percent; 0 is everybody.
+        Return only users of at least this similarity, percent; with 0 all users.
     max_users
-        At most so many, 1-500; by default 500.
+        Return at most this number of users, 1-500; by default 500.
 
     Raises
     ------

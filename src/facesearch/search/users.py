@@ -1,4 +1,4 @@
-"""The main job: detect, filter, take the largest, embed it, rank the users, and answer as AWS does."""
+"""SearchUsersByImage: detect, filter, select the largest face, embed it, rank the users, and respond as AWS does."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -20,8 +20,6 @@ from facesearch.responses.search_users import (
     UnsearchedFace,
     UserMatch,
 )
-from facesearch.selection.evidence import Evidence
-from facesearch.selection.explanation import Use
 from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["search_all_faces", "search_users_by_image"]
@@ -38,28 +36,28 @@ def search_users_by_image(
     quality_filter: str | QualityFilter = QualityFilter.NONE,
     attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
 ) -> SearchUsersByImageResponse:
-    """Tell who the largest face of a photo is.
+    """Search a collection for the user shown by the largest face of a photo.
 
     Parameters
     ----------
     collection
-        Whom to search among.
+        The collection to search.
     image
         Path, bytes, binary file, PIL image, or uint8 RGB, RGBA or grey array.
     user_match_threshold
-        Only users of at least this similarity, percent; 0 is everybody.
+        Return only users of at least this similarity, percent; with 0 all users.
     max_users
-        At most so many, 1-500; by default 500.
+        Return at most this number of users, 1-500; by default 500.
     quality_filter
-        NONE, AUTO, LOW, MEDIUM or HIGH: which faces may be searched.
+        NONE, AUTO, LOW, MEDIUM or HIGH: the filter that the searched face must pass.
     attributes
-        What to tell of each face; AWS's names.
+        The attributes of each face to return; AWS's names.
 
     Returns
     -------
     SearchUsersByImageResponse
-        ``searched_face`` is ``None`` when no face passes the filter; that and nobody found are answers, not errors.
-        Searched and unsearched faces together are all that were detected.
+        ``searched_face`` is ``None`` when no face passes the filter. Neither that nor an empty list of matches is an error.
+        Searched and unsearched faces together are all detected faces.
 
     Raises
     ------
@@ -106,7 +104,7 @@ def search_all_faces(
     quality_filter: str | QualityFilter = QualityFilter.NONE,
     attributes: Iterable[str | Attribute] = (Attribute.DEFAULT,),
 ) -> tuple[SearchedFaceResponse, ...]:
-    """Tell who each face of a photo is, from one look at it.
+    """Search a collection for the user shown by each face of a photo, which is analyzed once.
 
     Parameters and errors are those of `search_users_by_image`.
 
@@ -114,7 +112,7 @@ def search_all_faces(
     -------
     tuple of SearchedFaceResponse
         One for each face that passes the filter, largest first. The ``unsearched_faces`` of each are the faces that did
-        not pass, so that nobody's answer lists a face that another one searched.
+        not pass, so that no response lists a face that another one searched.
     """
     return _search(
         collection,
@@ -139,14 +137,13 @@ def _search(
     every_face: bool,
     kind: type[R],
 ) -> tuple[R, ...]:
-    """Search, and return a response of that *kind* for each searched face; without *every_face* there is always one."""
-    # Arguments first: a wrong one shall not cost a look at the picture.
+    """Return a response of type *kind* for each searched face; without *every_face* always exactly one."""
+    # Arguments first: a wrong one must not cost the decoding of the picture.
     check_is("collection", collection, Collection)
     check_search_options(threshold, max_users)
     quality, asked = QualityFilter.parse(quality_filter), parse_attributes(attributes)
-    analyzer = collection.analyzer
     picture = read_image(image)
-    probing = probe(analyzer, picture, quality, attributes=asked, largest_only=not every_face)
+    probing = probe(collection.analyzer, picture, quality, attributes=asked, largest_only=not every_face)
     located, selection = probing.located, probing.selection
     ranked = collection.rank_many(
         [face.embedding for face in probing.probes], user_match_threshold=threshold, max_users=max_users
@@ -160,14 +157,6 @@ def _search(
         UnsearchedFace(face_details=located[position].detail, reasons=reasons)
         for position, reasons in selection.refused
     )
-    evidence = Evidence.of(
-        located,
-        (picture.width, picture.height),
-        use=Use.SEARCHED,
-        quality_filter=quality,
-        filter_bars=analyzer.bars,
-        largest_only=not every_face,
-    )
     refused = tuple(position for position, _ in selection.refused)
     preview = Preview.of(picture.pixels)
     responses = []
@@ -180,7 +169,7 @@ def _search(
                 unsearched_faces=unsearched,
                 preview=preview,
                 next_user=beyond,
-                evidence=attrs.evolve(evidence, told=(*selection.accepted[place : place + 1], *refused)),
+                evidence=attrs.evolve(probing.evidence, told=(*selection.accepted[place : place + 1], *refused)),
                 pictures=collection.pictures(face, matches) if face and matches else None,
                 calibration=collection.calibration,
             )

@@ -1,4 +1,4 @@
-"""What was measured of a face against what a filter asks for: the one list that reasons and figures both come from."""
+"""Checks of a face's measurements against a filter's thresholds: the one list from which reasons and figures follow."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ __all__ = ["SIZE_UNIT", "Check", "checks", "quality_reasons", "wanted"]
 
 SIZE_UNIT = f"px of a photo of {REFERENCE_SIDE} px"
 
-# What is measured, in the order of the reasons: its name, what a face gets that misses, and the unit.
+# Each measurement, in the order of the reasons: its name, the reason of a face that fails, and the unit.
 _MEASUREMENTS = (
     ("yaw", QualityReason.EXTREME_POSE, "degrees"),
     ("pitch", QualityReason.EXTREME_POSE, "degrees"),
@@ -23,25 +23,25 @@ _MEASUREMENTS = (
     ("size", QualityReason.SMALL_BOUNDING_BOX, SIZE_UNIT),
     ("quality", QualityReason.LOW_FACE_QUALITY, "of 100"),
 )
-_MOST_DIGITS = 17  # tell any two floats near 1 apart
+_MOST_DIGITS = 17  # distinguish any two floats near 1
 
 
 @attrs.frozen(kw_only=True)
 class Check:
-    """One measurement of a face, held against its bar; ``str(check)`` says it in words.
+    """One measurement of a face and its thresholds; ``str(check)`` is a text.
 
     Attributes
     ----------
     reason
-        What the face gets where it misses.
+        The reason for refusing a face that fails this check.
     measurement
         "yaw", "pitch", "brightness", "sharpness", "confidence", "size" or "quality".
     value
-        What was measured; ``None`` where it was not, which misses nothing.
+        The measured value; ``None`` where it was not measured, which passes.
     at_least, at_most
-        What passes, both ends included; ``None`` where that side is open.
+        The range that passes, both ends included; ``None`` for no limit at that end.
     unit
-        Of the three figures: "degrees", "percent", "of 100", or "px of a photo of 1920 px", as which larger photos count.
+        Unit of the three values: "degrees", "percent", "of 100", or "px of a photo of 1920 px", to which larger photos are scaled.
 
     Examples
     --------
@@ -63,16 +63,12 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the face is good enough in this."""
-        if self.value is None:
-            return True
-        return (self.at_least is None or self.value >= self.at_least) and (
-            self.at_most is None or self.value <= self.at_most
-        )
+        """Whether the face passes this check."""
+        return _within(self.value, self.at_least, self.at_most)
 
     @property
     def wanted(self) -> str:
-        """What passes, in words, such as "at least 20"; empty where everything does."""
+        """The range that passes as text, such as "at least 20"; empty where every value passes."""
         low, high = (None if bar is None else f"{_plain(bar)}{self._sign}" for bar in (self.at_least, self.at_most))
         if low and high:
             return f"{low} to {high}"
@@ -89,7 +85,7 @@ class Check:
         return {"degrees": "°", "percent": "%", SIZE_UNIT: " px"}.get(self.unit, "")
 
     def _shown(self, value: float) -> str:
-        """Write a value down with as few digits as don't move it across a bar or onto one."""
+        """Format a value with the fewest digits that keep it on its side of each threshold."""
         bars = [bar for bar in (self.at_least, self.at_most) if bar is not None]
         for digits in range(1, _MOST_DIGITS + 1):
             text = f"{value + 0.0:.{digits}f}"
@@ -99,22 +95,53 @@ class Check:
 
 
 def checks(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Check, ...]:
-    """Hold a face against the bars of a filter.
+    """Check a face against the thresholds of a filter.
 
     Parameters
     ----------
     face
-        What was measured.
+        The measurements.
     bars
-        What is asked for; ``None`` asks for nothing.
+        The thresholds; ``None`` for none.
 
     Returns
     -------
     tuple of Check
-        The same measurements whatever the bars, in the order of `QualityReason`; without bars all pass. The quality counts
-        only where everything else passes, and is not told otherwise: it is there to catch what no other bar does.
+        The same measurements for all thresholds, in the order of `QualityReason`; without thresholds all pass. The quality
+        is checked only where everything else passes, and is ``None`` otherwise: it catches what no other threshold does.
     """
-    measured = {
+    measured = _measured(face)
+    if set(quality_reasons(face, bars)) - {QualityReason.LOW_FACE_QUALITY}:
+        measured["quality"] = None
+    return _checks(measured, bars)
+
+
+def wanted(bars: QualityBars) -> tuple[str, ...]:
+    """Return the thresholds of a filter as texts: ``("yaw -45° to 45°", ..., "sharpness at least 35", ...)``."""
+    return tuple(
+        f"{check.measurement} {check.wanted}"
+        for check in _checks({}, bars)
+        if check.at_least or check.at_most is not None
+    )
+
+
+def quality_reasons(face: FaceMeasurements, bars: QualityBars | None) -> tuple[QualityReason, ...]:
+    """Return every reason for refusing a face for its quality, in the order of `QualityReason`; none if it passes."""
+    if bars is None:
+        return ()
+    measured, at_least, at_most = _measured(face), _lowest(bars), _highest(bars)
+    failed = dict.fromkeys(
+        reason
+        for name, reason, _ in _MEASUREMENTS
+        if not _within(measured[name], at_least.get(name), at_most.get(name))
+    )
+    if len(failed) > 1:
+        failed.pop(QualityReason.LOW_FACE_QUALITY, None)
+    return tuple(failed)
+
+
+def _measured(face: FaceMeasurements) -> dict[str, float | None]:
+    return {
         "yaw": face.pose.yaw,
         "pitch": face.pose.pitch,
         "brightness": face.brightness,
@@ -123,27 +150,14 @@ def checks(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Check, ...
         "size": face.size,
         "quality": face.quality,
     }
-    held = _held(measured, bars)
-    if all(check.passed for check in held if check.reason is not QualityReason.LOW_FACE_QUALITY):
-        return held
-    return _held(measured | {"quality": None}, bars)
 
 
-def wanted(bars: QualityBars) -> tuple[str, ...]:
-    """Tell in words what a filter asks for: ``("yaw -45° to 45°", ..., "sharpness at least 35", ...)``."""
-    return tuple(
-        f"{check.measurement} {check.wanted}"
-        for check in _held({}, bars)
-        if check.at_least or check.at_most is not None
-    )
+def _within(value: float | None, at_least: float | None, at_most: float | None) -> bool:
+    """Return whether a value passes its thresholds; a value that was not measured passes."""
+    return value is None or ((at_least is None or value >= at_least) and (at_most is None or value <= at_most))
 
 
-def quality_reasons(face: FaceMeasurements, bars: QualityBars | None) -> tuple[QualityReason, ...]:
-    """Give every reason of quality that a face has, in the order of `QualityReason`; none if it passes."""
-    return tuple(dict.fromkeys(check.reason for check in checks(face, bars) if not check.passed))
-
-
-def _held(measured: Mapping[str, float | None], bars: QualityBars | None) -> tuple[Check, ...]:
+def _checks(measured: Mapping[str, float | None], bars: QualityBars | None) -> tuple[Check, ...]:
     at_least, at_most = ({}, {}) if bars is None else (_lowest(bars), _highest(bars))
     return tuple(
         Check(
@@ -160,7 +174,7 @@ def _held(measured: Mapping[str, float | None], bars: QualityBars | None) -> tup
 
 def _lowest(bars: QualityBars) -> dict[str, float]:
     return {
-        # From zero: the negative of a bar of 0 would be -0.0.
+        # From zero: the negative of a threshold of 0 would be -0.0.
         "yaw": 0.0 - bars.max_yaw,
         "pitch": 0.0 - bars.max_pitch_down,
         "brightness": bars.min_brightness,

@@ -1,4 +1,4 @@
-"""The figures behind the reasons that are no bars of quality: against another face, a limit, or a user."""
+"""The figures behind the reasons other than quality: comparisons with another face, a limit, or a user."""
 
 from enum import Enum
 from typing import Protocol
@@ -12,12 +12,12 @@ from facesearch.selection.face_selection import RIVAL_AREA
 
 __all__ = ["Comparison", "Judged", "judged", "nearer", "not_largest", "one_too_many", "rival", "taken", "unlike"]
 
-_MOST_DIGITS = 17  # tell any two floats near 1 apart
+_MOST_DIGITS = 17  # distinguish any two floats near 1
 
 
 @attrs.frozen(kw_only=True)
 class Comparison:
-    """A figure of a face and what it was held against; ``str(comparison)`` says it in words.
+    """A figure of a face and the value it was compared with; ``str(comparison)`` is a text.
 
     Attributes
     ----------
@@ -26,15 +26,15 @@ class Comparison:
     measurement
         "area", "place by size", "area of the second face", "similarity" or "user".
     value
-        Of this face; ``None`` where the reason has no figure.
+        The figure of this face; ``None`` where the reason has no figure.
     against
-        What it was held against; ``None`` where there was nothing.
+        The value it was compared with; ``None`` where there was nothing to compare with.
     unit
-        Of both: "px²", "faces", "percent", or empty.
+        Unit of both: "px²", "faces", "percent", or empty.
     user_id
-        The other user, where the reason is one.
+        The other user, where the reason is another user.
     text
-        All that in words.
+        The comparison as a text.
     """
 
     reason: str = field(validator=is_a(str))
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def not_largest(area: float, searched: float) -> Comparison:
-    """Say how large a face is, px², and how large the one that was searched."""
+    """Compare the area of a face, px², with that of the face that was searched."""
     one, other = f"{area:,.0f}", f"{searched:,.0f}"
     if area == searched:
         text = f"area {one} px², as the searched face: of two alike the surer is searched"
@@ -73,7 +73,7 @@ def not_largest(area: float, searched: float) -> Comparison:
 
 
 def one_too_many(place: int, most: int, *, of_all: bool) -> Comparison:
-    """Say which place a face has by size, 1 is the largest, and how many were wanted; of all faces or of those that pass."""
+    """Compare the rank of a face by size, where 1 is the largest, with the limit; *of_all* ranks the faces that fail too."""
     return _comparison(
         UnsearchedFaceReason.EXCEEDS_MAX_FACES,
         "place by size",
@@ -85,7 +85,7 @@ def one_too_many(place: int, most: int, *, of_all: bool) -> Comparison:
 
 
 def rival(largest: float, second: float) -> Comparison:
-    """Say how large a photo's second face is beside the largest; areas in any one unit."""
+    """Compare the area of a photo's second largest face with that of the largest, both in the same unit."""
     share = 100 * second / largest if largest else 100.0
     shown, bar = _apart(share, 100 * RIVAL_AREA)
     return _comparison(
@@ -99,7 +99,7 @@ def rival(largest: float, second: float) -> Comparison:
 
 
 def unlike(own: float, needed: float | None) -> Comparison:
-    """Say how similar a face is to its user's, percent, and what was needed."""
+    """Compare the similarity of a face to its user's faces with the threshold, percent."""
     shown, bar = (f"{own:.1f}", "") if needed is None else _apart(own, needed, digits=1)
     return _comparison(
         EnrollmentReason.LOW_MATCH_CONFIDENCE,
@@ -112,7 +112,7 @@ def unlike(own: float, needed: float | None) -> Comparison:
 
 
 def _disagreeing(own: float | None) -> Comparison:
-    """Say that a user's photos have no majority, and how similar one is to the others, percent."""
+    """Return that the photos of a user have no majority, with the similarity of one to the others, percent."""
     figure = "" if own is None else f"similarity to the others {own:.1f}%, "
     return _comparison(
         EnrollmentReason.PHOTOS_DISAGREE,
@@ -124,42 +124,42 @@ def _disagreeing(own: float | None) -> Comparison:
 
 
 def _claimed() -> Comparison:
-    """Say that a photo was given for several users in one call."""
+    """Return that a photo was given for several users in one call."""
     reason = EnrollmentReason.GIVEN_FOR_SEVERAL_USERS
     return _comparison(reason, "user", "the same photo was given for another user too, in the same call")
 
 
 class Judged(Protocol):
-    """What became of a photo to enrol, see `facesearch.Enrollment`."""
+    """The result for a photo to enrol, see `facesearch.Enrollment`."""
 
     @property
     def reasons(self) -> tuple[EnrollmentReason, ...]:
-        """Why it was refused."""
+        """The reasons for refusing it."""
 
     @property
     def confidence(self) -> float | None:
-        """The similarity to its own, percent."""
+        """The similarity to the user's own faces, percent."""
 
     @property
     def user_id(self) -> str | None:
-        """The other user."""
+        """The other user that has the face or is nearer to it."""
 
     @property
     def user_confidence(self) -> float | None:
-        """The similarity to that one, percent."""
+        """The similarity to that other user, percent."""
 
 
 def judged(reason: EnrollmentReason, photo: Judged, needed: float | None) -> Comparison | None:
-    """Return the figures of one of the reasons that lie in whom a photo shows; ``None`` for other reasons, or without figures.
+    """Return the comparison behind a reason that depends on the person shown; ``None`` for other reasons or without figures.
 
     Parameters
     ----------
     reason
-        Which.
+        One of the photo's reasons.
     photo
-        What became of it.
+        The result for the photo.
     needed
-        The similarity to its own that was asked for, percent.
+        The threshold of the similarity to the user's own faces, percent.
     """
     own, other, user_id = photo.confidence, photo.user_confidence, photo.user_id
     found: Comparison | None = None
@@ -178,7 +178,7 @@ def judged(reason: EnrollmentReason, photo: Judged, needed: float | None) -> Com
 
 
 def nearer(user_id: str, other: float, own: float | None) -> Comparison:
-    """Say how similar a face is to another user, and to its own if there is anything to compare with; percent."""
+    """Compare the similarities of a face to another user and to its own user, percent; *own* is ``None`` without own faces."""
     shown, mine = (f"{other:.1f}", "") if own is None else _apart(other, own, digits=1)
     return _comparison(
         EnrollmentReason.NEARER_TO_ANOTHER_USER,
@@ -192,7 +192,7 @@ def nearer(user_id: str, other: float, own: float | None) -> Comparison:
 
 
 def taken(user_id: str) -> Comparison:
-    """Say whose a face is already."""
+    """Return that another user has the face already."""
     reason = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER
     return _comparison(reason, "user", f"it is a face of {user_id} already", user_id=user_id)
 
@@ -219,7 +219,7 @@ def _comparison(
 
 
 def _apart(value: float, bar: float, *, digits: int = 0) -> tuple[str, str]:
-    """Write two figures down alike, with as few digits as tell them apart if they differ."""
+    """Format two figures with the same number of digits, the fewest that keep different figures different."""
     for more in range(digits, _MOST_DIGITS + 1):
         one, other = f"{value:,.{more}f}", f"{bar:,.{more}f}"
         if (one == other) == (value == bar):

@@ -1,6 +1,6 @@
-"""What an answer keeps of how its photo's faces were measured and chosen, so that it can be explained, and asked "what if".
+"""The measurements and the rule behind a response, kept so that it can be explained, also for another filter.
 
-Nothing is decided here: the rules are those of `facesearch.selection.face_selection` that chose the faces in the first place, applied again.
+This module adds no rule: it applies those of `facesearch.selection.face_selection` once more.
 """
 
 from collections.abc import Sequence
@@ -25,37 +25,37 @@ _QUALITY = frozenset(reason.value for reason in QualityReason)
 
 
 class Measured(Protocol):
-    """A face that was found and measured."""
+    """A face that was detected and measured."""
 
     @property
     def detail(self) -> FaceDetail:
-        """What was asked for."""
+        """Bounding box and attributes."""
 
     @property
     def measurements(self) -> FaceMeasurements:
-        """What the quality filter looks at."""
+        """The values that the quality filter checks."""
 
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What was measured in a photo and by which rule its faces were chosen; `of` makes one.
+    """The measurements of a photo's faces and the rule of their selection; `of` makes one.
 
     Attributes
     ----------
     use
-        What faces were wanted for.
+        The purpose of the call.
     quality_filter, filter_bars
-        Which filter, and what each filter asked for.
+        The filter of the call, and the thresholds of every filter.
     details, measurements
-        Of every face that was found.
+        Of every detected face.
     width, height
         Of the upright photo, in pixels.
     told
-        Positions of the faces that the answer tells of.
+        Positions of the faces that the response contains.
     max_faces, largest_only
         The rule, see `facesearch.selection.face_selection.select`.
     needed
-        The similarity to its user's, percent, that a photo to enrol had to have.
+        The similarity to the user's own faces, percent, that a photo to enrol had to reach.
     """
 
     use: Use = field(validator=is_a(Use))
@@ -84,7 +84,7 @@ class Evidence:
         max_faces: int | None = None,
         largest_only: bool = False,
     ) -> Self:
-        """Keep what was measured of all faces of a photo of *size* (width, height) pixels; the answer tells of each."""
+        """Return the evidence of a photo of *size* (width, height) pixels and a response that contains all its faces."""
         return cls(
             use=use,
             quality_filter=quality_filter,
@@ -99,7 +99,7 @@ class Evidence:
         )
 
     def explain(self, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Explain a search or an indexing, as it was or as it would have been with another filter.
+        """Explain a search or an indexing, with its own filter or with another one.
 
         Raises
         ------
@@ -121,9 +121,9 @@ class Evidence:
     def explain_enrolment(
         self, verdict: Judged, quality_filter: str | QualityFilter | QualityBars | None = None
     ) -> Explanation:
-        """Explain what became of a photo of a user.
+        """Explain the result for a photo of a user.
 
-        Another filter changes the reasons of quality only: who the photo shows is not looked at again.
+        Another filter changes the reasons of quality only: the person shown is not compared again.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class Evidence:
     def _compared(
         self, reason: UnsearchedFaceReason, rank: int, order: Sequence[int], selection: Selection
     ) -> Comparison | None:
-        """Give the figures of a reason that lies in the other faces of the photo."""
+        """Return the comparison behind a reason that depends on the other faces of the photo."""
         if reason is UnsearchedFaceReason.FACE_NOT_LARGEST:
             searched = selection.accepted[0]
             return not_largest(self.measurements[order[rank - 1]].area, self.measurements[searched].area)
@@ -188,19 +188,19 @@ class Evidence:
         return None
 
     def _judged(self, reason: EnrollmentReason, areas: Sequence[float], verdict: Judged) -> Comparison | None:
-        """Give the figures of one of enrolment's own reasons."""
+        """Return the comparison behind a reason of enrolment."""
         if reason is EnrollmentReason.SEVERAL_FACES and len(areas) > 1:
             return rival(areas[0], areas[1])
         return judged(reason, verdict, self.needed)
 
 
 def known(evidence: Evidence | None) -> Evidence:
-    """Give the evidence of an answer.
+    """Return the evidence of a response.
 
     Raises
     ------
     InvalidParameterError
-        If it has none.
+        If it is ``None``.
     """
     if evidence is None:
         raise InvalidParameterError(

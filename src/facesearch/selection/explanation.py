@@ -1,4 +1,4 @@
-"""Why each face of a photo was used or not, with figures: which bar, what was measured, and what would have passed."""
+"""The explanation why each face of a photo was used or not: the check, the measurement and the threshold."""
 
 import textwrap
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _LEFT = ' style="text-align:left;vertical-align:top"'  # a notebook sets tables 
 
 
 class Use(Enum):
-    """What faces were wanted for, and what became of those that passed."""
+    """The purpose of a call, named by the result for the faces that passed."""
 
     SEARCHED = "searched"
     INDEXED = "indexed"
@@ -43,26 +43,26 @@ class Use(Enum):
 
 @attrs.frozen(kw_only=True, repr=False)
 class FaceExplanation(Shown):
-    """One face: whether it was used, every reason why not, and all that was measured.
+    """One face: whether it was used, every reason for refusing it, and all its measurements.
 
     Attributes
     ----------
     detail
-        The face as the answer has it; ``None`` for a photo without any.
+        The face as in the response; ``None`` for a photo without a face.
     used
         Whether it was searched, indexed or enrolled.
     reasons
         AWS's names, or those of `EnrollmentReason`, in their order; empty for a face that was used.
     checks
-        Every measurement against its bar, passed or missed; those that missed are just the reasons of quality.
+        Every measurement with its thresholds, passed or failed; the failed ones are the reasons of quality.
     comparisons
         The figures of the other reasons.
     rank
         1 is the photo's largest face; ``None`` where there is none.
     area
-        Of its unclipped box, px²; ``None`` where there is no face.
+        Area of its unclipped box, px²; ``None`` where there is no face.
     box
-        Left, top, right and bottom, in whole pixels of the upright photo; may leave it.
+        Left, top, right and bottom, in whole pixels of the upright photo; may extend beyond it.
     """
 
     detail: FaceDetail | None = field(default=None, validator=maybe(is_a(FaceDetail)))
@@ -83,11 +83,11 @@ class FaceExplanation(Shown):
 
     @property
     def unmeasured(self) -> tuple[Check, ...]:
-        """The checks that the face can't miss, because what they ask for was not measured."""
+        """The checks that can't fail because the value was not measured."""
         return tuple(check for check in self.checks if check.value is None and check.at_least)
 
     def figures(self) -> tuple[tuple[str, str], ...]:
-        """Give each reason with its figures in words, in order; one with two figures comes twice, one with none has ``""``."""
+        """Return pairs of reason and text, in order; a reason with two figures has two pairs, one without figures the text ``""``."""
         found = [(check.reason.value, str(check)) for check in self.missed]
         found += [(comparison.reason, comparison.text) for comparison in self.comparisons]
         return tuple(
@@ -116,15 +116,15 @@ class Explanation(Shown):
     Attributes
     ----------
     use
-        What faces were wanted for.
+        The purpose of the call.
     quality_filter
-        The filter; ``None`` where bars were given instead.
+        The filter; ``None`` where thresholds were given instead.
     bars
-        What it asks for; ``None`` asks for nothing.
+        Its thresholds; ``None`` for none.
     faces
         Largest first; of an enrolment the largest of each photo, in the photos' order.
     calibration
-        The name of the calibration that the answer's percentages are by; ``None`` for one that comes with the library.
+        The name of the calibration of the response's percentages; ``None`` for one that comes with the library.
     """
 
     use: Use = field(validator=is_a(Use))
@@ -135,13 +135,14 @@ class Explanation(Shown):
 
     @property
     def used(self) -> int:
-        """How many faces were used."""
+        """The number of faces that were used."""
         return sum(face.used for face in self.faces)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all of it as plain dicts, lists, strings, numbers and booleans, which ``json.dumps`` takes as they are.
+        """Return the explanation as dicts, lists, strings, numbers and booleans, ready for ``json.dumps``.
 
-        Keys are the attributes' names; of ``detail`` only those that are known, none where there is no face. Each check also says whether it ``passed``.
+        Keys are the attributes' names; ``detail`` has only those that are known, and is empty where there is no face. Each
+        check also has the key ``passed``.
         """
         plain: dict[str, Any] = _plain(self)
         if self.calibration is None:
@@ -167,7 +168,7 @@ class Explanation(Shown):
         return "\n".join([*lines, "", *table])
 
     def _repr_html_(self) -> str:
-        """Show what the printed table shows, one row for each reason."""
+        """Return the printed table as HTML, one row for each reason."""
         rows = list(self._rows())
         parts = [f"<p>{escape(line)}</p>" for line in (self._headline(), *self._calibrated())]
         if self._wanted():
@@ -194,14 +195,14 @@ class Explanation(Shown):
         return f"{self.used} of {len(self.faces)} {self._counted}{plural} {self.use.value}, {by}"
 
     def _calibrated(self) -> tuple[str, ...]:
-        """Return a line that names the calibration, where it does not come with the library."""
+        """Return a line with the name of the calibration, where it does not come with the library."""
         return () if self.calibration is None else (f"percentages: calibration {self.calibration}",)
 
     def _wanted(self) -> str:
         return ", ".join(wanted(self.bars)) if self.bars else ""
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
-        """Give the table's cells: number, box, verdict, figures; the first two only in a face's first row."""
+        """Yield the table's cells: number, box, verdict, figures; the first two only in a face's first row."""
         boxes = _aligned([face.box for face in self.faces])
         for place, (face, box) in enumerate(zip(self.faces, boxes, strict=True), start=1):
             number = place if self.use is Use.ENROLLED else face.rank
@@ -220,24 +221,24 @@ class Explanation(Shown):
 
 
 class Explainable(Protocol):
-    """An answer that can be explained."""
+    """A response that can be explained."""
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Say why each face was used or not."""
+        """Return why each face was used or not."""
 
 
 def explain(response: Explainable, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-    """Say of each face of a photo why it was used or not, with figures.
+    """Explain for each face of a photo why it was used or not, with figures.
 
     Parameters
     ----------
     response
-        What `search_users_by_image`, one of what `search_all_faces`, what `Collection.index_faces` or `Collection.enroll`
-        answered.
+        A response of `search_users_by_image`, `Collection.index_faces` or `Collection.enroll`, or one of the responses of
+        `search_all_faces`.
     quality_filter
-        What would have been, with another filter or with bars of your own? By default that of the call. How well a face is
-        likely to match ("quality") is measured only of faces that pass all else of the filter of the call, and not with
-        NONE: where it was not, nothing is refused for it, and the table says so.
+        Another filter, or thresholds of your own, to explain what the result would have been; by default the filter of the
+        call. The match quality is measured only of faces that pass all other checks of the filter of the call, and not with
+        NONE: where it was not measured, no face is refused for it, and the table says so.
 
     Returns
     -------
@@ -247,7 +248,8 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     Raises
     ------
     InvalidParameterError
-        If it is no such answer, or one without measurements: they don't travel, so one that was read by `from_aws` has none.
+        If the response is of another kind or has no measurements, as one that was read by `from_aws`: they are not part of
+        AWS's format.
 
     Examples
     --------
@@ -264,12 +266,12 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
        1  68 x 83 at 106, 23  searched
        2  34 x 42 at  13,  6  FACE_NOT_LARGEST  area 1,419 px², the searched face has 5,676
 
-    What would the filter HIGH have said of the smaller one?
+    Explain the smaller face for the filter HIGH:
 
     >>> print(*fs.explain(response, quality_filter="HIGH").faces[1].missed)
     size 34.2 px, at least 38 px wanted (as in a photo of 1920 px)
     """
-    return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)  # type: ignore[type-abstract]  # a protocol is all that is asked for
+    return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)  # type: ignore[type-abstract]  # mypy wants a concrete class
 
 
 def _plain(value: Any) -> Any:
@@ -281,7 +283,7 @@ def _plain(value: Any) -> Any:
 
 
 def _aligned(boxes: list[tuple[int, int, int, int] | None]) -> list[str]:
-    """Write boxes down as ``width x height at left, top``, each figure in a column of its own."""
+    """Format boxes as ``width x height at left, top``, each figure in a column of its own."""
     cells = [box and tuple(map(str, (box[2] - box[0], box[3] - box[1], box[0], box[1]))) for box in boxes]
     wide = [max((len(cell[column]) for cell in cells if cell), default=0) for column in range(4)]
     padded = [cell and [text.rjust(columns) for text, columns in zip(cell, wide, strict=True)] for cell in cells]

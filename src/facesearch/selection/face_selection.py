@@ -1,7 +1,7 @@
-"""Which of the detected faces is searched, which are indexed, and why the others are not.
+"""Selection of the faces to search or index, and the reasons for refusing the others.
 
-Pure rules over measurements: no picture, no model. The order is fixed. First the 100 largest faces are kept, as AWS does;
-then the quality filter; then the largest face that is left is the one to search.
+Pure functions of measurements, without pictures or models. The order is fixed: first the 100 largest faces are kept, as AWS
+does; then the quality filter is applied; then the largest remaining face is the one to search.
 """
 
 import math
@@ -17,21 +17,21 @@ from facesearch.selection.quality_filter import FaceMeasurements, QualityBars
 __all__ = ["LARGEST_FACES", "RIVAL_AREA", "Selection", "by_size", "select", "several_faces"]
 
 LARGEST_FACES: Final = 100  # AWS looks at the 100 largest faces of an image (Amazon Rekognition quotas)
-# A second face of at least this part of the largest one's area may be the one that is meant; our own choice. Of the 100 photos
+# A second face with at least this share of the largest one's area makes a photo ambiguous; our own choice. Of the 100 photos
 # in data/people 7 show a second face, and 2 one that large (benchmarks/auditing.py).
 RIVAL_AREA: Final = 0.5
 
 
 @attrs.frozen(kw_only=True)
 class Selection:
-    """How a photo's faces part.
+    """The accepted and the refused faces of a photo.
 
     Attributes
     ----------
     accepted
-        Positions of the faces that are to be used, largest first.
+        Positions of the faces to use, largest first.
     refused
-        Positions of the others, in the order given, each with its reasons.
+        Positions of the other faces, in the input order, each with its reasons.
     """
 
     accepted: tuple[int, ...]
@@ -39,20 +39,20 @@ class Selection:
 
 
 def by_size(faces: Sequence[FaceMeasurements]) -> tuple[int, ...]:
-    """Give the positions of faces, largest first.
+    """Return the positions of faces, largest first.
 
-    Larger is the larger unclipped box area in pixels; then the surer face; then the earlier one.
+    Faces are ordered by the unclipped box area in pixels; then by confidence; then by position.
     """
     return tuple(sorted(range(len(faces)), key=lambda i: (-faces[i].area, -faces[i].confidence, i)))
 
 
 def several_faces(areas: Sequence[float]) -> bool:
-    """Tell whether it can't be known which face of a photo is meant.
+    """Return whether a photo is ambiguous: its second largest face is almost as large as the largest.
 
     Parameters
     ----------
     areas
-        Of the faces' boxes, largest first, in any one unit.
+        Areas of the faces' boxes, largest first, all in the same unit.
 
     Examples
     --------
@@ -69,27 +69,23 @@ def select(
     max_faces: int | None = None,
     largest_only: bool = False,
 ) -> Selection:
-    """Part the faces of one photo into those that pass and those that don't.
+    """Select the faces of one photo to use, with the reasons for refusing the others.
 
     Parameters
     ----------
     faces
         In any order; positions in the result refer to it.
     bars
-        What a face must reach; ``None`` refuses none for its quality.
+        The thresholds of the quality filter; ``None`` for none.
     max_faces
-        Accept so many of the largest that pass; the rest get EXCEEDS_MAX_FACES.
+        Accept at most this number of the largest faces that pass; the rest get EXCEEDS_MAX_FACES.
     largest_only
-        Accept only the largest that passes; the rest of those get FACE_NOT_LARGEST.
+        Accept only the largest face that passes; the other passing faces get FACE_NOT_LARGEST.
 
     Returns
     -------
     Selection
-        ``accepted`` and ``refused`` together are all faces, each once.
-
-    Notes
-    -----
-    Larger is what `by_size` puts first.
+        ``accepted`` and ``refused`` together are all faces, each once. `by_size` orders them.
     """
     limit = math.inf if max_faces is None else max_faces
     accepted: list[int] = []

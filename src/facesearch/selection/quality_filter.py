@@ -1,7 +1,7 @@
-"""How good a face must be: what is measured of it, the bars it is held against, and AWS's names for both.
+"""The quality filter: AWS's filter names, the measurements of a face, and the thresholds of each filter.
 
-The bars are one replaceable object: give `facesearch.FaceAnalyzer` a `FilterBars` of your own and search, indexing and
-enrolment go by it.
+The thresholds are one replaceable object: pass your own `FilterBars` to `facesearch.FaceAnalyzer`, and search, indexing and
+enrolment use it.
 """
 
 from enum import Enum
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 # AWS finds faces of 40 px in photos of 1920x1080 and the smallest face grows with larger ones (Amazon Rekognition quotas):
-# sizes are told as in a photo of that width.
+# sizes are scaled to a photo of that width.
 REFERENCE_SIDE: Final = 1920
 
 
 class QualityFilter(Enum):
-    """How much quality a face must have to be searched or indexed; AWS's names."""
+    """The quality filters for searching and indexing; AWS's names."""
 
     NONE = "NONE"
     AUTO = "AUTO"
@@ -44,7 +44,7 @@ class QualityFilter(Enum):
 
     @classmethod
     def parse(cls, value: Any) -> "QualityFilter":
-        """Accept a member or its name.
+        """Return the filter that a member or its name denotes.
 
         Raises
         ------
@@ -56,23 +56,23 @@ class QualityFilter(Enum):
 
 @attrs.frozen(kw_only=True)
 class FaceMeasurements:
-    """What the rules look at.
+    """The measurements of a face that the quality filter and the selection use.
 
     Attributes
     ----------
     area
-        Of the unclipped box, in pixels squared.
+        Area of the unclipped box, in pixels squared.
     size
         Shorter side of the box, in pixels of a photo of at most 1920 px: AWS's smallest face grows with the image.
     confidence
-        Percent, 0-100: how sure it is a face.
+        Confidence that it is a face, percent, 0-100.
     brightness, sharpness
         0-100; see `facesearch.appearance.image_quality.measure_quality`.
     pose
         Degrees.
     quality
-        Percent, 0-100: the chance that the face reaches a similarity of 80 to another, ordinary photo of its person; ``None`` where
-        it was not measured.
+        The match quality, percent, 0-100: the probability that the face reaches a similarity of 80 to another, ordinary photo
+        of the same person; ``None`` where it was not measured.
     """
 
     area: float = field(converter=plain_float, validator=between(0))
@@ -88,16 +88,16 @@ class FaceMeasurements:
 
 @attrs.frozen(kw_only=True)
 class QualityBars:
-    """What a face must reach; the fields are named after the measurements and have their units.
+    """The thresholds of a quality filter; the fields are named after the measurements and have their units.
 
     Attributes
     ----------
     min_size, min_confidence, min_brightness, min_sharpness
-        The face must have at least so much.
+        Lower limits, inclusive.
     max_yaw, max_pitch_up, max_pitch_down
-        Degrees away from straight, >= 0; roll is free, because alignment undoes it.
+        Upper limits, inclusive: degrees from frontal, >= 0. Roll has no limit, because alignment undoes it.
     min_quality
-        At least so much, 0-100; a face whose quality was not measured never misses it.
+        Lower limit, 0-100; a face without measured quality always passes.
     """
 
     min_size: float = field(converter=plain_float, validator=between(0))
@@ -122,23 +122,23 @@ def _level(value: Any) -> QualityFilter:
 
 @attrs.frozen(kw_only=True)
 class FilterBars:
-    """What each quality filter asks for.
+    """The thresholds of each quality filter.
 
     Attributes
     ----------
     low, medium, high
-        The bars of the filters of these names.
+        The thresholds of the filters of these names.
     auto
-        Which of LOW, MEDIUM and HIGH the filter AUTO stands for; AWS does not say which is its own.
+        The filter that AUTO stands for: LOW, MEDIUM or HIGH. AWS does not document its own.
 
     Raises
     ------
     InvalidParameterError
-        If a filter asks for more than a higher one, in any field: whoever passes HIGH must pass MEDIUM, and so LOW.
+        If a filter is stricter than a higher one in any field: a face that passes HIGH must pass MEDIUM and LOW.
 
     Examples
     --------
-    Ask for larger faces than the library does, at any filter:
+    Require larger faces than the library does, in every filter:
 
     >>> import attrs, facesearch as fs
     >>> ours = fs.SHIPPED_BARS
@@ -168,22 +168,22 @@ class FilterBars:
                     raise InvalidParameterError.of(f"{higher}.{name}", other, expected)
 
     def of(self, quality_filter: str | QualityFilter) -> QualityBars | None:
-        """Give the bars of a filter; ``None`` for NONE, which has none.
+        """Return the thresholds of a filter; ``None`` for NONE, which has none.
 
         Raises
         ------
         InvalidParameterError
-            If it is no filter's name.
+            If there is no filter of that name.
         """
         asked = QualityFilter.parse(quality_filter)
         levels = dict(zip(_LEVELS, (self.low, self.medium, self.high), strict=True))
         return levels.get(self.auto if asked is QualityFilter.AUTO else asked)
 
 
-# Where a face at the bar misses half, a quarter and 15% of comparisons with other photos of its person, at a similarity of 80;
-# ordinary photos miss 8%. Printed by training/quality_bars.py, and rounded. Two were set by hand: confidence, as it hardly tells
-# anything where everything else passes (of faces at 60 to 75 a fifth is missed, of sure ones a tenth), and pitch down, since
-# too few photos look down by more than 25 degrees; docs/quality.md has the figures.
+# A face at the threshold fails half, a quarter and 15% of comparisons with other photos of its person, at a similarity of 80;
+# ordinary photos fail 8%. Printed by training/quality_bars.py, and rounded. Two were set by hand: confidence, since it hardly
+# predicts matches where everything else passes (faces at 60 to 75 fail a fifth, sure ones a tenth), and pitch down, since
+# too few photos show heads turned down by more than 25 degrees; docs/quality.md has the figures.
 LOW_BARS: Final = QualityBars(
     min_size=20, min_confidence=60, min_brightness=6, min_sharpness=43,
     max_yaw=46, max_pitch_up=41, max_pitch_down=45, min_quality=50,
@@ -196,5 +196,5 @@ HIGH_BARS: Final = QualityBars(
     min_size=38, min_confidence=90, min_brightness=14, min_sharpness=63,
     max_yaw=39, max_pitch_up=31, max_pitch_down=30, min_quality=80,
 )  # fmt: skip
-# AWS does not say which bars AUTO stands for; ours are those with the best trade at enrolment (benchmarks/quality.py).
+# AWS does not document AUTO; LOW has the best trade-off at enrolment (benchmarks/quality.py).
 SHIPPED_BARS: Final = FilterBars(low=LOW_BARS, medium=MEDIUM_BARS, high=HIGH_BARS, auto=QualityFilter.LOW)

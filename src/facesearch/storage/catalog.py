@@ -1,4 +1,4 @@
-"""Which collections a file has; how one is found, added and deleted."""
+"""The catalog of collections in a file: list, find, add, tag and delete collections, and erase what was deleted."""
 
 import os
 import re
@@ -76,18 +76,18 @@ class CollectionInfo:
     Attributes
     ----------
     collection_id
-        Its id.
+        The id of the collection.
     users, faces
-        How many it has.
+        The numbers of its users and faces.
     face_model
-        What made its vectors.
+        The face model that computed its vectors.
     created
-        When, in UTC.
+        Time of creation, UTC.
     thumbnails
-        Whether it keeps small pictures of faces.
+        Whether it stores thumbnails of faces.
     calibration
-        The name of a calibration that the file keeps for it, in one printable line; ``None`` where it keeps none. It counts only if no
-        calibration for this face model comes with the library, or by ``calibration="file"``.
+        The name of a calibration stored in the file, in one printable line; ``None`` if none is stored. It is used only if the library
+        has no calibration for this face model, or with ``calibration="file"``.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("collection", "users", "faces", "face model", "created", "thumbnails")
@@ -101,7 +101,7 @@ class CollectionInfo:
     calibration: str | None = field(default=None, validator=maybe(is_a(str)))
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of collections shows of this one."""
+        """Return the cells of this collection's row in a table."""
         model = f"{self.face_model.name} {self.face_model.version}"
         created = self.created.isoformat(" ", "minutes")
         return self.collection_id, self.users, self.faces, model, created, "yes" if self.thumbnails else "no"
@@ -109,18 +109,18 @@ class CollectionInfo:
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What of a collection never changes.
+    """The constant properties of a collection.
 
     Attributes
     ----------
     number
-        Its number in the file; that of a deleted one is not given again.
+        Its row number in the file; the number of a deleted collection is not reused.
     collection_id, face_model, thumbnails
         See `CollectionInfo`.
     calibration
         JSON, see `facesearch.matching.calibration.Calibration.to_json`; ``None`` for one that comes with the library.
     salt
-        The file's, for the hashes of user ids.
+        The file's key for the hashes of user ids.
     """
 
     number: int
@@ -137,25 +137,25 @@ def database_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InvalidParameterError
-        If it is no path.
+        If *path* is not a path.
     """
-    given: Any = path  # what callers pass may not be what the annotation asks for
+    given: Any = path  # callers may pass a value of another type than annotated
     name = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    # ":memory:" is what SQLite calls no file at all.
+    # ":memory:" is SQLite's name for a database without a file.
     if not isinstance(name, str) or name in {"", ":memory:"} or "\0" in name:
         raise InvalidParameterError.of("path", path, "the path of a file")
     return absolute(name)
 
 
 def sessions_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False) -> Sessions:
-    """Give connections to a file, which are opened when needed.
+    """Return the connections to a file, which are opened on first use.
 
     Parameters
     ----------
     path
         The file.
     timeout
-        Seconds to wait for others that write.
+        Seconds to wait for other writers.
     read_only
         See `facesearch.storage.connections.Sessions`.
 
@@ -172,7 +172,7 @@ def sessions_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
 
 @contextmanager
 def _reading(path: str | os.PathLike[str], timeout: float) -> Iterator[tuple[Sessions, sqlite3.Connection]]:
-    """Read a file, read-only where it can't be written."""
+    """Read a file, opened read-only if it can't be written."""
     with closing(sessions_of(path, timeout, read_only=None)) as sessions:
         with sessions.reading() as sql:
             pending = is_pending(sql)
@@ -183,7 +183,7 @@ def _reading(path: str | os.PathLike[str], timeout: float) -> Iterator[tuple[Ses
 
 @contextmanager
 def _changing(path: str | os.PathLike[str], timeout: float) -> Iterator[tuple[Sessions, sqlite3.Connection]]:
-    """Change a file in one step."""
+    """Change a file in one transaction."""
     with closing(sessions_of(path, timeout)) as sessions:
         with sessions.writing() as sql:
             pending = is_pending(sql)
@@ -194,17 +194,17 @@ def _changing(path: str | os.PathLike[str], timeout: float) -> Iterator[tuple[Se
 
 
 def find_entry(sessions: Sessions, collection_id: str) -> Entry | None:
-    """Find a collection; ``None`` if it is not there, or the file is not.
+    """Find a collection; ``None`` if the collection or the file does not exist.
 
     Raises
     ------
     StorageError
-        And those under it, if the file can't be used.
+        And its subclasses, if the file can't be used.
     """
     try:
         with sessions.reading() as sql:
             return _find(sql, collection_id)
-    except CollectionNotFoundError:  # the file is not there
+    except CollectionNotFoundError:  # there is no such file
         return None
 
 
@@ -218,18 +218,18 @@ def add_entry(
     tags: Mapping[str, str] | None = None,
     must_be_new: bool = False,
 ) -> Entry:
-    """Add a collection with its tags, and make the file if need be.
+    """Add a collection with its tags; create the file if needed.
 
-    If another process was first, it is that one's, and has the tags that it gave.
+    If another process added the collection first, that one is returned, with the tags that the other process set.
 
     Raises
     ------
     CollectionExistsError
-        If it is there and must be new.
+        If the collection exists and *must_be_new* is true.
     InvalidParameterError, QuotaExceededError
         As from `change_tags`.
     StorageError
-        And those under it; nothing was changed, and no file is left that was not there.
+        And its subclasses; nothing was changed, and no new file is left.
     """
     tags = check_tags("tags", tags or {})
     with translated(sessions.path):
@@ -256,21 +256,21 @@ def add_entry(
 
 
 def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple[CollectionInfo, ...]:
-    """Tell which collections a file has, by id; reads no vectors.
+    """List the collections of a file, sorted by id; reads no vectors.
 
     Parameters
     ----------
     path
         The file.
     timeout
-        Seconds to wait for others that write.
+        Seconds to wait for other writers.
 
     Raises
     ------
     CollectionNotFoundError
         If there is no such file.
     StorageError
-        And those under it, if it can't be used.
+        And its subclasses, if the file can't be used.
     InvalidParameterError
         If an argument is wrong.
     """
@@ -280,7 +280,7 @@ def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple
 
 
 def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> CollectionInfo:
-    """Tell about one collection of a file; parameters and errors are those of `delete_collection`.
+    """Return the properties of one collection of a file; parameters and errors are those of `delete_collection`.
 
     Examples
     --------
@@ -300,7 +300,7 @@ def collection_info(path: str | os.PathLike[str], collection_id: str, *, timeout
 
 
 def collection_tags(path: str | os.PathLike[str], collection_id: str, *, timeout: float = 10.0) -> dict[str, str]:
-    """Give the tags of a collection, by key; parameters and errors are those of `delete_collection`."""
+    """Return the tags of a collection, sorted by key; parameters and errors are those of `delete_collection`."""
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
     with _reading(path, timeout) as (sessions, sql):
         return _tags(sql, _number(sessions, sql, collection_id))
@@ -314,35 +314,35 @@ def change_tags(
     remove: Iterable[str] = (),
     timeout: float = 10.0,
 ) -> None:
-    """Add tags to a collection and remove some, in one step.
+    """Add tags to a collection and remove tags, in one transaction.
 
     Parameters
     ----------
     path
         The file.
     collection_id
-        Which.
+        The id of the collection.
     add
-        Values of 0-256 characters by keys of 1-128. One that is there gets the new value.
+        Values of 0-256 characters by keys of 1-128. An existing key gets the new value.
     remove
-        Keys; those that are not there are passed over.
+        Keys; unknown ones are ignored.
     timeout
-        Seconds to wait for others that write.
+        Seconds to wait for other writers.
 
     Raises
     ------
     QuotaExceededError
-        If it would have more than 200; nothing was changed.
+        If the collection would have more than 200 tags; nothing was changed.
     CollectionNotFoundError
         If there is no such file, or no such collection in it.
     StorageError
-        And those under it, if the file can't be used; nothing was changed.
+        And its subclasses, if the file can't be used; nothing was changed.
     InvalidParameterError
         If an argument is wrong.
 
     Notes
     -----
-    Name nobody in them: unlike all that is personal, tags that were removed are not looked after in the file.
+    Put no personal data in tags: unlike personal data, removed tags are not erased from the disk.
 
     Examples
     --------
@@ -365,12 +365,12 @@ def change_tags(
 
 
 def check_tags(argument: str, tags: Any) -> dict[str, str]:
-    """Give tags if they are such.
+    """Return tags as a dict if they are valid.
 
     Raises
     ------
     InvalidParameterError
-        If it is no mapping of keys of 1-128 characters to values of 0-256; the message names *argument*.
+        If *tags* is not a mapping of keys of 1-128 characters to values of 0-256; the message names *argument*.
     """
     if not isinstance(tags, Mapping):
         raise InvalidParameterError.of(argument, tags, "a mapping of tags, keys to values")
@@ -414,16 +414,16 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
     path
         The file.
     collection_id
-        Which.
+        The id of the collection.
     timeout
-        Seconds to wait for others that write.
+        Seconds to wait for other writers.
 
     Raises
     ------
     CollectionNotFoundError
         If there is no such file, or no such collection in it.
     StorageError
-        And those under it, if the file can't be used; nothing was changed.
+        And its subclasses, if the file can't be used; nothing was changed.
     InvalidParameterError
         If an argument is wrong.
     """
@@ -448,26 +448,26 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
 
 
 def erase_deleted(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:
-    """Erase what is left of deleted people in a file and the log beside it; see `facesearch.Collection.erase_deleted`.
+    """Erase the data of deleted people from a file and its write-ahead log; see `facesearch.Collection.erase_deleted`.
 
     Parameters
     ----------
     path
         The file.
     timeout
-        Seconds, 0-3600, to wait for others that read or write.
+        Seconds, 0-3600, to wait for other readers and writers.
 
     Returns
     -------
     bool
-        Whether nothing is left.
+        Whether all deleted data is erased.
 
     Raises
     ------
     CollectionNotFoundError
         If there is no such file.
     StorageError
-        And those under it, if it can't be used.
+        And its subclasses, if the file can't be used.
     InvalidParameterError
         If an argument is wrong.
 
@@ -482,13 +482,13 @@ def erase_deleted(path: str | os.PathLike[str], *, timeout: float = 10.0) -> boo
     True
     """
     with closing(sessions_of(path, timeout, read_only=None)) as sessions:
-        with sessions.reading():  # raises what erasing passes over
+        with sessions.reading():  # raises the errors that `erase` only logs
             pass
         return erase(sessions, timeout)
 
 
 def is_erased(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:
-    """Tell whether nothing of what was deleted is left in a file; changes nothing.
+    """Check whether all deleted data is erased from a file; changes nothing.
 
     Parameters and errors are those of `erase_deleted`.
     """
@@ -497,7 +497,7 @@ def is_erased(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:
 
 
 def missing(path: Path, collection_id: str) -> CollectionNotFoundError:
-    """Make the error for a collection that is not there."""
+    """Return the error for a collection that does not exist."""
     if not path.exists():
         return CollectionNotFoundError(f"{path}: no such file")
     return CollectionNotFoundError(f"collection_id: no collection {collection_id!r} in {path}")

@@ -1,8 +1,8 @@
 """Connections to a file of collections: one that reads and one that writes, shared by all threads of a process.
 
-Reading sees one committed state as long as it lasts, and waits for nobody who writes. Who writes waits for other writers, of this
-process and of others, and then for nobody. No connection ever crosses a fork, which SQLite does not survive: they are
-closed before, and opened again by whoever needs them.
+A read transaction sees one committed state and never waits for writers. A write transaction waits for other writers, of this
+process and of others, and for nothing else. No connection crosses a fork, as SQLite does not allow it: connections are
+closed before a fork and opened again on demand.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ __all__ = ["Sessions"]
 
 
 class _Lane:
-    """A connection, opened when needed, and the lock that guards it."""
+    """A connection, opened on first use, and the lock that guards it."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.connection: GuardedConnection | None = None
         self.seen: tuple[object, ...] | None = None  # see facesearch.storage.schema.ReadOnly
-        self.depth = 0  # of blocks within blocks
-        self.thread = 0  # that is within
+        self.depth = 0  # number of nested blocks
+        self.thread = 0  # the thread within a block
 
     def is_mine(self) -> bool:
         return self.depth > 0 and self.thread == threading.get_ident()
@@ -47,18 +47,18 @@ class Sessions:
     Parameters
     ----------
     path
-        Absolute; the file is opened when it is first needed.
+        Absolute; the file is opened on first use.
     timeout
-        Seconds to wait for others that write.
+        Seconds to wait for other writers.
     read_only
-        Whether to refuse `writing`, and to need no write access; ``None`` for where the file or its folder can't be written.
+        Whether to refuse `writing` and need no write access; ``None``: only if the file or its folder can't be written.
 
     Attributes
     ----------
     path
         The file.
     rereads
-        How often data that was read before may have been wrong, because a file that was open without locks changed.
+        Number of times that data read earlier may have been wrong, because a file changed that was read without locks.
     """
 
     def __init__(self, path: Path, timeout: float, *, read_only: bool | None = False) -> None:
@@ -68,30 +68,30 @@ class Sessions:
         self._asked_read_only = read_only
         self._read, self._write = _Lane(), _Lane()
         self._closed = False
-        self._file: tuple[int, int] | None = None  # that it has been connected to
+        self._file: tuple[int, int] | None = None  # device and inode of the file at the first connection
         self._close = weakref.finalize(self, _close, self._read, self._write)
         _forks.register(self, _forks.Level.FILE)
         database_opened(self)
 
     @property
     def read_only(self) -> bool:
-        """Whether nothing can be written."""
+        """Whether writing is refused."""
         if self._asked_read_only is None and self.path.exists():
             self._asked_read_only = not is_writable(self.path)
         return bool(self._asked_read_only)
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether `close` was called."""
         return self._closed
 
     def is_mine(self) -> bool:
-        """Tell whether this thread is within a block."""
+        """Check whether this thread is within a block."""
         return self._read.is_mine() or self._write.is_mine()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that sees one committed state, and within `writing` what was changed there too."""
+        """Yield a connection that reads one committed state, and within `writing` the uncommitted changes too."""
         if self._write.is_mine():
             yield self._connection(self._write)
         else:
@@ -100,12 +100,12 @@ class Sessions:
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that sees one committed state, even within `writing`.
+        """Yield a connection that reads one committed state, even within `writing`.
 
         Raises
         ------
         StorageError
-            And those under it.
+            And its subclasses.
         """
         with self._read.lock, self._within(self._read, "BEGIN") as connection:
             yield connection
@@ -113,23 +113,23 @@ class Sessions:
 
     @contextlib.contextmanager
     def writing(self, *, wait: float | None = None, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """Give a connection whose changes are on disk when the block ends, or none of them where it raises.
+        """Yield a connection in a write transaction: on disk when the block ends, rolled back if the block raises.
 
         Parameters
         ----------
         wait
             Seconds to wait for other writers; ``None`` for the timeout.
         durable
-            Whether to wait for the disk; changes that are not durable may be undone by a power failure.
+            Whether to wait for the disk; a power failure may undo changes that are not durable.
 
         Raises
         ------
         StorageReadOnlyError
             If it was opened read-only.
         StorageBusyError
-            If others write for longer than that.
+            If others write for longer than *wait*.
         StorageError
-            And others under it.
+            And its other subclasses.
         """
         if not self._write.is_mine():
             self.check_free()
@@ -153,7 +153,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def _set_up(self, *, wait: float, durable: bool) -> Iterator[sqlite3.Connection]:
-        """Change settings of the connection that writes for a while; whoever has its lock."""
+        """Change settings of the write connection for a block; the caller holds its lock."""
         with translated(self.path):
             connection = self._connection(self._write)
             try:
@@ -167,28 +167,28 @@ class Sessions:
                     connection.execute("PRAGMA synchronous = FULL")
 
     def check_free(self) -> None:
-        """Refuse to be within `committed`, or `reading` that is not within `writing`: who then waits for others, does for ever.
+        """Check that this thread holds no read transaction: waiting for a writer within one could deadlock.
 
         Raises
         ------
         RuntimeError
-            That is a mistake of ours.
+            If the thread is within `committed`, or within `reading` outside of `writing`: a programming error.
         """
         if self._read.is_mine():
             raise RuntimeError("reading, a thread must wait for nobody: others may wait for it")
 
     def checkpoint(self, wait: float) -> bool:
-        """Move all changes into the file itself and empty the log beside it; not within a block.
+        """Copy the write-ahead log into the file and truncate the log; not to be called within a block.
 
         Parameters
         ----------
         wait
-            Seconds to wait for others that read or write.
+            Seconds to wait for other readers and writers.
 
         Returns
         -------
         bool
-            False if others that read or write were in the way, or there was no room.
+            False if other readers or writers held locks, or the disk is full.
         """
         with self._write.lock, self._set_up(wait=wait, durable=True) as connection:
             try:
@@ -198,7 +198,7 @@ class Sessions:
         return not busy
 
     def close(self) -> None:
-        """Close the connections, once and for all, when the blocks of other threads have ended."""
+        """Close the connections for good, after the blocks of other threads have ended."""
         with self._write.lock, self._read.lock:
             self._closed = True
             self._close()
@@ -240,13 +240,13 @@ class Sessions:
         return lane.connection
 
     def _check_unchanged(self) -> None:
-        """Refuse what was read without locks while others wrote; at the end of a block."""
+        """Refuse data that was read without locks while others wrote; called at the end of a block."""
         if self._read.depth == 1 and self._read.seen is not None and self._read.seen != file_state(self.path):
             self.rereads += 1
             raise StorageBusyError(f"{self.path}: was changed while it was read; ask again")
 
     def _named(self) -> tuple[int, int] | None:
-        """Tell which file it is that has this name."""
+        """Return device and inode of the file at the path; ``None`` if there is none."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -263,11 +263,10 @@ class Sessions:
                 lane.close()
 
     def after_fork(self, *, child: bool) -> None:
-        """Let other threads connect again."""
+        """Allow other threads to connect again."""
         for lane in (self._read, self._write):
-            if (
-                child and lane.connection is not None
-            ):  # forked within a block: the parent's; even closing it would do harm
+            # Forked within a block: the connection is the parent's, and closing it here would release the parent's locks.
+            if child and lane.connection is not None:
                 _LEAKED.append(lane.connection)
                 lane.connection, lane.depth = None, 0
             lane.lock.release()

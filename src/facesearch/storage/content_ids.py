@@ -1,6 +1,6 @@
-"""Ids of faces and photos, which follow from content and a secret of the collection.
+"""Ids of faces and photos, computed from their content and a secret key of the collection.
 
-The same photo has the same ids in a collection again. In another collection it has others, so that an id tells nothing to
+The same photo always gets the same ids in one collection, and other ids in another collection. An id therefore reveals nothing to
 someone who has the photo but not the collection.
 """
 
@@ -18,12 +18,12 @@ _NAMESPACE: Final = uuid.UUID("7f5b2f0e-5d0c-5a52-9d43-9a6b9f3b7c11")
 
 
 def new_secret() -> bytes:
-    """Return a random secret for a new collection."""
+    """Return a random secret key for a new collection."""
     return secrets.token_bytes(SECRET_BYTES)
 
 
 def content_id(secret: bytes, *parts: Any) -> str:
-    """Return the UUID of something made of *parts*, in the collection of that secret.
+    """Return the UUID of *parts* in the collection with that secret key.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def content_id(secret: bytes, *parts: Any) -> str:
     False
     """
     digest = hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), key=secret, digest_size=16).digest()
-    # Version 4: without the secret no test tells it from a random one.
+    # Version 4: without the secret key it can't be distinguished from a random UUID.
     return str(uuid.UUID(bytes=digest, version=4))
 
 

@@ -1,12 +1,12 @@
-"""How people are deleted from a file, so that nothing of them is left in it.
+"""Erase deleted people from a file: no personal data is left in its pages or its write-ahead log.
 
-Personal rows are emptied where they lie, which with ``secure_delete`` overwrites them with zeros; the log beside the file, which still
-has them, is worked into the file and cut to nothing. Emptied rows are a few bytes each. When there are more of them than
-of others, the tables are written anew, and the old ones' pages overwritten.
+Rows of personal data are emptied in place, which ``secure_delete`` turns into overwriting with zeros. The write-ahead log still has the
+old content, so it is copied into the file and truncated. An emptied row takes a few bytes. When emptied rows outnumber the others, the
+tables are rewritten and the pages of the old tables overwritten.
 
-The log can't be cut while another process reads, or when the process is killed before. That it is still to be cut is therefore
-a mark in the file, set by the transaction that deletes: a count of such transactions, and of how many of them nothing is left. Every
-process that opens or changes the file, or that has been in the way, tries again.
+The log can't be truncated while another process reads it, and the process can be killed before. The file therefore counts transactions
+that delete (``deletions``), and how many of them are fully erased (``erased``). Erasure is pending while the counts differ. Every process
+that opens or changes the file, or that held a read transaction for long, tries again.
 """
 
 import itertools
@@ -36,9 +36,9 @@ __all__ = [
 ]
 
 ERASING_WAIT: Final = 0.5
-"""Seconds that a deletion waits for others that read, before it leaves the rest for later."""
+"""Seconds that a deletion waits for readers before it leaves the erasure for later."""
 
-_RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # the last again and again
+_RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # the last one is repeated
 _FEWEST_EMPTIED: Final = 10_000  # rows: some 6 MB that could be freed
 
 _OWNERS: Final = {
@@ -52,12 +52,12 @@ _log = logging.getLogger("facesearch")
 
 
 def empty_users(sql: sqlite3.Connection, uids: Iterable[int]) -> None:
-    """Overwrite what is personal of users; in a transaction."""
+    """Overwrite the personal data of users; called in a transaction."""
     _empty(sql, "UPDATE user_data SET vector = NULL, user_id = NULL WHERE uid = ?", uids)
 
 
 def empty_faces(sql: sqlite3.Connection, fids: Iterable[int]) -> None:
-    """Overwrite what is personal of faces; in a transaction."""
+    """Overwrite the personal data of faces; called in a transaction."""
     fids = list(fids)
     _empty(
         sql,
@@ -69,7 +69,7 @@ def empty_faces(sql: sqlite3.Connection, fids: Iterable[int]) -> None:
 
 
 def empty_waiting(sql: sqlite3.Connection, wids: Iterable[int]) -> None:
-    """Overwrite what is personal of photos that waited, and were deleted from ``waiting`` already; in a transaction."""
+    """Overwrite the personal data of waiting photos already deleted from ``waiting``; called in a transaction."""
     if sql.execute("SELECT 1 FROM waiting LIMIT 1").fetchone():
         _empty(
             sql,
@@ -79,7 +79,7 @@ def empty_waiting(sql: sqlite3.Connection, wids: Iterable[int]) -> None:
             wids,
         )
     else:
-        # None waits any more: whole pages are overwritten and can be used again, and no row is moved.
+        # No photo is waiting: whole pages are overwritten and reused, and no row is moved.
         sql.execute("DELETE FROM waiting_data")
 
 
@@ -89,43 +89,43 @@ def _empty(sql: sqlite3.Connection, statement: str, keys: Iterable[int]) -> None
 
 
 def _outweighs(emptied: int, kept: int) -> bool:
-    """Tell whether so many rows to free are worth writing the others anew."""
+    """Check whether enough rows are emptied to rewrite the tables."""
     return emptied > max(_FEWEST_EMPTIED, kept)
 
 
 def is_few(sql: sqlite3.Connection, collection: int) -> bool:
-    """Tell whether a collection's rows are better emptied than left out when the tables are written anew."""
+    """Check whether to empty a collection's rows in place rather than rewrite the tables without them."""
     query = "SELECT coalesce(sum((users + faces) * (id = ?)), 0), coalesce(sum((users + faces) * (id <> ?)), 0) FROM collections"
     its, others = fetch_one(sql, (COUNT, COUNT), query, (collection, collection))
     return not _outweighs(its, others)
 
 
 def mark_deletion(sql: sqlite3.Connection) -> None:
-    """Mark that something of people is to be erased; in the transaction that deletes it."""
+    """Record that personal data is to be erased; called in the transaction that deletes it."""
     sql.execute("UPDATE file SET deletions = deletions + 1")
 
 
 def is_pending(sql: sqlite3.Connection) -> bool:
-    """Tell whether something that was deleted may still be in the file or its log."""
+    """Check whether deleted data may still be in the file or its log."""
     deletions, erased = fetch_one(sql, (COUNT, COUNT), "SELECT deletions, erased FROM file")
     return bool(deletions > erased)
 
 
 def erase(sessions: Sessions, wait: float) -> bool:
-    """Leave nothing of what was deleted in the file and the log beside it; not within a block.
+    """Erase deleted data from the file and its write-ahead log; not to be called within a block.
 
     Parameters
     ----------
     sessions
         Connections to the file.
     wait
-        Seconds to wait for others that read or write.
+        Seconds to wait for other readers and writers.
 
     Returns
     -------
     bool
-        Whether nothing is left. False where others that read or write, a full disk, or a file that can't be written were in
-        the way: the mark stays in the file. What was deleted is deleted all the same.
+        Whether all deleted data is erased. False if other readers or writers, a full disk or a read-only file prevented it: erasure
+        stays pending in the file. The deletion itself holds in any case.
     """
     try:
         with sessions.reading() as sql:
@@ -140,19 +140,22 @@ def erase(sessions: Sessions, wait: float) -> bool:
             with sessions.writing(wait=wait) as sql:
                 compact(sql)
         if sessions.checkpoint(wait):
-            # Of deletions since it was read, the mark stays. Not durable: a mark that comes back costs nothing but time.
+            # Later deletions stay pending. Not durable: if a power failure undoes this, erasing once more only costs time.
             with sessions.writing(wait=wait, durable=False) as sql:
                 sql.execute("UPDATE file SET erased = max(erased, ?)", (deletions,))
             return True
     except StorageError as error:
-        _log.info("erasing what was deleted: %s", error)
+        _log.info("deleted data is not erased yet: %s", error)
         return False
-    _log.info("%s: the log still has what was deleted, as others are at work; it is erased later", sessions.path)
+    _log.info(
+        "%s: the write-ahead log still holds deleted data, as another process uses the file; erased later",
+        sessions.path,
+    )
     return False
 
 
 class Eraser:
-    """Erases what could not be erased at once, in a thread of its own, as soon as nobody is in the way.
+    """Retries an erasure in a background thread until no other process prevents it.
 
     Parameters
     ----------
@@ -170,33 +173,33 @@ class Eraser:
         self._thread: threading.Thread | None = None
 
     def erase(self, wait: float) -> bool:
-        """Erase now, and go on trying if that can't be done; returns whether nothing is left."""
+        """Erase now, and retry in the background if that fails; return whether all deleted data is erased."""
         self._renew()
         done = erase(self._sessions, wait)
         if not done and not self._sessions.read_only and not self.is_at_work:
             arguments = weakref.ref(self._sessions), self._stopped
-            self._thread = threading.Thread(target=_go_on, args=arguments, name="facesearch-eraser", daemon=True)
+            self._thread = threading.Thread(target=_retry, args=arguments, name="facesearch-eraser", daemon=True)
             self._thread.start()
         return done
 
     @property
     def is_at_work(self) -> bool:
-        """Whether something is still to be erased, as far as this process knows."""
+        """Whether the background thread is still retrying."""
         self._renew()
         return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the background thread."""
         self._renew()
         self._stopped.set()
 
     def _renew(self) -> None:
-        # After a fork the thread is not there, and what it held is held for ever.
+        # After a fork the thread is gone, and locks that it held stay locked.
         if self._pid != os.getpid():
             self._begin()
 
 
-def _go_on(reference: "weakref.ref[Sessions]", stopped: threading.Event) -> None:
+def _retry(reference: "weakref.ref[Sessions]", stopped: threading.Event) -> None:
     for seconds in itertools.chain(_RETRY_SECONDS, itertools.repeat(_RETRY_SECONDS[-1])):
         if stopped.wait(seconds):
             return
@@ -207,7 +210,7 @@ def _go_on(reference: "weakref.ref[Sessions]", stopped: threading.Event) -> None
 
 
 def compact(sql: sqlite3.Connection) -> None:
-    """Write the tables of personal rows anew without those that were emptied; in a transaction."""
+    """Rewrite the tables of personal rows without emptied rows; called in a transaction."""
     for table, (owner, key) in _OWNERS.items():
         (created,) = fetch_one(sql, (TEXT,), "SELECT sql FROM sqlite_master WHERE name = ?", (table,))
         sql.execute(f"CREATE TABLE new_table {created[created.index('(') :]}")

@@ -1,9 +1,9 @@
 """A collection as one portable file: an .npz of plain arrays, which NumPy opens too, without pickle.
 
-It holds what the collection was told and nothing that follows from it: the ids of its users, and of each face its vector, where it was,
-whose it is, and its picture if one was kept. Users' vectors are made anew when it is read.
+It holds the ids of the users, and for each face its vector, bounding box, user, source, and thumbnail if one is stored. Data that can be
+derived is left out: the vectors of users are recomputed when the file is read.
 
-A file from somebody else can do no harm: see `facesearch.storage.npz`.
+An untrusted file can do no harm: see `facesearch.storage.npz`.
 """
 
 import itertools
@@ -32,8 +32,7 @@ from facesearch.storage.npz import Arrays, DamagedError, has_arrays, read_arrays
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
-# The format that is written. Files of format 1, which had no sources, are read too. Each format has exactly its own arrays: a file
-# that lacks one, or has one more, is refused.
+# The format that is written. Files of format 1, without sources, are read too. A file must have exactly the arrays of its format.
 _FORMAT: Final = 2
 
 # Each array's type, where S128 stands for texts of up to 128 characters, and how many dimensions it has.
@@ -41,39 +40,42 @@ _ARRAYS: Final = {
     "about": ("|u1", 1),  # JSON
     "user_ids": ("|S128", 1),  # sorted
     "face_ids": ("|S36", 1),  # sorted
-    "owners": ("<i8", 1),  # of each face: the place of its user, or -1
+    "owners": ("<i8", 1),  # for each face: the index of its user, or -1
     "vectors": ("<f4", 2),
     "boxes": ("<f8", 2),  # left, top, width, height in ratios of the photo's sides, or NaN
     "confidences": ("<f8", 1),  # percent, or NaN
     "image_ids": ("|S36", 1),  # or empty
     "external_image_ids": ("|S255", 1),  # or empty
     "thumbnails": ("|u1", 1),  # JPEG files one after the other
-    "thumbnail_ends": ("<i8", 1),  # of each face: where its picture ends; one without ends where it begins
-    "sources": ("|u1", 1),  # where photos came from, one after the other, see facesearch.domain.sources.encode_source
-    "source_ends": ("<i8", 1),  # of each face: where its source ends; one without ends where it begins
+    "thumbnail_ends": ("<i8", 1),  # for each face: end of its thumbnail; start and end are equal if it has none
+    "sources": ("|u1", 1),  # sources of photos, one after the other, see facesearch.domain.sources.encode_source
+    "source_ends": ("<i8", 1),  # for each face: end of its source; start and end are equal if it has none
 }
 _ARRAYS_OF: Final = {1: {name: kind for name, kind in _ARRAYS.items() if not name.startswith("source")}, 2: _ARRAYS}
-_PARTS: Final = {"thumbnails": "thumbnail_ends", "sources": "source_ends"}  # of bytes, and where each face's end
-_MOST_ABOUT: Final = 100_000  # bytes, nearly all of them the calibration's
+_PARTS: Final = {
+    "thumbnails": "thumbnail_ends",
+    "sources": "source_ends",
+}  # arrays of bytes, and the arrays of their ends
+_MAX_ABOUT: Final = 100_000  # bytes, nearly all for the calibration
 _BOX: Final = ("left", "top", "width", "height")
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Export:
-    """What a file holds.
+    """The content of an export.
 
     Attributes
     ----------
     collection_id, face_model, thumbnails
-        The collection's.
+        The properties of the collection.
     calibration
         JSON, see `facesearch.matching.calibration.Calibration.to_json`; ``None`` for one that comes with the library.
     user_ids
         Sorted.
     faces
-        By face id.
+        Sorted by face id.
     secret
-        For the ids of faces and photos, see `facesearch.storage.content_ids`; ``None`` in files of before there were any.
+        The key of the ids of faces and photos, see `facesearch.storage.content_ids`; ``None`` in files older than these keys.
     """
 
     collection_id: str
@@ -85,51 +87,51 @@ class Export:
     secret: bytes | None = field(default=None, repr=False)
 
 
-# Of every format, past and to come: other arrays may join these.
-_SURE: Final = ("about", "user_ids", "face_ids", "owners", "vectors")
+# Arrays of every format, past and future; a format can have others.
+_COMMON: Final = ("about", "user_ids", "face_ids", "owners", "vectors")
 EXPORT_FILE: Final = OutputKind(
     name="an export of facesearch",
-    recognises=lambda file: has_arrays(file, _SURE),
-    starts=lambda file: starts_with_array(file, _SURE[0]),
+    recognises=lambda file: has_arrays(file, _COMMON),
+    starts=lambda file: starts_with_array(file, _COMMON[0]),
 )
-"""What `write_export` writes."""
+"""The kind of file that `write_export` writes."""
 
 
 def check_export(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Check that `write_export` may write a file, and touch nothing.
+    """Check that `write_export` may write a file, without changing anything.
 
     Raises
     ------
     OutputRefusedError
-        If a file is there that is no export, or an open database.
+        If an existing file is no export, or an open database.
     """
     check_output(path, EXPORT_FILE, overwrite=overwrite)
 
 
 def write_export(path: str | os.PathLike[str], export: Export, *, overwrite: bool = False) -> None:
-    """Write a file, whole or not at all; an earlier export is replaced, and with *overwrite* any file.
+    """Write a file, whole or not at all. An earlier export is replaced; *overwrite* replaces any file.
 
     Raises
     ------
     OutputRefusedError
         As from `check_export`.
     StorageError
-        And those under it, if it can't be written; a file that was there is as it was.
+        And its subclasses, if the file can't be written; an existing file is unchanged.
     """
     write_arrays(Path(path).absolute(), _arrays(export), EXPORT_FILE, overwrite=overwrite)
 
 
 def read_export(path: str | os.PathLike[str]) -> Export:
-    """Read what `write_export` wrote.
+    """Read an export written by `write_export`.
 
     Raises
     ------
     CollectionNotFoundError
         If there is no such file.
     StorageFormatError
-        If it is anything else than `write_export` writes, or damaged.
+        If the file is no export, or damaged.
     StorageError
-        If it can't be read.
+        If the file can't be read.
     """
     where = Path(path).absolute()
     arrays = read_arrays(where, *_ARRAYS_OF.values())
@@ -184,7 +186,7 @@ def _arrays(export: Export) -> Arrays:
 
 
 def _export(arrays: Arrays) -> Export:
-    if len(arrays["about"]) > _MOST_ABOUT:
+    if len(arrays["about"]) > _MAX_ABOUT:
         raise DamagedError(f"about: {len(arrays['about'])} bytes")
     about = json.loads(arrays["about"].tobytes())
     if not isinstance(about["format"], int) or set(_ARRAYS_OF.get(about["format"], ())) != set(arrays):
@@ -217,7 +219,7 @@ def _secret(digits: Any) -> bytes | None:
 
 
 def _check(arrays: Arrays, dimension: int) -> None:
-    """Refuse arrays that don't fit together."""
+    """Check that the arrays are consistent."""
     faces = len(arrays["face_ids"])
     for name in set(arrays) - {"about", "user_ids", *_PARTS}:
         width = {"vectors": (dimension,), "boxes": (len(_BOX),)}.get(name, ())

@@ -1,8 +1,8 @@
-"""A connection to an SQLite file that a stranger may have made: limits on its work, and checked types of what it returns.
+"""Connections to untrusted SQLite files: limits on their work, and type checks of the values that they return.
 
-SQLite itself withstands malformed files. Two things are left to us. A tree of pages that points back into itself makes a scan
-endless, so each statement gets a budget of work that grows with the file. And a column may hold a value of any type, whatever
-the schema says, so each value is checked where it is read.
+SQLite itself withstands malformed files, with two exceptions. A tree of pages with a cycle makes a scan endless, so each statement
+gets a budget of work that grows with the file. A column can hold a value of any type, whatever the schema says, so each value is
+checked when it is read.
 """
 
 import contextlib
@@ -47,16 +47,16 @@ _UUID_BYTES: Final = 16
 
 @attrs.frozen
 class Kind:
-    """What may stand in a column.
+    """The values that a column may hold.
 
     Attributes
     ----------
     expected
-        In words.
+        Description for error messages.
     types
-        Types of values; a subclass is another type.
+        Exact types of values; subclasses are refused.
     accepts
-        Whether a value of these types is accepted; ``None`` accepts all.
+        Predicate on values of these types; ``None`` accepts all.
     """
 
     expected: str
@@ -65,7 +65,7 @@ class Kind:
 
     @classmethod
     def matching(cls, pattern: str, longest: int) -> "Kind":
-        """Accept texts of 1 to *longest* characters that match a pattern as a whole."""
+        """Return the kind of texts of 1 to *longest* characters that match a pattern as a whole."""
         match = re.compile(pattern).fullmatch
         return cls(
             f"a text that matches {pattern}",
@@ -75,7 +75,7 @@ class Kind:
 
     @property
     def or_null(self) -> "Kind":
-        """The same, or NULL."""
+        """The kind that accepts NULL too."""
         accepts = self.accepts
         return Kind(
             f"{self.expected} or NULL",
@@ -90,11 +90,11 @@ TEXT: Final = Kind("a text", frozenset({str}))
 BLOB: Final = Kind("bytes", frozenset({bytes}))
 UUID_BYTES: Final = Kind("16 bytes", frozenset({bytes}), lambda value: len(value) == _UUID_BYTES)
 VALUE: Final = Kind("any value", frozenset({int, float, str, bytes, type(None)}))
-"""For columns that are checked elsewhere."""
+"""For columns that the caller checks."""
 
 
 class GuardedConnection(sqlite3.Connection):
-    """A connection whose statements end, whatever the file; see `open_guarded`.
+    """A connection with a limit on the work of each statement; see `open_guarded`.
 
     Attributes
     ----------
@@ -106,9 +106,9 @@ class GuardedConnection(sqlite3.Connection):
 
     path: Path
     deadline: float | None = None
-    _opcodes = 0  # used up by the statement
-    _allowed = _LEAST_OPCODES  # of a statement, but for what it changes
-    _changes = 0  # in all, before the statement
+    _opcodes = 0  # spent by the statement
+    _allowed = _LEAST_OPCODES  # budget of a statement, besides its changes
+    _changes = 0  # total before the statement
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
         """Begin a statement, with a new budget."""
@@ -123,19 +123,19 @@ class GuardedConnection(sqlite3.Connection):
             return super().executemany(*arguments)
 
     def measure(self) -> None:
-        """Fit the budget to the size of the file and the log beside it."""
+        """Set the budget by the size of the file and its write-ahead log."""
         size = 0
         for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
-            with contextlib.suppress(OSError):  # no log, or taken away while it is open
+            with contextlib.suppress(OSError):  # no log, or removed while it is open
                 size += path.stat().st_size
         self._allowed = _LEAST_OPCODES + size * _OPCODES_PER_BYTE
 
     def guard(self) -> None:
-        """Set the limits; before any statement."""
+        """Set the limits; called before any statement."""
         self.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
         self.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         self.set_progress_handler(self._is_over, _OPCODES)
-        # No vectors in temporary files.
+        # Keep vectors out of temporary files.
         for setting in ("trusted_schema = OFF", "cell_size_check = ON", "writable_schema = OFF", "temp_store = MEMORY"):
             super().execute(f"PRAGMA {setting}")
         if hasattr(self, "setconfig"):  # from Python 3.12 on
@@ -151,7 +151,7 @@ class GuardedConnection(sqlite3.Connection):
 
 
 def open_guarded(path: Path, mode: str, timeout: float, *, seconds: float | None = None) -> GuardedConnection:
-    """Open a file; nothing is read from it yet.
+    """Open a connection to a file; nothing is read from it yet.
 
     Parameters
     ----------
@@ -162,9 +162,9 @@ def open_guarded(path: Path, mode: str, timeout: float, *, seconds: float | None
     timeout
         Seconds to wait for other writers.
     seconds
-        After how many to interrupt every statement; ``None`` for no limit of time.
+        Time after which every statement is interrupted; ``None`` for no limit.
     """
-    # Threads that share it guard it with a lock.
+    # Threads that share the connection guard it with a lock.
     connection = sqlite3.connect(
         f"{path.as_uri()}?{mode}",
         uri=True,
@@ -194,7 +194,7 @@ def fetch(
     sql
         The connection.
     kinds
-        What may stand in each column.
+        The kind of each column.
     query, values
         As for `sqlite3.Connection.execute`.
 
@@ -224,7 +224,7 @@ def fetch_parts(
 def _decoding(sql: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
-    except UnicodeDecodeError:  # of SQLite's own message, which quotes the file
+    except UnicodeDecodeError:  # raised for SQLite's own message, which quotes the file
         raise StorageFormatError(f"{path_of(sql)}: damaged, a text in it is not UTF-8") from None
 
 
@@ -236,7 +236,7 @@ def fetch_one(
     Raises
     ------
     StorageFormatError
-        If there is another number of rows, or a value of the wrong kind.
+        If the number of rows is not one, or a value is of the wrong kind.
     """
     rows = fetch(sql, kinds, query, values)
     if len(rows) != 1:
@@ -252,7 +252,7 @@ def _check(sql: sqlite3.Connection, kinds: Sequence[Kind], rows: Sequence[tuple[
             wrong = next(value for value in column if not kind.accepts(value))
         else:
             continue
-        # Not the value, which may be personal.
+        # The value itself may be personal, so it is not quoted.
         raise StorageFormatError(
             f"{path_of(sql)}: damaged, expected {kind.expected}, got another {type(wrong).__name__}"
         )

@@ -1,7 +1,7 @@
-"""The vectors of a collection on disk, in memory to be searched, and kept in step with what any process commits.
+"""Indexes in memory of the vectors of a collection on disk, updated with the commits of all processes.
 
-Catching up reads the rows that changed since, so that a new user or face costs one row and not the matrix. Users and faces tell
-in two ways what changed: see `UserIndex` and `FaceIndex`.
+An update reads only the rows that changed, so that a new user or face costs one row, not the whole matrix. `UserIndex` and `FaceIndex`
+detect changes in two different ways.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 import numpy as np
+from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import StorageFormatError
@@ -26,18 +27,18 @@ from facesearch.storage.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts,
 __all__ = ["STORED", "FaceIndex", "LiveIndex", "State", "UserIndex", "read_vectors"]
 
 STORED: Final = np.dtype("<f4")
-"""How a number of a vector lies in the file."""
+"""Type of a vector's numbers in the file."""
 
 _ROWS_AT_ONCE: Final = 8192
 
 
 def read_vectors(blobs: Sequence[bytes | None], dimension: int, name_of: Callable[[int], str]) -> FloatArray:
-    """Give vectors as they lie in the file: (N, dimension) float32, read-only.
+    """Decode vectors from the bytes in the file: (N, dimension) float32, read-only.
 
     Raises
     ------
     StorageFormatError
-        If one has another number of bytes, is not finite, too long, or all zeros; the message has what *name_of* gives for its place.
+        If a vector has another number of bytes, is not finite, too long, or all zeros; the message names it by *name_of* (its position).
     """
     expected = dimension * STORED.itemsize
     whole = [blob for blob in blobs if isinstance(blob, bytes) and len(blob) == expected]
@@ -55,18 +56,18 @@ def read_vectors(blobs: Sequence[bytes | None], dimension: int, name_of: Callabl
 
 @attrs.frozen(kw_only=True)
 class State:
-    """What tells whether a collection changed.
+    """The state of a collection, by which changes are detected.
 
     Attributes
     ----------
     change
         The number of the last change to a user; see `UserIndex`.
     forgotten
-        Of changes up to this number nobody knows any more who was removed.
+        Users that were removed by changes up to this number are no longer listed.
     faces
-        How many faces there are.
+        The number of faces.
     last_face
-        The highest number that a face ever had, in any collection of the file.
+        The highest row number that a face ever had, in any collection of the file.
     """
 
     change: int
@@ -76,7 +77,7 @@ class State:
 
 
 class LiveIndex(ABC):
-    """Some vectors of one collection, by the numbers of their rows in the file, which are the truth.
+    """Vectors of one collection, keyed by row number. The file is authoritative.
 
     Parameters
     ----------
@@ -93,18 +94,18 @@ class LiveIndex(ABC):
 
     @abstractmethod
     def is_current(self, state: State) -> bool:
-        """Tell whether it has all that the collection has in this state."""
+        """Check whether the index is up to date with a state of the collection."""
 
     @abstractmethod
     def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
-        """Take over what was committed since; in a transaction, within `changing`.
+        """Read what was committed since the last update; called in a transaction, within `changing`.
 
         Parameters
         ----------
         sql
             The connection.
         state
-            The collection's, as it sees it.
+            The collection's state in that transaction.
 
         Raises
         ------
@@ -113,7 +114,7 @@ class LiveIndex(ABC):
         """
 
     def changing(self) -> AbstractContextManager[None]:
-        """Keep searches out; `catch_up` is called within. Begun before a transaction is, never within one."""
+        """Lock out searches for `catch_up`. To be entered before a transaction begins, never within one."""
         return self._guard.alone()
 
     def nearest(
@@ -124,7 +125,7 @@ class LiveIndex(ABC):
         limit: int,
         names: Callable[[Sequence[int]], Sequence[str]],
     ) -> list[Ranked]:
-        """Give for each probe the nearest vectors, and the next; see `facesearch.matching.vector_index.VectorIndex.nearest`."""
+        """Find the nearest vectors for each probe, and the next one; see `facesearch.matching.vector_index.VectorIndex.nearest`."""
         with self._guard.shared():
             return self._index.nearest(probes, max_distance=max_distance, limit=limit, names=names)
 
@@ -139,7 +140,7 @@ class LiveIndex(ABC):
 class UserIndex(LiveIndex):
     """The vectors of users that have faces.
 
-    Every change to a user carries a number, one higher in each transaction. What is in memory is the state of one number.
+    Each transaction that changes users has a number, one higher than the last. The index in memory has the state of one such number.
 
     Parameters
     ----------
@@ -155,12 +156,12 @@ class UserIndex(LiveIndex):
         self._offsets: dict[int, float] = {}
         self._change = 0
 
+    @override
     def is_current(self, state: State) -> bool:
-        """See `LiveIndex.is_current`."""
         return state.change == self._change
 
+    @override
     def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
-        """See `LiveIndex.catch_up`."""
         if self.is_current(state):
             return
         if self._change < state.forgotten:
@@ -188,28 +189,27 @@ class UserIndex(LiveIndex):
 
 
 class FaceIndex(LiveIndex):
-    """The vectors of all faces, users' or nobody's.
+    """The vectors of all faces, associated or not.
 
-    A face's vector never changes, and its number is never given again: new faces have higher ones than all before. Those that
-    are gone are listed, until the file is compacted; if there are still too many then, some are not listed any more.
+    A face's vector never changes, and its row number is never reused: new faces have higher numbers than all before. Removed faces
+    are listed until the file is compacted. If the index still has more faces than the collection, some removals are no longer listed.
     """
 
     def __init__(self, collection: int, dimension: int) -> None:
         super().__init__(collection, dimension)
         self._last_face = self._last_gone = 0
 
+    @override
     def is_current(self, state: State) -> bool:
-        """See `LiveIndex.is_current`."""
         return (state.last_face, state.faces) == (self._last_face, len(self._index))
 
+    @override
     def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
-        """See `LiveIndex.catch_up`."""
         gone = "SELECT number, fid FROM gone_faces WHERE number > ? AND collection = ? ORDER BY number"
         for number, fid in fetch(sql, (ID, ID), gone, (self._last_gone, self._collection)):
             self._index.remove(fid)
             self._last_gone = number
-        # By number, which is the order of the file, and no farther back than need be: no index of the collection's faces
-        # has that order.
+        # By row number, the order of the file, and only the new rows: no SQL index of the collection's faces has that order.
         query = """SELECT fid, vector FROM faces CROSS JOIN face_data USING (fid)
             WHERE fid > ? AND +collection = ? ORDER BY fid"""
         since = self._last_face, self._collection
@@ -225,7 +225,7 @@ class FaceIndex(LiveIndex):
 
 
 class _SharedLock:
-    """Many may hold it at once, or one alone, who goes first."""
+    """A shared and exclusive lock; threads that wait for exclusive access go first."""
 
     def __init__(self) -> None:
         self._begin()
@@ -267,6 +267,6 @@ class _SharedLock:
                 self._changed.notify_all()
 
     def _renew(self) -> None:
-        # After a fork, the threads that held it are gone. None was changing anything: see facesearch.storage.connections.
+        # After a fork, the threads that held the lock are gone. None was changing data: see facesearch.storage.connections.
         if self._pid != os.getpid():
             self._begin()

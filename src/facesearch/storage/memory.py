@@ -1,7 +1,7 @@
-"""What a collection is made of: faces, whose they are, and the vectors searched.
+"""The protocol of a store of users, faces and vectors, and the store in memory.
 
-A store keeps the three in step and knows no rule of AWS's; those are the collection's. What it is asked, but `Store.nearest`
-and `Store.nearest_faces`, is asked within `Store.reading` or `Store.writing`.
+A store keeps users, faces and vectors consistent. It implements no rule of AWS; those belong to the collection. All methods except
+`Store.nearest` and `Store.nearest_faces` are called within `Store.reading` or `Store.writing`.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from typing import Protocol
 
 import attrs
 import numpy as np
+from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
 from facesearch.common.forks import ForkLock, Level
@@ -30,7 +31,7 @@ __all__ = ["Anchor", "Counts", "MemoryStore", "Store", "StoredFace", "keyed_hash
 
 @attrs.frozen(eq=False)
 class StoredFace:
-    """A face, its vector, (dimension,) float32, and its picture if one was kept."""
+    """A face, its vector, (dimension,) float32, and its thumbnail if one is stored."""
 
     face: Face
     embedding: FloatArray
@@ -39,7 +40,7 @@ class StoredFace:
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """How many users and faces there are."""
+    """The numbers of users and faces in a store."""
 
     users: int
     faces: int
@@ -47,215 +48,215 @@ class Counts:
 
 @attrs.frozen(eq=False)
 class Anchor:
-    """A user's vector, and what is added to squared distances from it."""
+    """A user's vector, and the offset that is added to squared distances from it."""
 
     vector: FloatArray
     offset: float
 
     def distance(self, embedding: FloatArray) -> float:
-        """Give how far a face is from the user."""
+        """Return the distance of a face from the user."""
         difference = embedding.astype(np.float64) - self.vector
         return float(np.sqrt(difference @ difference + self.offset))
 
 
 class Store(Protocol):
-    """Faces and users, wherever they are kept."""
+    """Users, faces and vectors, in memory or in a file."""
 
     def reading(self) -> AbstractContextManager[None]:
-        """See one state of it all; may be nested, and within `writing` it sees what was changed there."""
+        """Read one consistent state. Blocks may be nested; within `writing`, a block reads the uncommitted changes."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """Keep others from changing it. Where it raises, durable stores forget all that was changed; not within `reading`."""
+        """Run a write transaction. If the block raises, durable stores roll back. Not to be begun within `reading`."""
 
     def close(self) -> None:
-        """Let go of files; there is nothing to do in memory."""
+        """Close the files; a store in memory has none."""
 
     def erase(self, wait: float) -> bool:
-        """Leave nothing of what was deleted; not within a block.
+        """Erase deleted data from the disk. Not to be called within a block.
 
-        Returns whether nothing is left. Others that read may be in the way: they are waited for, for *wait* seconds.
+        Readers can delay this: the method waits up to *wait* seconds for them. It returns whether all deleted data is erased.
         """
 
     def secret(self) -> bytes:
-        """Return the secret of the ids of faces and photos; see `facesearch.storage.content_ids`."""
+        """Return the secret key of the ids of faces and photos; see `facesearch.storage.content_ids`."""
 
     def set_secret(self, secret: bytes) -> None:
-        """Set another secret; ids that are there stay as they are."""
+        """Replace the secret key; existing ids stay as they are."""
 
     def count(self) -> Counts:
-        """Tell how many users and faces are in it, at no cost."""
+        """Count users and faces; this takes constant time."""
 
-    def count_loose(self) -> int:
-        """Count the faces that are nobody's."""
+    def count_unassociated(self) -> int:
+        """Count the faces that are associated with no user."""
 
     # ---------------------------------------------------------------- users
 
     def has_user(self, user_id: str) -> bool:
-        """Tell whether there is such a user."""
+        """Check whether a user exists."""
 
     def users(self) -> list[tuple[str, int]]:
-        """Give all user ids, sorted, and how many faces each has."""
+        """Return all user ids, sorted, each with its number of faces."""
 
     def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
-        """Give the first *limit* users numbered higher than *after*: number, >= 1, user id, and how many faces each has.
+        """Return the first *limit* users with numbers above *after*: number, >= 1, user id, and number of faces.
 
-        Numbers rise in the order in which users were created, and are never given again.
+        Numbers rise in the order in which users were created, and are never reused.
         """
 
     def create_users(self, user_ids: Iterable[str]) -> None:
-        """Add users without faces, those that are not there."""
+        """Add users without faces; existing users stay as they are."""
 
     def delete_user(self, user_id: str) -> None:
-        """Remove a user that is there; its faces become nobody's."""
+        """Remove an existing user; its faces become unassociated."""
 
     def faces_of(self, user_id: str) -> frozenset[str]:
-        """Give the ids of a user's faces; none if there is no such user."""
+        """Return the ids of a user's faces; an empty set if the user does not exist."""
 
     def user_vector(self, user_id: str) -> FloatArray | None:
-        """Give the vector as of the last `refresh`: (dimension,) float32, ``None`` for a user without."""
+        """Return a user's vector as of the last `refresh`: (dimension,) float32; ``None`` if it has none."""
 
     def user_vectors(self) -> tuple[list[str], FloatArray]:
-        """Give the ids of all users that have faces, sorted, and their vectors: (N, dimension) float32."""
+        """Return the ids of all users that have faces, sorted, and their vectors: (N, dimension) float32."""
 
     def refresh(self, user_ids: Iterable[str]) -> None:
-        """Make the vectors of users that are there of the faces they have now."""
+        """Recompute the vectors of existing users from their current faces."""
 
     def anchor(self, user_id: str) -> Anchor | None:
-        """Give what new faces of a user are compared with, ``None`` for a user without faces."""
+        """Return the vector that new faces of a user are compared with; ``None`` for a user without faces."""
 
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """Give for each probe the nearest users, and the next; see `facesearch.matching.vector_index.VectorIndex.nearest`.
+        """Find the nearest users for each probe, and the next one; see `facesearch.matching.vector_index.VectorIndex.nearest`.
 
-        Needs no block, so that several threads may search at once. Within `writing` it sees what was there before.
+        This needs no block, so that several threads can search at once. Within `writing` it searches the last committed state.
         """
 
     # ---------------------------------------------------------------- faces
 
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """Give for each probe the nearest of all faces, users' or nobody's, and the next, as `nearest` does of users.
+        """Find the nearest faces for each probe, associated or not, and the next one, as `nearest` does for users.
 
-        Names are face ids, and nothing is added to the distances. The first search reads or copies all faces' vectors; who
-        never searches faces pays nothing.
+        Names are face ids, and no offset is added to the distances. The first search reads or copies the vectors of all faces.
+        A collection in which faces are never searched has no such cost.
         """
 
     def faces(self, user_id: str | None = None) -> list[Face]:
-        """Give all faces, or those of a user that is there, by face id."""
+        """Return all faces, or those of an existing user, sorted by face id."""
 
     def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
-        """Give the first *limit* faces whose ids are greater than *after*, which may be empty; see `faces`."""
+        """Return the first *limit* faces with ids greater than *after*, which may be empty; see `faces`."""
 
     def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
-        """Give those of the faces that there are, by id."""
+        """Return the existing faces among those ids, by id."""
 
     def stored_faces(self) -> Iterator[StoredFace]:
-        """Give all faces with their vectors and pictures, by face id."""
+        """Iterate over all faces with their vectors and thumbnails, sorted by face id."""
 
     def face(self, face_id: str) -> Face | None:
-        """Give a face, or ``None``."""
+        """Return a face, or ``None`` if it does not exist."""
 
     def known(self, face_ids: Iterable[str]) -> set[str]:
-        """Give those of the ids that there are faces of."""
+        """Return the ids that belong to existing faces."""
 
     def embedding(self, face_id: str) -> FloatArray:
-        """Give the vector of a face that is there: (dimension,) float32."""
+        """Return the vector of an existing face: (dimension,) float32."""
 
     def thumbnail(self, face_id: str) -> bytes | None:
-        """Give the picture of a face that is there, if one was kept."""
+        """Return the thumbnail of an existing face, or ``None`` if none is stored."""
 
     def put_faces(self, faces: Iterable[StoredFace]) -> None:
-        """Add faces that are not there, of users that are or of nobody; the users' vectors are for `refresh`."""
+        """Add new faces, of existing users or unassociated. Call `refresh` for the users afterwards."""
 
     def remove_faces(self, face_ids: Iterable[str]) -> None:
-        """Remove faces that are there, and their pictures; the vectors of their users are for `refresh`."""
+        """Remove existing faces and their thumbnails. Call `refresh` for their users afterwards."""
 
     def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
-        """Set whose faces that are there are; the vectors of all users concerned are for `refresh`."""
+        """Associate existing faces with a user, or with none. Call `refresh` for all users concerned afterwards."""
 
-    # ---------------------------------------------------------------- photos that were not accepted
+    # ---------------------------------------------------------------- outcomes of rejected photos
 
     def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
-        """Give what `remember_photo` was told under that key: the outcome, and the other user's id; ``None`` if nothing."""
+        """Return what `remember_photo` stored under a key: the outcome, and the other user's id; ``None`` if nothing."""
 
     def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
-        """Keep what became of a photo.
+        """Store the outcome of a photo.
 
         Parameters
         ----------
         key
             64 hex digits.
         outcome
-            JSON, which names nobody.
+            JSON without user ids or face ids.
         user_id
-            Whose it was to be, who need not be there; ``None`` for nobody's.
+            The user that the photo was to be enrolled for, existing or not; ``None`` for none.
         other_user_id
-            A user that is there and that the outcome is about.
+            An existing user that the outcome mentions.
         """
 
     def forget_photos(self, user_id: str | None = None) -> int:
-        """Forget the photos of a user and those whose outcome is about it, as `delete_user` does too, or all; give how many.
+        """Remove stored outcomes: those of a user's photos and those that mention the user, or all; return their number.
 
-        Photos that wait to be judged are not among them.
+        `delete_user` does so too. Waiting photos are not affected.
         """
 
-    # ---------------------------------------------------------------- photos that wait to be judged
+    # ---------------------------------------------------------------- waiting photos: enrolled later
 
     def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
-        """Keep the faces of photos that are judged later; of a key that is there already nothing is changed.
+        """Store the faces of photos that are judged later; an existing key keeps its face.
 
         Parameters
         ----------
         photos
-            Of each a key, 64 hex digits; whose it is to be, who need not be there; and its face, which is no face of the
-            collection yet.
+            For each a key, 64 hex digits; the user that it is to be enrolled for, existing or not; and its face, which is not yet a
+            face of the collection.
         """
 
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
-        """Return those of the photos that wait, by key."""
+        """Return the faces of the waiting photos among those keys, by key."""
 
     def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        """Return the keys of those of the photos that wait."""
+        """Return the keys that belong to waiting photos."""
 
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
-        """Remove the waiting photos of some users, as `delete_user` does too, or all; return how many."""
+        """Remove the waiting photos of some users, as `delete_user` does too, or all; return their number."""
 
-    # ---------------------------------------------------------------- requests that happen once
+    # ---------------------------------------------------------------- answers to idempotent requests
 
     def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
-        """Give what `remember_answer` was told under that token, and whether for this request; ``None`` if nothing."""
+        """Return the answer stored under a token, and whether it was to the same request; ``None`` if there is none."""
 
     def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
-        """Keep what was answered.
+        """Store the answer to a request.
 
         Parameters
         ----------
         token
-            Under which nothing is kept.
+            A token without a stored answer.
         request
-            What was asked. Of token and request keyed hashes are kept.
+            The request. Token and request are stored as keyed hashes only.
         answer
-            A text that names neither users nor faces.
+            A text without user ids or face ids.
         given
-            When, seconds since 1970.
+            Time of the answer, seconds since 1970.
         """
 
     def forget_answers(self, before: float) -> None:
-        """Forget all that was answered before, seconds since 1970."""
+        """Remove the answers given before a time, seconds since 1970."""
 
 
 def keyed_hash(text: str, salt: bytes) -> bytes:
-    """Give 16 bytes that tell nobody who does not know the salt, and no other text has."""
+    """Return the keyed digest of a text, 16 bytes."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=salt, digest_size=16).digest()
 
 
-class MemoryStore:
-    """A store in memory; see `Store`.
+class MemoryStore(Store):
+    """A store in memory.
 
     Parameters
     ----------
     dimension
         Length of the vectors.
     offset
-        Gives, for so many faces, the squared distance to add to that from a user's vector; see
+        Function from a user's number of faces to the offset that is added to squared distances from its vector; see
         `facesearch.matching.calibration.Calibration.user_offset`.
     """
 
@@ -272,15 +273,16 @@ class MemoryStore:
         self._salt = secrets.token_bytes(16)
         self._secret = new_secret()
         self._answers: OrderedDict[bytes, tuple[bytes, str, float]] = OrderedDict()  # token -> request, answer, given
-        self._index = VectorIndex(dimension, NameRows())  # a vector for each user that has faces
-        self._face_index: VectorIndex[str] | None = None  # made by the first search of faces
+        self._index = VectorIndex(dimension, NameRows())  # one vector for each user that has faces
+        self._face_index: VectorIndex[str] | None = None  # built by the first search of faces
 
+    @override
     def reading(self) -> AbstractContextManager[None]:
-        """See one state; nobody else can do anything meanwhile."""
         return self._held()
 
+    @override
     def writing(self) -> AbstractContextManager[None]:
-        """Change it; nobody else can do anything meanwhile. What was changed stays, even where the block raises."""
+        """Keep other threads out. Changes stay, even if the block raises."""
         return self._held()
 
     @contextlib.contextmanager
@@ -288,76 +290,77 @@ class MemoryStore:
         with self._lock:
             yield
 
+    @override
     def close(self) -> None:
-        """Do nothing."""
+        pass
 
-    def erase(self, wait: float) -> bool:  # noqa: ARG002  # there is nobody to wait for
-        """See `Store.erase`; nothing is ever left."""
-        return True
+    @override
+    def erase(self, wait: float) -> bool:
+        return True  # deleted data is never left in memory
 
+    @override
     def secret(self) -> bytes:
-        """See `Store.secret`."""
         return self._secret
 
+    @override
     def set_secret(self, secret: bytes) -> None:
-        """See `Store.set_secret`."""
         self._secret = secret
 
+    @override
     def count(self) -> Counts:
-        """See `Store.count`."""
         return Counts(users=len(self._users), faces=len(self._faces))
 
-    def count_loose(self) -> int:
-        """See `Store.count_loose`."""
+    @override
+    def count_unassociated(self) -> int:
         return len(self._faces) - sum(len(face_ids) for face_ids in self._users.values())
 
     # ---------------------------------------------------------------- users
 
+    @override
     def has_user(self, user_id: str) -> bool:
-        """See `Store.has_user`."""
         return user_id in self._users
 
+    @override
     def users(self) -> list[tuple[str, int]]:
-        """See `Store.users`."""
         return [(user_id, len(self._users[user_id])) for user_id in sorted(self._users)]
 
+    @override
     def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
-        """See `Store.page_of_users`."""
         later = ((number, user_id) for user_id, number in self._numbers.items() if number > after)
         return [(number, user_id, len(self._users[user_id])) for number, user_id in itertools.islice(later, limit)]
 
+    @override
     def create_users(self, user_ids: Iterable[str]) -> None:
-        """See `Store.create_users`."""
         for user_id in user_ids:
             if user_id not in self._users:
                 self._users[user_id] = set()
                 self._last_number += 1
                 self._numbers[user_id] = self._last_number
 
+    @override
     def delete_user(self, user_id: str) -> None:
-        """See `Store.delete_user`."""
         self.assign(tuple(self._users[user_id]), None)
         self._index.remove(user_id)
         self.forget_photos(user_id)
         self.forget_waiting([user_id])
         del self._users[user_id], self._numbers[user_id]
 
+    @override
     def faces_of(self, user_id: str) -> frozenset[str]:
-        """See `Store.faces_of`."""
         return frozenset(self._users.get(user_id, ()))
 
+    @override
     def user_vector(self, user_id: str) -> FloatArray | None:
-        """See `Store.user_vector`."""
         return self._index.get(user_id)
 
+    @override
     def user_vectors(self) -> tuple[list[str], FloatArray]:
-        """See `Store.user_vectors`."""
         user_ids = sorted(user_id for user_id in self._users if self._index.get(user_id) is not None)
         matrix = np.array([self._index.get(user_id) for user_id in user_ids], np.float32)
         return user_ids, matrix.reshape(-1, self._dimension)
 
+    @override
     def refresh(self, user_ids: Iterable[str]) -> None:
-        """See `Store.refresh`."""
         for user_id in user_ids:
             face_ids = self._users[user_id]
             if face_ids:
@@ -366,20 +369,20 @@ class MemoryStore:
             else:
                 self._index.remove(user_id)
 
+    @override
     def anchor(self, user_id: str) -> Anchor | None:
-        """See `Store.anchor`."""
         vector = self.user_vector(user_id)
         return None if vector is None else Anchor(vector, self._offset(len(self._users[user_id])))
 
+    @override
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """See `Store.nearest`."""
         with self._lock:
             return self._index.nearest(probes, max_distance=max_distance, limit=limit, names=list)
 
     # ---------------------------------------------------------------- faces
 
+    @override
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """See `Store.nearest_faces`."""
         with self._lock:
             if self._face_index is None:
                 self._face_index = VectorIndex(self._dimension, NameRows())
@@ -388,42 +391,42 @@ class MemoryStore:
                     self._face_index.put_many(list(self._faces), vectors, np.zeros(len(vectors)))
             return self._face_index.nearest(probes, max_distance=max_distance, limit=limit, names=list)
 
+    @override
     def faces(self, user_id: str | None = None) -> list[Face]:
-        """See `Store.faces`."""
         return [self._faces[face_id].face for face_id in sorted(self._ids(user_id))]
 
+    @override
     def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
-        """See `Store.page_of_faces`."""
         face_ids = heapq.nsmallest(limit, (face_id for face_id in self._ids(user_id) if face_id > after))
         return [self._faces[face_id].face for face_id in face_ids]
 
+    @override
     def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
-        """See `Store.faces_named`."""
         return {face_id: self._faces[face_id].face for face_id in self.known(face_ids)}
 
+    @override
     def stored_faces(self) -> Iterator[StoredFace]:
-        """See `Store.stored_faces`."""
         return (self._faces[face_id] for face_id in sorted(self._faces))
 
+    @override
     def face(self, face_id: str) -> Face | None:
-        """See `Store.face`."""
         stored = self._faces.get(face_id)
         return stored.face if stored else None
 
+    @override
     def known(self, face_ids: Iterable[str]) -> set[str]:
-        """See `Store.known`."""
         return self._faces.keys() & set(face_ids)
 
+    @override
     def embedding(self, face_id: str) -> FloatArray:
-        """See `Store.embedding`."""
         return self._faces[face_id].embedding
 
+    @override
     def thumbnail(self, face_id: str) -> bytes | None:
-        """See `Store.thumbnail`."""
         return self._faces[face_id].thumbnail
 
+    @override
     def put_faces(self, faces: Iterable[StoredFace]) -> None:
-        """See `Store.put_faces`."""
         for stored in faces:
             self._faces[stored.face.face_id] = stored
             if stored.face.user_id is not None:
@@ -431,16 +434,16 @@ class MemoryStore:
             if self._face_index is not None:
                 self._face_index.put(stored.face.face_id, stored.embedding)
 
+    @override
     def remove_faces(self, face_ids: Iterable[str]) -> None:
-        """See `Store.remove_faces`."""
         for face_id in tuple(face_ids):
             self.assign([face_id], None)
             del self._faces[face_id]
             if self._face_index is not None:
                 self._face_index.remove(face_id)
 
+    @override
     def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
-        """See `Store.assign`."""
         for face_id in face_ids:
             stored = self._faces[face_id]
             if stored.face.user_id is not None:
@@ -449,61 +452,61 @@ class MemoryStore:
             if user_id is not None:
                 self._users[user_id].add(face_id)
 
-    # ---------------------------------------------------------------- photos that were not accepted
+    # ---------------------------------------------------------------- outcomes of rejected photos
 
+    @override
     def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
-        """See `Store.photo_outcome`."""
         outcome, _, other_user_id = self._photos.get(key, (None, None, None))
         return None if outcome is None else (outcome, other_user_id)
 
+    @override
     def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
-        """See `Store.remember_photo`."""
         self._photos[key] = outcome, user_id, other_user_id
 
+    @override
     def forget_photos(self, user_id: str | None = None) -> int:
-        """See `Store.forget_photos`."""
         gone = [key for key, (_, *users) in self._photos.items() if user_id is None or user_id in users]
         for key in gone:
             del self._photos[key]
         return len(gone)
 
-    # ---------------------------------------------------------------- photos that wait to be judged
+    # ---------------------------------------------------------------- waiting photos: enrolled later
 
+    @override
     def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
-        """See `Store.put_waiting`."""
         for key, user_id, stored in photos:
             self._waiting.setdefault(key, (user_id, stored))
 
+    @override
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
-        """See `Store.waiting`."""
         return {key: self._waiting[key][1] for key in self.are_waiting(keys)}
 
+    @override
     def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        """See `Store.are_waiting`."""
         return self._waiting.keys() & set(keys)
 
+    @override
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
-        """See `Store.forget_waiting`."""
-        whose = None if user_ids is None else set(user_ids)
-        gone = [key for key, (user_id, _) in self._waiting.items() if whose is None or user_id in whose]
+        wanted = None if user_ids is None else set(user_ids)
+        gone = [key for key, (user_id, _) in self._waiting.items() if wanted is None or user_id in wanted]
         for key in gone:
             del self._waiting[key]
         return len(gone)
 
-    # ---------------------------------------------------------------- requests that happen once
+    # ---------------------------------------------------------------- answers to idempotent requests
 
+    @override
     def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
-        """See `Store.answer_to`."""
         kept = self._answers.get(keyed_hash(token, self._salt))
         return None if kept is None else (kept[1], kept[0] == keyed_hash(request, self._salt))
 
+    @override
     def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
-        """See `Store.remember_answer`."""
         self._answers[keyed_hash(token, self._salt)] = keyed_hash(request, self._salt), answer, given
 
+    @override
     def forget_answers(self, before: float) -> None:
-        """See `Store.forget_answers`."""
-        while self._answers and next(iter(self._answers.values()))[2] < before:  # they lie by age
+        while self._answers and next(iter(self._answers.values()))[2] < before:  # oldest first
             self._answers.popitem(last=False)
 
     def _ids(self, user_id: str | None) -> Iterable[str]:

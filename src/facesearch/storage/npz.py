@@ -1,7 +1,7 @@
-"""Arrays in an .npz file, written whole or not at all, and read without trusting whoever wrote it.
+"""Read and write .npz files of arrays: written whole or not at all, read without trust in the file.
 
-Nothing in such a file is compressed, so that all of it together is no larger than the file; what each array claims to be is checked
-before any of it is read; and no part of it is evaluated, as NumPy does with headers. Whatever these files are not, is refused.
+The arrays are not compressed, so that together they are no larger than the file. The header of each array is checked before its content
+is read, and is never evaluated as Python, as NumPy does. Every other kind of .npz file is refused.
 """
 
 import math
@@ -25,21 +25,20 @@ __all__ = ["Arrays", "DamagedError", "has_arrays", "read_arrays", "starts_with_a
 Arrays = Mapping[str, npt.NDArray[Any]]
 Kinds = Mapping[str, tuple[str, int]]
 
-# What NumPy writes before the numbers, and nothing else.
+# The header that NumPy writes before the numbers; no other is accepted.
 _MAGIC: Final = b"\x93NUMPY\x01\x00"
 _HEADER: Final = re.compile(
     rb"\{'descr': '([<|][a-zA-Z]\d{1,3})', 'fortran_order': False, 'shape': \((\d{1,15}),(?: (\d{1,6}))?\), \} *\n"
 )
-_START: Final = b"PK\x03\x04"  # of an archive that has a member
+_START: Final = b"PK\x03\x04"  # of an archive that has members
 _MEMBER: Final = 30  # bytes before the first member's name
-_END: Final = (
-    22  # bytes: the end of an archive; before it, in those of 2 GiB and more, 20 and 56 bytes for large numbers
-)
-_MOST_DIRECTORY: Final = 4096  # bytes of the list of arrays; ours takes some 1,000
+# Bytes of the end of an archive; in archives of 2 GiB and more, 20 and 56 bytes for large numbers come before it.
+_END: Final = 22
+_MAX_DIRECTORY: Final = 4096  # bytes of the list of arrays; exports have about 1,000
 
 
 class DamagedError(ValueError):
-    """A file is not what was expected; the message says where. Whoever knows the file makes it one of ours."""
+    """A file is damaged or of another format; the message says where. Callers raise `StorageFormatError` from it."""
 
 
 def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: bool = False) -> None:
@@ -50,18 +49,18 @@ def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: boo
     path
         Absolute.
     arrays
-        In C order, of plain types. The same ones make the same bytes.
+        In C order, of plain types. Equal arrays give equal bytes.
     kind
-        What they are together.
+        The kind of file.
     overwrite
         Replace a file of another kind too.
 
     Raises
     ------
     OutputRefusedError
-        If a file is there that must not be replaced; see `facesearch.files.writing`.
+        If an existing file must not be replaced; see `facesearch.files.writing`.
     StorageError
-        And those under it, if it can't be written; a file that was there is as it was.
+        And its subclasses, if the file can't be written; an existing file is unchanged.
     """
     with (
         translated(path),
@@ -69,18 +68,18 @@ def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: boo
         zipfile.ZipFile(file, "w") as archive,
     ):
         for name, array in arrays.items():
-            # ZipInfo has a date of its own, and always the same.
+            # ZipInfo has a constant date of its own.
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
 def has_arrays(file: IO[bytes], names: Iterable[str]) -> bool:
-    """Tell whether a file, open for reading, is an .npz that `write_arrays` wrote, with these arrays and perhaps others.
+    """Check whether a file, open for reading, is an .npz of `write_arrays` with these arrays, and perhaps others.
 
     Raises
     ------
     ValueError, OSError, zipfile.BadZipFile
-        Of files that are none.
+        For other files.
     """
     if file.read(len(_START)) != _START:
         return False
@@ -90,22 +89,22 @@ def has_arrays(file: IO[bytes], names: Iterable[str]) -> bool:
 
 
 def starts_with_array(file: IO[bytes], name: str) -> bool:
-    """Tell whether a file, perhaps unfinished, begins as `write_arrays` begins one whose first array has this name."""
+    """Check whether a file, perhaps unfinished, begins with an array of this name as `write_arrays` writes it."""
     expected = f"{name}.npy".encode()
     head = file.read(_MEMBER + len(expected))
     return head.startswith(_START) and head[_MEMBER:] == expected
 
 
 def read_arrays(path: Path, *kinds: Kinds) -> Arrays:
-    """Read a file that has these arrays and no others.
+    """Read a file that has exactly these arrays.
 
     Parameters
     ----------
     path
         Absolute.
     kinds
-        The type of each, as NumPy writes it, where ``"|S128"`` stands for texts of 1 to 128 characters, and how many
-        dimensions it has, 1 or 2. Of several such sets the file must have exactly one.
+        For each array, its type as NumPy writes it and its number of dimensions, 1 or 2. ``"|S128"`` stands for texts of 1 to 128
+        characters. If several sets are given, the file must match one of them exactly.
 
     Returns
     -------
@@ -117,9 +116,9 @@ def read_arrays(path: Path, *kinds: Kinds) -> Arrays:
     CollectionNotFoundError
         If there is no such file.
     StorageFormatError
-        If it is not of that kind, or damaged.
+        If the file is not of that kind, or damaged.
     StorageError
-        If it can't be read.
+        If the file can't be read.
     """
     with translated(path):
         try:
@@ -137,7 +136,7 @@ def read_arrays(path: Path, *kinds: Kinds) -> Arrays:
 
 
 def _check_directory(file: IO[bytes]) -> None:
-    """Refuse a list of contents that is longer than ours, before it is read."""
+    """Check the length of the list of contents before it is read."""
     file.seek(max(0, file.seek(0, os.SEEK_END) - _END - 20 - 56))
     tail = file.read()
     if len(tail) < _END or tail[-22:-18] != b"PK\x05\x06" or tail[-2:] != b"\0\0":
@@ -145,7 +144,7 @@ def _check_directory(file: IO[bytes]) -> None:
     (length,) = struct.unpack("<L", tail[-10:-6])
     if tail[-42:-38] == b"PK\x06\x07":
         (length,) = struct.unpack("<Q", tail[-58:-50])
-    if length > _MOST_DIRECTORY:
+    if length > _MAX_DIRECTORY:
         raise DamagedError(f"a directory of {length} bytes")
 
 

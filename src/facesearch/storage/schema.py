@@ -1,9 +1,9 @@
-"""The file that collections lie in: an SQLite database, its tables, and what SQLite's errors mean.
+"""The SQLite database of collections: its schema and migrations, how it is opened, and the translation of SQLite's errors.
 
-What is personal lies in four tables of its own, ``user_data``, ``face_data``, ``thumbnails`` and ``waiting_data``, whose rows are only ever
-appended, overwritten with as many bytes, emptied in place, or deleted all at once. SQLite never moves such rows, so no copy of one is ever left
-between the rows of another page, where ``secure_delete`` would not find it (measured in benchmarks/durability.py). All that
-other tables and indexes hold of a person is numbers and ids computed from content.
+Personal data has four tables of its own: ``user_data``, ``face_data``, ``thumbnails`` and ``waiting_data``. Their rows are only
+appended, overwritten with the same number of bytes, emptied in place, or deleted all at once. SQLite never moves such rows, so no copy
+is left between the rows of another page, where ``secure_delete`` would not find it (measured in benchmarks/durability.py). Other tables
+and indexes hold only numbers, and ids computed from content.
 """
 
 import contextlib
@@ -48,12 +48,12 @@ __all__ = [
 
 APPLICATION_ID: Final = 0x66616365  # "face", at byte 68 of the file
 
-# What software must know to write the file, and to read it: https://www.sqlite.org/fileformat.html, 1.3.3.
+# The file format versions for writing and reading: https://www.sqlite.org/fileformat.html, 1.3.3.
 _FILE_VERSIONS: Final = slice(18, 20)
 _WAL_VERSIONS: Final = b"\2\2"
 
 _FORMAT_1 = (
-    # One row. The salt makes the hashes of user ids other ones in every file; so many rows were emptied since `compact`.
+    # One row. The salt makes the hashes of user ids differ between files; emptied counts the rows emptied since `compact`.
     "CREATE TABLE file (salt BLOB NOT NULL, emptied INTEGER NOT NULL)",
     """CREATE TABLE collections (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -148,14 +148,14 @@ _FORMAT_3 = (
 )
 
 _FORMAT_4 = (
-    # Transactions that deleted something of people are counted. Of the first so many, nothing is left in the file or its log.
+    # Numbers of transactions that deleted personal data, and of those that are fully erased from the file and its log.
     "ALTER TABLE file ADD COLUMN deletions INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE file ADD COLUMN erased INTEGER NOT NULL DEFAULT 0",
-    "UPDATE file SET deletions = 1",  # older versions may have left something
-    # For the ids of faces and photos: see facesearch.storage.content_ids. Faces from before keep the ids they have.
+    "UPDATE file SET deletions = 1",  # older versions may have left personal data
+    # Key of the ids of faces and photos: see facesearch.storage.content_ids. Existing faces keep their ids.
     "ALTER TABLE collections ADD COLUMN secret BLOB NOT NULL DEFAULT x''",
     "UPDATE collections SET secret = randomblob(32)",
-    # The answers of before name faces. A dropped table's pages are overwritten whole.
+    # Older answers contain face ids. The pages of a dropped table are overwritten whole.
     "DROP TABLE answers",
     """CREATE TABLE answers ( -- to requests that happen once
         collection INTEGER NOT NULL REFERENCES collections,
@@ -166,7 +166,7 @@ _FORMAT_4 = (
         PRIMARY KEY (collection, token)
     ) WITHOUT ROWID""",
     "CREATE INDEX answers_by_age ON answers (collection, given)",
-    # Where the face's photo came from: UTF-8, lone surrogates included, which a text of SQLite could not hold.
+    # Source of the face's photo: UTF-8, lone surrogates included, which a text of SQLite can't hold.
     "ALTER TABLE face_data ADD COLUMN source BLOB",
     """CREATE TABLE waiting ( -- photos of folders whose faces are judged when all are looked at
         wid INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -192,32 +192,32 @@ _FORMAT_4 = (
     )""",
 )
 
-# Each entry brings a file from the format of its position to the next; an empty one is of format 0. None is ever changed: files
-# of its format are out there.
+# Each entry migrates a file from the format of its position to the next; an empty file has format 0. Entries are never changed, comments
+# in SQL included: the schema of existing files is compared with them.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FORMAT_1, _FORMAT_2, _FORMAT_3, _FORMAT_4)
 
 _SETTINGS = (
-    "PRAGMA journal_mode = WAL",  # kept in the file: who reads and who writes don't wait for each other
+    "PRAGMA journal_mode = WAL",  # persistent: readers and writers don't wait for each other
     "PRAGMA synchronous = FULL",  # a commit returns when it is on disk
     "PRAGMA fullfsync = ON",  # macOS: on disk, not in its cache
-    "PRAGMA secure_delete = ON",  # what is deleted is overwritten
+    "PRAGMA secure_delete = ON",  # deleted content is overwritten
     "PRAGMA foreign_keys = ON",
 )
 
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors, and the system's, as ours.
+    """Translate errors of SQLite and of the operating system into `StorageError`.
 
     Raises
     ------
     StorageError
-        And those under it, naming *path*.
+        And its subclasses, naming *path*.
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise _ours(path, error) from None  # SQLite's text may quote what is in the file
+        raise _storage_error(path, error) from None  # SQLite's message may quote content of the file
     except FacesearchError:
         raise
     except OSError as error:
@@ -234,7 +234,7 @@ _KIND_OF_ERRNO = {
 }
 
 
-def _ours(path: Path, error: sqlite3.Error) -> StorageError:
+def _storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bytes have details
     if "Could not decode to UTF-8" in str(error):  # raised by Python, without a code
         code = sqlite3.SQLITE_CORRUPT
@@ -263,7 +263,7 @@ _KIND_OF_CODE: Final[dict[int, tuple[type[StorageError], str]]] = {
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """Commit what is done within, or none of it where it raises."""
+    """Commit the changes of a block; roll back if it raises."""
     connection.execute(begin)
     try:
         yield
@@ -275,7 +275,7 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
 
 
 def connect(path: Path, timeout: float) -> GuardedConnection:
-    """Open a file for reading and writing, and bring it to this format; transactions are the caller's to begin and end.
+    """Open a file for reading and writing, and migrate it; the caller begins and ends transactions.
 
     Parameters
     ----------
@@ -289,11 +289,11 @@ def connect(path: Path, timeout: float) -> GuardedConnection:
     CollectionNotFoundError
         If there is no such file.
     StorageFormatError
-        If it is none of ours, truncated, damaged or of a newer format; it is not touched.
+        If the file is not of facesearch, truncated, damaged or of a newer format; it is not changed.
     StorageReadOnlyError
         If the file or its folder can't be written; `connect_read_only` may open it.
     StorageBusyError, StorageFullError, StorageError
-        If something else is in the way.
+        If it can't be opened for another reason.
     """
     with translated(path):
         _check_readable(path)
@@ -303,11 +303,11 @@ def connect(path: Path, timeout: float) -> GuardedConnection:
             )
         open_as_it_is(path, timeout).connection.close()  # before anything could write to it
         if path.stat().st_nlink > 1:
-            # Perhaps a process was killed between giving it this name and taking the first one away.
+            # A process may have been killed after it linked the file to this name and before it removed the first name.
             remove_unfinished(Path(os.path.realpath(path)))
         connection = open_guarded(path, "mode=rw", timeout)
         try:
-            # Once more: opening for writing completes what a journal beside the file says, which the check did not see.
+            # Check again: opening for writing replays a journal beside the file, which the first check did not see.
             _check_contents(connection, path)
             for setting in _SETTINGS:
                 connection.execute(setting)
@@ -321,14 +321,14 @@ def connect(path: Path, timeout: float) -> GuardedConnection:
 
 @attrs.frozen(eq=False)
 class ReadOnly:
-    """A connection that reads.
+    """A read-only connection.
 
     Attributes
     ----------
     connection
-        It.
+        The connection.
     seen
-        Where changes by others would not be noticed: the `file_state` that the connection shows; ``None`` where SQLite looks after it.
+        If the file is read without locks, its `file_state` when it was opened, by which changes are detected; ``None`` if SQLite locks it.
     """
 
     connection: GuardedConnection
@@ -336,9 +336,9 @@ class ReadOnly:
 
 
 def connect_read_only(path: Path, timeout: float) -> ReadOnly:
-    """Open a file for reading alone; neither it nor its folder is written.
+    """Open a file read-only; neither the file nor its folder is written.
 
-    Parameters are those of `connect`. A file of an older format is read into memory and brought to this format there.
+    Parameters are those of `connect`. A file of an older format is copied into memory and migrated there.
 
     Raises
     ------
@@ -349,9 +349,8 @@ def connect_read_only(path: Path, timeout: float) -> ReadOnly:
 
     Notes
     -----
-    Where there is no log, nobody has the file open. SQLite then reads it without locks, as it can't make the files that
-    locks need; the caller compares `file_state` before and after each transaction. Where there is a log, SQLite reads both
-    under its locks.
+    Without a write-ahead log, no process has the file open. SQLite then reads it without locks, as it can't create the files that
+    locks need; the caller compares `file_state` before and after each transaction. With a log, SQLite reads both under its locks.
     """
     with translated(path):
         opened = open_as_it_is(path, timeout)
@@ -369,13 +368,13 @@ def connect_read_only(path: Path, timeout: float) -> ReadOnly:
 
 
 def is_writable(path: Path) -> bool:
-    """Tell whether a file and its folder can be written by this process."""
+    """Check whether this process can write a file and its folder."""
     effective = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
     return all(os.access(each, os.W_OK, **effective) for each in (path, path.parent))
 
 
 def file_state(path: Path) -> tuple[object, ...]:
-    """Return what changes whenever a file, or the log beside it, is written."""
+    """Return a value that changes whenever a file or its write-ahead log is written."""
     state: list[object] = []
     for each in (path, path.with_name(path.name + "-wal")):
         with contextlib.suppress(FileNotFoundError):
@@ -385,21 +384,23 @@ def file_state(path: Path) -> tuple[object, ...]:
 
 
 def create(path: Path) -> None:
-    """Make a file without collections, whole or not at all; if another process is first, its file stays.
+    """Create a file without collections, whole or not at all; if another process is first, its file stays.
 
-    Only its owner may read and write it. SQLite gives the files that it keeps beside it the same mode.
+    Only the owner may read and write the file. SQLite creates the log and its index with the same mode.
 
     Raises
     ------
     StorageReadOnlyError, StorageFullError, StorageError
-        If it can't be made; nothing is left.
+        If it can't be created; no file is left.
     """
     with translated(path), contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for setting in _SETTINGS:
             connection.execute(setting)
         _migrate(connection, path)
         content = bytearray(connection.serialize())
-        content[_FILE_VERSIONS] = _WAL_VERSIONS  # as journal_mode = WAL has it, which a database in memory can't be
+        content[_FILE_VERSIONS] = (
+            _WAL_VERSIONS  # the value of journal_mode = WAL, which a database in memory can't have
+        )
         write_new(path, bytes(content))
 
 
@@ -410,16 +411,16 @@ _COMPLETION_SECONDS: Final = 0.5
 
 
 def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -> list[str]:
-    """Return ids that begin with *start*, for the completion of a shell, which must not wait: loads no other module.
+    """Return ids that begin with *start*, for shell completion, which must be fast: no further module is loaded.
 
-    The file may be a stranger's. It is opened read-only and not migrated, and an id that a shell could take for anything else than a word is left out.
+    The file may be untrusted. It is opened read-only and not migrated. Ids that a shell could parse as anything but a word are left out.
 
     Parameters
     ----------
     path
         Absolute.
     start
-        What was typed so far.
+        The text typed so far.
     collection_id
         List ids of users of this collection; ``None`` lists collections.
 
@@ -468,7 +469,7 @@ def _check_readable(path: Path) -> None:
 
 
 def open_as_it_is(path: Path, timeout: float, *, seconds: float | None = None) -> ReadOnly:
-    """Open a file for reading, of whichever format it is, and refuse what is none of ours.
+    """Open a file of any format read-only, without migration, and refuse other files.
 
     Parameters
     ----------
@@ -477,7 +478,7 @@ def open_as_it_is(path: Path, timeout: float, *, seconds: float | None = None) -
     timeout
         Seconds to wait for other writers.
     seconds
-        After how many to give up reading; ``None`` for never.
+        Time limit for reading; ``None`` for no limit.
 
     Raises
     ------
@@ -488,16 +489,15 @@ def open_as_it_is(path: Path, timeout: float, *, seconds: float | None = None) -
         _check_readable(path)
         state = file_state(path)
         try:
-            return _open_in_some_way(path, timeout, state, seconds)
+            return _open_read_only(path, timeout, state, seconds)
         except (StorageFormatError, sqlite3.DatabaseError):
-            # What is read without locks while somebody writes may look damaged.
+            # A file that is read without locks while another process writes may look damaged.
             if state == file_state(path):
                 raise
 
 
-def _open_in_some_way(path: Path, timeout: float, state: tuple[object, ...], seconds: float | None) -> ReadOnly:
-    # Read by SQLite itself: any other reader that opens and closes the file would take away the locks that this process has
-    # on it.
+def _open_read_only(path: Path, timeout: float, state: tuple[object, ...], seconds: float | None) -> ReadOnly:
+    # Only SQLite itself reads the file: opening and closing it otherwise would release the locks of this process.
     log = path.with_name(path.name + "-wal")
     for alone in (False, True) if log.exists() else (True,):
         connection = open_guarded(path, "mode=ro&immutable=1" if alone else "mode=ro", timeout, seconds=seconds)
@@ -508,7 +508,7 @@ def _open_in_some_way(path: Path, timeout: float, state: tuple[object, ...], sec
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if alone or code not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
                 raise
-            # The index of the log is missing, and can't be made. An empty log has nothing to be read.
+            # The index of the log is missing and can't be created. An empty log has no changes to read.
             if log.exists() and log.stat().st_size > 0:
                 raise StorageReadOnlyError(
                     f"{path}: the log beside it, {log.name}, has changes that can't be read where nothing can be written; "
@@ -523,7 +523,7 @@ def _open_in_some_way(path: Path, timeout: float, state: tuple[object, ...], sec
 
 
 def _check_contents(connection: GuardedConnection, path: Path, *, whole: bool = False) -> None:
-    """Refuse a database that is none of ours; *whole* where all of it must be in the file."""
+    """Refuse a database that is not of facesearch; *whole* if all of it must be in the file."""
     application, version, pages, page = (
         _value(connection, f"PRAGMA {name}") for name in ("application_id", "user_version", "page_count", "page_size")
     )
@@ -537,7 +537,7 @@ def _check_contents(connection: GuardedConnection, path: Path, *, whole: bool = 
 
 
 def _copy_in_memory(connection: GuardedConnection, path: Path) -> GuardedConnection:
-    """Copy a database of an older format into memory, and bring the copy to this format."""
+    """Copy a database of an older format into memory, and migrate the copy."""
     copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=GuardedConnection)
     try:
         copy.path = path

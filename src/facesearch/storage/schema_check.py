@@ -1,7 +1,7 @@
-"""Whether the tables of a file are exactly ours.
+"""Check that the schema of a file is exactly the one that facesearch creates.
 
-A file from a stranger can hold triggers that undo a deletion, views that never end, and columns with expressions. All of that is
-in the schema, so a schema that differs from ours in anything is refused before any other statement runs.
+An untrusted file can have triggers that undo a deletion, endless views, and columns with expressions. All of these are part of the
+schema, so a schema with any difference is refused before any other statement runs.
 """
 
 import functools
@@ -22,23 +22,23 @@ _LONGEST: Final = 20_000  # characters of a statement
 
 
 def check_schema(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
-    """Compare the schema of a file with what the migrations make.
+    """Check that the schema of a file is the one that the migrations create.
 
     Parameters
     ----------
     connection
-        To the file, on which nothing else has run.
+        A connection to the file on which no other statement has run.
     path
-        What errors call it.
+        The path that errors name.
     migrations
-        Those that the file has seen.
+        The migrations that the file has had.
 
     Raises
     ------
     StorageFormatError
-        If anything is missing, added or different; the message names the first such thing.
+        If an object is missing, added or different; the message names the first one.
     """
-    # Longer statements are cut, and so differ from ours.
+    # Longer statements are truncated, and therefore differ.
     query = "SELECT type, name, tbl_name, substr(sql, 1, ?) FROM sqlite_schema LIMIT ?"
     found = {}
     for kind, name, table, sql in fetch(connection, (VALUE,) * 4, query, (_LONGEST, _MOST_OBJECTS)):
@@ -66,7 +66,7 @@ def _schema(migrations: Migrations) -> dict[tuple[str, str], tuple[str, object]]
 
 
 def _plain(name: object, sql: object) -> object:
-    # A table that was renamed, as facesearch.storage.erasure.compact does, has its name in quotes.
+    # SQLite quotes the name of a renamed table, see facesearch.storage.erasure.compact.
     quoted = f'CREATE TABLE "{name}"'
     return f"CREATE TABLE {name}{sql[len(quoted) :]}" if isinstance(sql, str) and sql.startswith(quoted) else sql
 

@@ -1,7 +1,7 @@
-"""A collection in a file: rows of users and faces, read when they are asked for.
+"""The store in an SQLite file: rows of users and faces, read on demand.
 
-Only the users' vectors are held in memory, and the faces' once they were searched, by `facesearch.storage.live_index`; nothing else is kept
-that another process could change.
+`facesearch.storage.live_index` holds the vectors of users in memory, and those of faces after the first search of faces. Nothing else
+that another process could change is cached.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import attrs
+from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import USER_ID_PATTERN, Face
@@ -42,7 +43,7 @@ from facesearch.storage.erasure import (
 )
 from facesearch.storage.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.storage.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
-from facesearch.storage.memory import Anchor, Counts, StoredFace, keyed_hash
+from facesearch.storage.memory import Anchor, Counts, Store, StoredFace, keyed_hash
 
 __all__ = ["SqliteStore"]
 
@@ -74,27 +75,27 @@ _SECRET: Final = Kind("a secret", frozenset({bytes}), lambda value: len(value) =
 
 @attrs.define(kw_only=True)
 class _Block:
-    """What a transaction has done so far."""
+    """The changes of an open transaction."""
 
     sql: sqlite3.Connection
     change: int  # its number
-    touched: bool = False  # users came, went or have other vectors
-    users: int = 0  # more than before
+    touched: bool = False  # users were added or removed, or their vectors changed
+    users: int = 0  # added, less those removed
     faces: int = 0
     erased: bool = False
 
 
 class _NameGoneError(Exception):
-    """Somebody who was found is not there any more."""
+    """A user or face that a search found was deleted meanwhile."""
 
 
-class SqliteStore:
-    """A store in a file; see `facesearch.storage.memory.Store`.
+class SqliteStore(Store):
+    """A store in an SQLite file.
 
     Parameters
     ----------
     sessions
-        The connections to the file; nobody else's.
+        The connections to the file, used by no other store.
     entry
         The collection in it.
     offset
@@ -104,20 +105,20 @@ class SqliteStore:
     def __init__(self, sessions: Sessions, entry: Entry, offset: Callable[[int], float]) -> None:
         self._sessions, self._entry, self._offset = sessions, entry, offset
         self._begin()
-        self._block: _Block | None = None  # that is open; whoever has it holds the sessions' lock
+        self._block: _Block | None = None  # the open one; its thread holds the lock of the sessions
         self._eraser = Eraser(sessions)
         self._rereads = 0
 
+    @override
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """See `facesearch.storage.memory.Store.reading`."""
-        with self._in_the_way(), self._sessions.reading() as sql:
+        with self._erasing_after(), self._sessions.reading() as sql:
             self._state(sql)
             yield
 
     @contextlib.contextmanager
-    def _in_the_way(self) -> Iterator[None]:
-        """Erase, after reading for long, what was deleted meanwhile: whoever deleted it did not wait longer than that."""
+    def _erasing_after(self) -> Iterator[None]:
+        """After a long read, erase data that was deleted meanwhile: the deletion waited `ERASING_WAIT` at most."""
         start, alone = time.monotonic(), not self._sessions.is_mine()
         try:
             yield
@@ -125,9 +126,10 @@ class SqliteStore:
             if alone and time.monotonic() - start > ERASING_WAIT:
                 self._eraser.erase(0)
 
+    @override
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """See `facesearch.storage.memory.Store.writing`. What was changed is on disk when the block ends."""
+        """Run a transaction. Its changes are on disk when the block ends."""
         with self._sessions.writing() as sql:
             if self._block:
                 yield
@@ -148,12 +150,12 @@ class SqliteStore:
             self._eraser.erase(ERASING_WAIT if block.erased else 0)
 
     def tidy(self, answered_before: float) -> None:
-        """Do what others left undone, if nobody is in the way: erase what was deleted, and forget old answers.
+        """Erase deleted data and remove old answers, where no other process holds a lock.
 
         Parameters
         ----------
         answered_before
-            See `forget_answers`.
+            As *before* of `forget_answers`.
         """
         query = "SELECT count(*) FROM answers WHERE collection = ? AND given < ?"
         with self._sessions.reading() as sql:
@@ -166,26 +168,27 @@ class SqliteStore:
         if pending:
             self._eraser.erase(0)
 
+    @override
     def erase(self, wait: float) -> bool:
-        """See `facesearch.storage.memory.Store.erase`."""
         return self._eraser.erase(wait)
 
+    @override
     def close(self) -> None:
-        """Close the file; whatever is asked from now on is an error."""
+        """Close the file; every later call is an error."""
         self._eraser.stop()
         if self._eraser.is_at_work and not self._sessions.is_closed:
             erase(self._sessions, ERASING_WAIT)
         self._sessions.close()
         self._begin()
 
+    @override
     def secret(self) -> bytes:
-        """See `facesearch.storage.memory.Store.secret`."""
         query = "SELECT secret FROM collections WHERE id = ?"
         ((secret,),) = self._rows((_SECRET,), query, self._entry.number)
         return bytes(secret)
 
+    @override
     def set_secret(self, secret: bytes) -> None:
-        """See `facesearch.storage.memory.Store.set_secret`."""
         query = "UPDATE collections SET secret = ? WHERE id = ?"
         self._changing().sql.execute(query, (secret, self._entry.number))
 
@@ -199,40 +202,40 @@ class SqliteStore:
             f"open it where it is needed, with Collection.open(path, {self._entry.collection_id!r})"
         )
 
+    @override
     def count(self) -> Counts:
-        """See `facesearch.storage.memory.Store.count`."""
         query = "SELECT users, faces FROM collections WHERE id = ?"
         with self._sessions.reading() as sql:
             ((users, faces),) = fetch(sql, (COUNT, COUNT), query, (self._entry.number,))
-            if self._block and self._block.sql is sql:  # whose end writes them
+            if self._block and self._block.sql is sql:  # written when the block ends
                 users, faces = users + self._block.users, faces + self._block.faces
         return Counts(users=users, faces=faces)
 
-    def count_loose(self) -> int:
-        """See `facesearch.storage.memory.Store.count_loose`."""
+    @override
+    def count_unassociated(self) -> int:
         query = "SELECT count(*) FROM faces WHERE uid IS NULL AND collection = ?"
         ((count,),) = self._rows((COUNT,), query, self._entry.number)
         return int(count)
 
     # ---------------------------------------------------------------- users
 
+    @override
     def has_user(self, user_id: str) -> bool:
-        """See `facesearch.storage.memory.Store.has_user`."""
         return user_id in self._uids([user_id])
 
+    @override
     def users(self) -> list[tuple[str, int]]:
-        """See `facesearch.storage.memory.Store.users`."""
         query = "SELECT user_id, faces FROM users JOIN user_data USING (uid) WHERE collection = ?"
         return sorted(self._rows((_USER_ID, COUNT), query, self._entry.number))
 
+    @override
     def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
-        """See `facesearch.storage.memory.Store.page_of_users`."""
         query = """SELECT uid, user_id, faces FROM users JOIN user_data USING (uid)
             WHERE collection = ? AND uid > ? ORDER BY uid LIMIT ?"""
         return self._rows((ID, _USER_ID, COUNT), query, self._entry.number, after, limit)
 
+    @override
     def create_users(self, user_ids: Iterable[str]) -> None:
-        """See `facesearch.storage.memory.Store.create_users`."""
         block, number = self._changing(), self._entry.number
         wanted = dict.fromkeys(user_ids)
         known = self._uids(wanted)
@@ -241,7 +244,7 @@ class SqliteStore:
             "INSERT INTO users (uid, collection, name_hash, faces, change) VALUES (?, ?, ?, 0, ?)",
             ((uid, number, self._hash(user_id), block.change) for uid, user_id in new),
         )
-        nothing = bytes(_BYTES * self._entry.face_model.dimension)  # as long as a vector: the row must never grow
+        nothing = bytes(_BYTES * self._entry.face_model.dimension)  # as long as a vector, as the row must never grow
         block.sql.executemany(
             "INSERT INTO user_data (uid, vector, user_id) VALUES (?, ?, ?)",
             ((uid, nothing, user_id) for uid, user_id in new),
@@ -249,8 +252,8 @@ class SqliteStore:
         block.users += len(new)
         block.touched = True
 
+    @override
     def delete_user(self, user_id: str) -> None:
-        """See `facesearch.storage.memory.Store.delete_user`."""
         block, (uid,) = self._changing(), self._uids([user_id]).values()
         self.forget_photos(user_id)
         self.forget_waiting([user_id])
@@ -261,8 +264,8 @@ class SqliteStore:
         block.users -= 1
         block.touched = block.erased = True
 
+    @override
     def faces_of(self, user_id: str) -> frozenset[str]:
-        """See `facesearch.storage.memory.Store.faces_of`."""
         query = "SELECT face_id FROM faces WHERE uid = ?"
         return frozenset(
             _uuid(face_id)
@@ -270,20 +273,20 @@ class SqliteStore:
             for (face_id,) in self._rows((UUID_BYTES,), query, uid)
         )
 
+    @override
     def user_vector(self, user_id: str) -> FloatArray | None:
-        """See `facesearch.storage.memory.Store.user_vector`."""
         anchor = self.anchor(user_id)
         return None if anchor is None else anchor.vector
 
+    @override
     def user_vectors(self) -> tuple[list[str], FloatArray]:
-        """See `facesearch.storage.memory.Store.user_vectors`."""
         query = "SELECT user_id, vector, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND faces > 0"
         rows = self._rows((_USER_ID, VALUE, ID), query, self._entry.number)
         rows.sort(key=lambda row: (row[0], row[2]))
         return [user_id for user_id, _, _ in rows], self._vectors([row[1:] for row in rows], "user_data")
 
+    @override
     def refresh(self, user_ids: Iterable[str]) -> None:
-        """See `facesearch.storage.memory.Store.refresh`."""
         block = self._changing()
         for some in _parts(user_ids):
             uids = sorted(self._uids(some).values())
@@ -300,14 +303,14 @@ class SqliteStore:
             )
         block.touched = True
 
+    @override
     def anchor(self, user_id: str) -> Anchor | None:
-        """See `facesearch.storage.memory.Store.anchor`."""
         query = "SELECT faces, vector, uid FROM users JOIN user_data USING (uid) WHERE uid = ? AND faces > 0"
         rows = [row for uid in self._uids([user_id]).values() for row in self._rows((COUNT, VALUE, ID), query, uid)]
         return Anchor(self._vectors([rows[0][1:]], "user_data")[0], self._offset(rows[0][0])) if rows else None
 
+    @override
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """See `facesearch.storage.memory.Store.nearest`."""
         return self._nearest(lambda: self._index, self._names, probes, max_distance, limit)
 
     def _nearest(
@@ -323,24 +326,24 @@ class SqliteStore:
         while True:
             with self._sessions.committed() as sql:
                 state = self._state(sql)
-            if state == before:  # and nevertheless a name is not there
+            if state == before:  # a name is missing although nothing changed
                 raise StorageFormatError(f"{self._sessions.path}: damaged, its tables contradict each other")
             before, index = state, index_now()
             if not index.is_current(state):
-                with self._in_the_way(), index.changing(), self._sessions.committed() as sql:
+                with self._erasing_after(), index.changing(), self._sessions.committed() as sql:
                     index.catch_up(sql, self._state(sql))
-            # Where somebody was deleted meanwhile, others move up.
+            # If a result was deleted meanwhile, search again: the next ones move up.
             with contextlib.suppress(_NameGoneError):
                 return index.nearest(probes, max_distance=max_distance, limit=limit, names=names)
 
     # ---------------------------------------------------------------- faces
 
+    @override
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
-        """See `facesearch.storage.memory.Store.nearest_faces`."""
         return self._nearest(lambda: self._face_index, self._face_ids, probes, max_distance, limit)
 
+    @override
     def faces(self, user_id: str | None = None) -> list[Face]:
-        """See `facesearch.storage.memory.Store.faces`."""
         if user_id is None:
             rows = self._rows(_FACE_KINDS, f"{_FACES} WHERE faces.collection = ? ORDER BY face_id", self._entry.number)
         else:
@@ -348,25 +351,25 @@ class SqliteStore:
             rows = [row for uid in self._uids([user_id]).values() for row in self._rows(_FACE_KINDS, query, uid)]
         return [self._face(*row) for row in rows]
 
+    @override
     def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
-        """See `facesearch.storage.memory.Store.page_of_faces`."""
         if user_id is None:
-            whose, owner = "faces.collection = ?", self._entry.number
+            condition, owner = "faces.collection = ?", self._entry.number
         else:
-            whose, owner = "uid = ?", self._uids([user_id])[user_id]
-        query = f"{_FACES} WHERE {whose} AND face_id > ? ORDER BY face_id LIMIT ?"
+            condition, owner = "uid = ?", self._uids([user_id])[user_id]
+        query = f"{_FACES} WHERE {condition} AND face_id > ? ORDER BY face_id LIMIT ?"
         return [self._face(*row) for row in self._rows(_FACE_KINDS, query, owner, _bytes(after), limit)]
 
+    @override
     def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
-        """See `facesearch.storage.memory.Store.faces_named`."""
         query = f"{_FACES} WHERE faces.collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
             rows = _among(sql, _FACE_KINDS, query, map(_bytes, face_ids), self._entry.number)
             faces = [self._face(*row) for row in rows]
         return {face.face_id: face for face in faces}
 
+    @override
     def stored_faces(self) -> Iterator[StoredFace]:
-        """See `facesearch.storage.memory.Store.stored_faces`."""
         query = _FACES.replace("SELECT", "SELECT face_data.vector, jpeg,", 1).replace(
             "LEFT", "LEFT JOIN thumbnails USING (fid) LEFT", 1
         )
@@ -384,18 +387,18 @@ class SqliteStore:
                         )
                     yield StoredFace(face, vector, jpeg)
 
+    @override
     def face(self, face_id: str) -> Face | None:
-        """See `facesearch.storage.memory.Store.face`."""
         query = f"{_FACES} WHERE faces.collection = ? AND face_id = ?"
         rows = self._rows(_FACE_KINDS, query, self._entry.number, _bytes(face_id))
         return self._face(*rows[0]) if rows else None
 
+    @override
     def known(self, face_ids: Iterable[str]) -> set[str]:
-        """See `facesearch.storage.memory.Store.known`."""
         return set(self._fids(face_ids))
 
+    @override
     def embedding(self, face_id: str) -> FloatArray:
-        """See `facesearch.storage.memory.Store.embedding`."""
         (fid,) = self._fids([face_id]).values()
         vector: FloatArray = self._vectors(
             self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)],
@@ -403,14 +406,14 @@ class SqliteStore:
         )[0]
         return vector
 
+    @override
     def thumbnail(self, face_id: str) -> bytes | None:
-        """See `facesearch.storage.memory.Store.thumbnail`."""
         (fid,) = self._fids([face_id]).values()
         rows = self._rows((_JPEG,), "SELECT jpeg FROM thumbnails WHERE fid = ?", fid)
         return next((jpeg for (jpeg,) in rows), None)
 
+    @override
     def put_faces(self, faces: Iterable[StoredFace]) -> None:
-        """See `facesearch.storage.memory.Store.put_faces`."""
         block = self._changing()
         for some in _parts(faces):
             new = list(enumerate(some, self._next("faces")))
@@ -432,8 +435,8 @@ class SqliteStore:
             )
             block.faces += len(new)
 
+    @override
     def remove_faces(self, face_ids: Iterable[str]) -> None:
-        """See `facesearch.storage.memory.Store.remove_faces`."""
         block, fids = self._changing(), self._fids(face_ids).values()
         block.sql.executemany("DELETE FROM faces WHERE fid = ?", ((fid,) for fid in fids))
         block.sql.executemany(
@@ -443,23 +446,23 @@ class SqliteStore:
         block.faces -= len(fids)
         block.erased = block.erased or bool(fids)
 
+    @override
     def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
-        """See `facesearch.storage.memory.Store.assign`."""
         block, fids = self._changing(), self._fids(face_ids).values()
         uid = None if user_id is None else self._uids([user_id])[user_id]
         block.sql.executemany("UPDATE faces SET uid = ? WHERE fid = ?", ((uid, fid) for fid in fids))
-        block.erased = block.erased or (uid is None and bool(fids))  # a user's vector will be another one
+        block.erased = block.erased or (uid is None and bool(fids))  # the user's vector will change
 
-    # ---------------------------------------------------------------- photos that were not accepted
+    # ---------------------------------------------------------------- outcomes of rejected photos
 
+    @override
     def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
-        """See `facesearch.storage.memory.Store.photo_outcome`."""
         query = "SELECT outcome, user_id FROM photos LEFT JOIN user_data ON uid = other_uid WHERE collection = ? AND key = ?"
         rows = self._rows((TEXT, _USER_ID.or_null), query, self._entry.number, self._key(key))
         return next(((outcome, user_id) for outcome, user_id in rows), None)
 
+    @override
     def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
-        """See `facesearch.storage.memory.Store.remember_photo`."""
         other = None if other_user_id is None else self._uids([other_user_id])[other_user_id]
         name = None if user_id is None else self._hash(user_id)
         self._changing().sql.execute(
@@ -467,8 +470,8 @@ class SqliteStore:
             (self._entry.number, self._key(key), name, other, outcome),
         )
 
+    @override
     def forget_photos(self, user_id: str | None = None) -> int:
-        """See `facesearch.storage.memory.Store.forget_photos`."""
         block, number = self._changing(), self._entry.number
         if user_id is None:
             gone = block.sql.execute("DELETE FROM photos WHERE collection = ?", (number,)).rowcount
@@ -479,10 +482,10 @@ class SqliteStore:
         block.erased = block.erased or gone > 0
         return gone
 
-    # ---------------------------------------------------------------- photos that wait to be judged
+    # ---------------------------------------------------------------- waiting photos: enrolled later
 
+    @override
     def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
-        """See `facesearch.storage.memory.Store.put_waiting`."""
         given = {key: (user_id, stored) for key, user_id, stored in photos}
         block, known = self._changing(), self.are_waiting(given)
         for wid, key in enumerate((key for key in given if key not in known), self._next("waiting")):
@@ -497,8 +500,8 @@ class SqliteStore:
                 (wid, vector, _bytes(stored.face.face_id), *_columns(stored.face), stored.thumbnail),
             )
 
+    @override
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
-        """See `facesearch.storage.memory.Store.waiting`."""
         hashed = {self._key(key): key for key in keys}
         with self._sessions.reading() as sql:
             rows = _among(sql, _WAITING_KINDS, _WAITING, hashed, self._entry.number)
@@ -508,16 +511,16 @@ class SqliteStore:
             for (key, _, wid, jpeg, face_id, *columns), vector in zip(rows, vectors, strict=True)
         }
 
+    @override
     def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        """See `facesearch.storage.memory.Store.are_waiting`."""
         hashed = {self._key(key): key for key in keys}
         with self._sessions.reading() as sql:
             query = "SELECT key FROM waiting WHERE collection = ? AND key IN (*)"
             rows = _among(sql, (BLOB,), query, hashed, self._entry.number)
         return {hashed[key] for (key,) in rows}
 
+    @override
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
-        """See `facesearch.storage.memory.Store.forget_waiting`."""
         sql, number = self._changing().sql, self._entry.number
         query = "SELECT wid FROM waiting WHERE collection = ?"
         if user_ids is None:
@@ -529,23 +532,23 @@ class SqliteStore:
         self._changing().erased |= bool(rows)
         return len(rows)
 
-    # ---------------------------------------------------------------- requests that happen once
+    # ---------------------------------------------------------------- answers to idempotent requests
 
+    @override
     def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
-        """See `facesearch.storage.memory.Store.answer_to`."""
         query = "SELECT answer, request = ? FROM answers WHERE collection = ? AND token = ?"
         values = self._keyed(request), self._entry.number, self._keyed(token)
         return next(((answer, bool(same)) for answer, same in self._rows((TEXT, COUNT), query, *values)), None)
 
+    @override
     def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
-        """See `facesearch.storage.memory.Store.remember_answer`."""
         self._changing().sql.execute(
             "INSERT INTO answers (collection, token, request, answer, given) VALUES (?, ?, ?, ?, ?)",
             (self._entry.number, self._keyed(token), self._keyed(request), answer, given),
         )
 
+    @override
     def forget_answers(self, before: float) -> None:
-        """See `facesearch.storage.memory.Store.forget_answers`."""
         self._changing().sql.execute(_FORGET_ANSWERS, (self._entry.number, before))
 
     # ---------------------------------------------------------------- rows
@@ -571,7 +574,7 @@ class SqliteStore:
             return fetch(sql, kinds, query, values)
 
     def _next(self, table: str) -> int:
-        """Give the first number that no row of a table ever had, so that personal rows are only ever appended."""
+        """Return the first number that no row of a table ever had, so that personal rows are only appended."""
         query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
         ((number,),) = self._rows((ID,), query, table)
         return int(number)
@@ -587,12 +590,12 @@ class SqliteStore:
         return keyed_hash(text, self._entry.salt)
 
     def _uids(self, user_ids: Iterable[str]) -> dict[str, int]:
-        """Give the numbers of those users that there are."""
+        """Return the row numbers of the existing users among those ids."""
         wanted = set(user_ids)
         query = "SELECT user_id, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND name_hash IN (*)"
         with self._sessions.reading() as sql:
             rows = _among(sql, (_USER_ID, ID), query, map(self._hash, wanted), self._entry.number)
-        return {user_id: uid for user_id, uid in rows if user_id in wanted}  # others may have the same hash
+        return {user_id: uid for user_id, uid in rows if user_id in wanted}  # other users may have the same hash
 
     def _names(self, uids: Sequence[int]) -> list[str]:
         query = "SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)"
@@ -610,14 +613,14 @@ class SqliteStore:
         return [found[number] for number in numbers]
 
     def _fids(self, face_ids: Iterable[str]) -> dict[str, int]:
-        """Give the numbers of those faces that there are."""
+        """Return the row numbers of the existing faces among those ids."""
         query = "SELECT face_id, fid FROM faces WHERE collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
             rows = _among(sql, (UUID_BYTES, ID), query, map(_bytes, face_ids), self._entry.number)
         return {_uuid(face_id): fid for face_id, fid in rows}
 
     def _vectors_of(self, uids: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
-        """Give the vectors of the faces of those users that have any."""
+        """Iterate over the users that have faces, each with the vectors of its faces."""
         query = "SELECT vector, fid, uid FROM faces JOIN face_data USING (fid) WHERE uid IN (*)"
         with self._sessions.reading() as sql:
             rows = sorted(_among(sql, (VALUE, ID, ID), query, uids), key=lambda row: row[2])
@@ -655,7 +658,7 @@ _BOX: Final = ("left", "top", "width", "height")
 
 
 def _among(sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any], *first: Any) -> list[Any]:
-    """Ask for rows that have one of many values, which the query calls ``(*)``."""
+    """Fetch the rows that have one of many values, written ``(*)`` in the query."""
     return [
         row
         for some in _parts(values)

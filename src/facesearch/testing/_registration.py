@@ -1,7 +1,7 @@
 """The hypothesis entry point: hypothesis calls `register` whenever it is imported, in any program with facesearch installed.
 
-So nothing else of facesearch is loaded here, and nothing is ever raised. A class is registered when the program has loaded its
-module, and the strategies are loaded when one is asked for.
+So this module loads no other part of facesearch and never raises. A class is registered when the program has loaded its
+module, and the strategies are loaded when one is drawn from.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Stages that need no weights, for fast tests of whatever stands around them.
+"""Stages that need no weights, for fast tests of the code around them.
 
-They see painted faces only: blocks on a black ground whose colour says who it is. They pass the same contract tests as the
-real stages, so what works with them works with photographs, as far as the pipeline goes.
+They detect painted faces only: blocks on a black ground; the colour identifies the person. They pass the same contract tests as
+the real stages, so a pipeline that works with them works with photographs.
 
 Examples
 --------
@@ -20,16 +20,17 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
+from typing_extensions import override
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.appearance.answers import Answers
-from facesearch.appearance.describer import Appearance, PlacedFace, described
+from facesearch.appearance.describer import Appearance, Describer, PlacedFace, described
 from facesearch.appearance.heads import EMOTIONS, YES_OR_NO
 from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import FaceModel
 from facesearch.matching.calibration import Calibration, calibration
-from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Detection
+from facesearch.stages import CHIP_PADDING, CHIP_SIZE, AlignedFace, Aligner, Detection, Detector, Embedder, Landmarker
 
 __all__ = [
     "FAKE_MODEL",
@@ -59,8 +60,8 @@ def paint(shape: tuple[int, int], faces: Mapping[Box, Colour]) -> PixelArray:
     shape
         (height, width) in pixels.
     faces
-        Where, as ``(left, top, right, bottom)`` pixels, and whose: a colour other than black and white. They must not
-        touch.
+        From the box, ``(left, top, right, bottom)`` pixels, to the person's colour, other than black and white. Boxes must
+        not touch.
 
     Returns
     -------
@@ -75,11 +76,11 @@ def paint(shape: tuple[int, int], faces: Mapping[Box, Colour]) -> PixelArray:
     return pixels
 
 
-class FakeDetector:
-    """Finds painted faces, with confidence 100."""
+class FakeDetector(Detector):
+    """Detects painted faces, with confidence 100: every block that is not black."""
 
+    @override
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        """Find every block that is not black; see `facesearch.stages.Detector.detect`."""
         from scipy import ndimage
 
         blocks, _ = ndimage.label(pixels.any(axis=2), structure=np.ones((3, 3)))
@@ -89,11 +90,11 @@ class FakeDetector:
         )
 
 
-class FakeAligner:
-    """Cuts the box out and scales it."""
+class FakeAligner(Aligner):
+    """Crops the box and scales it."""
 
+    @override
     def align(self, pixels: PixelArray, detection: Detection) -> AlignedFace:
-        """Cut out one face; see `facesearch.stages.Aligner.align`."""
         # The face itself lies in the middle of the chip, with the padding on each side.
         face = CHIP_SIZE / (1 + 2 * CHIP_PADDING)
         scale = np.array([detection.right - detection.left, detection.bottom - detection.top]) / face
@@ -105,17 +106,17 @@ class FakeAligner:
         )
 
 
-class FakeLandmarker:
-    """Puts an upright face of average build into the middle of the chip."""
+class FakeLandmarker(Landmarker):
+    """Locates the 68 points of an upright average face in the middle of the chip."""
 
-    def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:  # noqa: ARG002  # the stage's signature
-        """Give 68 points; see `facesearch.stages.Landmarker.locate`."""
+    @override
+    def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:  # the stage's signature
         size = CHIP_SIZE / (1 + 2 * CHIP_PADDING)
         return face.in_picture((CHIP_SIZE - size) / 2 + _AVERAGE_FACE * size)
 
 
-class FakeEmbedder:
-    """Turns a colour into a vector: the same for the same colour, and as far apart as strangers for any two others."""
+class FakeEmbedder(Embedder):
+    """Embeds a colour: the same vector for the same colour, and vectors as distant as strangers for any two others."""
 
     @property
     def face_model(self) -> FaceModel:
@@ -123,11 +124,11 @@ class FakeEmbedder:
         return FAKE_MODEL
 
     def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:  # noqa: ARG002  # the stage's signature
-        """Give the chip: its colour says who it is."""
+        """Return the chip: its colour identifies the person."""
         return face.chip
 
+    @override
     def embed(self, chips: PixelArray) -> FloatArray:
-        """Embed painted faces; see `facesearch.stages.Embedder.embed`."""
         vectors = np.empty((len(chips), FAKE_MODEL.dimension), np.float32)
         for row, chip in enumerate(chips):
             middle = chip[CHIP_SIZE // 3 : -CHIP_SIZE // 3, CHIP_SIZE // 3 : -CHIP_SIZE // 3].reshape(-1, 3)
@@ -139,20 +140,20 @@ class FakeEmbedder:
         return vectors
 
 
-class FakeDescriber:
-    """Reads what a painted face looks like from how red it is."""
+class FakeDescriber(Describer):
+    """Describes a painted face by its redness. Every face has match quality 100."""
 
     @property
     def embedder(self) -> None:
-        """There is none: its answers come without vectors."""
+        """``None``: the descriptions come without vectors."""
 
+    @override
     def describe(
         self,
-        pixels: PixelArray,  # noqa: ARG002  # the stage's signature
+        pixels: PixelArray,  # the stage's signature
         faces: Sequence[PlacedFace],
         asked: frozenset[Attribute],
     ) -> tuple[Appearance, ...]:
-        """Describe painted faces; see `facesearch.appearance.describer.Describer.describe`."""
         reds = [float(face.chip[..., 0].mean()) / 255 for face in faces]
         return tuple(
             described(
@@ -168,18 +169,18 @@ class FakeDescriber:
             for face, red in zip(faces, reds, strict=True)
         )
 
+    @override
     def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
-        """Find every painted face as good as any; see `facesearch.appearance.describer.Describer.assess`."""
         return (100.0,) * len(chips), np.zeros((len(chips), FAKE_MODEL.dimension), np.float32)
 
 
 def fake_calibration() -> Calibration:
-    """Give percentages for painted faces: those of the library's own model, and nothing added for users of many photos."""
+    """Return a calibration for painted faces: that of the default model, without the offset for users of many photos."""
     return attrs.evolve(calibration(), face_model=FAKE_MODEL, data="nothing: painted faces", user_spread=0.0)
 
 
 def fake_analyzer() -> FaceAnalyzer:
-    """Give an analyzer of painted faces."""
+    """Return an analyzer of painted faces."""
     return FaceAnalyzer(
         detector=FakeDetector(),
         landmarker=FakeLandmarker(),
@@ -191,7 +192,7 @@ def fake_analyzer() -> FaceAnalyzer:
 
 
 def _average_face() -> PointArray:
-    """Draw 68 points of an upright, symmetric face in the unit square."""
+    """Return 68 points of an upright, symmetric face in the unit square."""
 
     def arc(center: tuple[float, float], radii: tuple[float, float], degrees: np.ndarray) -> PointArray:
         angles = np.radians(degrees)

@@ -77,7 +77,7 @@ def face_ids() -> SearchStrategy[str]:
 
 
 def photo_sources(*, max_size: int = 4096) -> SearchStrategy[str]:
-    """Draw where a photo is from: any text without NUL, as paths have, lone surrogates included. Shrinks toward ``"0"``."""
+    """Draw sources of photos: any text without NUL, as paths have, lone surrogates included. Shrinks toward ``"0"``."""
     anything = st.characters(exclude_characters="\0")  # draws surrogates too
     parts = st.sampled_from(["/", "\\", "..", " ", "\n", "\x1b[2J", "\udcff", "ü", "a.jpg"])
     return st.lists(anything | parts, min_size=1).map("".join).map(lambda text: text[:max_size])
@@ -104,7 +104,7 @@ def face_details() -> SearchStrategy[face.FaceDetail]:
 
 
 def face_measurements() -> SearchStrategy[FaceMeasurements]:
-    """Draw what is measured of a face; its quality may be unknown. Shrinks toward the smallest, dark, blurred and unsure."""
+    """Draw measurements of a face; its quality may be unknown. Shrinks toward the smallest, dark, blurred and unsure."""
     return st.builds(
         FaceMeasurements,
         area=st.floats(0, 1e6),
@@ -118,7 +118,7 @@ def face_measurements() -> SearchStrategy[FaceMeasurements]:
 
 
 def quality_bars() -> SearchStrategy[QualityBars]:
-    """Draw what a filter asks for. Shrinks toward nothing of most, but toward faces that look straight ahead."""
+    """Draw thresholds of a quality filter. Shrinks toward the lowest ones, and toward faces that look straight ahead."""
     return filter_bars().map(lambda bars: bars.medium)
 
 
@@ -140,7 +140,7 @@ def filter_bars() -> SearchStrategy[FilterBars]:
 
 
 def user_matches(*, max_size: int = 5) -> SearchStrategy[tuple[results.UserMatch, ...]]:
-    """Draw matches as a search gives them: different users, best first, equal ones by user id.
+    """Draw matches as a search returns them: different users, best first, equal ones by user id.
 
     Shrinks toward none.
     """
@@ -172,7 +172,7 @@ def _widened(response: results.SearchedFaceResponse) -> results.SearchUsersByIma
 
 
 def searched_face_responses() -> SearchStrategy[results.SearchedFaceResponse]:
-    """Draw responses about a face that was searched. Shrinks toward one that is nobody known."""
+    """Draw responses about a face that was searched. Shrinks toward one without a match."""
     return st.builds(
         results.SearchedFaceResponse,
         user_matches=user_matches(),
@@ -183,7 +183,7 @@ def searched_face_responses() -> SearchStrategy[results.SearchedFaceResponse]:
 
 
 def face_matches(*, max_size: int = 5) -> SearchStrategy[tuple[face_results.FaceMatch, ...]]:
-    """Draw matches as a search for faces gives them: different faces, best first, equal ones by face id.
+    """Draw matches as a search for faces returns them: different faces, best first, equal ones by face id.
 
     Shrinks toward none.
     """
@@ -305,7 +305,7 @@ def _is_optional(annotation: Any) -> bool:
     return type(None) in getattr(annotation, "__args__", ())
 
 
-# Answers whose parts depend on each other.
+# Answers with parts that depend on each other.
 _WHOLE: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     results.SearchUsersByImageResponse: responses,
     results.SearchedFaceResponse: searched_face_responses,

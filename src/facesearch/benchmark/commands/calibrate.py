@@ -1,10 +1,12 @@
 """``calibrate FOLDER``: what percentages mean, from a folder of photos for each person."""
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from facesearch.benchmark.commands.common import Command, add_cutting, add_force, add_seed, analyzer_of, cutting_of
+import click
+
+from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, seed
 from facesearch.benchmark.machine import describe_machine
+from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import embed_photos
 from facesearch.benchmark.photos.people import read_people
 from facesearch.benchmark.protocols.calibration import calibrate_people
@@ -13,50 +15,56 @@ from facesearch.files.protected import Protected
 from facesearch.files.writing import check_output
 from facesearch.matching.calibration import CALIBRATION_FILE
 
-__all__ = ["CALIBRATE"]
+__all__ = ["calibrate"]
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="a folder of photos for each person; 1,500 people reach 99")
-    parser.add_argument("--name", help="what to call the photos in the calibration (default: the folder's name)")
-    parser.add_argument("--save", metavar="FILE", help="write the calibration down, for Calibration.load")
-    add_force(parser)
-    add_cutting(parser)
-    add_seed(parser)
+@click.command(cls=ReportCommand, short_help="what percentages mean: distances at stated false-match rates")
+@click.argument("folder", metavar="FOLDER")
+@click.option("--name", help="What to call the photos in the calibration, by default the folder's name.")
+@click.option("--save", metavar="FILE", help="Write the calibration to a file, for Calibration.load.")
+@force
+@cut_options
+@seed
+def calibrate(
+    *,
+    folder: str,
+    name: str | None,
+    save: str | None,
+    force: bool,
+    padding: float,
+    choice: str,
+    centred_share: float,
+    cache: str | None,
+    seed: int,
+    engine: str,
+) -> Report:
+    """Measure what percentages mean: distances at stated false-match rates, for this or your own network.
 
-
-def _run(arguments: Namespace) -> Report:
-    people = read_people(arguments.folder)
+    FOLDER holds a folder of photos for each person; 1,500 people reach 99.
+    """
+    people = read_people(folder)
     paths = [path for photos in people.values() for path in photos]
-    if arguments.save:
-        inputs = [*paths, *([arguments.cache] if arguments.cache else [])]
-        check_output(arguments.save, CALIBRATION_FILE, protected=Protected(inputs), overwrite=arguments.force)
-    options = cutting_of(arguments)
-    embedded = embed_photos(paths, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
-    data = arguments.name or f"{Path(arguments.folder).resolve().name}, {len(paths):,} photographs"
-    found = calibrate_people(people, embedded, data=data, seed=arguments.seed)
-    if arguments.save:
-        found.save(arguments.save, overwrite=arguments.force)
+    if save:
+        inputs: list[str | Path] = [*paths, *([cache] if cache else [])]
+        check_output(save, CALIBRATION_FILE, protected=Protected(inputs), overwrite=force)
+    options = CutOptions(padding=padding, choice=choice, centred_share=centred_share)
+    embedded = embed_photos(paths, analyzer=analyzer_of(engine), options=options, cache=cache)
+    data = name or f"{Path(folder).resolve().name}, {len(paths):,} photographs"
+    found = calibrate_people(people, embedded, data=data, seed=seed)
+    if save:
+        found.save(save, overwrite=force)
     return Report(
-        command=f"calibrate {arguments.folder}",
+        command=f"calibrate {folder}",
         protocol={
             "comparisons": "every two photos of two people, and every two of one",
             "photos": f"{len(paths)} of {len(people)} people, padded by {options.padding:g}; of several faces the "
             f"{options.choice.value} counts (--choice)",
             "undetected": f"{embedded.undetected} photos; none dropped: {options.rule}",
-            "engine": arguments.engine,
+            "engine": engine,
         },
         result=found,
         figures=str(found),
         face_model=embedded.face_model,
-        seeds={"draws": arguments.seed},
+        seeds={"draws": seed},
         machine=describe_machine(),
     )
-
-
-CALIBRATE = Command(
-    name="calibrate",
-    summary="what do percentages mean? distances at stated false-match rates, for this or your own network",
-    add_arguments=_add_arguments,
-    run=_run,
-)

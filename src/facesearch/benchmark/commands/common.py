@@ -1,97 +1,120 @@
-"""What a sub-command is, and the options that several share."""
+"""The kind of command that all four are, and the options that several share."""
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
-import attrs
-from attrs import field
+import click
 
 from facesearch.analysis.analyzer import Engine, FaceAnalyzer, default_analyzer
-from facesearch.benchmark.photos.cutting import CENTRED_SHARE, CutOptions, FaceChoice
+from facesearch.benchmark.photos.cutting import CENTRED_SHARE, FaceChoice
 from facesearch.benchmark.report import Report
-from facesearch.common.validation import check_float, check_int, is_a
+from facesearch.common.validation import check_float
 
-__all__ = ["Command", "add_cutting", "add_force", "add_seed", "analyzer_of", "count", "cutting_of", "percent", "share"]
+__all__ = ["COUNT", "ENGINES", "ReportCommand", "analyzer_of", "cut_options", "force", "percent", "seed", "share"]
+
+Function = TypeVar("Function", bound=Callable[..., Report])
+COUNT: Final = click.IntRange(min=1)
+ENGINES: Final = click.Choice([engine.value for engine in Engine])
 
 
-@attrs.frozen(kw_only=True)
-class Command:
-    """One sub-command. ``--engine`` and ``--json`` are every command's; the rest it adds itself.
+class ReportCommand(click.Command):
+    """A command that returns a `Report`, which is printed as text, or as JSON with ``--json``.
 
-    Attributes
-    ----------
-    name, summary
-        As the help shows them.
-    add_arguments
-        Adds its arguments to a parser.
-    run
-        Does the work.
+    It adds ``--engine`` and ``--json``. An option with ``multiple=True`` takes several values after its name, as in
+    ``--far 0.1 0.01``; click alone takes one.
     """
 
-    name: str = field(validator=is_a(str))
-    summary: str = field(validator=is_a(str))
-    add_arguments: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace], Report]
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        help_text = "What runs the networks."
+        self.params += [
+            click.Option(["--engine"], type=ENGINES, default=Engine.ONNX.value, show_default=True, help=help_text),
+            click.Option(["--json", "as_json"], is_flag=True, help="Print nothing but JSON."),
+        ]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the name of an option before each of its values, then parse."""
+        names = {name for each in self.params if isinstance(each, click.Option) and each.multiple for name in each.opts}
+        return super().parse_args(ctx, list(_one_value_each(args, names)))
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command and print its report."""
+        as_json = ctx.params.pop("as_json")
+        report: Report = super().invoke(ctx)
+        click.echo(report.to_json() if as_json else str(report))
 
 
-def share(text: str) -> float:
-    """Read a share, 0-1; for ``type=``, so that a wrong one is told before the work and not after it."""
-    return check_float("share", float(text), 0, 1)
+def _one_value_each(arguments: Iterable[str], names: set[str]) -> Iterable[str]:
+    name, is_first = None, False
+    for argument in arguments:
+        if argument.startswith("-"):
+            name, is_first = argument if argument in names else None, True
+        else:
+            if name and not is_first:
+                yield name
+            is_first = False
+        yield argument
 
 
-def percent(text: str) -> float:
-    """Read a percentage, 0-100; likewise."""
-    return check_float("percent", float(text), 0, 100)
+def share(value: str | float) -> float:
+    """Convert an option's value to a share, 0-1, before the work begins."""
+    return _between(value, 0, 1)
 
 
-def count(text: str) -> int:
-    """Read a whole number >= 1; likewise."""
-    return check_int("count", int(text), 1)
+def percent(value: str | float) -> float:
+    """Convert an option's value to a percentage, 0-100, before the work begins."""
+    return _between(value, 0, 100)
 
 
-def analyzer_of(arguments: Namespace) -> FaceAnalyzer:
-    """Give the analyzer for ``--engine``."""
-    engine = Engine(arguments.engine)
-    return default_analyzer() if engine is Engine.ONNX else FaceAnalyzer(engine=engine)
+def _between(value: str | float, low: float, high: float) -> float:
+    try:
+        return check_float("value", float(value), low, high)
+    except ValueError:
+        raise click.BadParameter(f"expected a number from {low:g} to {high:g}, got {value!r}") from None
 
 
-def add_cutting(parser: ArgumentParser) -> None:
-    """Add how the face is got of a photo, and the cache of vectors."""
-    group = parser.add_argument_group("photos")
-    group.add_argument(
-        "--padding",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="share of the longer side to add on each side before detecting; 0.25 where faces fill the frame",
-    )
-    group.add_argument(
-        "--choice",
-        choices=[choice.value for choice in FaceChoice],
-        default=FaceChoice.LARGEST.value,
-        help="which of several faces counts (default: %(default)s, as in a search)",
-    )
-    group.add_argument(
-        "--centred-share",
-        type=float,
-        default=CENTRED_SHARE,
-        metavar="SHARE",
-        help="where no face is found: side of the centred square taken for it, share of the shorter side "
-        "(default: %(default)s)",
-    )
-    group.add_argument("--cache", metavar="FILE", help="keep the vectors in this .npz file; not in a repository")
+def analyzer_of(engine: str) -> FaceAnalyzer:
+    """Return the analyzer for ``--engine``."""
+    return default_analyzer() if Engine(engine) is Engine.ONNX else FaceAnalyzer(engine=engine)
 
 
-def cutting_of(arguments: Namespace) -> CutOptions:
-    """Give what `add_cutting` asked for."""
-    return CutOptions(padding=arguments.padding, choice=arguments.choice, centred_share=arguments.centred_share)
+def cut_options(command: Function) -> Function:
+    """Add the options for how a face is cut out of a photo, and the cache of vectors."""
+    for option in (
+        click.option("--cache", metavar="FILE", help="Keep the vectors in this .npz file; not in a repository."),
+        click.option(
+            "--centred-share",
+            type=float,
+            default=CENTRED_SHARE,
+            show_default=True,
+            metavar="SHARE",
+            help="Where no face is found: side of the centred square taken for it, share of the shorter side.",
+        ),
+        click.option(
+            "--choice",
+            type=click.Choice([choice.value for choice in FaceChoice]),
+            default=FaceChoice.LARGEST.value,
+            show_default=f"{FaceChoice.LARGEST.value}, as in a search",
+            help="Which of several faces counts.",
+        ),
+        click.option(
+            "--padding",
+            type=float,
+            default=0.0,
+            metavar="SHARE",
+            help="Share of the longer side to add on each side before detecting; 0.25 where faces fill the frame.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
-def add_force(parser: ArgumentParser) -> None:
+def force(command: Function) -> Function:
     """Add ``--force``."""
-    parser.add_argument("--force", action="store_true", help="replace files of other kinds too, but never the photos")
+    option = click.option("--force", is_flag=True, help="Replace files of other kinds too, but never the photos.")
+    return option(command)
 
 
-def add_seed(parser: ArgumentParser) -> None:
-    """Add the seed."""
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random (default: %(default)s)")
+def seed(command: Function) -> Function:
+    """Add ``--seed``."""
+    return click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random draws.")(command)

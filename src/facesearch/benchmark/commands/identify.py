@@ -1,93 +1,107 @@
 """``identify FOLDER``: who it is, from a folder of photos for each person."""
 
-from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from facesearch.benchmark.commands.common import (
-    Command,
-    add_cutting,
-    add_seed,
-    analyzer_of,
-    count,
-    cutting_of,
-    percent,
-    share,
-)
+import click
+
+from facesearch.benchmark.commands.common import COUNT, ReportCommand, analyzer_of, cut_options, percent, seed, share
 from facesearch.benchmark.machine import describe_machine
+from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.photos.people import read_people, split_people
-from facesearch.benchmark.protocols.identification import ENROLLED, FPIRS, THRESHOLDS, Identification, identify
+from facesearch.benchmark.protocols import identification
+from facesearch.benchmark.protocols.identification import ENROLLED, FPIRS, THRESHOLDS, Identification
 from facesearch.benchmark.report import Report, table
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["IDENTIFY"]
+__all__ = ["identify"]
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="a folder of photos for each person")
-    parser.add_argument(
-        "--enrolled",
-        type=count,
-        nargs="+",
-        default=list(ENROLLED),
-        metavar="N",
-        help="photos to enrol of each person (default: 1 3 5); from 5 up also with one in five of somebody else",
-    )
-    parser.add_argument(
-        "--strangers",
-        type=share,
-        default=0.3,
-        metavar="SHARE",
-        help="share of the people to search without enrolling them (default: %(default)s)",
-    )
-    parser.add_argument("--distractors", metavar="FOLDER", help="more people to fill the gallery with")
-    parser.add_argument(
-        "--thresholds",
-        type=percent,
-        nargs="+",
-        default=list(THRESHOLDS),
-        metavar="PERCENT",
-        help="similarities (default: 50 80 90 99)",
-    )
-    parser.add_argument(
-        "--fpir",
-        type=share,
-        nargs="+",
-        default=list(FPIRS),
-        metavar="RATE",
-        help="false positive identification rates to tell the cost of (default: 0.1 0.01)",
-    )
-    add_cutting(parser)
-    add_seed(parser)
+@click.command(cls=ReportCommand, short_help="who is found: people enrolled with few photos, and strangers")
+@click.argument("folder", metavar="FOLDER")
+@click.option(
+    "--enrolled",
+    type=COUNT,
+    multiple=True,
+    default=ENROLLED,
+    metavar="N...",
+    show_default="1 3 5",
+    help="Photos to enrol of each person; from 5 up also with one in five of another person.",
+)
+@click.option(
+    "--strangers",
+    type=share,
+    default=0.3,
+    metavar="SHARE",
+    show_default=True,
+    help="Share of the people to search without enrolling them.",
+)
+@click.option("--distractors", metavar="FOLDER", help="More people to fill the gallery with.")
+@click.option(
+    "--thresholds",
+    type=percent,
+    multiple=True,
+    default=THRESHOLDS,
+    metavar="PERCENT...",
+    show_default="50 80 90 99",
+    help="Similarities.",
+)
+@click.option(
+    "--fpir",
+    type=share,
+    multiple=True,
+    default=FPIRS,
+    metavar="RATE...",
+    show_default="0.1 0.01",
+    help="False positive identification rates at which to report the false negative ones.",
+)
+@cut_options
+@seed
+def identify(
+    *,
+    folder: str,
+    enrolled: tuple[int, ...],
+    strangers: float,
+    distractors: str | None,
+    thresholds: tuple[float, ...],
+    fpir: tuple[float, ...],
+    padding: float,
+    choice: str,
+    centred_share: float,
+    cache: str | None,
+    seed: int,
+    engine: str,
+) -> Report:
+    """Measure who is found: people enrolled with few photos, searched with others, and strangers.
 
-
-def _run(arguments: Namespace) -> Report:
-    people = read_people(arguments.folder)
-    others = read_people(arguments.distractors) if arguments.distractors else {}
+    FOLDER holds a folder of photos for each person.
+    """
+    people = read_people(folder)
+    others = read_people(distractors) if distractors else {}
     counts = {name: len(photos) for name, photos in people.items()}
     split = split_people(
-        counts, photos=max(arguments.enrolled) + 2, strangers=arguments.strangers, seed=arguments.seed
-    )  # before the long work: a folder that does not do shall not cost it
+        counts, photos=max(enrolled) + 2, strangers=strangers, seed=seed
+    )  # before the long work: an unsuitable folder fails at once
     paths = [path for group in (people, others) for photos in group.values() for path in photos]
     if len(set(paths)) < len(paths):
-        raise InvalidParameterError.of("distractors", arguments.distractors, "a folder of other photos")
-    options = cutting_of(arguments)
-    embedded = embed_photos(paths, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
-    results = identify(
+        raise InvalidParameterError.of("distractors", distractors, "a folder of other photos")
+    options = CutOptions(padding=padding, choice=choice, centred_share=centred_share)
+    embedded = embed_photos(paths, analyzer=analyzer_of(engine), options=options, cache=cache)
+    results = identification.identify(
         _grouped(people, embedded),
-        enrolled=arguments.enrolled,
-        strangers=arguments.strangers,
+        enrolled=enrolled,
+        strangers=strangers,
         distractors=_grouped(others, embedded),
-        thresholds=arguments.thresholds,
-        fpirs=arguments.fpir,
-        seed=arguments.seed,
+        thresholds=thresholds,
+        fpirs=fpir,
+        seed=seed,
         face_model=embedded.face_model,
     )
     searches = sum(counts[name] for name in split.strangers)
     return Report(
-        command=f"identify {arguments.folder}",
+        command=f"identify {folder}",
         protocol={
             "people": f"{len(people)}: {len(split.mates)} enrolled and searched, {len(split.strangers)} strangers, "
             f"{len(split.distractors) + len(others)} distractors",
@@ -95,12 +109,12 @@ def _run(arguments: Namespace) -> Report:
             "photos": f"{len(paths)}, padded by {options.padding:g}; of several faces the {options.choice.value} "
             f"counts (--choice)",
             "undetected": f"{embedded.undetected} photos; none dropped: {options.rule}",
-            "engine": arguments.engine,
+            "engine": engine,
         },
         result=results,
         figures=_figures(results),
         face_model=embedded.face_model,
-        seeds={"split and order of photos": arguments.seed},
+        seeds={"split and order of photos": seed},
         machine=describe_machine(),
     )
 
@@ -139,11 +153,3 @@ def _figures(results: Sequence[Identification]) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
-
-
-IDENTIFY = Command(
-    name="identify",
-    summary="who is it? people enrolled with few photos, searched with others, and strangers",
-    add_arguments=_add_arguments,
-    run=_run,
-)

@@ -1,39 +1,36 @@
 """``speed PHOTO``: where the time of one search goes."""
 
-from argparse import ArgumentParser, Namespace
+import click
 
-from facesearch.analysis.analyzer import Engine, FaceAnalyzer
-from facesearch.benchmark.commands.common import Command, add_seed, analyzer_of, count
+from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.benchmark.commands.common import COUNT, ENGINES, ReportCommand, analyzer_of, seed
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.report import Report, table
 from facesearch.benchmark.speed import REPEATS, USERS, Speed, measure_speed
 
-__all__ = ["SPEED"]
+__all__ = ["speed"]
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("photo", metavar="PHOTO", help="with a face in it")
-    parser.add_argument("--users", type=count, default=USERS, help="to search among (default: %(default)s)")
-    parser.add_argument("--repeats", type=count, default=REPEATS, help="runs to measure (default: %(default)s)")
-    parser.add_argument(
-        "--against", choices=[engine.value for engine in Engine], help="measure this engine too, and give the ratio"
-    )
-    add_seed(parser)
+@click.command(cls=ReportCommand, short_help="where the time of one search goes, stage by stage")
+@click.argument("photo", metavar="PHOTO")
+@click.option("--users", type=COUNT, default=USERS, show_default=True, help="Users to search among.")
+@click.option("--repeats", type=COUNT, default=REPEATS, show_default=True, help="Runs to measure.")
+@click.option("--against", type=ENGINES, help="Measure this engine too, and print the ratio.")
+@seed
+def speed(*, photo: str, users: int, repeats: int, against: str | None, seed: int, engine: str) -> Report:
+    """Measure where the time of one search goes, stage by stage.
 
-
-def _run(arguments: Namespace) -> Report:
-    engines = [analyzer_of(arguments)]
-    if arguments.against:
-        engines.append(FaceAnalyzer(engine=arguments.against))
+    PHOTO has a face in it.
+    """
+    analyzers = [analyzer_of(engine)]
+    if against:
+        analyzers.append(FaceAnalyzer(engine=against))
     results = tuple(
-        measure_speed(
-            arguments.photo, analyzer=engine, users=arguments.users, repeats=arguments.repeats, seed=arguments.seed
-        )
-        for engine in engines
+        measure_speed(photo, analyzer=analyzer, users=users, repeats=repeats, seed=seed) for analyzer in analyzers
     )
     first = results[0]
     return Report(
-        command=f"speed {arguments.photo}",
+        command=f"speed {photo}",
         protocol={
             "photo": f"{first.width}x{first.height}, {first.faces} faces",
             "runs": f"{first.repeats} after one to warm up; {first.users:,} random users",
@@ -41,18 +38,18 @@ def _run(arguments: Namespace) -> Report:
         },
         result=results,
         figures="\n\n".join([*(_figures(each) for each in results), *_ratios(*results)]),
-        face_model=engines[0].face_model,
-        seeds={"users": arguments.seed},
+        face_model=analyzers[0].face_model,
+        seeds={"users": seed},
         machine=describe_machine(),
     )
 
 
-def _figures(speed: Speed) -> str:
-    return f"{speed.engine.value}\n" + table(
+def _figures(measured: Speed) -> str:
+    return f"{measured.engine.value}\n" + table(
         ["stage", "median ms", "least ms", "of the search"],
         [
             [stage.name, f"{stage.median_ms:.2f}", f"{stage.least_ms:.2f}", f"{stage.share:.1%}"]
-            for stage in speed.stages
+            for stage in measured.stages
         ],
     )
 
@@ -65,8 +62,3 @@ def _ratios(one: Speed, other: Speed | None = None) -> list[str]:
         for mine, theirs in zip(one.stages, other.stages, strict=True)
     ]
     return [table(["stage", f"{other.engine.value} / {one.engine.value}, least"], rows)]
-
-
-SPEED = Command(
-    name="speed", summary="where the time of one search goes, stage by stage", add_arguments=_add_arguments, run=_run
-)

@@ -1,24 +1,26 @@
 """``verify PAIRS.csv``: whether two photos are of one person."""
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import attrs
+import click
 import numpy as np
 
-from facesearch.benchmark.commands.common import Command, add_cutting, add_force, analyzer_of, cutting_of, share
+from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, share
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.metrics.reliability import StatedRate, reliability
 from facesearch.benchmark.metrics.roc import BoolArray, roc
+from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import embed_photos
 from facesearch.benchmark.photos.pairs import read_pairs
 from facesearch.benchmark.plots import check_plot, check_plots, plot_det, plot_reliability, plot_roc, plot_scores
-from facesearch.benchmark.protocols.verification import FARS, Verification, pair_distances, verify
+from facesearch.benchmark.protocols import verification
+from facesearch.benchmark.protocols.verification import FARS, Verification, pair_distances
 from facesearch.benchmark.report import Report, table
 from facesearch.common.arrays import PointArray
 from facesearch.files.protected import Protected
 
-__all__ = ["VERIFY"]
+__all__ = ["verify"]
 
 
 @attrs.frozen(kw_only=True)
@@ -27,39 +29,53 @@ class _Result:
     reliability: tuple[StatedRate, ...]
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("pairs", metavar="PAIRS.csv", help="columns a, b, same, fold; files relative to its folder")
-    parser.add_argument(
-        "--far",
-        type=share,
-        nargs="+",
-        default=list(FARS),
-        metavar="RATE",
-        help="false accept rates to tell the true accept rate at (default: 0.01 0.001)",
-    )
-    parser.add_argument("--plots", metavar="FOLDER", help="write ROC, DET, scores and reliability there, as PNG")
-    add_force(parser)
-    add_cutting(parser)
+@click.command(cls=ReportCommand, short_help="are two photos of one person? labelled pairs, k folds")
+@click.argument("source", metavar="PAIRS.csv")
+@click.option(
+    "--far",
+    type=share,
+    multiple=True,
+    default=FARS,
+    metavar="RATE...",
+    show_default="0.01 0.001",
+    help="False accept rates at which to report the true accept rate.",
+)
+@click.option("--plots", metavar="FOLDER", help="Write ROC, DET, scores and reliability there, as PNG.")
+@force
+@cut_options
+def verify(
+    *,
+    source: str,
+    far: tuple[float, ...],
+    plots: str | None,
+    force: bool,
+    padding: float,
+    choice: str,
+    centred_share: float,
+    cache: str | None,
+    engine: str,
+) -> Report:
+    """Measure verification: whether two photos show one person, on labelled pairs in k folds.
 
-
-def _run(arguments: Namespace) -> Report:
-    pairs = read_pairs(arguments.pairs)
-    options = cutting_of(arguments)
-    # What can't be judged or drawn shall be told before the long work.
-    verify(np.zeros(len(pairs)), pairs.same, pairs.fold)
-    if arguments.plots:
+    PAIRS.csv has the columns a, b, same, fold; files are relative to its folder.
+    """
+    pairs = read_pairs(source)
+    options = CutOptions(padding=padding, choice=choice, centred_share=centred_share)
+    # Pairs that can't be judged and plots that can't be written fail before the long work.
+    verification.verify(np.zeros(len(pairs)), pairs.same, pairs.fold)
+    if plots:
         check_plots()
-        protected = Protected(inputs=[*pairs.photos, pairs.source, *filter(None, [arguments.cache])])
+        protected = Protected(inputs=[*pairs.photos, pairs.source, *filter(None, [cache])])
         for name in _PLOTS:
-            check_plot(Path(arguments.plots) / name, protected, overwrite=arguments.force)
-    embedded = embed_photos(pairs.photos, analyzer=analyzer_of(arguments), options=options, cache=arguments.cache)
+            check_plot(Path(plots) / name, protected, overwrite=force)
+    embedded = embed_photos(pairs.photos, analyzer=analyzer_of(engine), options=options, cache=cache)
     distances = pair_distances(embedded.vectors, pairs.first, pairs.second)
     result = _Result(
-        verification=verify(distances, pairs.same, pairs.fold, fars=arguments.far),
+        verification=verification.verify(distances, pairs.same, pairs.fold, fars=far),
         reliability=reliability(distances, pairs.same),
     )
-    if arguments.plots:
-        _plot(Path(arguments.plots), distances, pairs.same, result, overwrite=arguments.force)
+    if plots:
+        _plot(Path(plots), distances, pairs.same, result, overwrite=force)
     touched = int((~embedded.detected[pairs.first] | ~embedded.detected[pairs.second]).sum())
     return Report(
         command=f"verify {pairs.source}",
@@ -69,7 +85,7 @@ def _run(arguments: Namespace) -> Report:
             "photos": f"{len(pairs.photos)}, padded by {options.padding:g}; of several faces the {options.choice.value} "
             f"counts (--choice)",
             "undetected": f"{embedded.undetected} photos, in {touched} pairs; none dropped: {options.rule}",
-            "engine": arguments.engine,
+            "engine": engine,
         },
         result=result,
         figures=_figures(result),
@@ -124,11 +140,3 @@ def _plot(folder: Path, distances: PointArray, same: BoolArray, result: _Result,
     plot_det(folder / _DET, curve, overwrite=overwrite)
     plot_scores(folder / _SCORES, distances, same, thresholds=marks, overwrite=overwrite)
     plot_reliability(folder / _RELIABILITY, result.reliability, overwrite=overwrite)
-
-
-VERIFY = Command(
-    name="verify",
-    summary="are two photos of one person? labelled pairs, k folds",
-    add_arguments=_add_arguments,
-    run=_run,
-)

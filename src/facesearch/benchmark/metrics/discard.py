@@ -1,4 +1,4 @@
-"""Does a quality score know which photos will fail? Errors among the pairs that are left when the worst are discarded.
+"""Evaluate a quality score: errors among the pairs that are left when those of the lowest quality are discarded.
 
 One quality score is better than another when discarding by it lowers the error faster. Compare scores on the same
 pairs, at the same threshold.
@@ -49,7 +49,7 @@ class ErrorVersusDiscard:
         return attrs.evolve(self, discarded=gone / pairs, fnmr=(failed - gone) / (pairs - gone))
 
     def at(self, share: float) -> float:
-        """Give the false non-match rate, 0-1, when at most this share of the genuine pairs, 0-1, is discarded.
+        """Return the false non-match rate, 0-1, when at most this share of the genuine pairs, 0-1, is discarded.
 
         Raises
         ------
@@ -67,11 +67,11 @@ def error_versus_discard(
     fmr: float = 1e-3,
     threshold: float | None = None,
 ) -> ErrorVersusDiscard:
-    """Discard pairs from the lowest quality up, and give the false non-match rate of those left.
+    """Discard pairs from the lowest quality up, and return the false non-match rate of those left.
 
     Comparisons are counted, not photos, and genuine ones only: the impostor pairs fix the threshold, once, before any
-    is discarded. With the lower quality of its two photos as that of a pair, the pairs left at some bar are those of
-    the photos that pass it. Pairs of equal quality go together, since no bar parts them: a score of few values has a
+    is discarded. With the lower quality of its two photos as that of a pair, the pairs left at some threshold are those of
+    the photos that pass it. Pairs of equal quality are discarded together, since no threshold separates them: a score of few values has a
     curve of few steps, and the order of the pairs never matters.
 
     Parameters
@@ -83,7 +83,7 @@ def error_versus_discard(
     quality
         (N,) of each pair, higher is better, in any unit: only the order counts. From those of photos it is made by
         ``np.minimum(quality[first], quality[second])``. Infinite ones are allowed, such as ``-inf`` where no face was
-        found. That of an impostor pair has no say.
+        found. The quality of impostor pairs is ignored.
     fmr
         False match rate, 0-1, of all impostor pairs: the threshold is the largest distance at which no larger share of
         them matches.
@@ -138,11 +138,11 @@ def error_versus_discard(
 
 
 def partial_area(curve: ErrorVersusDiscard, *, up_to: float = 0.2) -> float | None:
-    """Give the area under a curve, from no discard up to a share, between that of the best and that of a useless score.
+    """Return the area under a curve, from no discard up to a share, relative to the best and to a useless score.
 
     ``(area - best) / (useless - best)``, where *best* is the area under `ErrorVersusDiscard.perfect`, and *useless*
     that under the rate at the start, which on average stays when pairs are discarded at random. Lower is better: 0 is
-    perfect, 1 tells nothing, and more than 1 is worse than chance.
+    perfect, 1 is useless, and more than 1 is worse than chance.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def partial_area(curve: ErrorVersusDiscard, *, up_to: float = 0.2) -> float | No
 
 
 def _left(counts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Give how many there are from each group up."""
+    """Return the number of pairs from each group up."""
     result: npt.NDArray[np.intp] = counts[::-1].cumsum()[::-1]
     return result
 

@@ -1,4 +1,4 @@
-"""Errors by group: whom the same threshold serves worse."""
+"""Compute errors by group at the same threshold."""
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
@@ -27,7 +27,7 @@ class GroupRates:
     one, other
         The groups of the pair's two people, in alphabetical order.
     threshold
-        Distance; pairs at most so far apart match.
+        Distance; pairs at most this far apart match.
     fmr
         False match rate: of the impostor pairs.
     fnmr
@@ -49,7 +49,7 @@ def group_rates(
     *,
     thresholds: Sequence[float],
 ) -> tuple[GroupRates, ...]:
-    """Give the errors of each group, and of impostors across groups.
+    """Compute the errors of each group, and of impostors across groups.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def group_rates(
     first, second
         N labels: the groups of the pair's two people, such as a gender or an age band; ``None`` is "unknown".
     thresholds
-        Distances; pairs at most so far apart match.
+        Distances; pairs at most this far apart match.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def group_rates(
     Notes
     -----
     Within a group impostors are as alike as the label makes them; a comparison of groups is one of the data too: of
-    light, age and pose as well as of the network. Intervals that overlap tell no difference.
+    light, age and pose as well as of the network. Overlapping intervals show no difference.
 
     Examples
     --------

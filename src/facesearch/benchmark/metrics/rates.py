@@ -1,4 +1,4 @@
-"""A measured share, with how many cases stand behind it and how far off it may be by chance."""
+"""A measured rate, with its counts and its confidence interval."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ CONFIDENCE = 0.95  # of every interval here
 
 @attrs.frozen(kw_only=True)
 class Rate:
-    """So many of so many. `Rate.of` makes one.
+    """A number of events among trials. `Rate.of` makes one.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Rate:
     value
         ``events / trials``, 0-1; ``None`` where there was no trial.
     low, high
-        Exact binomial interval of 95%, 0-1: all the rates that would not make these counts surprising. It holds for
+        Exact binomial interval of 95%, 0-1. It holds for
         independent trials; pairs that share a photo or a person are not quite that, so the truth is somewhat wider.
 
     References
@@ -39,7 +39,7 @@ class Rate:
 
     @classmethod
     def of(cls, events: int, trials: int) -> "Rate":
-        """Count.
+        """Make a rate from counts.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Rate:
 
 
 def _beta(a: float, b: float, share: float) -> float:
-    """Give the quantile of the beta distribution."""
+    """Return a quantile of the beta distribution."""
     from scipy.special import betaincinv  # slow to import
 
     quantile: Any = betaincinv(a, b, share)

@@ -1,4 +1,4 @@
-"""Does the percentage keep its word? The false-match rate it states, next to the one that is measured."""
+"""Compare the false-match rate that a similarity states with the measured one."""
 
 import attrs
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ["StatedRate", "reliability"]
 
 @attrs.frozen(kw_only=True)
 class StatedRate:
-    """A similarity, what it states and what it keeps.
+    """A similarity with its stated and its measured false-match rate.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class StatedRate:
 def reliability(
     distances: npt.ArrayLike, same: npt.ArrayLike, *, table: Calibration | None = None
 ) -> tuple[StatedRate, ...]:
-    """Compare what similarities state with what these pairs show.
+    """Compare the stated false-match rates of similarities with those measured on pairs.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def reliability(
     same
         (N,) True or 1 for a genuine pair, False or 0 for an impostor pair; one of each at least.
     table
-        What percentages mean; by default what comes with the library.
+        The calibration; by default the library's.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Errors by threshold. A pair matches at threshold t when its distance is at most t; lower is closer throughout."""
+"""Compute errors by threshold. A pair matches at threshold t when its distance is at most t; lower is closer throughout."""
 
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ class Roc:
 
 
 def check_scores(distances: npt.ArrayLike, same: npt.ArrayLike) -> tuple[PointArray, BoolArray]:
-    """Give scores as arrays.
+    """Return scores and labels as arrays.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def check_numbers(argument: str, values: npt.ArrayLike, *, axes: int = 1, most: 
     Parameters
     ----------
     argument
-        The name that the error shall have.
+        The name of the argument, for the error message.
     values
         (N,) finite numbers; with two axes (N, D).
     axes
@@ -116,7 +116,7 @@ def _array(argument: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def check_labels(labels: npt.NDArray[Any], count: int) -> None:
-    """Refuse what is not *count* truth values.
+    """Refuse labels that are not *count* truth values.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def check_labels(labels: npt.NDArray[Any], count: int) -> None:
 
 
 def roc(distances: npt.ArrayLike, same: npt.ArrayLike) -> Roc:
-    """Give both errors at every threshold; parameters and errors are those of `check_scores`.
+    """Compute both errors at every threshold; parameters and errors are those of `check_scores`.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def roc(distances: npt.ArrayLike, same: npt.ArrayLike) -> Roc:
 
 
 def equal_error_rate(curve: Roc) -> float:
-    """Give the error at which both kinds are equally frequent, 0-1, interpolated between the two steps next to it."""
+    """Return the equal error rate, 0-1, interpolated between the two steps next to it."""
     check_is("curve", curve, Roc)
     after = int(np.argmax(curve.fmr >= curve.fnmr))  # there is one: at the largest distance all match
     before = after - 1  # nor is it the first, where nothing matches
@@ -159,7 +159,7 @@ def equal_error_rate(curve: Roc) -> float:
 
 
 def area_under_curve(distances: npt.ArrayLike, same: npt.ArrayLike) -> float:
-    """Give the probability that a genuine pair is closer than an impostor pair, ties counted half, 0-1.
+    """Return the probability that a genuine pair is closer than an impostor pair, ties counted half, 0-1.
 
     Parameters and errors are those of `check_scores`.
 
@@ -176,7 +176,7 @@ def area_under_curve(distances: npt.ArrayLike, same: npt.ArrayLike) -> float:
 
 
 def threshold_for(fmr: float, impostors: npt.ArrayLike) -> float:
-    """Give the largest threshold at which at most a share *fmr* of the impostor pairs match.
+    """Return the largest threshold at which at most a share *fmr* of the impostor pairs match.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Vectors kept from one run to the next, for exactly the photos, models and options that made them."""
+"""Cache vectors from one run to the next, for exactly the photos, models and options that made them."""
 
 import hashlib
 import zipfile
@@ -12,16 +12,17 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.benchmark.metrics.roc import BoolArray
 from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.common.arrays import FloatArray
+from facesearch.common.class_names import stable_name
 from facesearch.errors import ImageNotFoundError, InvalidParameterError
 from facesearch.files.writing import OutputKind, check_output, write_file
 
 __all__ = ["cache_key", "load_vectors", "save_vectors"]
 
-_FORMAT = "facesearch vectors 1"  # changes when the way from photo to vector does in a way that the key does not tell
+_FORMAT = "facesearch vectors 1"  # increase it when the pipeline changes in a way that the key does not cover
 
 
 def cache_key(photos: Sequence[Path], analyzer: FaceAnalyzer, options: CutOptions) -> str:
-    """Give a SHA-256 over all that the vectors depend on: the photos' content and order, the stages, the options.
+    """Return a SHA-256 over everything that the vectors depend on: content and order of the photos, stages, options.
 
     Raises
     ------
@@ -29,7 +30,7 @@ def cache_key(photos: Sequence[Path], analyzer: FaceAnalyzer, options: CutOption
         If a photo can't be read.
     """
     stages = (analyzer.detector, analyzer.aligner, analyzer.landmarker, analyzer.embedder)
-    names = [f"{type(stage).__module__}.{type(stage).__qualname__}" for stage in stages]
+    names = [stable_name(type(stage)) for stage in stages]
     digest = hashlib.sha256(repr((_FORMAT, analyzer.engine, analyzer.face_model, names, options)).encode())
     for photo in photos:
         try:
@@ -40,12 +41,12 @@ def cache_key(photos: Sequence[Path], analyzer: FaceAnalyzer, options: CutOption
 
 
 def load_vectors(path: Path, key: str) -> tuple[FloatArray, BoolArray] | None:
-    """Give (N, D) vectors and (N,) whether a face was detected, or ``None`` where there are none for *key*.
+    """Return (N, D) vectors and (N,) whether a face was detected, or ``None`` where the file has none for *key*.
 
     Raises
     ------
     InvalidParameterError
-        If the file is something else: it would be overwritten.
+        If the file is of another kind: it would be overwritten.
     """
     if not path.exists():
         check_output(path, _KIND)
@@ -74,7 +75,7 @@ _KIND = OutputKind(name="a cache of facesearch's benchmark", recognises=_is_cach
 
 
 def save_vectors(path: Path, key: str, vectors: FloatArray, detected: BoolArray) -> None:
-    """Write a cache; the folder is made if need be. A reader never sees half of it."""
+    """Write a cache atomically; create its folder if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_file(path, _KIND) as stream:
         np.savez(stream, format=_FORMAT, key=key, vectors=vectors, detected=detected)

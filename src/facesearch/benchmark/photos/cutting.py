@@ -1,6 +1,6 @@
-"""The one face of a photo, upright; a photo in which none is found gives one too.
+"""Crop the one face of a photo, also of a photo in which none is detected.
 
-The rule for those is stated and counted, because to drop them would flatter every figure: the face is taken to be a
+Photos without a detected face are kept and counted, because dropping them would improve every figure: the face is taken to be a
 centred square, a share of the photo's shorter side, and is aligned from there as a detected one is.
 """
 
@@ -25,7 +25,7 @@ CENTRED_SHARE = 0.45  # the median of the boxes found in `people/` and `cacd_vs/
 
 
 class FaceChoice(Enum):
-    """Which face of a photo is the labelled person's, where there are several."""
+    """Choice of the labelled person's face in a photo with several."""
 
     LARGEST = "largest"
     CENTRE = "centre"
@@ -37,16 +37,16 @@ def _choice(value: str | FaceChoice) -> FaceChoice:
 
 @attrs.frozen(kw_only=True)
 class CutOptions:
-    """How one face is got of each photo.
+    """Options for cropping one face of each photo.
 
     Attributes
     ----------
     padding
         Share of the photo's longer side to add on each side before detecting, the edge's pixels repeated, 0-2. For photos
-        that the face fills.
+        filled by the face.
     choice
-        ``"largest"``, as a search does, or ``"centre"``: the box whose middle is nearest to the photo's, for sets that
-        were made so.
+        ``"largest"``, as a search does, or ``"centre"``: the box with its centre nearest to the photo's, for data sets
+        labelled so.
     centred_share
         Side of the square taken for the face where none is found: share of the photo's shorter side, without padding,
         0.05-2.
@@ -63,7 +63,7 @@ class CutOptions:
 
 
 def options_or_default(options: CutOptions | None) -> CutOptions:
-    """Return *options*, or the default ones where they are ``None``; others are an `InvalidParameterError`."""
+    """Return *options*, or the default ones for ``None``; raise `InvalidParameterError` for anything else."""
     return CutOptions() if options is None else check_is("options", options, CutOptions)
 
 
@@ -74,9 +74,9 @@ class CutFace:
     Attributes
     ----------
     probe
-        uint8 RGB: what the analyzer's embedder takes of the face.
+        uint8 RGB: the input of the analyzer's embedder.
     detected
-        ``False`` where no face was found and the rule gave one.
+        ``False`` where no face was detected and the rule's square was used.
     """
 
     probe: PixelArray = field(repr=False, eq=content)
@@ -84,7 +84,7 @@ class CutFace:
 
 
 def cut_face(image: ImageSource, *, analyzer: FaceAnalyzer | None = None, options: CutOptions | None = None) -> CutFace:
-    """Get the one face of a photo: the detected one that *options* choose, or the rule's.
+    """Crop the one face of a photo: the detected one chosen by *options*, or the rule's square.
 
     Raises
     ------

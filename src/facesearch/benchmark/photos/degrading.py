@@ -1,6 +1,6 @@
-"""Make a photo worse by a known amount, to see what that does to recognition.
+"""Degrade photos by a known amount, to measure the effect on recognition.
 
-Every function takes and gives (H, W, 3) uint8 RGB, leaves its argument alone, and gives the same for the same arguments.
+Every function takes and returns (H, W, 3) uint8 RGB, does not change its argument, and is deterministic.
 """
 
 import io
@@ -16,7 +16,7 @@ from facesearch.errors import InvalidParameterError
 
 __all__ = ["blurred", "compressed", "covered", "darkened", "shrunk"]
 
-# A small camera in good light: so many electrons make white, and reading them adds a noise of so many (typical of a phone's
+# A small camera in good light: electrons of a white pixel, and electrons of read noise (typical of a phone's
 # 1.4 micrometre pixels; EMVA 1288 has the model: shot noise is Poisson's, read noise Gauss's).
 _FULL_WELL: Final = 4000.0
 _READ_NOISE: Final = 4.0
@@ -24,7 +24,7 @@ _GAMMA: Final = 2.2  # of sRGB, nearly: values are light to the power of its inv
 
 
 def blurred(pixels: PixelArray, sigma: float) -> PixelArray:
-    """Blur as a lens out of focus, nearly.
+    """Blur a photo, approximately as a lens out of focus.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def blurred(pixels: PixelArray, sigma: float) -> PixelArray:
     Raises
     ------
     InvalidParameterError
-        If *sigma* is not such.
+        If *sigma* is out of range.
     """
     radius = check_float("sigma", sigma, 0)
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def darkened(pixels: PixelArray, light: float, *, seed: int = 0) -> PixelArray:
-    """Take light away: what is left is dark, and drowns in the sensor's noise.
+    """Darken a photo and add the noise of the sensor.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def darkened(pixels: PixelArray, light: float, *, seed: int = 0) -> PixelArray:
     Raises
     ------
     InvalidParameterError
-        If an argument is not such.
+        If an argument is out of range.
 
     References
     ----------
@@ -71,19 +71,19 @@ def darkened(pixels: PixelArray, light: float, *, seed: int = 0) -> PixelArray:
 
 
 def shrunk(pixels: PixelArray, factor: float) -> PixelArray:
-    """Make the photo smaller, as if taken from farther away.
+    """Reduce a photo, as if taken from farther away.
 
     Parameters
     ----------
     pixels
         The photo.
     factor
-        Of its sides, above 0 and at most 1; no side gets less than one pixel.
+        Factor of its sides, above 0 and at most 1; no side gets less than one pixel.
 
     Raises
     ------
     InvalidParameterError
-        If *factor* is not such.
+        If *factor* is out of range.
     """
     if check_float("factor", factor, 0, 1) == 0:
         raise InvalidParameterError.of("factor", factor, "a number above 0, at most 1")
@@ -93,7 +93,7 @@ def shrunk(pixels: PixelArray, factor: float) -> PixelArray:
 
 
 def compressed(pixels: PixelArray, quality: int) -> PixelArray:
-    """Store it as a JPEG, and read that.
+    """Compress a photo as JPEG and decode it.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def compressed(pixels: PixelArray, quality: int) -> PixelArray:
     Raises
     ------
     InvalidParameterError
-        If *quality* is not such.
+        If *quality* is out of range.
     """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=check_int("quality", quality, 1, 95))
@@ -128,7 +128,7 @@ def covered(pixels: PixelArray, box: BoundingBox, share: float) -> PixelArray:
     Raises
     ------
     InvalidParameterError
-        If *share* is not such.
+        If *share* is out of range.
     """
     check_is("box", box, BoundingBox)
     height, width = pixels.shape[:2]

@@ -1,4 +1,4 @@
-"""From many photos to one vector each, on all cores."""
+"""Embed many photos, one face each, on all cores."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
 from facesearch.benchmark.metrics.roc import BoolArray
 from facesearch.benchmark.photos.cache import cache_key, load_vectors, save_vectors
 from facesearch.benchmark.photos.cutting import CutFace, CutOptions, cut_face, options_or_default
-from facesearch.benchmark.progress import progress
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.equality import content
 from facesearch.common.ordered_map import in_order
+from facesearch.common.progress import progress
 from facesearch.common.validation import check_int, is_a, tuple_of
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import ImageError, InvalidParameterError
@@ -36,11 +36,11 @@ class EmbeddedPhotos:
     vectors
         (N, D) float32.
     detected
-        (N,) bool: ``False`` where the face is the rule's.
+        (N,) bool: ``False`` where no face was detected and the rule's square was used.
     face_model
-        What made the vectors.
+        The model that made the vectors.
     options
-        How the faces were got.
+        Options for cropping the faces.
     """
 
     photos: tuple[Path, ...] = field(repr=False, validator=tuple_of(Path))
@@ -51,7 +51,7 @@ class EmbeddedPhotos:
 
     @property
     def undetected(self) -> int:
-        """In how many photos no face was found."""
+        """Number of photos without a detected face."""
         return int((~self.detected).sum())
 
 
@@ -70,14 +70,14 @@ def embed_photos(
     photos
         One or more paths.
     analyzer
-        What finds and embeds; by default the process's.
+        Detects and embeds; by default the process's analyzer.
     options
-        How the face is got of each photo.
+        Options for cropping the face of each photo.
     cache
         An ``.npz`` file that keeps the vectors from one run to the next, for as long as the photos' content, the face
         model, the stages and the options are the same. Vectors are biometric data: keep it outside any repository.
     workers
-        Threads at work, >= 1; by default one for each core.
+        Threads, >= 1; by default one for each core.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def embed_photos(
     ImageError
         If a picture can't be used; the message names the file.
     InvalidParameterError
-        If another argument is wrong, or *cache* is a file that is no such cache.
+        If another argument is invalid, or *cache* is a file of another kind.
     """
     analyzer, options = analyzer_or_default(analyzer), options_or_default(options)
     threads = usable_cores() if workers is None else check_int("workers", workers, 1)
@@ -122,7 +122,7 @@ def _embedded(
 
 
 def _cut(paths: Sequence[Path], analyzer: FaceAnalyzer, options: CutOptions, workers: int) -> Iterator[CutFace]:
-    """Give the faces in order; only a few photos are held at a time."""
+    """Yield the faces in order; only a few photos are in memory at a time."""
 
     def cut(path: Path) -> CutFace:
         try:

@@ -1,4 +1,4 @@
-"""Labelled pairs of photos, as ``pairs.csv`` lists them."""
+"""Read labelled pairs of photos from a CSV file."""
 
 import csv
 from pathlib import Path
@@ -43,7 +43,7 @@ class Pairs:
     fold: IntArray = field(repr=False, eq=content)
 
     def __len__(self) -> int:
-        """How many pairs there are."""
+        """Return the number of pairs."""
         return len(self.same)
 
 
@@ -64,7 +64,7 @@ def read_pairs(path: str | Path) -> Pairs:
     Raises
     ------
     InvalidParameterError
-        If there is no such file, a column is missing, or a line can't be used; the message tells which.
+        If there is no such file, a column is missing, or a line is invalid; the message names it.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def read_pairs(path: str | Path) -> Pairs:
 
 
 class _Photos:
-    """Finds the files, and numbers them as they come."""
+    """Finds the files and numbers them in the order of first use."""
 
     def __init__(self, source: Path) -> None:
         self._source = source

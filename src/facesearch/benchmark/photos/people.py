@@ -1,4 +1,4 @@
-"""A folder of photos for each person, and who plays which part in a measurement."""
+"""Read a folder of photos for each person, and assign people to roles in a measurement."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,16 +49,16 @@ def read_people(folder: str | Path) -> dict[str, tuple[Path, ...]]:
 
 @attrs.frozen(kw_only=True)
 class Split:
-    """Who plays which part; every person plays one.
+    """Roles of people in a measurement; every person has one.
 
     Attributes
     ----------
     mates
-        Enrolled, and searched with other photos of theirs.
+        Enrolled, and searched with other photos.
     strangers
         Searched and never enrolled.
     distractors
-        Left over: too few photos to be enrolled and searched too. Enrolled to fill the gallery, where that is asked for.
+        Left over: too few photos to be enrolled and searched too. Enrolled to fill the gallery, on request.
     """
 
     mates: tuple[str, ...] = field(validator=tuple_of(str))
@@ -67,12 +67,12 @@ class Split:
 
 
 def split_people(counts: Mapping[str, int], *, photos: int, strangers: float = 0.3, seed: int = 0) -> Split:
-    """Give every person a part.
+    """Assign a role to every person.
 
     Parameters
     ----------
     counts
-        How many photos there are of each.
+        Number of photos of each person.
     photos
         How many a person must have to be a mate, >= 1.
     strangers
@@ -84,7 +84,7 @@ def split_people(counts: Mapping[str, int], *, photos: int, strangers: float = 0
     Raises
     ------
     InvalidParameterError
-        If an argument is wrong, or nobody is left to be a mate.
+        If an argument is invalid, or no person is left to be a mate.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From the vectors of many people's photos to what percentages mean: distances at stated false-match rates."""
+"""Measure a calibration, the distances at stated false-match rates, from the vectors of many people's photos."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from facesearch.matching.template import LONGEST, robust_mean
 
 __all__ = ["calibrate", "calibrate_folder", "calibrate_people"]
 
-_FEWEST_MATCHES: Final = 10  # false matches that must stand behind a row: below, chance moves it by a third and more
+_FEWEST_MATCHES: Final = 10  # false matches that a row needs: with fewer, chance moves it by a third and more
 _FEWEST_USERS: Final = 20  # with enough photos, for the spread of users to be measured
 _USER_PHOTOS: Final = 3
 _SPREAD_FMR: Final = 1e-3
@@ -31,7 +31,7 @@ _DRAWS: Final = 400
 def calibrate(
     vectors: FloatArray, people: Sequence[str], *, face_model: FaceModel, data: str, seed: int = 0
 ) -> Calibration:
-    """Measure what percentages mean for a face model.
+    """Measure the calibration of a face model.
 
     Every two photos of two people are one comparison of strangers, every two of one person a genuine one. Intervals are the
     middle 95% of 400 draws of as many people, with replacement (bootstrap): photos of one person are not independent.
@@ -41,24 +41,24 @@ def calibrate(
     vectors
         (N, D) float32, one for each photo.
     people
-        N names: whom each shows.
+        N names: the person in each photo.
     face_model
-        What made the vectors.
+        The model that made the vectors.
     data
-        What they were made of, for readers.
+        Description of the photos, for readers.
     seed
         Of the draws, >= 0.
 
     Returns
     -------
     Calibration
-        With a row for each stated false-match rate that ten false matches or more stand behind; to calibrate 99 takes
-        1,000,000 comparisons of strangers, or 1,500 people. Above the first row a similarity is only drawn on towards 100.
+        With a row for each stated false-match rate with ten false matches or more; a row for 99 takes 1,000,000
+        comparisons of strangers, or 1,500 people. Above the first row the curve is extrapolated to 100.
 
     Raises
     ------
     CalibrationError
-        If there are too few people for two rows, or nobody has two photos.
+        If there are too few people for two rows, or no person has two photos.
     InvalidParameterError
         If an argument is wrong.
 
@@ -126,18 +126,18 @@ def calibrate_folder(
     data: str | None = None,
     seed: int = 0,
 ) -> Calibration:
-    """Measure what percentages mean, on a folder of photos for each person; for your own network too.
+    """Measure a calibration on a folder of photos for each person, also for your own network.
 
     Parameters
     ----------
     folder
         Its sub-folders are named as the people; about 150 reach a similarity of 80, 1,500 one of 99.
     analyzer
-        What finds and embeds; by default the process's.
+        Detects and embeds; by default the process's analyzer.
     options, cache
         As for `embed_photos`.
     data
-        What to call the photos; by default the folder's name and their number.
+        Description of the photos; by default the folder's name and their number.
     seed
         Of the draws, >= 0.
 
@@ -158,7 +158,7 @@ def calibrate_folder(
 def calibrate_people(
     people: Mapping[str, Sequence[Path]], embedded: EmbeddedPhotos, *, data: str, seed: int = 0
 ) -> Calibration:
-    """Do what `calibrate_folder` does, from *people*'s photos embedded one person after the other."""
+    """Measure a calibration, as `calibrate_folder` does, from photos that are already embedded, person by person."""
     return calibrate(
         embedded.vectors,
         [name for name, photos in people.items() for _ in photos],
@@ -169,7 +169,7 @@ def calibrate_people(
 
 
 def _pairs(vectors: PointArray, who: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
-    """Give every two rows once: their distance, and whom the first and the second shows."""
+    """Return the distance of every two rows, once, with the persons of the first and of the second."""
     squared = (vectors * vectors).sum(axis=1)
     distances, first, second = [], [], []
     for start in range(0, len(vectors), _BLOCK):
@@ -183,25 +183,25 @@ def _pairs(vectors: PointArray, who: IntArray) -> tuple[FloatArray, IntArray, In
 
 
 def _counts(first: IntArray, second: IntArray, people: int) -> PointArray:
-    """Count pairs by whom they show: (people, people)."""
+    """Count pairs by their two persons: (people, people)."""
     counted = np.bincount(first.astype(np.int64) * people + second, minlength=people * people)
     return counted.reshape(people, people).astype(np.float64)
 
 
 def _weighed(counts: PointArray, weights: PointArray) -> PointArray:
-    """Give, for each draw, how many of the pairs are in it."""
+    """Return the number of pairs in each draw."""
     result: PointArray = ((weights @ counts) * weights).sum(axis=1)
     return result
 
 
 def _draws(people: int, seed: int) -> PointArray:
-    """Give how often each person is in each draw: (draws, people)."""
+    """Return the number of times each person is in each draw: (draws, people)."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(people, np.full(people, 1 / people), size=_DRAWS).astype(np.float64)
 
 
 def _user_spread(vectors: FloatArray, who: IntArray, impostors: FloatArray) -> float:
-    """Measure by how much the vector of three photos lies nearer to strangers than a single photo does; 0 with too few users."""
+    """Measure by how much a template of three photos is nearer to strangers than a single photo; 0 with too few users."""
     counts = np.bincount(who)
     users = [np.flatnonzero(who == person)[:_USER_PHOTOS] for person in np.flatnonzero(counts >= _USER_PHOTOS)]
     if len(users) < _FEWEST_USERS:

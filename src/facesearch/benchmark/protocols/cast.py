@@ -1,4 +1,4 @@
-"""Who is enrolled with what, and who is searched: the stage on which identification is measured."""
+"""Assign people to the roles of an identification benchmark: enrolled with which photos, searched, or both."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -16,7 +16,7 @@ __all__ = ["Cast", "Condition", "Scoring", "Searches"]
 
 
 class Scoring(Enum):
-    """What a probe is compared with: the one vector of each user, or each enrolled face, of which the nearest counts."""
+    """Vectors that a probe is compared with: the template of each user, or each enrolled face, of which the nearest counts."""
 
     USER_VECTOR = "user vector"
     BEST_FACE = "best face"
@@ -24,7 +24,7 @@ class Scoring(Enum):
 
 @attrs.frozen(kw_only=True)
 class Condition:
-    """Whether distractors are enrolled too; photos for each user, how many of them wrong; what a probe is compared with."""
+    """Condition of a measurement: distractors enrolled or not, photos for each user, wrong ones among them, and scoring."""
 
     crowded: bool
     photos: int
@@ -34,7 +34,7 @@ class Condition:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Searches:
-    """What M searches of mates and S of strangers gave; arguments of `facesearch.benchmark.tally`."""
+    """Results of M searches of mates and S of strangers; arguments of `facesearch.benchmark.tally`."""
 
     users: int
     distractors: int
@@ -45,7 +45,7 @@ class Searches:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Cast:
-    """Who is enrolled with what and who is searched, the same under all conditions. From user id to vectors."""
+    """Enrolled and searched vectors by user id, the same under all conditions."""
 
     enrolment: dict[str, FloatArray]
     spare: dict[str, FloatArray]
@@ -65,24 +65,24 @@ class Cast:
         seed: int,
         face_model: FaceModel,
     ) -> "Cast":
-        """Give *most* photos of each mate to enrolment, one to the spare ones and the rest to the searches."""
+        """Assign *most* photos of each mate to enrolment, one to the spare ones and the rest to the searches."""
         rng = np.random.default_rng([seed, 1])  # another stream than the split's
         shuffled = [people[name][rng.permutation(len(people[name]))] for name in split.mates]
         # Names are not user ids: they may hold any character, and two sets may share one.
         mates = {f"mate{number}": rows for number, rows in enumerate(shuffled)}
         left_over = [people[name] for name in split.distractors] + [others[name] for name in sorted(others)]
-        nobody = np.empty((0, face_model.dimension), np.float32)
+        none = np.empty((0, face_model.dimension), np.float32)
         return cls(
             enrolment={user: rows[:most] for user, rows in mates.items()},
             spare={user: rows[most : most + 1] for user, rows in mates.items()},
             probes={user: rows[most + 1 :] for user, rows in mates.items()},
-            strangers=np.concatenate([nobody, *(people[name] for name in split.strangers)]),
+            strangers=np.concatenate([none, *(people[name] for name in split.strangers)]),
             distractors={f"other{number}": rows[:MAX_FACES_PER_USER] for number, rows in enumerate(left_over)},
             face_model=face_model,
         )
 
     def search(self, condition: Condition) -> Searches:
-        """Enrol, search everybody, and give what came first."""
+        """Enrol, search all probes, and return the first match of each."""
         gallery = self._gallery(condition)
         collection = _enrolled(gallery, condition.scoring, self.face_model)
         found = [(user, *_top(collection, probe)) for user, rows in self.probes.items() for probe in rows]
@@ -98,14 +98,14 @@ class Cast:
         users, right = list(self.enrolment), condition.photos - condition.wrong
         gallery = {}
         for row, user in enumerate(users):
-            # The next people's spare photos: it is from people enrolled that a wrong photo can draw searches.
+            # Spare photos of the next people: a wrong photo of an enrolled person can attract that person's searches.
             donors = [users[(row + step) % len(users)] for step in range(1, condition.wrong + 1)]
             gallery[user] = np.concatenate([self.enrolment[user][:right], *(self.spare[donor] for donor in donors)])
         return gallery | (self.distractors if condition.crowded else {})
 
 
 def _enrolled(gallery: Mapping[str, FloatArray], scoring: Scoring, face_model: FaceModel) -> Collection:
-    """Enrol everybody; where single faces count, each as a user of its own, ``name:number``."""
+    """Enrol all users; for single faces, each as a user of its own, ``name:number``."""
     ids = [
         f"{name}:{number}" if scoring is Scoring.BEST_FACE else name
         for name, rows in gallery.items()
@@ -117,6 +117,6 @@ def _enrolled(gallery: Mapping[str, FloatArray], scoring: Scoring, face_model: F
 
 
 def _top(collection: Collection, probe: FloatArray) -> tuple[str, float]:
-    """Give who comes first, and the similarity."""
+    """Return the first user and the similarity."""
     (match,) = collection.search_embedding(probe, user_match_threshold=0, max_users=1)
     return match.user.user_id.partition(":")[0], match.similarity

@@ -1,4 +1,4 @@
-"""Who is it? Open-set identification: people enrolled with few photos, searched with others, and strangers among them."""
+"""Measure open-set identification: people enrolled with few photos, searched with others, and strangers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +10,10 @@ from attrs import field
 from facesearch.benchmark.metrics.rates import Rate
 from facesearch.benchmark.metrics.roc import check_numbers
 from facesearch.benchmark.photos.people import split_people
-from facesearch.benchmark.progress import progress
 from facesearch.benchmark.protocols.cast import Cast, Condition, Scoring
 from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.common.arrays import FloatArray, PointArray
+from facesearch.common.progress import progress
 from facesearch.common.validation import (
     between,
     check_float,
@@ -43,7 +43,7 @@ __all__ = [
 ENROLLED = (1, 3, 5)
 THRESHOLDS = (50.0, 80.0, 90.0, 99.0)
 FPIRS = (1e-1, 1e-2)
-_WRONG_SHARE = 5  # one photo in so many is somebody else's, where wrong ones are planted
+_WRONG_SHARE = 5  # one photo in 5 is of another person, where wrong photos are enrolled
 
 
 @attrs.frozen(kw_only=True)
@@ -72,27 +72,27 @@ class IdentificationPoint:
 
 @attrs.frozen(kw_only=True)
 class Identification:
-    """How well people are found under one set of conditions.
+    """Identification rates under one set of conditions.
 
     Attributes
     ----------
     enrolled
         Photos for each user.
     wrong
-        How many of these are of somebody else.
+        Number of these that are of another person.
     scoring
-        What a probe was compared with.
+        Vectors that a probe was compared with.
     users
         In the gallery, distractors among them.
     distractors
-        Users that nobody searched is.
+        Users that no probe belongs to.
     rank1
         Searches of enrolled people that find them first, at any similarity.
     points
         By threshold, in the order asked for.
     at_fpir
-        For each FPIR allowed, what it costs: the lowest threshold at which these strangers are found no more often than
-        that, and the errors there. With fewer than 1 / FPIR searches none of them may be found.
+        For each FPIR allowed, the lowest threshold at which these strangers are found no more often, and the errors
+        there. With fewer than 1 / FPIR searches none of them may be found.
 
     References
     ----------
@@ -120,7 +120,7 @@ def identify(
     seed: int = 0,
     face_model: FaceModel = DLIB_RESNET_MIRRORED,
 ) -> tuple[Identification, ...]:
-    """Enrol people, search them and strangers, in a real collection, and count.
+    """Enrol people in a collection, search them and strangers, and count the errors.
 
     Every condition has the same users and the same searches: of each mate (see `Split`) the photos are shuffled once, the
     first ``max(enrolled)`` are to be enrolled, one is spare, and the rest are searched.
@@ -139,11 +139,11 @@ def identify(
     thresholds
         Similarities, percent.
     fpirs
-        False positive identification rates to tell the cost of, each 0-1.
+        False positive identification rates at which to report the false negative ones, each 0-1.
     seed
-        For who plays which part, and for the order of photos, >= 0.
+        Seed of the roles and of the order of photos, >= 0.
     face_model
-        What made the vectors.
+        The model that made the vectors.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def identify(
     Raises
     ------
     InvalidParameterError
-        If an argument is wrong, or nobody has ``max(enrolled) + 2`` photos.
+        If an argument is invalid, or no person has ``max(enrolled) + 2`` photos.
     """
     check_is("face_model", face_model, FaceModel)
     if not enrolled:
@@ -215,14 +215,14 @@ def tally(
 
 
 def _threshold_for(fpir: float, strangers: PointArray) -> float:
-    """Give the lowest similarity that at most a share *fpir* of the strangers reach; 100 where none is high enough."""
+    """Return the lowest similarity that at most a share *fpir* of the strangers reach; 100 where none is high enough."""
     tops = np.sort(strangers)[::-1]
     allowed = int(check_float("fpirs", fpir, 0, 1) * len(tops) + 1e-9)
     return 0.0 if allowed >= len(tops) else min(100.0, float(np.nextafter(tops[allowed], np.inf)))
 
 
 def _wrongs(photos: int, mates: int) -> tuple[int, ...]:
-    """Give the numbers of wrong photos to try: none, and one in five where there are others to take them from."""
+    """Return the numbers of wrong photos to try: none, and one in five where there are others to take them from."""
     wrong = photos // _WRONG_SHARE
     return (0, wrong) if 0 < wrong < mates else (0,)
 

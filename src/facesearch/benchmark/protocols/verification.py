@@ -1,4 +1,4 @@
-"""Are two photos of one person? The k-fold protocol, on distances alone."""
+"""Measure verification by the k-fold protocol, from distances alone."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ FARS = (1e-2, 1e-3)
 
 @attrs.frozen(kw_only=True)
 class Fold:
-    """One part of the pairs, judged with a threshold that it had no say in.
+    """One part of the pairs, judged with a threshold chosen on the others.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Fold:
     threshold
         Distance; chosen on all other folds.
     pairs, correct
-        How many there are, and how many were judged right.
+        Number of pairs, and of those judged correctly.
     """
 
     fold: int = field(converter=plain_int, validator=whole(0))
@@ -49,13 +49,13 @@ class Fold:
 
     @property
     def accuracy(self) -> float:
-        """Share of the pairs judged right, 0-1."""
+        """Share of the pairs judged correctly, 0-1."""
         return self.correct / self.pairs
 
 
 @attrs.frozen(kw_only=True)
 class OperatingPoint:
-    """What is recognized when so few strangers may be.
+    """True accept rate at an allowed false accept rate.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class OperatingPoint:
     threshold
         Distance; the largest at which no larger share of *these* impostor pairs matches. ``None`` if all may.
     measured_far
-        Of the impostor pairs. Its interval tells what *far* is worth: with 800 pairs a FAR of 1e-3 means that none
+        Of the impostor pairs. Its interval shows the precision of *far*: with 800 pairs a FAR of 1e-3 means that none
         matched, and the true rate may be as high as 0.5%.
     tar
         True accept rate: of the genuine pairs. Its interval takes the threshold as given.
@@ -80,7 +80,7 @@ class OperatingPoint:
 
 @attrs.frozen(kw_only=True)
 class Verification:
-    """How well distances tell genuine pairs from impostor pairs.
+    """Accuracy of separating genuine pairs from impostor pairs by distance.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ def verify(
     fold
         (N,) whole numbers >= 0, two different ones at least.
     fars
-        False accept rates to tell the true accept rate at, each 0-1.
+        False accept rates at which to report the true accept rate, each 0-1.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def verify(
 
 
 def best_threshold(distances: PointArray, same: BoolArray) -> float:
-    """Give the distance that tells most of these pairs right.
+    """Return the threshold that judges most of these pairs correctly.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def best_threshold(distances: PointArray, same: BoolArray) -> float:
 
 
 def pair_distances(vectors: FloatArray, first: npt.ArrayLike, second: npt.ArrayLike) -> PointArray:
-    """Give the Euclidean distances of pairs of rows.
+    """Return the Euclidean distances of pairs of rows.
 
     Parameters
     ----------

@@ -1,16 +1,16 @@
-"""``facesearch benchmark``: hands its arguments to `facesearch.benchmark`."""
+"""``facesearch benchmark``: passes its arguments to `facesearch.benchmark`."""
 
 import click
 
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 
 __all__ = ["benchmark"]
 
 
 @click.command(
-    cls=Verb,
-    section="Know",
-    short_help="measure it on your own photographs",
+    cls=Command,
+    section="Information",
+    short_help="measure accuracy and speed on your own photographs",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     examples=(
@@ -22,7 +22,7 @@ __all__ = ["benchmark"]
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def benchmark(*, arguments: tuple[str, ...]) -> int:
-    """Measure how good it is, and what it costs, on your own photographs: verify, identify, calibrate, speed."""
+    """Measure accuracy and speed on your own photographs: verify, identify, calibrate, speed."""
     from facesearch.benchmark.__main__ import main
 
     return main(arguments or ("--help",), program="facesearch benchmark")

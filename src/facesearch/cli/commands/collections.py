@@ -1,4 +1,4 @@
-"""``facesearch collections``, ``delete-collection``, ``export`` and ``import``: whole collections."""
+"""``facesearch collections``, ``delete-collection``, ``export`` and ``import``: commands for whole collections."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from facesearch.cli.shell.completion import complete_collection
 from facesearch.cli.shell.confirmation import confirmed
 from facesearch.cli.shell.erasure import wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option, database, db, force, yes
-from facesearch.cli.shell.output import counted, printable, say, show, show_json, table
+from facesearch.cli.shell.output import counted, print_block, print_json, print_line, printable, table
 
 __all__ = ["collections", "delete_collection", "export", "import_"]
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Collections",
     short_help="list the collections of a file",
-    also="list-collections",
+    aws_name="list-collections",
     examples=("facesearch collections --db people.db",),
 )
 @db
@@ -28,18 +28,18 @@ __all__ = ["collections", "delete_collection", "export", "import_"]
 def collections(*, db: Path, as_json: bool) -> Exit:
     """List the collections of a file.
 
-    --json prints the answer as Amazon Rekognition's ListCollections words it.
+    --json prints the response of Amazon Rekognition's ListCollections.
     """
     found = fs.collections(db)
     if as_json:
-        show_json(
+        print_json(
             {
                 "CollectionIds": [each.collection_id for each in found],
                 "FaceModelVersions": [each.face_model.version for each in found],
             }
         )
     elif not found:
-        say("no collections")
+        print_line("no collections")
     else:
         rows = [
             [
@@ -52,29 +52,29 @@ def collections(*, db: Path, as_json: bool) -> Exit:
             ]
             for each in found
         ]
-        show(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
-        from facesearch.matching.calibration_choice import has_shipped  # slow to import: --help does without
+        print_block(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        from facesearch.matching.calibration_choice import has_shipped  # slow to import, and not needed for --help
 
         for each in found:
             if each.calibration is not None:
                 counts = "not used: the library's counts" if has_shipped(each.face_model) else "it counts"
-                say(f"{each.collection_id} has a calibration of its own, {each.calibration}; {counts}")
+                print_line(f"{each.collection_id} has a calibration of its own, {each.calibration}; {counts}")
     return Exit.DONE
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Collections",
-    short_help="delete a collection, with all that is in it",
+    short_help="delete a collection with its users and faces",
     examples=("facesearch delete-collection people --db people.db",),
-    exits={Exit.DONE: "deleted", Exit.NOTHING: "you said no"},
+    exits={Exit.DONE: "deleted", Exit.NOTHING: "not confirmed"},
 )
 @click.argument("collection_id", metavar="ID", shell_complete=complete_collection)
 @db
 @yes
 @json_option
 def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool) -> Exit:
-    """Delete a collection, with all its users, faces and vectors; the file stays."""
+    """Delete a collection with its users, faces and vectors; the file stays."""
     with fs.Collection.open(db, collection_id, create=False) as collection:
         what = f"collection {collection_id}, {counted(len(collection), 'user')}"
     if not yes and not confirmed(f"Delete {what}?"):
@@ -82,14 +82,14 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
     fs.delete_collection(db, collection_id)
     wait_for_erasing(db)
     if as_json:
-        show_json({"StatusCode": 200})
+        print_json({"StatusCode": 200})
     else:
-        say(f"deleted {what}")
+        print_line(f"deleted {what}")
     return Exit.DONE
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Collections",
     short_help="write a collection to one portable file",
     examples=("facesearch export people.npz --db people.db",),
@@ -99,26 +99,26 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
 @force
 @json_option
 def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bool) -> Exit:
-    """Write a collection to FILE, an .npz of plain arrays, to be kept or taken elsewhere.
+    """Write a collection to FILE, an .npz file of plain arrays, as a backup or to move it.
 
     An earlier export is replaced when the new one is complete; a file of another kind only with --force, and never the database.
-    It has the faces' vectors, and so lets whoever has it recognise these people: keep it as safe as the collection.
+    The file contains the faces' vectors, with which these people can be recognised: protect it like the collection.
     """
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         collection.save(file, overwrite=force)
         users = len(collection)
     if as_json:
-        show_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
+        print_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
     else:
-        say(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
+        print_line(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
     return Exit.DONE
 
 
 @click.command(
     "import",
-    cls=Verb,
+    cls=Command,
     section="Collections",
-    short_help="read what export wrote into a new collection",
+    short_help="read an export into a new collection",
     examples=(
         "facesearch import people.npz --db other.db",
         "facesearch import people.npz --db other.db --collection copy",
@@ -132,15 +132,15 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
     envvar="FACESEARCH_COLLECTION",
     show_envvar=True,
     metavar="ID",
-    help="What to call it; it must be new or empty.  [default: as it was called]",
+    help="Id of the collection, which must be new or empty.  [default: the id in the file]",
 )
 @json_option
 def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -> Exit:
-    """Read what `export` wrote in FILE into a collection that is new or empty, all or nothing."""
+    """Read FILE, written by `export`, into a new or empty collection, completely or not at all."""
     from facesearch.matching.calibration_choice import describe_kept, has_shipped
     from facesearch.storage.export import read_export
 
-    content = read_export(file)  # before the collection is made: a damaged file shall not leave an empty one
+    content = read_export(file)  # before the collection is created: a damaged file must not leave an empty one
     name = collection_id or content.collection_id
     calibration, own = None, describe_kept(content.calibration)
     if content.calibration and not has_shipped(content.face_model):
@@ -152,10 +152,10 @@ def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -
         users, faces = len(collection), len(collection.faces())
     if as_json:
         brought = {} if own is None else {"file_calibration": own, "file_calibration_used": calibration is not None}
-        show_json({"collection_id": name, "users": users, "faces": faces, **brought})
+        print_json({"collection_id": name, "users": users, "faces": faces, **brought})
     else:
-        say(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
+        print_line(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
         if own is not None:
             counts = "is used, since none for this face model comes with the library" if calibration else "is not used"
-            say(f"the file brings a calibration of its own, {own}, which {counts}")
+            print_line(f"the file brings a calibration of its own, {own}, which {counts}")
     return Exit.DONE

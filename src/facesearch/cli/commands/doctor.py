@@ -1,36 +1,36 @@
-"""``facesearch doctor``: is all here that it needs, and what to do if not."""
+"""``facesearch doctor``: checks the installation and prints advice."""
 
 from pathlib import Path
 
 import click
 
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option
-from facesearch.cli.shell.output import counted, note, say, show_json
+from facesearch.cli.shell.output import counted, print_json, print_line, print_note
 
 __all__ = ["doctor"]
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Help",
     short_help="check the installation, and a file of collections",
     examples=("facesearch doctor", "facesearch doctor --db people.db", "facesearch doctor --json"),
-    exits={Exit.DONE: "all is well", Exit.NOTHING: "something is wrong; the lines say what to do"},
+    exits={Exit.DONE: "no problem found", Exit.NOTHING: "a problem was found; its line contains advice"},
 )
 @click.option(
     "--db",
     envvar="FACESEARCH_DB",
     show_envvar=True,
     type=click.Path(path_type=Path),
-    help="Look at this file of collections too.",
+    help="Check this file of collections too.",
 )
 @json_option
 def doctor(*, db: Path | None, as_json: bool) -> Exit:
-    """Check the installation: Python, packages, model files and their hashes, cores, and that a face is recognised.
+    """Check the installation: Python, packages, model files and their hashes, cores, and a search for a known face.
 
-    With --db also a file of collections. Nothing is changed, and nothing is sent anywhere.
+    With --db, check a file of collections too. The command changes nothing and sends nothing.
     """
     from facesearch.cli.commands.findings import State, findings
 
@@ -38,13 +38,13 @@ def doctor(*, db: Path | None, as_json: bool) -> Exit:
     for finding in findings(db):
         found.append(finding)
         if not as_json:
-            say(f"{finding.state.value:<5}  {finding.about}: {finding.text}")
+            print_line(f"{finding.state.value:<5}  {finding.about}: {finding.text}")
             if finding.advice:
-                say(f"       -> {finding.advice}")
+                print_line(f"       -> {finding.advice}")
     wrong = sum(finding.state is State.WRONG for finding in found)
     if as_json:
-        show_json({"ok": not wrong, "findings": [finding.to_dict() for finding in found]})
+        print_json({"ok": not wrong, "findings": [finding.to_dict() for finding in found]})
     else:
-        note()
-        note(f"{counted(wrong, 'thing')} wrong" if wrong else "all is well")
+        print_note()
+        print_note(f"{counted(wrong, 'thing')} wrong" if wrong else "all is well")
     return Exit.NOTHING if wrong else Exit.DONE

@@ -1,19 +1,19 @@
-"""``facesearch models`` and ``calibration``: what the library brings along, and what its percentages mean."""
+"""``facesearch models`` and ``calibration``: the model files, and the meaning of similarities."""
 
 import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option
-from facesearch.cli.shell.output import plain, say, show, show_json
+from facesearch.cli.shell.output import plain, print_block, print_json, print_line
 
 __all__ = ["calibration", "models"]
 
 
 @click.command(
-    cls=Verb,
-    section="Know",
+    cls=Command,
+    section="Information",
     short_help="list the model files, their terms and hashes",
     examples=("facesearch models", "facesearch models --json"),
 )
@@ -21,19 +21,19 @@ __all__ = ["calibration", "models"]
 def models(*, as_json: bool) -> Exit:
     """List the model files: purpose, origin, terms, training data, hash.
 
-    They come with installed packages and are never downloaded.
+    The files are part of installed packages and are never downloaded.
     """
     files = fs.models()
     if as_json:
-        show_json({"models": plain(files)})
+        print_json({"models": plain(files)})
         return Exit.DONE
     for number, file in enumerate(files):
         if number:
-            say()
-        say(file.name)
+            print_line()
+        print_line(file.name)
         for name in ("purpose", "licence", "training_data", "origin", "package", "sha256"):
             label = f"{name.replace('_', ' ')}:"
-            show(
+            print_block(
                 click.wrap_text(
                     f"{label:<15}{getattr(file, name)}", _width(), initial_indent="  ", subsequent_indent=" " * 17
                 )
@@ -42,22 +42,22 @@ def models(*, as_json: bool) -> Exit:
 
 
 @click.command(
-    cls=Verb,
-    section="Know",
-    short_help="say what a similarity means",
+    cls=Command,
+    section="Information",
+    short_help="explain what a similarity means",
     examples=("facesearch calibration", "facesearch calibration --json"),
 )
 @json_option
 def calibration(*, as_json: bool) -> Exit:
-    """Say what a similarity means: the measured rates of false matches and of misses at each.
+    """Print the meaning of similarities: the measured false-match and false-non-match rate at each.
 
-    Measure one for your own people with `facesearch benchmark calibrate FOLDER`.
+    Measure a calibration for your own people with `facesearch benchmark calibrate FOLDER`.
     """
     table = fs.calibration()
     if as_json:
-        show_json(plain(table))
+        print_json(plain(table))
     else:
-        show(str(table))
+        print_block(str(table))
     return Exit.DONE
 
 

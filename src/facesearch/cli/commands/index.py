@@ -1,4 +1,4 @@
-"""``facesearch index``: people from photos."""
+"""``facesearch index``: enrols people and faces from photos."""
 
 import re
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Stopped, Verb
-from facesearch.cli.shell.options import as_json as json_option, database, photo_from, quality_filter
-from facesearch.cli.shell.output import counted, plain, printable, say, show, show_json, table
+from facesearch.cli.shell.groups import Command, Stopped
+from facesearch.cli.shell.options import as_json as json_option, database, photo_from, quality_filter, workers
+from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, printable, table
 from facesearch.cli.shell.progress import photo_bar
 
 __all__ = ["index"]
@@ -23,21 +23,21 @@ _LIST = ".csv"
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
     short_help="add people from photos",
-    also="index-faces",
+    aws_name="index-faces",
     examples=(
         "facesearch index PEOPLE --db people.db                 # a folder of photos for each person",
         "facesearch index photos.csv --db people.db             # columns photo,user_id",
         "facesearch index ada1.jpg ada2.jpg --user ada --db people.db",
-        "facesearch index party.jpg --db people.db --json       # IndexFaces: the faces are nobody's",
+        "facesearch index party.jpg --db people.db --json       # IndexFaces: unassociated faces",
     ),
-    exits={Exit.DONE: "a photo was accepted", Exit.NOTHING: "none was; the report says why"},
+    exits={Exit.DONE: "a photo was accepted", Exit.NOTHING: "no photo was accepted; the report contains the reasons"},
 )
 @click.argument("photos", nargs=-1, required=True, type=click.Path())
 @database
-@click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="Whose the photos are.")
+@click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="User in all of the photos.")
 @quality_filter("AUTO")
 @click.option(
     "--threshold",
@@ -45,16 +45,16 @@ _LIST = ".csv"
     default=75,
     show_default=True,
     metavar="PERCENT",
-    help="The similarity that a photo must have to the faces that its user has already.",
+    help="Least similarity of a photo to the faces that its user has already.",
 )
 @click.option(
     "--anyway",
     is_flag=True,
-    help="Add a new user even if the photos don't agree on who it is; without it such a user is not added, and the report says so.",
+    help="Add a new user even if the photos show different people; by default such a user is reported and not added.",
 )
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Photos to look at at once.  [default: cores]")
+@workers
 @click.option(
-    "--thumbnails", is_flag=True, help="Keep a small picture of each face; only where this makes the collection."
+    "--thumbnails", is_flag=True, help="Keep a thumbnail of each face; applies only when the collection is created."
 )
 @json_option
 def index(
@@ -70,38 +70,38 @@ def index(
     thumbnails: bool,
     as_json: bool,
 ) -> Exit:
-    """Add people from PHOTOS to a collection, which is made if it is not there.
+    """Add people from PHOTOS to a collection, which is created if missing.
 
     PHOTOS is a folder with a folder of photos for each person, named after the user; or a CSV file with the columns photo and
-    user_id; or a folder of photos, whose faces become nobody's; or, with --user, photos of one person. A user id is 1-128
-    characters of a-z, A-Z, 0-9 and _.-: and a folder "Ada Lovelace" is the user Ada_Lovelace, as the report then says.
+    user_id; or a folder of photos, to index their faces without a user; or, with --user, photos of one person. A user id is 1-128
+    characters of a-z, A-Z, 0-9 and _.-: and a folder "Ada Lovelace" becomes the user Ada_Lovelace, as the report states.
 
-    It may be interrupted: what is done is kept, and the same command again goes on from there. The people of a folder or of a CSV
-    file are judged together, when all photos are seen: until then there are none. One photo without --user is
-    indexed as Amazon Rekognition's IndexFaces does, and --json prints its answer.
+    The command may be interrupted: finished photos are kept, and the same command resumes. The people of a folder or of a CSV file
+    are judged together after all photos; no user exists before that. One photo without --user is indexed as by Amazon
+    Rekognition's IndexFaces, and --json prints its response.
     """
     options = {"quality_filter": quality_filter, "user_match_threshold": threshold, "anyway": anyway}
     first = Path(photos[0])
     if user_id is not None:
-        named = _named(photos)
+        paths = _photo_paths(photos)
         with _opened(db, collection_id, thumbnails) as collection:
-            return _enroll(collection, user_id, named, options, as_json=as_json)
+            return _enroll(collection, user_id, paths, options, as_json=as_json)
     if len(photos) > 1:
-        raise click.UsageError("Whose are these photos? Give --user ID, or one folder or CSV file.")
+        raise click.UsageError("Several photos need a user: give --user ID, or one folder or CSV file.")
     if first.is_dir() or first.suffix.lower() == _LIST:
         total = _counted_photos(first)
         with _opened(db, collection_id, thumbnails) as collection:
             return _index_folder(collection, first, total, workers, options, as_json=as_json)
-    (photo,) = _named(photos)
+    (photo,) = _photo_paths(photos)
     with _opened(db, collection_id, thumbnails) as collection:
         return _index_one(collection, photo, quality_filter, as_json=as_json)
 
 
-def _opened(db: Path, collection_id: str, thumbnails: bool) -> "fs.Collection":  # noqa: FBT001  # private, and named as the option
+def _opened(db: Path, collection_id: str, thumbnails: bool) -> "fs.Collection":  # noqa: FBT001  # private, named after the option
     return fs.Collection.open(db, collection_id, thumbnails=thumbnails or None)
 
 
-# Arguments are looked at before the collection is made: what can't be used shall not leave an empty one.
+# Arguments are checked before the collection is created: an invalid one must not leave an empty collection.
 
 
 def _counted_photos(path: Path) -> int:
@@ -110,15 +110,15 @@ def _counted_photos(path: Path) -> int:
     return plan_photos(path).photos
 
 
-def _named(photos: Sequence[str]) -> list[str]:
-    """Put the photos of a folder in its place, and see that all are there."""
+def _photo_paths(photos: Sequence[str]) -> list[str]:
+    """Return the photos of the arguments, with folders replaced by their photos; check that all exist."""
     from facesearch.enrolment.folder_plan import PHOTO_SUFFIXES
 
     found: list[str] = []
     for photo in photos:
         path = Path(photo)
         if path.suffix.lower() == _LIST:
-            raise click.UsageError("A CSV file says itself whose each photo is: give it alone, without --user.")
+            raise click.UsageError("A CSV file contains the user of each photo: give it alone, without --user.")
         if path.is_dir():
             inside = sorted(path for path in path.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
             if not inside:
@@ -126,7 +126,7 @@ def _named(photos: Sequence[str]) -> list[str]:
             found += map(str, inside)
             continue
         if photo != "-" and not path.exists():
-            fs.read_image(photo)  # says what is wrong
+            fs.read_image(photo)  # raises the error that describes the problem
         found.append(photo)
     return found
 
@@ -148,9 +148,9 @@ def _index_folder(
         done = next(iter(getattr(error, "__notes__", [])), "what is done is kept; the same call goes on from there")
         raise Stopped(f"Interrupted: {done.replace('the same call', 'the same command')}.") from error
     if as_json:
-        show_json(report.to_dict())
+        print_json(report.to_dict())
     else:
-        show(str(report))
+        print_block(str(report))
     return Exit.DONE if report.accepted else Exit.NOTHING
 
 
@@ -159,18 +159,18 @@ def _index_one(collection: "fs.Collection", photo: str, quality_filter: str, *, 
         photo_from(photo), external_image_id=_external_id(photo), quality_filter=quality_filter
     )
     if as_json:
-        show_json(fs.to_aws(response))
+        print_json(fs.to_aws(response))
     else:
         for record in response.face_records:
-            say(f"{record.face.face_id}  indexed")
+            print_line(f"{record.face.face_id}  indexed")
         for face in response.unindexed_faces:
-            say(f"{'-':<36}  {', '.join(reason.value for reason in face.reasons)}")
-        say(f"{counted(len(response.face_records), 'face')} indexed, {len(response.unindexed_faces)} not")
+            print_line(f"{'-':<36}  {', '.join(reason.value for reason in face.reasons)}")
+        print_line(f"{counted(len(response.face_records), 'face')} indexed, {len(response.unindexed_faces)} not")
     return Exit.DONE if response.face_records else Exit.NOTHING
 
 
 def _external_id(photo: str) -> str | None:
-    """Give the file's name, where AWS's pattern allows it: so `faces` tells which photo a face came from."""
+    """Return the file name if AWS's pattern permits it, so that `faces` lists the photo of each face; else ``None``."""
     from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
 
     name = Path(photo).name
@@ -182,9 +182,11 @@ def _enroll(
 ) -> Exit:
     report = collection.enroll(user_id, [photo_from(photo) for photo in photos], **options)
     if as_json:
-        told = [{"photo": printable(photo), **plain(each)} for photo, each in zip(photos, report.photos, strict=True)]
+        results = [
+            {"photo": printable(photo), **plain(each)} for photo, each in zip(photos, report.photos, strict=True)
+        ]
         user = {"user": plain(report.user)} if report.user else {}
-        show_json({**user, "photos": told, "kept_out": report.kept_out})
+        print_json({**user, "photos": results, "kept_out": report.kept_out})
         return Exit.DONE if report.accepted else Exit.NOTHING
     rows = []
     for photo, each in zip(photos, report.photos, strict=True):
@@ -192,8 +194,10 @@ def _enroll(
         figures = "; ".join(text for _, text in face.figures() if text)
         reasons = ", ".join(reason.value for reason in each.reasons)
         rows.append([photo, reasons or "accepted", figures])
-    show(table(["photo", "", ""], rows))
-    say(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
+    print_block(table(["photo", "", ""], rows))
+    print_line(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
     if report.kept_out:
-        say(f"{user_id} was not added: the photos don't show one person. Take the wrong ones out, or give --anyway.")
+        print_line(
+            f"{user_id} was not added: the photos don't show one person. Remove the wrong ones, or give --anyway."
+        )
     return Exit.DONE if report.accepted else Exit.NOTHING

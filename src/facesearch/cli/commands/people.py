@@ -1,4 +1,4 @@
-"""``facesearch users``, ``faces``, ``create-user``, ``delete-user`` and the like: who is in a collection."""
+"""``facesearch users``, ``faces``, ``create-user``, ``delete-user`` and others: users and faces of a collection."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.confirmation import confirmed
 from facesearch.cli.shell.erasure import wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option, database, yes
-from facesearch.cli.shell.output import counted, plain, say, show, show_json, table
+from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, table
 
 __all__ = [
     "associate_faces",
@@ -29,10 +29,10 @@ __all__ = [
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
     short_help="list the users of a collection",
-    also="list-users",
+    aws_name="list-users",
     examples=("facesearch users --db people.db", "facesearch users --db people.db --json"),
 )
 @database
@@ -40,44 +40,44 @@ __all__ = [
 def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
     """List the users of a collection.
 
-    --json prints the answer as Amazon Rekognition's ListUsers words it.
+    --json prints the response of Amazon Rekognition's ListUsers.
     """
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         listed = collection.users()
         count = Counter(face.user_id for face in collection.faces())
     if as_json:
-        show_json({"Users": [fs.to_aws(user) for user in listed]})
+        print_json({"Users": [fs.to_aws(user) for user in listed]})
     elif not listed:
-        say("no users")
+        print_line("no users")
     else:
         rows = [[user.user_id, str(count[user.user_id]), user.user_status.value] for user in listed]
-        show(table(["user", "faces", "status"], rows, right=[1]))
+        print_block(table(["user", "faces", "status"], rows, right=[1]))
     return Exit.DONE
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
     short_help="list the faces of a collection",
-    also="list-faces",
+    aws_name="list-faces",
     examples=("facesearch faces --db people.db", "facesearch faces --db people.db --user ada"),
 )
 @database
-@click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="Only this user's.")
+@click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="Only faces of this user.")
 @json_option
 def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -> Exit:
-    """List the faces of a collection, whose they are, and the photos that they are from.
+    """List the faces of a collection, with their users and photos.
 
-    A photo is named by the path that `index` was given, relative to the folder or CSV file; one without by its ExternalImageId.
+    A photo is listed as the path given to `index`, relative to the folder or CSV file, or else as its ExternalImageId.
 
-    --json prints the answer as Amazon Rekognition's ListFaces words it.
+    --json prints the response of Amazon Rekognition's ListFaces.
     """
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         listed, version = collection.faces(user_id), collection.face_model.version
     if as_json:
-        show_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
+        print_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
     elif not listed:
-        say("no faces")
+        print_line("no faces")
     else:
         rows = [
             [
@@ -88,12 +88,12 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
             ]
             for face in listed
         ]
-        show(table(["face", "sure", "user", "photo"], rows, right=[1], gives=2))
+        print_block(table(["face", "sure", "user", "photo"], rows, right=[1], shrinks=2))
     return Exit.DONE
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
     short_help="add a user without faces",
     examples=("facesearch create-user ada --db people.db",),
@@ -102,7 +102,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
 @database
 @json_option
 def create_user(*, user_id: str, db: Path, collection_id: str, as_json: bool) -> Exit:
-    """Add a user without faces, for `associate-faces`; `index --user` adds a user with faces in one step."""
+    """Create a user without faces, for `associate-faces`; `index --user` creates a user with faces in one step."""
     with fs.Collection.open(db, collection_id) as collection:
         collection.create_user(user_id)
     _done(f"created user {user_id}", {}, as_json=as_json)
@@ -110,14 +110,14 @@ def create_user(*, user_id: str, db: Path, collection_id: str, as_json: bool) ->
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
     short_help="delete a user and the user's faces",
     examples=(
         "facesearch delete-user ada --db people.db",
         "facesearch delete-user ada --db people.db --keep-faces --yes",
     ),
-    exits={Exit.DONE: "deleted", Exit.NOTHING: "you said no"},
+    exits={Exit.DONE: "deleted", Exit.NOTHING: "not confirmed"},
 )
 @click.argument("user_id", metavar="ID", shell_complete=complete_user)
 @database
@@ -126,7 +126,7 @@ def create_user(*, user_id: str, db: Path, collection_id: str, as_json: bool) ->
     "with_faces",
     default=True,
     show_default=True,
-    help="Delete the user's faces too, so that nothing of the person is left, or keep them as nobody's.",
+    help="Delete the user's faces too, to erase the person completely, or keep them as unassociated faces.",
 )
 @yes
 @json_option
@@ -148,11 +148,11 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
-    short_help="make faces a user's",
+    short_help="associate faces with a user",
     examples=("facesearch associate-faces ada 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
-    exits={Exit.DONE: "every face is now the user's", Exit.NOTHING: "a face was refused"},
+    exits={Exit.DONE: "every face is associated", Exit.NOTHING: "a face was refused"},
 )
 @click.argument("user_id", metavar="ID", shell_complete=complete_user)
 @click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
@@ -163,15 +163,15 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
     default=75,
     show_default=True,
     metavar="PERCENT",
-    help="The similarity that a face must have to the faces that the user has already.",
+    help="Least similarity of a face to the faces that the user has already.",
 )
 @json_option
 def associate_faces(
     *, user_id: str, face_ids: Sequence[str], db: Path, collection_id: str, threshold: float, as_json: bool
 ) -> Exit:
-    """Make faces that `index PHOTO` added a user's.
+    """Associate faces that `index PHOTO` added with a user.
 
-    --json prints the answer as Amazon Rekognition's AssociateFaces words it.
+    --json prints the response of Amazon Rekognition's AssociateFaces.
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.associate_faces(user_id, face_ids, user_match_threshold=threshold)
@@ -180,20 +180,20 @@ def associate_faces(
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
-    short_help="take faces from a user",
+    short_help="disassociate faces from a user",
     examples=("facesearch disassociate-faces ada 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
-    exits={Exit.DONE: "no face is the user's any more", Exit.NOTHING: "a face was refused"},
+    exits={Exit.DONE: "every face is disassociated", Exit.NOTHING: "a face was refused"},
 )
 @click.argument("user_id", metavar="ID", shell_complete=complete_user)
 @click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
 @database
 @json_option
 def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, collection_id: str, as_json: bool) -> Exit:
-    """Take faces from a user; they stay in the collection as nobody's.
+    """Disassociate faces from a user; they stay in the collection.
 
-    --json prints the answer as Amazon Rekognition's DisassociateFaces words it.
+    --json prints the response of Amazon Rekognition's DisassociateFaces.
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.disassociate_faces(user_id, face_ids)
@@ -203,9 +203,9 @@ def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, colle
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
-    short_help="delete faces that are nobody's",
+    short_help="delete unassociated faces",
     examples=("facesearch delete-faces 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
     exits={Exit.DONE: "every face was deleted", Exit.NOTHING: "a face was refused"},
 )
@@ -213,9 +213,9 @@ def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, colle
 @database
 @json_option
 def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_json: bool) -> Exit:
-    """Delete faces that are nobody's.
+    """Delete faces that belong to no user.
 
-    --json prints the answer as Amazon Rekognition's DeleteFaces words it.
+    --json prints the response of Amazon Rekognition's DeleteFaces.
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
         response = collection.delete_faces(face_ids)
@@ -225,26 +225,26 @@ def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_js
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="People",
-    short_help="look for mistakes in a collection",
+    short_help="find enrolment mistakes in a collection",
     examples=("facesearch audit --db people.db", "facesearch audit --db people.db --threshold 99.9 --json"),
-    exits={Exit.DONE: "nothing looks wrong", Exit.NOTHING: "something does"},
+    exits={Exit.DONE: "no mistake found", Exit.NOTHING: "a possible mistake was found"},
 )
 @database
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Users that are at least so similar are taken for one person.  [default: 99]",
+    help="Users with at least this similarity are reported as one person.  [default: 99]",
 )
 @click.option(
     "--own-threshold",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="A face that is less similar to its user's other faces is far from them.  [default: 50]",
+    help="A face with less similarity to its user's other faces is reported.  [default: 50]",
 )
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Tell at most so many of each kind, the worst.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Most findings of each kind, worst first.")
 @json_option
 def audit(
     *,
@@ -255,35 +255,35 @@ def audit(
     limit: int | None,
     as_json: bool,
 ) -> Exit:
-    """Look for mistakes: one person under two ids, faces that are not their user's, users that don't hang together.
+    """Find possible mistakes: one person under two ids, faces of another person, users with inconsistent faces.
 
-    Nothing is changed.
+    The command changes nothing.
     """
     asked = {"threshold": threshold, "own_threshold": own_threshold, "limit": limit}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         report = collection.audit(**given)
     if as_json:
-        show_json(plain(report))
+        print_json(plain(report))
     else:
-        show(str(report))
+        print_block(str(report))
     return Exit.NOTHING if report.same_person or report.misplaced or report.loose else Exit.DONE
 
 
 def _done(text: str, answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        show_json(answer)
+        print_json(answer)
     else:
-        say(text)
+        print_line(text)
 
 
 def _changed(verb: str, count: int, refused: Sequence[Any], answer: dict[str, Any], *, as_json: bool) -> Exit:
     if as_json:
-        show_json(answer)
+        print_json(answer)
     else:
-        say(f"{verb} {counted(count, 'face')}")
+        print_line(f"{verb} {counted(count, 'face')}")
         for each in refused:
             reasons = ", ".join(reason.value for reason in each.reasons)
-            whose = f" ({each.user_id})" if each.user_id else ""
-            say(f"{each.face_id}: refused, {reasons}{whose}")
+            owner = f" ({each.user_id})" if each.user_id else ""
+            print_line(f"{each.face_id}: refused, {reasons}{owner}")
     return Exit.NOTHING if refused else Exit.DONE

@@ -1,4 +1,4 @@
-"""``facesearch detect`` and ``compare``: photos without any collection."""
+"""``facesearch detect`` and ``compare``: commands for photos, without a collection."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.many_photos import are_many
 from facesearch.cli.shell.options import (
     as_csv,
@@ -20,18 +20,18 @@ from facesearch.cli.shell.options import (
     threshold,
     workers,
 )
-from facesearch.cli.shell.output import note, say, show, show_json, table
+from facesearch.cli.shell.output import print_block, print_json, print_line, print_note, table
 from facesearch.cli.shell.saving import check_saving, save_photo
-from facesearch.cli.shell.words import box_in_pixels, face_table, looks
+from facesearch.cli.shell.words import box_in_pixels, describe_face, face_table
 
 __all__ = ["compare", "detect"]
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Find",
-    short_help="tell what faces a photo shows",
-    also="detect-faces",
+    short_help="detect the faces in a photo",
+    aws_name="detect-faces",
     examples=(
         "facesearch detect party.jpg",
         "facesearch detect party.jpg --attributes ALL",
@@ -40,9 +40,9 @@ __all__ = ["compare", "detect"]
         "facesearch detect holiday party.jpg --csv > faces.csv",
     ),
     exits={
-        Exit.DONE: "there is a face, in any of the photos",
-        Exit.NOTHING: "there is none",
-        Exit.PHOTO: "a photo can't be used; of many, all others were looked at",
+        Exit.DONE: "a face was detected in a photo",
+        Exit.NOTHING: "no face was detected",
+        Exit.PHOTO: "a photo can't be used; all other photos were processed",
     },
 )
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
@@ -62,10 +62,10 @@ def detect(
     as_json: bool,
     as_csv: bool,
 ) -> Exit:
-    """Tell what faces each PHOTO shows, largest first, 100 at most: a picture file, a folder of them at any depth, or - for standard input.
+    """Detect the faces in each PHOTO, largest first, at most 100: an image file, a folder of them at any depth, or - for standard input.
 
     Yaw, pitch and roll are in degrees, with Amazon Rekognition's signs; brightness and sharpness are 0-100. --json prints the
-    answer as its DetectFaces words it; of several photos, or of a folder, a line for each.
+    response of its DetectFaces; for several photos, or a folder, one line per photo.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv can't be given both.")
@@ -82,14 +82,14 @@ def detect(
     picture = fs.read_image(source)
     faces = fs.detect_faces(picture, attributes=attributes)
     if as_json:
-        show_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
+        print_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
     elif not faces:
-        say("no face was found")
+        print_line("no face was found")
     else:
-        show(face_table(faces, picture.width, picture.height))
+        print_block(face_table(faces, picture.width, picture.height))
         for number, face in enumerate(faces, start=1):
-            for line in looks(face):
-                say(f"face {number}: {line}")
+            for line in describe_face(face):
+                print_line(f"face {number}: {line}")
     if save_to:
         from facesearch.display.face_marks import FaceClass, SeenFace
 
@@ -99,17 +99,17 @@ def detect(
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Find",
-    short_help="tell how similar the faces of two photos are",
-    also="compare-faces",
+    short_help="compare the faces in two photos",
+    aws_name="compare-faces",
     examples=(
         "facesearch compare passport.jpg selfie.jpg",
         "facesearch compare passport.jpg party.jpg --threshold 99 --json",
     ),
     exits={
-        Exit.DONE: "a face of B is similar enough",
-        Exit.NOTHING: "none is, or a photo shows no face",
+        Exit.DONE: "a face of B reaches the threshold",
+        Exit.NOTHING: "no face does, or a photo shows no face",
     },
 )
 @click.argument("source", type=click.Path(), metavar="A")
@@ -117,25 +117,25 @@ def detect(
 @threshold
 @as_json
 def compare(*, source: str, target: str, threshold: float, as_json: bool) -> Exit:
-    """Tell how similar the largest face of photo A is to each face of photo B; - is standard input.
+    """Compare the largest face of photo A with each face of photo B; - is standard input.
 
-    --json prints the answer as Amazon Rekognition's CompareFaces words it. A similarity is a measured false-match rate
-    (`facesearch calibration`): at 80 one comparison of strangers in 1,000 comes as near. It is no proof of who somebody is.
+    --json prints the response of Amazon Rekognition's CompareFaces. A similarity is a measured false-match rate
+    (`facesearch calibration`): 1 in 1,000 comparisons of different people reaches 80. It is no proof of identity.
     """
     if source == target == "-":
         raise click.UsageError("A and B can't both be standard input.")
     pictures = [fs.read_image(photo_from(photo)) for photo in (source, target)]
-    # The table lists every similarity, which an answer has for those above its threshold only.
+    # The table lists every similarity; a response contains those above its threshold only.
     least = threshold if as_json else 0
     response = fs.compare_faces(*pictures, similarity_threshold=least, attributes=["DEFAULT"])
     seen = (response.source_image_face, response.face_matches or response.unmatched_faces)
     for name, faces in zip((source, target), seen, strict=True):
         if not faces:
-            note(f"no face was found in {name}")
+            print_note(f"no face was found in {name}")
     if as_json:
-        show_json(fs.to_aws(response))
+        print_json(fs.to_aws(response))
     elif response.face_matches:
-        show(_similarities(response.face_matches, threshold, target, pictures[1]))
+        print_block(_similarities(response.face_matches, threshold, target, pictures[1]))
     matched = any(match.similarity >= threshold for match in response.face_matches)
     return Exit.DONE if matched else Exit.NOTHING
 
@@ -151,4 +151,4 @@ def _similarities(
         ]
         for match in matches
     ]
-    return table(["similarity", f"face of {target}", ""], rows, right=[0], gives=1)
+    return table(["similarity", f"face of {target}", ""], rows, right=[0], shrinks=1)

@@ -1,4 +1,4 @@
-"""``facesearch search``: who is in a photo."""
+"""``facesearch search``: searches for the people in photos."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.many_photos import are_many
 from facesearch.cli.shell.options import (
     as_csv,
@@ -24,18 +24,18 @@ from facesearch.cli.shell.options import (
     threshold,
     workers,
 )
-from facesearch.cli.shell.output import counted, note_block, show, show_json, table
+from facesearch.cli.shell.output import counted, print_block, print_json, print_note_block, table
 from facesearch.cli.shell.saving import check_saving, save_photo
-from facesearch.cli.shell.words import explained, looks
+from facesearch.cli.shell.words import describe_face, explained
 
 __all__ = ["search"]
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Find",
-    short_help="tell who is in a photo, or in many",
-    also="search-users-by-image",
+    short_help="find out who is in a photo, or in many",
+    aws_name="search-users-by-image",
     examples=(
         "facesearch search party.jpg --db people.db",
         "facesearch search party.jpg --db people.db --all-faces --save marked.jpg",
@@ -45,19 +45,21 @@ __all__ = ["search"]
         "facesearch search holiday --db people.db --all-faces --save marked",
     ),
     exits={
-        Exit.DONE: "somebody was found, in any of the photos",
-        Exit.NOTHING: "nobody is similar enough, or no face was searched",
-        Exit.PHOTO: "a photo can't be used; of many, all others were searched",
+        Exit.DONE: "a user was found in a photo",
+        Exit.NOTHING: "no user reaches the threshold, or no face was searched",
+        Exit.PHOTO: "a photo can't be used; all other photos were searched",
     },
 )
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @database
 @threshold
-@click.option("--max-users", type=click.IntRange(1, 500), metavar="N", help="At most so many users, 1-500.")
+@click.option("--max-users", type=click.IntRange(1, 500), metavar="N", help="Most users in the result, 1-500.")
 @quality_filter("NONE")
 @attributes
 @click.option("--all-faces", is_flag=True, help="Search every face that passes the filter, not only the largest.")
-@click.option("--why", is_flag=True, help="Say of each face why it was searched or not; with --json on standard error.")
+@click.option(
+    "--why", is_flag=True, help="Explain for each face why it was searched or not; with --json on standard error."
+)
 @save_many
 @force
 @workers
@@ -80,14 +82,14 @@ def search(
     as_json: bool,
     as_csv: bool,
 ) -> Exit:
-    """Tell who is in each PHOTO, a picture file, a folder of them at any depth, or - for standard input.
+    """Find out who is in each PHOTO: an image file, a folder of them at any depth, or - for standard input.
 
-    The largest face is searched among the users of the collection, and --json prints the answer as Amazon Rekognition's
-    SearchUsersByImage words it; with --all-faces a list of such answers, one for each face. A similarity is a measured
-    false-match rate and no proof of who somebody is.
+    The largest face is searched among the users of the collection. --json prints the response of Amazon Rekognition's
+    SearchUsersByImage; with --all-faces a list of responses, one for each face. A similarity is a measured false-match rate and no
+    proof of identity.
 
-    Of several photos, or of a folder, each row and each line of JSON tells its photo, in the order given; they are searched on all cores,
-    and told as they come. A photo that can't be used is one line on standard error, and the others go on.
+    For several photos, or a folder, each row and each line of JSON contains its photo, in the given order; the photos are searched
+    on all cores and printed as they finish. A photo that can't be used is reported on standard error, and the others continue.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv can't be given both.")
@@ -98,9 +100,9 @@ def search(
         "attributes": attributes,
     }
     if are_many(photos) or as_csv:
-        from facesearch.cli.commands.search_many import Asked, search_many
+        from facesearch.cli.commands.search_many import SearchRequest, search_many
 
-        asked = Asked(
+        request = SearchRequest(
             options=options,
             all_faces=all_faces,
             why=why,
@@ -111,7 +113,7 @@ def search(
             as_csv=as_csv,
         )
         with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
-            return search_many(collection, db, photos, asked)
+            return search_many(collection, db, photos, request)
     (photo,) = photos
     check_picture(save_to)
     source = photo_from(photo)
@@ -119,14 +121,14 @@ def search(
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         picture = fs.read_image(source)
         found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
-        # Where no face passes the filter there is no answer for any; this one at least lists the faces and the reasons.
+        # If no face passes the filter, search_all_faces returns nothing; this response lists the faces and the reasons.
         shown = found or (fs.search_users_by_image(collection, picture, **options),)
     if as_json:
-        show_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
+        print_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
     else:
-        show("\n".join(_lines(shown, threshold, quality_filter)))
+        print_block("\n".join(_lines(shown, threshold, quality_filter)))
     if why:
-        (note_block if as_json else show)(f"\n{explained(shown)}")
+        (print_note_block if as_json else print_block)(f"\n{explained(shown)}")
     if save_to:
         from facesearch.responses.search_users import seen_faces
 
@@ -151,7 +153,7 @@ def _lines(
         columns = slice(0 if several else 1, None)
         right = [0, 1] if several else [0]
         yield table(
-            ["face", "similarity", "user"][columns], [row[columns] for row in rows], right=right, gives=len(right)
+            ["face", "similarity", "user"][columns], [row[columns] for row in rows], right=right, shrinks=len(right)
         )
     for number, response in enumerate(searched, start=1):
         face = f"face {number}: " if several else ""
@@ -160,7 +162,7 @@ def _lines(
         if response.next_user and not (several and response.user_matches):
             yield f"{face}next comes {response.next_user.user.user_id}, {response.next_user.similarity:.2f}"
         if response.searched_face:
-            yield from (f"{face}{line}" for line in looks(response.searched_face.face_detail))
+            yield from (f"{face}{line}" for line in describe_face(response.searched_face.face_detail))
     others = responses[0].unsearched_faces
     if others:
         reasons = Counter(reason.value for face in others for reason in face.reasons)

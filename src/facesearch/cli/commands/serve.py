@@ -1,4 +1,4 @@
-"""``facesearch serve``: a server for clients of Amazon Rekognition."""
+"""``facesearch serve``: an HTTP server for clients of Amazon Rekognition."""
 
 import contextlib
 import logging
@@ -10,9 +10,9 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb, is_debugging
+from facesearch.cli.shell.groups import Command, is_debugging
 from facesearch.cli.shell.options import as_json as json_option, db
-from facesearch.cli.shell.output import note, printable, say, show_json
+from facesearch.cli.shell.output import print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
     from facesearch.rekognition.s3_objects import S3Client
@@ -21,51 +21,56 @@ __all__ = ["serve"]
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Serve",
-    short_help="answer clients of Amazon Rekognition, over HTTP",
+    short_help="serve clients of Amazon Rekognition over HTTP",
     examples=(
         "facesearch serve --db people.db",
         "facesearch serve --db people.db --objects BUCKETS --port 8090",
         "facesearch serve --db people.db --s3-endpoint http://127.0.0.1:9000   # MinIO, moto",
         "facesearch serve --db people.db --host 0.0.0.0 --key-file keys.txt",
         "facesearch serve --db people.db --host 0.0.0.0 --allow-remote --allowed-host photos.local",
-        "facesearch serve --db test.db --throttle-every 10 --eventual 2   # to try out retries and waiting",
+        "facesearch serve --db test.db --throttle-every 10 --eventual 2   # to test retries and waiting",
     ),
-    exits={Exit.DONE: "ended by Ctrl-C or SIGTERM, after the requests under way"},
+    exits={Exit.DONE: "stopped by Ctrl-C or SIGTERM, after the running requests"},
 )
 @db
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N", help="0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    metavar="N",
+    help="Port to listen on; 0 selects a free port.",
 )
 @click.option(
     "--objects",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where S3Objects are: a folder whose sub-folders are buckets.",
+    help="Source of S3Objects: a folder with a sub-folder for each bucket.",
 )
 @click.option(
     "--s3-endpoint",
     metavar="URL",
-    help="Where S3Objects are instead: an S3, asked with the keys that boto3 finds.",
+    help="Source of S3Objects instead: an S3 service, with the credentials that boto3 finds.",
 )
 @click.option(
     "--key-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Ask for signed requests. Each line: an access key, a blank, its secret.",
+    help="Require signed requests. Each line: an access key, a blank, its secret.",
 )
-@click.option("--allow-remote", is_flag=True, help="Listen for other machines without keys.")
+@click.option("--allow-remote", is_flag=True, help="Accept other machines without keys.")
 @click.option(
     "--allowed-host",
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="A name by which clients may call the server, beside IP addresses and localhost; may be repeated.",
+    help="Host name of the server, beside IP addresses and localhost; may be repeated.",
 )
 @click.option(
     "--forwarded-allow-ips",
     metavar="ADDRESSES",
-    help="Addresses and networks of trusted proxies, with commas: the log has the client's address from X-Forwarded-For.",
+    help="Addresses and networks of trusted proxies, with commas: the log takes the client's address from X-Forwarded-For.",
 )
 @click.option(
     "--client-timeout",
@@ -73,7 +78,7 @@ __all__ = ["serve"]
     default=10,
     show_default=True,
     metavar="SECONDS",
-    help="Close connections that are idle, silent or slow for so long.",
+    help="Close connections that are idle or slow for this time.",
 )
 @click.option(
     "--throttle-every", type=click.IntRange(1), metavar="N", help="Fail every Nth request with ThrottlingException."
@@ -83,7 +88,7 @@ __all__ = ["serve"]
     type=click.FloatRange(0, 3600),
     default=0,
     metavar="SECONDS",
-    help="For how long a user reads UPDATING after a change, 0-3600.",
+    help="Time for which a user reports UPDATING after a change, 0-3600.",
 )
 @json_option
 def serve(
@@ -102,35 +107,34 @@ def serve(
     eventual: float,
     as_json: bool,
 ) -> Exit:
-    """Answer clients of Amazon Rekognition, such as boto3, from the collections of a file, until Ctrl-C.
+    """Serve clients of Amazon Rekognition, such as boto3, from the collections of a file, until Ctrl-C.
 
-    The file is made when missing. The server listens on this machine alone, unless --host says otherwise, which takes --key-file
-    or --allow-remote. Without keys, requests by another name than an IP address, localhost or an --allowed-host are refused. There
-    is no TLS; a proxy in front adds it. Standard error has a line of JSON for each request, without anything of photos and people;
-    GET /health answers while the server works. --debug logs tracebacks too, which may have paths and names of people. --json prints
-    where it listens as JSON.
+    The file is created if missing. By default only this machine can connect; another --host requires --key-file or --allow-remote.
+    Without keys, requests are refused unless their host name is an IP address, localhost or an --allowed-host. The server has no
+    TLS; use a proxy in front. Standard error gets a line of JSON for each request, without anything about photos and people; GET
+    /health responds while the server works. --debug also logs tracebacks, which may contain paths and user ids. --json prints the address as JSON.
     """
-    from facesearch.rekognition.http.server import serve as serve_until_told
+    from facesearch.rekognition.http.server import serve as serve_until_signal
     from facesearch.rekognition.http.sigv4 import read_keys
     from facesearch.rekognition.service import Rekognition
 
     def ready(url: str) -> None:
         if as_json:
-            show_json({"url": url, "version": fs.__version__})
+            print_json({"url": url, "version": fs.__version__})
         else:
-            say(f"listening on {url}; Ctrl-C ends it")
-            say(f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
+            print_line(f"listening on {url}; Ctrl-C ends it")
+            print_line(f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
 
     if objects is not None and s3_endpoint is not None:
         raise click.UsageError("--objects and --s3-endpoint can't be given both.")
     if objects is not None and not objects.is_dir():
-        raise fs.InvalidParameterError.of("--objects", str(objects), "a folder that is there")
+        raise fs.InvalidParameterError.of("--objects", str(objects), "an existing folder")
     proxies = [each.strip() for each in (forwarded_allow_ips or "").split(",") if each.strip()]
     with _logged(logging.DEBUG if is_debugging() else logging.INFO):
         keys = None if key_file is None else read_keys(key_file)
         source = objects if s3_endpoint is None else _s3(s3_endpoint)
         with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
-            serve_until_told(
+            serve_until_signal(
                 service,
                 host,
                 port,
@@ -141,7 +145,7 @@ def serve(
                 client_timeout=client_timeout,
                 ready=ready,
             )
-    note("ended")
+    print_note("ended")
     return Exit.DONE
 
 
@@ -159,16 +163,16 @@ def _s3(endpoint: str) -> "S3Client":
 
 
 class _OneLine(logging.Formatter):
-    """Writes each message as one line, and a traceback under it; requests are JSON, which stays as it is."""
+    """Formatter that writes each message as one printable line, with a traceback below; lines of JSON are unchanged."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        """Return the line."""
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # name in logging
+        """Return the message as one printable line."""
         return printable(super().formatMessage(record))
 
 
 @contextlib.contextmanager
 def _logged(level: int = logging.INFO) -> Iterator[None]:
-    """Let the log go to standard error for a while."""
+    """Write the log to standard error within a ``with`` block."""
     logger = logging.getLogger("facesearch")
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())

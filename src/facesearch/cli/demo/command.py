@@ -1,4 +1,4 @@
-"""``facesearch demo``: who is in this photo? The main job on real photographs, from enrolment to AWS's answer."""
+"""``facesearch demo``: enrols and searches real photographs, and shows AWS's response."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,32 +9,32 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Verb
+from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option, force
-from facesearch.cli.shell.output import note, say, show_json
-from facesearch.cli.shell.words import looks
+from facesearch.cli.shell.output import print_json, print_line, print_note
+from facesearch.cli.shell.words import describe_face
 
 if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["demo"]
 
-Tell: TypeAlias = Callable[[str], None]
+Log: TypeAlias = Callable[[str], None]
 Answers: TypeAlias = "dict[str, tuple[Image.Image, fs.SearchUsersByImageResponse]]"
 
 ASTRONAUT, ADMIRAL = "eileen_collins", "grace_hopper"
-THRESHOLD = 80.0  # AWS's own default: who is less similar than this is not reported
+THRESHOLD = 80.0  # AWS's default: less similar users are not reported
 
 
 @click.command(
-    cls=Verb,
+    cls=Command,
     section="Help",
-    short_help="show what it does on real photographs",
+    short_help="enrol and search real photographs",
     examples=("facesearch demo", "facesearch demo --strangers 10 --out pictures"),
-    exits={Exit.DONE: "everybody was recognised", Exit.NOTHING: "somebody was not"},
+    exits={Exit.DONE: "every search found the right person", Exit.NOTHING: "a search did not"},
 )
 @click.option(
-    "--strangers", type=click.IntRange(0, 100), default=100, show_default=True, help="How many small faces to enrol."
+    "--strangers", type=click.IntRange(0, 100), default=100, show_default=True, help="Number of small faces to enrol."
 )
 @click.option(
     "--out",
@@ -53,48 +53,48 @@ THRESHOLD = 80.0  # AWS's own default: who is less similar than this is not repo
 @force
 @json_option
 def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: bool) -> Exit:
-    """Show what it does on real photographs, from enrolment to the answer.
+    """Enrol and search real photographs, and show the response.
 
-    Every picture comes with an installed package: the astronaut Eileen Collins and 100 small faces with scikit-image, Rear
+    Every image is part of an installed package: the astronaut Eileen Collins and 100 small faces with scikit-image, Rear
     Admiral Grace Hopper with matplotlib. Nothing is downloaded, nothing leaves the machine.
     """
     from facesearch.cli.demo.page import check_folder, write_page
     from facesearch.cli.demo.people import run_on_people
 
-    tell = note if as_json else say
+    log = print_note if as_json else print_line
     photos = _photos()
     check_folder(out, photos, overwrite=force)
-    tell("Who is in this photo? Answered on this machine, without any network.")
-    tell("")
-    collection = fs.Collection("demo", thumbnails=True)  # small pictures are kept, to show who was found
+    log("Who is in this photo? Answered on this machine, without any network.")
+    log("")
+    collection = fs.Collection("demo", thumbnails=True)  # thumbnails show the matched users
     start = time.perf_counter()
     collection.analyzer.analyze(photos[ASTRONAUT])  # models are loaded on first use, never at import
-    tell(f"Models loaded and used once ({_seconds_since(start)})")
-    tell("")
-    tell("Enrol: photos become faces, faces make users")
+    log(f"Models loaded and used once ({_seconds_since(start)})")
+    log("")
+    log("Enrol: photos become faces, faces make users")
     for who, photo in photos.items():
-        _enrol(collection, who, photo, tell)
-    _enrol_strangers(collection, strangers, tell)
-    tell(f"  {collection!r}")
-    responses, failures = _search(collection, photos, tell)
+        _enrol(collection, who, photo, log)
+    _enrol_strangers(collection, strangers, log)
+    log(f"  {collection!r}")
+    responses, failures = _search(collection, photos, log)
     if as_json:
-        show_json({who: fs.to_aws(response) for who, (_, response) in responses.items()})
+        print_json({who: fs.to_aws(response) for who, (_, response) in responses.items()})
     else:
-        say()
-        say(f"The whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
-        show_json(fs.to_aws(responses[ASTRONAUT][1]))
+        print_line()
+        print_line(f"The whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
+        print_json(fs.to_aws(responses[ASTRONAUT][1]))
     page = write_page(out, collection, {who: response for who, (_, response) in responses.items()}, overwrite=force)
-    tell("")
-    tell(f"The same to look at: {page}")
-    _draw(out, responses, tell, overwrite=force)
+    log("")
+    log(f"The same to look at: {page}")
+    _draw(out, responses, log, overwrite=force)
     if data and (data / "people").is_dir():
-        failures += run_on_people(data / "people", tell)
+        failures += run_on_people(data / "people", log)
     else:
         missing = f"photographs in {data / 'people'}" if data else "--data"
-        tell("")
-        tell(f"No {missing}: the part with photographs of other days is left out.")
+        log("")
+        log(f"No {missing}: the part with photographs of other days is left out.")
     for failure in failures:
-        note(f"FAILED: {failure}")
+        print_note(f"FAILED: {failure}")
     return Exit.NOTHING if failures else Exit.DONE
 
 
@@ -104,37 +104,37 @@ def _photos() -> "dict[str, Image.Image]":
     photos = {ASTRONAUT: astronaut_photo()}
     admiral = admiral_photo()
     if admiral is None:
-        note('matplotlib brings a second photo, and figures: pip install "facesearch[demo]"')
+        print_note('matplotlib brings a second photo, and figures: pip install "facesearch[demo]"')
     else:
         photos[ADMIRAL] = admiral
     return photos
 
 
-def _enrol(collection: "fs.Collection", user_id: str, photo: "Image.Image", tell: Tell) -> None:
+def _enrol(collection: "fs.Collection", user_id: str, photo: "Image.Image", log: Log) -> None:
     from facesearch.cli.demo.photos import altered_copies
 
     start = time.perf_counter()
     report = collection.enroll(user_id, altered_copies(photo))
-    tell(f"  {user_id}: {report.accepted} of {len(report.photos)} altered copies accepted ({_seconds_since(start)})")
+    log(f"  {user_id}: {report.accepted} of {len(report.photos)} altered copies accepted ({_seconds_since(start)})")
     for number, copy in enumerate(report.photos, start=1):
         if copy.reasons:
-            tell(f"    copy {number} was refused: {', '.join(reason.value for reason in copy.reasons)}")
+            log(f"    copy {number} was refused: {', '.join(reason.value for reason in copy.reasons)}")
 
 
-def _enrol_strangers(collection: "fs.Collection", count: int, tell: Tell) -> None:
+def _enrol_strangers(collection: "fs.Collection", count: int, log: Log) -> None:
     from facesearch.cli.demo.photos import stranger_photos
 
     start, photos = time.perf_counter(), stranger_photos(count)
     accepted = 0
     for number, photo in enumerate(photos):
-        # The quality filter exists to keep such faces out. Here they are wanted, as somebody to be told apart from.
+        # The quality filter would refuse such faces. Here they are wanted, as users that must not match.
         report = collection.enroll(f"stranger_{number:03}", [photo], quality_filter="NONE")
         accepted += report.accepted
-    tell(f"  strangers: {accepted} of {len(photos)} enlarged pictures had a face to enrol ({_seconds_since(start)})")
+    log(f"  strangers: {accepted} of {len(photos)} enlarged pictures had a face to enrol ({_seconds_since(start)})")
 
 
-def _search(collection: "fs.Collection", photos: "Mapping[str, Image.Image]", tell: Tell) -> tuple[Answers, list[str]]:
-    """Search a picture of each; neither was enrolled: one is the original of the copies, the other one more copy."""
+def _search(collection: "fs.Collection", photos: "Mapping[str, Image.Image]", log: Log) -> tuple[Answers, list[str]]:
+    """Search a new image of each person: the original of the enrolled copies, or one more copy."""
     from facesearch.cli.demo.photos import another_copy
 
     responses: Answers = {}
@@ -143,53 +143,53 @@ def _search(collection: "fs.Collection", photos: "Mapping[str, Image.Image]", te
         probe = photo if who == ASTRONAUT else another_copy(photo)
         start = time.perf_counter()
         response = fs.search_users_by_image(collection, probe, user_match_threshold=THRESHOLD)
-        tell("")
-        tell(f"Search a photo of {who}, {probe.width} x {probe.height} pixels ({_seconds_since(start)})")
+        log("")
+        log(f"Search a photo of {who}, {probe.width} x {probe.height} pixels ({_seconds_since(start)})")
         responses[who] = probe, response
-        if not _tell_answer(collection, probe, who, response, tell):
+        if not _print_matches(collection, probe, who, response, log):
             failures.append(f"the photo of {who} did not give {who} first")
-        for line in looks(fs.detect_faces(probe, attributes=["ALL"])[0]):
-            tell(f"  {line}")
+        for line in describe_face(fs.detect_faces(probe, attributes=["ALL"])[0]):
+            log(f"  {line}")
     return responses, failures
 
 
-def _tell_answer(
+def _print_matches(
     collection: "fs.Collection",
     photo: "Image.Image",
     who: str,
     response: "fs.SearchUsersByImageResponse",
-    tell: Tell,
+    log: Log,
 ) -> bool:
-    """Say who was found, and how near anybody else came; tell whether it was the right one."""
+    """Print the matches and the nearest other user; return whether the first match is right."""
     for match in response.user_matches:
-        tell(f"  found: {match.user.user_id:<16} similarity {match.similarity:6.2f}")
+        log(f"  found: {match.user.user_id:<16} similarity {match.similarity:6.2f}")
     if not response.user_matches:
-        tell(f"  nobody of similarity {THRESHOLD:g} or more")
-    # The threshold only cuts. At 0 the same search gives everybody, with the same similarities.
+        log(f"  nobody of similarity {THRESHOLD:g} or more")
+    # The threshold only filters. At 0 the same search returns every user with the same similarity.
     everybody = fs.search_users_by_image(collection, photo, user_match_threshold=0).user_matches
     others = [match for match in everybody if match.user.user_id != who]
     if others:
         nearest = others[0]
-        tell(f"  nearest of {len(others)} others: {nearest.user.user_id}, similarity {nearest.similarity:.2f}")
+        log(f"  nearest of {len(others)} others: {nearest.user.user_id}, similarity {nearest.similarity:.2f}")
         if nearest.similarity >= THRESHOLD and nearest.user.user_id.startswith("stranger"):
-            tell("    That is a false match: a picture of 25 x 25 pixels, enrolled past the quality filter.")
+            log("    That is a false match: a picture of 25 x 25 pixels, enrolled past the quality filter.")
     for face in response.unsearched_faces:
         reasons = ", ".join(reason.value for reason in face.reasons)
-        tell(f"  not searched: a face of confidence {face.face_details.confidence:.0f}, {reasons}")
+        log(f"  not searched: a face of confidence {face.face_details.confidence:.0f}, {reasons}")
     return bool(response.user_matches) and response.user_matches[0].user.user_id == who
 
 
-def _draw(folder: Path, responses: Answers, tell: Tell, *, overwrite: bool) -> None:
-    """Save each answer as a figure, where matplotlib is installed."""
+def _draw(folder: Path, responses: Answers, log: Log, *, overwrite: bool) -> None:
+    """Save each response as a figure, if matplotlib is installed."""
     from facesearch.cli.demo.page import write_figure
     from facesearch.plotting import plot_response
 
     try:
         for who, (photo, response) in responses.items():
             figure = write_figure(folder, who, plot_response(photo, response), overwrite=overwrite)
-            tell(f"  and as a figure: {figure}")
+            log(f"  and as a figure: {figure}")
     except fs.MissingExtraError as error:
-        tell(f"  no figures: {error}")
+        log(f"  no figures: {error}")
 
 
 def _seconds_since(start: float) -> str:

@@ -1,4 +1,4 @@
-"""The demo's answers to look at: a page, and figures."""
+"""Output of the demo: an HTML page and figures."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -16,7 +16,7 @@ __all__ = ["check_folder", "write_figure", "write_page"]
 _PAGE, _FIGURE = "demo.html", "demo_{}.png"
 _SIGN = "facesearch demo"
 _GENERATOR = f'<meta name="generator" content="{_SIGN}">'
-# Of people in published photographs: nothing that must be private.
+# The photographs are published, so that the files need not be private.
 _PAGE_KIND = OutputKind(name="a page of facesearch demo", recognises=signature(_GENERATOR.encode()), private=False)
 _FIGURE_KIND = OutputKind(
     name="a figure of facesearch demo", recognises=signature(f"tEXtSoftware\0{_SIGN}".encode()), private=False
@@ -24,7 +24,7 @@ _FIGURE_KIND = OutputKind(
 
 
 def check_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
-    """Check that the page, and a figure of each name, may be written to a folder; see `facesearch.files.writing.check_output`."""
+    """Check that the page, and a figure of each name, may be written to a folder."""
     check_output(folder / _PAGE, _PAGE_KIND, overwrite=overwrite)
     for name in names:
         check_output(folder / _FIGURE.format(name), _FIGURE_KIND, overwrite=overwrite)
@@ -45,7 +45,7 @@ def write_page(
     *,
     overwrite: bool,
 ) -> Path:
-    """Write demo.html: what a notebook shows for a response and a collection is plain HTML, so it makes a page as well."""
+    """Write demo.html from the HTML that notebooks show for responses and collections."""
     parts = [
         f"<section><h2>Search: a photo of {escape(who)}</h2>{response._repr_html_()}</section>"
         for who, response in responses.items()

@@ -1,4 +1,4 @@
-"""The demo's second part: a folder of real photographs for each person, taken on different days."""
+"""Second part of the demo: a folder of photographs for each person, taken on different days."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,21 +8,21 @@ from facesearch.enrolment.folder_plan import user_id_of
 
 __all__ = ["run_on_people"]
 
-_ENROLLED = 3  # photos of each person; the others are searched
+_ENROLLED = 3  # photos per person; the others are searched
 
 
-def run_on_people(folder: Path, tell: Callable[[str], None]) -> list[str]:
-    """Enrol 3 photos of each person, search the others, and *tell* how it went.
+def run_on_people(folder: Path, log: Callable[[str], None]) -> list[str]:
+    """Enrol 3 photos of each person, search the others, and *log* the results.
 
-    Ten people are no benchmark, and one wrong answer among 70 is no failure; `facesearch benchmark identify` measures.
+    Ten people are not a benchmark, and one wrong result in 70 is not a failure; use `facesearch benchmark identify` to measure.
 
     Returns
     -------
     list of str
-        Who was found in no more than half of the photos.
+        A message for each person found first in at most half of the photos.
     """
-    tell("")
-    tell(f"The same on {folder}: {_ENROLLED} photos of each person enrolled, the others searched")
+    log("")
+    log(f"The same on {folder}: {_ENROLLED} photos of each person enrolled, the others searched")
     photos = {
         user_id: sorted(person.glob("*.jpg"))
         for person in sorted(folder.iterdir())
@@ -31,8 +31,8 @@ def run_on_people(folder: Path, tell: Callable[[str], None]) -> list[str]:
     staff = fs.Collection("people")
     for name, paths in photos.items():
         staff.enroll(name, paths[:_ENROLLED])
-    tell(f"  {staff!r}")
-    tell(f"  {'person':<22} {'found first':>11} {'lowest of own':>13} {'highest of others':>19}")
+    log(f"  {staff!r}")
+    log(f"  {'person':<22} {'found first':>11} {'lowest of own':>13} {'highest of others':>19}")
     failures = []
     for name, paths in photos.items():
         right, own, other = 0, [], []
@@ -42,7 +42,7 @@ def run_on_people(folder: Path, tell: Callable[[str], None]) -> list[str]:
             scores = {match.user.user_id: match.similarity for match in matches}
             own.append(scores.pop(name, 0.0))
             other.append(max(scores.values(), default=0.0))
-        tell(f"  {name:<22} {f'{right} of {len(own)}':>11} {min(own):13.2f} {max(other):19.2f}")
+        log(f"  {name:<22} {f'{right} of {len(own)}':>11} {min(own):13.2f} {max(other):19.2f}")
         if right * 2 <= len(own):
             failures.append(f"{name} came first in only {right} of {len(own)} photos")
     return failures

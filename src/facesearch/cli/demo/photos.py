@@ -1,4 +1,4 @@
-"""The photographs of the demo: all come with installed packages, nothing is downloaded."""
+"""Photographs of the demo, all from installed packages; nothing is downloaded."""
 
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +12,7 @@ __all__ = ["admiral_photo", "altered_copies", "another_copy", "astronaut_photo",
 
 
 def astronaut_photo() -> Image.Image:
-    """Give the photo of Eileen Collins that comes with scikit-image."""
+    """Return the photo of Eileen Collins from scikit-image."""
     import skimage.data
 
     pixels = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # scikit-image has no annotations
@@ -20,7 +20,7 @@ def astronaut_photo() -> Image.Image:
 
 
 def admiral_photo() -> Image.Image | None:
-    """Give the photo of Grace Hopper that comes with matplotlib; ``None`` where that is not installed."""
+    """Return the photo of Grace Hopper from matplotlib; ``None`` if matplotlib is not installed."""
     try:
         import matplotlib as mpl
     except ImportError:
@@ -30,10 +30,10 @@ def admiral_photo() -> Image.Image | None:
 
 
 def altered_copies(photo: Image.Image) -> list[Image.Image | bytes]:
-    """Alter a photo in five ways, to enrol; the photo itself is left for the search.
+    """Return five altered copies of a photo, to enrol; the original remains for the search.
 
-    One photograph is all there is of each. Copies of it are much easier than photos of other days: this shows that the parts
-    work together, and says nothing about accuracy.
+    There is only one photograph of each person. Copies of it are much easier than photos of other days: the demo shows that the
+    parts work together, not how accurate they are.
     """
     jpeg = BytesIO()
     photo.save(jpeg, "JPEG", quality=25)
@@ -42,23 +42,23 @@ def altered_copies(photo: Image.Image) -> list[Image.Image | bytes]:
         ImageEnhance.Brightness(photo).enhance(0.55),
         photo.resize((photo.width * 3 // 4, photo.height * 3 // 4)),
         photo.rotate(8, Image.Resampling.BICUBIC),
-        jpeg.getvalue(),  # an encoded picture is a picture too, and so are paths, files and arrays
+        jpeg.getvalue(),  # encoded bytes are accepted too, as are paths, files and arrays
     ]
 
 
 def another_copy(photo: Image.Image) -> Image.Image:
-    """Alter a photo in one more way, to search with."""
+    """Return one more altered copy, to search with."""
     return ImageEnhance.Contrast(photo.rotate(-7, Image.Resampling.BICUBIC)).enhance(0.7)
 
 
 def stranger_photos(count: int) -> list[Image.Image]:
-    """Give up to 100 photos of people of whom nobody knows who they are.
+    """Return up to 100 photos of unknown people.
 
-    The first 100 of scikit-image's lfw_subset are faces, grey, of 25 x 25 pixels. AWS takes pictures of 80 pixels a side and
-    faces of 40, and so do we, so they are enlarged. Tried were 100, 150 and 200 pixels, with and without a border of a quarter
-    or a half: each way 94 to 96 of the 100 are detected, and 150 without a border is the quickest of the best. Enlarging adds
-    no detail. Faces that small look more alike to the network, so these strangers are harder to tell from the right person
-    than strangers on ordinary photos would be.
+    The first 100 images of scikit-image's lfw_subset are grey faces of 25 x 25 pixels. AWS and this library require images of 80
+    pixels a side and faces of 40, so they are enlarged. Measured sizes were 100, 150 and 200 pixels, with and without a border of
+    a quarter or a half: each detects 94 to 96 of the 100 faces, and 150 without a border is the fastest of the best. Enlarging
+    adds no detail. The embeddings of such small faces are more similar to each other, so these strangers are harder to
+    distinguish from the right person than strangers in ordinary photos.
     """
     import skimage.data
 

@@ -1,19 +1,19 @@
-"""A question before something is deleted."""
+"""Confirmation of a deletion."""
 
 import signal
 
 import click
 
-from facesearch.cli.shell.output import note
+from facesearch.cli.shell.output import print_note
 
 __all__ = ["confirmed"]
 
 
 def confirmed(question: str) -> bool:
-    """Ask on standard error; anything but y or yes is no, and says that nothing was done.
+    """Ask for confirmation on standard error and return whether the answer is y or yes; report any other answer.
 
-    Ctrl-C ends the process at once, as by default: numpy brings threads, and where one of them takes the signal the main
-    thread would go on waiting for a line, with nothing to say that Python was interrupted. So nothing may be open here.
+    Ctrl-C ends the process at once, the default action of SIGINT: if one of numpy's threads received the signal, Python's own
+    handler would leave the main thread waiting for input. Therefore no file may be open during the question.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -21,5 +21,5 @@ def confirmed(question: str) -> bool:
     finally:
         signal.signal(signal.SIGINT, before)
     if not agreed:
-        note("nothing was deleted")
+        print_note("nothing was deleted")
     return agreed

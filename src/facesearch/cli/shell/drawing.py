@@ -1,6 +1,7 @@
-"""A photo with its faces marked, at its own size, as a JPEG or PNG file; drawn by Pillow, so that no extra is needed.
+"""Draw the faces on a photo at full size and save it as JPEG or PNG; uses Pillow, so that no extra is required.
 
-What is drawn where is the same as in a notebook and in `facesearch.plotting`; see `facesearch.display.face_marks` and `facesearch.display.label_layout`.
+Marks and labels are the same as in a notebook and in `facesearch.plotting`: `facesearch.display.face_marks` and
+`facesearch.display.label_layout` compute them.
 """
 
 import io
@@ -18,10 +19,10 @@ from facesearch.images.reading import Picture
 __all__ = ["check_marked", "drawn", "marked_file", "save_marked", "write_marked"]
 
 Point = tuple[float, float]
-_SHOWN = 800  # pixels of a screen: labels are made to be read where the whole photo is shown in that width
+_SHOWN = 800  # width of a screen in pixels: labels are legible when the whole photo is displayed at this width
 _HALO, _HALO_OPACITY = 1.9, 204
-_QUALITY = 92  # of the JPEG file
-_SIGN = b"facesearch: marked photo"  # in the file: a comment of a JPEG, a text called Software of a PNG
+_QUALITY = 92  # JPEG quality
+_SIGN = b"facesearch: marked photo"  # stored as the comment of a JPEG, or the text Software of a PNG
 _KIND = OutputKind(
     name="a marked photo of facesearch",
     recognises=signature(b"\xff\xfe" + (len(_SIGN) + 2).to_bytes(2) + _SIGN, b"tEXtSoftware\0" + _SIGN),
@@ -29,32 +30,32 @@ _KIND = OutputKind(
 
 
 def check_marked(path: Path, protected: Protected, *, overwrite: bool = False) -> None:
-    """Check, before any work, that `save_marked` may write a file; parameters and errors are its own."""
+    """Check, before any work, that `save_marked` may write a file; it has the same parameters and errors."""
     check_output(path, _KIND, protected=protected, overwrite=overwrite)
 
 
 def save_marked(
     picture: Picture, faces: Sequence[SeenFace], path: Path, protected: Protected, *, overwrite: bool = False
 ) -> None:
-    """Draw faces on a photo and save it, whole or not at all.
+    """Draw faces on a photo and save it atomically.
 
     Parameters
     ----------
     picture
-        The photo.
+        Photo.
     faces
-        In the order of their numbers. Whoever was found is drawn last and so on top.
+        Faces in the order of their numbers. Matched faces are drawn last, on top.
     path
-        Ends in .jpg, .jpeg or .png. An earlier marked photo is replaced.
+        Output file, which ends in .jpg, .jpeg or .png. An earlier marked photo is replaced.
     protected
-        The photos that the command reads, and its database.
+        Photos and database of the command, which are never replaced.
     overwrite
-        Replace any file that is not protected.
+        Whether to replace any file that is not protected.
 
     Raises
     ------
     OutputRefusedError
-        If a file is there that must not be replaced.
+        If the file exists and must not be replaced.
     OSError
         If the file can't be written.
     """
@@ -62,7 +63,7 @@ def save_marked(
 
 
 def write_marked(content: bytes, path: Path, protected: Protected, *, overwrite: bool = False) -> None:
-    """Write what `marked_file` returned; parameters and errors are those of `save_marked`."""
+    """Write the content that `marked_file` returned; it has the parameters and errors of `save_marked`."""
     with write_file(path, _KIND, protected=protected, overwrite=overwrite) as file:
         file.write(content)
 
@@ -80,7 +81,7 @@ def marked_file(picture: Picture, faces: Sequence[SeenFace], path: Path) -> byte
 
 
 def drawn(picture: Picture, faces: Sequence[SeenFace]) -> Image.Image:
-    """Return a copy of a photo with faces drawn on it; see `save_marked`."""
+    """Return a copy of a photo with faces drawn on it, as `save_marked` draws them."""
     image = Image.fromarray(picture.pixels)
     marks = marks_of(faces, image.width, image.height)
     letter = letter_size(marks, _SHOWN / max(image.width, image.height, _SHOWN))
@@ -88,7 +89,7 @@ def drawn(picture: Picture, faces: Sequence[SeenFace]) -> Image.Image:
     pen = ImageDraw.Draw(layer)
     for mark in sorted(marks, key=lambda mark: (mark.kind is FaceClass.FOUND, -mark.number)):
         _frame(pen, mark, letter)
-    font = ImageFont.load_default(letter)  # comes with Pillow
+    font = ImageFont.load_default(letter)  # included in Pillow
     for label in lay_out(marks, image.width, image.height, letter):
         _label(pen, label, letter, font)
     image.paste(layer, mask=layer)
@@ -108,7 +109,7 @@ def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:
 
 
 def _details(pen: ImageDraw.ImageDraw, mark: Mark, thin: float) -> None:
-    """Draw landmarks."""
+    """Draw the landmarks of a face."""
     for point in mark.landmarks:
         pen.circle(point, max(thin, 1), fill="#ffffff", outline="#000000")
 
@@ -123,10 +124,10 @@ def _label(
 
 
 def _dashes(box: Rectangle, pattern: Sequence[float]) -> Iterator[tuple[Point, Point]]:
-    """Give the lines that make a frame; *pattern* are the lengths of dashes and gaps in pixels, empty for a solid line."""
+    """Yield the line segments of a frame; *pattern* holds the lengths of dashes and gaps in pixels, empty for a solid line."""
     corners = [(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)]
     for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
-        length = abs(x1 - x0) + abs(y1 - y0)  # sides are level or upright
+        length = abs(x1 - x0) + abs(y1 - y0)  # sides are horizontal or vertical
         if not pattern or length == 0:
             yield (x0, y0), (x1, y1)
             continue

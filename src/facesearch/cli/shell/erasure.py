@@ -1,22 +1,22 @@
-"""What commands that delete people say where something of them is still in the file."""
+"""Wait for the erasure of deleted data, and report data that is not yet erased."""
 
 from pathlib import Path
 from typing import Final
 
-from facesearch.cli.shell.output import note, printable
+from facesearch.cli.shell.output import print_note, printable
 
 __all__ = ["wait_for_erasing"]
 
 ERASING_SECONDS: Final = 5.0
-"""How long a command waits for others that read."""
+"""Longest wait for other processes that read the file."""
 
 
 def wait_for_erasing(db: Path) -> None:
-    """Wait a little until nothing of what was deleted is left in the file, and say so if something is."""
+    """Wait until deleted data is overwritten in the file; report it if that takes too long."""
     from facesearch.storage.catalog import erase_deleted
 
     if not erase_deleted(db, timeout=ERASING_SECONDS):
-        note(
-            f"not yet erased: another process is reading {printable(str(db))}, or the disk is full. Nobody finds any more what was "
-            "deleted; its bytes are overwritten when the file is next opened after that."
+        print_note(
+            f"not yet erased: another process is reading {printable(str(db))}, or the disk is full. No search finds the deleted "
+            "data any more; its bytes are overwritten when the file is next opened after that."
         )

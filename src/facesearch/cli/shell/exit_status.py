@@ -1,4 +1,4 @@
-"""How a command ends: the exit status that scripts go by, and which error gives which."""
+"""Exit statuses of the commands, and the mapping from errors to exit statuses."""
 
 import errno
 from enum import IntEnum
@@ -10,7 +10,7 @@ __all__ = ["MEANINGS", "Exit", "exit_for"]
 
 
 class Exit(IntEnum):
-    """The exit status of every command."""
+    """Exit status of a command."""
 
     DONE = 0
     NOTHING = 1
@@ -18,25 +18,25 @@ class Exit(IntEnum):
     PHOTO = 3
     COLLECTION = 4
     INSTALLATION = 5
-    BUG = 70  # EX_SOFTWARE of sysexits.h: a crash shall not look like "nobody was found", which is 1
-    INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
+    BUG = 70  # EX_SOFTWARE of sysexits.h: a crash must differ from "no match", which is 1
+    INTERRUPTED = 130  # 128 plus the signal number, the convention of shells
     CLOSED = 141
 
 
 MEANINGS: Final = {
-    Exit.DONE: "done; somebody was found; all is well",
-    Exit.NOTHING: "done, but nobody was found, or something looks wrong",
-    Exit.USAGE: "wrong usage; nothing was done",
+    Exit.DONE: "success: a match was found, or there is no problem",
+    Exit.NOTHING: "success, but no match was found, or a problem was",
+    Exit.USAGE: "invalid usage; nothing was done",
     Exit.PHOTO: "a photo can't be used",
-    Exit.COLLECTION: "the collection or a file: not there, damaged, busy, or it refuses",
-    Exit.INSTALLATION: "something is missing from the installation; see `facesearch doctor`",
+    Exit.COLLECTION: "the collection or a file is missing, damaged, busy, or rejects the operation",
+    Exit.INSTALLATION: "the installation is incomplete; see `facesearch doctor`",
     Exit.BUG: "a bug in facesearch; --debug shows where",
     Exit.INTERRUPTED: "interrupted (Ctrl-C); what was acknowledged is kept",
 }
 
 
 def exit_for(error: Exception) -> Exit:
-    """Give the exit status of an error."""
+    """Return the exit status for an error."""
     if isinstance(error, errors.ImageError):
         return Exit.PHOTO
     if isinstance(error, errors.WeightsError | errors.MissingExtraError | errors.CalibrationError):

@@ -1,4 +1,4 @@
-"""What every command has: examples in its help, AWS's name, the exit status, ``--debug``; and the group that holds them."""
+"""Base class of the commands (help with examples, AWS's name, exit status, ``--debug``), and the group of commands."""
 
 import os
 import sys
@@ -13,13 +13,13 @@ from facesearch.cli.shell.exit_status import MEANINGS, Exit, exit_for
 from facesearch.common.printable import printable, printing_safely
 from facesearch.errors import FacesearchError
 
-__all__ = ["App", "Failure", "Stopped", "Verb"]
+__all__ = ["App", "Command", "Failure", "Stopped"]
 
 
 _DEBUG = "facesearch.debug"
 _BECAUSE = "The above exception was the direct cause of the following exception:"
 _MEANWHILE = "During handling of the above exception, another exception occurred:"
-# Errors of click that have lines of their own, the choices of an argument or the help, and quote nothing that was typed.
+# Errors of click with several lines, such as choices or help, which quote no user input.
 _IN_LINES = (click.MissingParameter, click.exceptions.NoArgsIsHelpError)
 
 
@@ -31,45 +31,45 @@ class Failure(click.ClickException):
         self.status = status
 
     def format_message(self) -> str:
-        """Return the message as one line, whatever the names in it hold."""
+        """Return the message as one printable line."""
         return printable(self.message)
 
 
 class Stopped(Failure):
-    """The user pressed Ctrl-C; the message says what is kept."""
+    """Interruption by Ctrl-C; the message describes what is kept."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Exit.INTERRUPTED)
 
     def show(self, file: Any = None) -> None:
-        """Say it, without calling it an error."""
+        """Print the message without the prefix of an error."""
         click.echo(f"\n{self.format_message()}", file=file, err=True)
 
 
 class _ClosedPipe(Failure):
-    """Whoever read the output stopped reading, as ``head`` does: end in silence."""
+    """End of a command without a message, after the reader of its output stopped, as ``head`` does."""
 
     def __init__(self) -> None:
         super().__init__("", Exit.CLOSED)
 
     def show(self, file: Any = None) -> None:  # noqa: ARG002  # click's own signature
-        """Say nothing, and keep Python from complaining when it flushes at its end."""
+        """Print nothing, and prevent an error when Python flushes standard output at exit."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Verb(click.Command):
-    """A command.
+class Command(click.Command):
+    """A command of the command line.
 
     Parameters
     ----------
     section
-        Where the list of commands has it.
+        Section in the list of commands.
     examples
-        Command lines for its help.
+        Command lines for the help.
     exits
-        What the exit status means for this command, where that is more than for all.
-    also
-        Another name for it: Amazon Rekognition's operation, in the spelling of AWS's own command line.
+        Meanings of the exit statuses for this command, where they are more specific than `MEANINGS`.
+    aws_name
+        Second name: the operation of Amazon Rekognition as AWS's command line spells it.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class Verb(click.Command):
         section: str = "",
         examples: Sequence[str] = (),
         exits: Mapping[Exit, str] | None = None,
-        also: str | None = None,
+        aws_name: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
         self.section = section
         self.examples = tuple(examples)
         self.exits = dict(exits or {})
-        self.also = also
+        self.aws_name = aws_name
         self.params.append(
             click.Option(
                 ["--debug"],
@@ -97,32 +97,32 @@ class Verb(click.Command):
         )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; what goes wrong becomes one line and an exit status."""
+        """Run the command, and convert an error to one line and an exit status."""
         try:
             return super().invoke(ctx)
         except click.ClickException:
             raise
         except (click.exceptions.Exit, click.Abort):  # how click ends a command
             raise
-        except Exception as error:  # the last one to catch: whatever comes here is told in one line
-            raise _told(error, debug=ctx.meta.get(_DEBUG, False)) from error
+        except Exception as error:  # the outermost handler: every error becomes one line
+            raise _to_failure(error, debug=ctx.meta.get(_DEBUG, False)) from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write down examples, AWS's name and exit status under the options."""
+        """Write examples, exit statuses and AWS's name below the options."""
         if self.examples:
             with formatter.section("Examples"):
                 _lines(formatter, self.examples)
         if self.exits:
             with formatter.section("Exit status"):
                 formatter.write_dl([(str(int(status)), meaning) for status, meaning in self.exits.items()])
-        if self.also:
+        if self.aws_name:
             formatter.write_paragraph()
-            formatter.write_text(f"Amazon Rekognition's name works too: facesearch {self.also}")
+            formatter.write_text(f"Amazon Rekognition's name works too: facesearch {self.aws_name}")
         super().format_epilog(ctx, formatter)
 
 
 class App(click.Group):
-    """The group of all commands, which also answer to AWS's names, and the end of the process."""
+    """Group of all commands, by their own names and AWS's; it ends the process with the exit status."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -131,23 +131,23 @@ class App(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name or by AWS's."""
         found = super().get_command(ctx, cmd_name)
-        return found or next((each for each in self._verbs() if each.also == cmd_name), None)
+        return found or next((each for each in self._commands() if each.aws_name == cmd_name), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's own
         """List the commands, in sections."""
-        verbs = self._verbs()
-        longest = max(len(verb.name or "") for verb in verbs)
-        for section in dict.fromkeys(verb.section for verb in verbs):
+        commands = self._commands()
+        longest = max(len(command.name or "") for command in commands)
+        for section in dict.fromkeys(command.section for command in commands):
             rows = [
-                ((verb.name or "").ljust(longest), verb.get_short_help_str(limit=formatter.width))
-                for verb in verbs
-                if verb.section == section
+                ((command.name or "").ljust(longest), command.get_short_help_str(limit=formatter.width))
+                for command in commands
+                if command.section == section
             ]
             with formatter.section(section):
                 formatter.write_dl(rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write down examples and what the exit status means."""
+        """Write examples and exit statuses below the commands."""
         with formatter.section("Examples"):
             _lines(formatter, self.examples)
         with formatter.section("Exit status"):
@@ -163,13 +163,13 @@ class App(click.Group):
         windows_expand_args: bool = True,  # noqa: FBT001, FBT002  # likewise
         **extra: Any,
     ) -> Any:
-        """Run the command line and end the process with the command's exit status."""
+        """Run the command line and exit the process with the command's status."""
         run: Callable[[], Any] = partial(
             super().main,
             args=args,
             prog_name=prog_name,
             complete_var=complete_var,
-            standalone_mode=False,  # it would end the process with 1, whatever the error
+            standalone_mode=False,  # click would exit with 1 for every error
             windows_expand_args=windows_expand_args,
             **extra,
         )
@@ -189,18 +189,18 @@ class App(click.Group):
                 status = Exit.INTERRUPTED
         sys.exit(int(status))
 
-    def _verbs(self) -> list[Verb]:
-        return [each for each in self.commands.values() if isinstance(each, Verb)]
+    def _commands(self) -> list[Command]:
+        return [each for each in self.commands.values() if isinstance(each, Command)]
 
 
 def _lines(formatter: click.HelpFormatter, lines: Sequence[str]) -> None:
-    """Write lines as they are: a command that is wrapped can't be copied."""
+    """Write lines without wrapping, so that commands can be copied."""
     for line in lines:
         formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def _show(error: click.ClickException) -> None:
-    """Show one of click's errors as one line under the usage; it quotes what was typed, which may hold anything."""
+    """Print an error of click as one printable line below the usage, since it quotes user input."""
     if not isinstance(error, _IN_LINES):
         context = error.ctx if isinstance(error, click.UsageError) else None
         error = click.UsageError(printable(error.format_message()), context)
@@ -208,7 +208,7 @@ def _show(error: click.ClickException) -> None:
 
 
 def is_debugging() -> bool:
-    """Return whether the command that runs was asked for tracebacks, by ``--debug``."""
+    """Return whether the running command has the option ``--debug``."""
     return bool(click.get_current_context().meta.get(_DEBUG, False))
 
 
@@ -216,11 +216,11 @@ def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None
     ctx.meta[_DEBUG] = value
 
 
-def _traced(error: BaseException) -> Iterator[str]:
-    """Write a traceback as Python does, but each message as one line: it may quote a file's name, or what is in a file."""
+def _traceback_lines(error: BaseException) -> Iterator[str]:
+    """Yield the lines of a traceback as Python prints it, with each message as one printable line: it may quote file names or content."""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
-        yield from _traced(cause)
+        yield from _traceback_lines(cause)
         yield f"\n{_BECAUSE if error.__cause__ else _MEANWHILE}\n"
     yield "Traceback (most recent call last):"
     yield "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
@@ -228,12 +228,12 @@ def _traced(error: BaseException) -> Iterator[str]:
     yield from map(printable, getattr(error, "__notes__", ()))
 
 
-def _told(error: Exception, *, debug: bool) -> Failure:
+def _to_failure(error: Exception, *, debug: bool) -> Failure:
     status = exit_for(error)
     if status is Exit.CLOSED:
         return _ClosedPipe()
     if debug:
-        for line in _traced(error):
+        for line in _traceback_lines(error):
             click.echo(line, err=True)
     if isinstance(error, FacesearchError):
         return Failure(str(error), status)

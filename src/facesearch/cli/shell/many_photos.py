@@ -1,4 +1,4 @@
-"""Many photos of one command: which they are, all cores at work on them, one after the other told, and files to save them in."""
+"""Process many photos in one command: list them, run on all cores, report in order, and save the marked photos."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ import click
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Stopped
 from facesearch.cli.shell.options import SAVE
-from facesearch.cli.shell.output import counted, note, printable, say, shortened, terminal_width
+from facesearch.cli.shell.output import counted, print_line, print_note, printable, shortened, terminal_width
 from facesearch.common.ordered_map import in_order
 
 if TYPE_CHECKING:
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
     from facesearch.display.face_marks import SeenFace
 
 __all__ = [
-    "Done",
     "Lines",
+    "Outcome",
     "SaveFolder",
     "are_many",
-    "each_done",
-    "listed",
+    "list_photos",
+    "process_photos",
     "spreadsheet_cell",
     "status_of",
     "stopped_by_ctrl_c",
 ]
 
 R = TypeVar("R")
-_MOST_BYTES: Final = 200  # of a saved file's name; file systems take 255
+_MOST_BYTES: Final = 200  # longest stem of a saved file; file systems permit 255 bytes
 _FORMULA: Final = ("=", "+", "-", "@")
 _NARROWEST: Final = 12
 
 
 def are_many(photos: Sequence[str]) -> bool:
-    """Tell whether the arguments ask for many photos: several of them, or a folder, however many photos are in it."""
+    """Return whether the arguments are many photos: several photos, or a folder with any number of them."""
     return len(photos) > 1 or Path(photos[0]).is_dir()
 
 
-def listed(photos: Sequence[str]) -> list[str]:
-    """Return the photos that arguments stand for, in their order, those of a folder in the order of their paths.
+def list_photos(photos: Sequence[str]) -> list[str]:
+    """Return the photos of the arguments in order; a folder is replaced by its photos, sorted by path.
 
     Raises
     ------
     click.UsageError
-        If standard input is asked for twice, or a folder has no photo in it.
+        If standard input is given twice, or a folder contains no photo.
     """
     from facesearch.enrolment.folder_plan import photos_in
 
@@ -57,7 +57,7 @@ def listed(photos: Sequence[str]) -> list[str]:
         raise click.UsageError("Standard input (-) can be read only once.")
     found: list[str] = []
     for argument in photos:
-        if argument == "-" or not Path(argument).is_dir():  # what is not there is told when its turn comes
+        if argument == "-" or not Path(argument).is_dir():  # a missing file is reported in its turn
             found.append(argument)
             continue
         inside = photos_in(Path(argument))
@@ -67,49 +67,51 @@ def listed(photos: Sequence[str]) -> list[str]:
     return found
 
 
-class Done(Generic[R]):
-    """What became of one photo: a result, or the error that says why it can't be used."""
+class Outcome(Generic[R]):
+    """Outcome of one photo: a result, or the message of an error."""
 
     def __init__(self, photo: str, result: R | None, error: str | None) -> None:
         self.photo, self.result, self.error = photo, result, error
 
 
-def each_done(photos: Sequence[str], work: "Callable[[int, fs.Picture], R]", workers: int | None) -> Iterator[Done[R]]:
-    """Do some work with each photo, in their order, on all cores, holding a few at a time.
+def process_photos(
+    photos: Sequence[str], work: "Callable[[int, fs.Picture], R]", workers: int | None
+) -> Iterator[Outcome[R]]:
+    """Process photos on all cores and yield the outcomes in order; only a few photos are in memory at a time.
 
     Parameters
     ----------
     photos
-        Paths, and ``-`` for standard input.
+        Paths, or ``-`` for standard input.
     work
-        What to do with a photo, of which it gets the number, from 0; threads call it at once.
+        Function of the number of a photo, from 0, and the photo; several threads call it at the same time.
     workers
-        Threads, >= 1; ``None`` for one for each core.
+        Number of threads, >= 1; ``None`` for one per core.
 
     Yields
     ------
-    Done
-        Of each photo. One that can't be used is also one line on standard error, when its turn comes.
+    Outcome
+        Outcome of each photo. A photo that can't be used is also reported as one line on standard error.
     """
     import facesearch as fs
     from facesearch.networks.runtime import usable_cores
 
-    def one(numbered: tuple[int, str]) -> Done[R]:
+    def one(numbered: tuple[int, str]) -> Outcome[R]:
         number, photo = numbered
         try:
-            return Done(photo, work(number, fs.read_image(sys.stdin.buffer if photo == "-" else photo)), None)
+            return Outcome(photo, work(number, fs.read_image(sys.stdin.buffer if photo == "-" else photo)), None)
         except fs.ImageError as error:
-            return Done(photo, None, str(error))
+            return Outcome(photo, None, str(error))
 
     for done in in_order(one, enumerate(photos), workers or usable_cores()):
         if done.error is not None:
-            note(f"Error: {done.error}")
+            print_note(f"Error: {done.error}")
         yield done
 
 
 @contextlib.contextmanager
 def stopped_by_ctrl_c(done: Sized, photos: Sized) -> Iterator[None]:
-    """Let Ctrl-C end the work on photos, and say how many of them are in *done*.
+    """Convert Ctrl-C to an error that states how many photos are in *done*.
 
     Raises
     ------
@@ -123,9 +125,9 @@ def stopped_by_ctrl_c(done: Sized, photos: Sized) -> Iterator[None]:
 
 
 def status_of(results: Iterable[tuple[bool, bool]]) -> Exit:
-    """Return the exit status of many photos, from whether each was found something in, and whether it could not be used.
+    """Return the exit status of many photos from pairs: whether the photo had a match, and whether it could not be used.
 
-    A photo that can't be used wins, as a file that can't be read does with grep: whoever goes by the status shall not miss it.
+    A photo that can't be used takes precedence, as an unreadable file does in grep, so that scripts notice it.
     """
     found = broken = False
     for was_found, was_broken in results:
@@ -134,14 +136,14 @@ def status_of(results: Iterable[tuple[bool, bool]]) -> Exit:
 
 
 class Lines:
-    """A table that is written line by line, as its rows come: its photos are known before, and so is their column's width.
+    """A table that is printed row by row; the width of the first column is computed from all photos in advance.
 
     Parameters
     ----------
     photos
-        All that there will be.
+        All photos of the table.
     columns
-        Headers of the other columns, and their widths; the last one may be as long as it likes.
+        Headers and widths of the other columns; cells of the last column may have any length.
     """
 
     def __init__(self, photos: Sequence[str], columns: Sequence[tuple[str, int]]) -> None:
@@ -153,38 +155,38 @@ class Lines:
         self.row("photo", [name for name, _ in columns])
 
     def row(self, photo: str, cells: Sequence[str]) -> None:
-        """Write a row; numbers are short and stand to the right."""
+        """Print a row; all cells but the last are aligned right."""
         name = shortened(printable(photo), self._width)
         *numbers, last = [printable(cell) for cell in cells]
         right = [f"{cell:>{width}}" for cell, width in zip(numbers, self._widths, strict=False)]
-        say("  ".join([name + " " * (self._width - _columns(name)), *right, last]).rstrip())
+        print_line("  ".join([name + " " * (self._width - _columns(name)), *right, last]).rstrip())
 
 
 def spreadsheet_cell(path: str) -> str:
-    """Return a path as a cell of a CSV file: printable, and no formula in a spreadsheet, but still the path of that file."""
+    """Return a path as a printable cell of a CSV file that no spreadsheet takes for a formula; it is still a valid path."""
     return printable(f".{os.sep}{path}" if path.startswith(_FORMULA) and path != "-" else path)
 
 
 class SaveFolder:
-    """Where the photos of ``--save`` go: a file for each, none of which may be there yet, unless *force* is given.
+    """Output folder of ``--save``: one new file per photo; existing files are an error without *force*.
 
     Parameters
     ----------
     folder
-        Made when missing, the folder that it is in must be there.
+        Output folder; it is created if missing, its parent must exist.
     photos
-        All that will be saved.
+        All photos that will be saved.
     roots
-        The arguments that they came from: of a photo within a folder, the path from there makes the name.
+        Arguments that the photos come from: the path of a photo relative to a folder argument becomes its file name.
     databases
-        The files of collections that the command reads.
+        Files of collections that the command reads.
     force
-        Replace files that are there, but never a photo or database of this command.
+        Whether to replace existing files, but never a photo or database of this command.
 
     Raises
     ------
     click.BadParameter
-        If the folder can't be made, or a file of a name that is needed is there; nothing was done.
+        If the folder can't be created, or an output file exists; nothing was done.
     """
 
     def __init__(
@@ -201,7 +203,9 @@ class SaveFolder:
 
         self._folder, self._force = folder, force
         if folder.exists() and not folder.is_dir():
-            raise click.BadParameter(f"'{folder}' is no folder; of many photos each is a file in one.", param_hint=SAVE)
+            raise click.BadParameter(
+                f"'{folder}' is not a folder; many photos are saved as files in a folder.", param_hint=SAVE
+            )
         if not folder.absolute().parent.is_dir():
             raise click.BadParameter(f"there is no folder '{folder.parent}'.", param_hint=SAVE)
         self._names = _names(photos, [Path(root) for root in roots if root != "-" and Path(root).is_dir()])
@@ -220,18 +224,18 @@ class SaveFolder:
         folder.mkdir(exist_ok=True)
 
     def drawn(self, number: int, picture: "fs.Picture", faces: "Sequence[SeenFace]") -> bytes:
-        """Return the file of photo *number*, from 0, with its faces marked."""
+        """Return the content of the output file of photo *number*, from 0, with its faces marked."""
         from facesearch.cli.shell.drawing import marked_file
 
         return marked_file(picture, faces, Path(self._names[number]))
 
     def write(self, number: int, content: bytes) -> Path:
-        """Write the file of photo *number*, whole or not at all.
+        """Write the output file of photo *number* atomically.
 
         Raises
         ------
         OSError
-            If a file came meanwhile that is no marked photo, or it can't be written.
+            If the file can't be written, or another file has appeared at its path.
         """
         from facesearch.cli.shell.drawing import write_marked
 
@@ -241,7 +245,7 @@ class SaveFolder:
 
 
 def _names(photos: Sequence[str], roots: Sequence[Path]) -> list[str]:
-    """Give each photo the name of a file of its own, by its path: the same for the same arguments."""
+    """Return a unique output file name for each photo, derived from its path; the same arguments produce the same names."""
     names: list[str] = []
     taken: set[str] = set()
     for photo in photos:
@@ -261,12 +265,12 @@ def _names(photos: Sequence[str], roots: Sequence[Path]) -> list[str]:
 
 
 def _folded(name: str) -> str:
-    """Return what is the same for names that a file system may take for one."""
+    """Return a key that is equal for names that a file system may treat as the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for a wide letter, none for a mark."""
+    """Return the width of a text in terminal columns: two for a wide character, none for a combining one."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text

@@ -30,8 +30,8 @@ __all__ = [
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 COLLECTION: Final = "people"
-# The members of QualityFilter and Attribute, said again so that help and completion need not load what those load;
-# tests/cli/test_cli.py holds them equal.
+# The members of QualityFilter and Attribute, repeated so that help and completion import no heavy module; tests/cli/test_cli.py
+# checks that they are equal.
 FILTERS: Final = ("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
 ATTRIBUTES: Final = (
     "DEFAULT",
@@ -49,7 +49,7 @@ ATTRIBUTES: Final = (
     "SMILE",
     "SUNGLASSES",
 )
-SAVE: Final = "'--save'"  # as click names it in its errors
+SAVE: Final = "'--save'"  # click's spelling in errors
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
 
 
@@ -64,7 +64,7 @@ def database(command: Wrapped) -> Wrapped:
         show_envvar=True,
         metavar="ID",
         shell_complete=complete_collection,
-        help="Which of the collections in the file.",
+        help="Collection in the file.",
     )(command)
     return db(command)
 
@@ -77,7 +77,7 @@ def db(command: Wrapped) -> Wrapped:
         envvar="FACESEARCH_DB",
         show_envvar=True,
         type=click.Path(dir_okay=False, path_type=Path),
-        help="The file that holds the collection.",
+        help="File that holds the collection.",
     )(command)
 
 
@@ -94,7 +94,7 @@ def threshold(command: Wrapped) -> Wrapped:
         default=80,
         show_default=True,
         metavar="PERCENT",
-        help="The least similarity, 0-100; `facesearch calibration` says what it means.",
+        help="Least similarity, 0-100; `facesearch calibration` lists the rates for each.",
     )(command)
 
 
@@ -106,12 +106,12 @@ def quality_filter(default: str) -> Callable[[Wrapped], Wrapped]:
         default=default,
         show_default=True,
         metavar="|".join(FILTERS),
-        help="How good a face must be.",
+        help="Least quality of a face.",
     )
 
 
 class _Names(click.Choice[str]):
-    """Names, several with commas between them."""
+    """Names from a list, separated by commas."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         names = value.split(",") if isinstance(value, str) else value
@@ -126,12 +126,12 @@ def attributes(command: Wrapped) -> Wrapped:
         multiple=True,
         callback=lambda _, __, given: tuple(name for names in given for name in names) or ("DEFAULT",),
         metavar="NAMES",
-        help="What to tell of each face: ALL, or names such as SMILE,AGE_RANGE.",
+        help="Attributes of each face: ALL, or names such as SMILE,AGE_RANGE.",
     )(command)
 
 
 def save_many(command: Wrapped) -> Wrapped:
-    """Add ``--save`` to a command that takes many photos; it calls `check_picture` where it got one."""
+    """Add ``--save`` to a command for many photos; the command calls `check_picture` for a single photo."""
     return click.option(
         "--save",
         "save_to",
@@ -150,7 +150,7 @@ def force(command: Wrapped) -> Wrapped:
 def workers(command: Wrapped) -> Wrapped:
     """Add ``--workers``."""
     return click.option(
-        "--workers", type=click.IntRange(1), metavar="N", help="Photos to look at at once.  [default: cores]"
+        "--workers", type=click.IntRange(1), metavar="N", help="Photos to process in parallel.  [default: cores]"
     )(command)
 
 
@@ -165,12 +165,12 @@ def yes(command: Wrapped) -> Wrapped:
 
 
 def photo_from(argument: str) -> str | BinaryIO:
-    """Give a photo's path as it is, and for ``-`` standard input."""
+    """Return the path of a photo, or standard input for ``-``."""
     return sys.stdin.buffer if argument == "-" else argument
 
 
 def check_picture(path: Path | None) -> Path | None:
-    """Refuse, before the work, a file that can't be written after it."""
+    """Return the output file of ``--save``; reject, before any work, a path that can't be written."""
     if path is None:
         return None
     if path.suffix.lower() not in _PICTURES:

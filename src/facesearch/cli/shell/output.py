@@ -1,6 +1,6 @@
-"""What goes to standard output, for people and for programs; everything else goes to standard error.
+"""Print text, JSON, CSV and tables to standard output, and messages to standard error.
 
-A table is shortened to the width of a terminal, never where its output goes elsewhere: a script sees whole ids.
+A table is shortened to the width of a terminal, but not in other output, so that scripts read complete ids.
 """
 
 import csv
@@ -18,65 +18,65 @@ from facesearch.common.printable import printable, printable_lines
 
 __all__ = [
     "counted",
-    "note",
-    "note_block",
     "plain",
+    "print_block",
+    "print_csv_row",
+    "print_json",
+    "print_json_line",
+    "print_line",
+    "print_note",
+    "print_note_block",
     "printable",
-    "say",
     "shortened",
-    "show",
-    "show_csv_row",
-    "show_json",
-    "show_json_line",
     "table",
     "terminal_width",
 ]
 
 _GAP = "  "
-_NARROWEST = 8  # columns that a shortened cell keeps
+_NARROWEST = 8  # least width of a shortened column
 _ELLIPSIS = "..."
 
 
-def say(text: str = "") -> None:
-    """Write one line to standard output; names in it may hold anything."""
+def print_line(text: str = "") -> None:
+    """Print one line to standard output; unprintable characters are escaped."""
     click.echo(printable(text))
 
 
-def show(block: str) -> None:
-    """Write several lines to standard output; names in them were made `printable` by whoever put them into lines."""
+def print_block(block: str) -> None:
+    """Print several lines to standard output; the caller has made names in them `printable`."""
     click.echo(printable_lines(block))
 
 
-def note(text: str = "") -> None:
-    """Write one line to standard error: what is said beside the answer; names in it may hold anything."""
+def print_note(text: str = "") -> None:
+    """Print one line to standard error; unprintable characters are escaped."""
     click.echo(printable(text), err=True)
 
 
-def note_block(block: str) -> None:
-    """Write several lines to standard error, as `show` does to standard output."""
+def print_note_block(block: str) -> None:
+    """Print several lines to standard error, as `print_block` does to standard output."""
     click.echo(printable_lines(block), err=True)
 
 
-def show_json(data: Any) -> None:
-    """Write JSON, which is then all that there is on standard output."""
+def print_json(data: Any) -> None:
+    """Print indented JSON, the only output on standard output."""
     click.echo(json.dumps(data, indent=2, allow_nan=False))
 
 
-def show_json_line(data: Any) -> None:
-    """Write JSON as one line, at once: one of many."""
+def print_json_line(data: Any) -> None:
+    """Print JSON as one line (JSON Lines)."""
     click.echo(json.dumps(data, allow_nan=False))
 
 
-def show_csv_row(cells: Sequence[str]) -> None:
-    """Write a row as CSV (RFC 4180), at once: one of many."""
+def print_csv_row(cells: Sequence[str]) -> None:
+    """Print one row of CSV (RFC 4180)."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)  # echo ends the line, as the system does
+    csv.writer(line, lineterminator="").writerow(cells)  # echo adds the line end of the system
     click.echo(printable_lines(line.getvalue()))
 
 
 def plain(value: Any) -> Any:
-    """Give a value of ours as plain dicts, lists, strings and numbers, keys as its attributes; what is ``None`` is left out."""
-    import attrs  # only here: help and completion shall not wait for it
+    """Convert an attrs object to dicts, lists, strings and numbers, keyed by attribute names; omit ``None``."""
+    import attrs  # imported here, so that help and completion start faster
 
     if attrs.has(type(value)):
         return {
@@ -90,28 +90,28 @@ def plain(value: Any) -> Any:
 
 
 def counted(number: int, noun: str) -> str:
-    """Give ``1 user``, ``2 users``."""
+    """Format a count with its noun: ``1 user``, ``2 users``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), gives: int = 0) -> str:
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), shrinks: int = 0) -> str:
     """Align rows under their headers.
 
     Parameters
     ----------
     headers
-        One for each column.
+        Header of each column.
     rows
-        Their cells.
+        Cells of each row.
     right
-        Columns, from 0, that are set to the right: numbers.
-    gives
-        The column whose cells are shortened where the terminal is too narrow.
+        Indices, from 0, of the columns that are aligned right, such as numbers.
+    shrinks
+        Index of the column that is shortened if the terminal is too narrow.
 
     Returns
     -------
     str
-        Lines without blanks at their ends.
+        Lines without trailing blanks.
 
     Examples
     --------
@@ -124,10 +124,10 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     most = terminal_width()
     if most is not None:
-        others = sum(widths) - widths[gives] + len(_GAP) * (len(widths) - 1)
-        widths[gives] = min(widths[gives], max(most - others, _NARROWEST))
+        others = sum(widths) - widths[shrinks] + len(_GAP) * (len(widths) - 1)
+        widths[shrinks] = min(widths[shrinks], max(most - others, _NARROWEST))
         for row in cells:
-            row[gives] = shortened(row[gives], widths[gives])
+            row[shrinks] = shortened(row[shrinks], widths[shrinks])
     to_right = set(right)
     return "\n".join(
         _GAP.join(
@@ -139,12 +139,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal that standard output is, ``None`` where it is none."""
+    """Return the width of the terminal on standard output, in columns; ``None`` if it is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def shortened(text: str, width: int) -> str:
-    """Cut a text in its middle: long ids tend to differ at both ends."""
+    """Shorten a text in its middle, since long ids usually differ at their ends."""
     if len(text) <= width:
         return text
     head = (width - len(_ELLIPSIS) + 1) // 2

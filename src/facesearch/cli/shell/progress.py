@@ -1,6 +1,6 @@
-"""The progress bar of `facesearch index`: how far, how fast, how long yet, and what became of the photos.
+"""Progress bar of `facesearch index`: photos done, rate, remaining time, and outcomes.
 
-On a terminal's standard error only; elsewhere there is nothing but the report at the end.
+The bar is shown only if standard error is a terminal.
 """
 
 import shutil
@@ -24,13 +24,13 @@ _NARROW = 80  # columns
 
 @contextmanager
 def photo_bar(total: int) -> "Iterator[Callable[[fs.FolderProgress], None]]":
-    """Show a bar of *total* photos as long as the block lasts; give what moves it."""
+    """Show a bar of *total* photos during the block; yield the function that updates it."""
     columns = shutil.get_terminal_size().columns
     width = _BAR if columns >= _NARROW else _NARROW_BAR
     room = columns - len(_LABEL) - width - len("  []  ") - len(f"{total}/{total}  ") - 1
 
     def shown(now: "fs.FolderProgress | None") -> str | None:
-        return None if now is None else printable(_told(now))[: max(room, 0)]
+        return None if now is None else printable(str(now).partition(" photos, ")[2])[: max(room, 0)]
 
     with click.progressbar(
         length=total,
@@ -40,7 +40,7 @@ def photo_bar(total: int) -> "Iterator[Callable[[fs.FolderProgress], None]]":
         width=width,
         show_pos=True,
         show_percent=False,
-        show_eta=False,  # ours does not count photos that were known
+        show_eta=False,  # FolderProgress estimates it without the photos of earlier runs
         item_show_func=shown,
     ) as bar:
 
@@ -48,7 +48,3 @@ def photo_bar(total: int) -> "Iterator[Callable[[fs.FolderProgress], None]]":
             bar.update(now.done - bar.pos, now)
 
         yield move
-
-
-def _told(now: "fs.FolderProgress") -> str:
-    return str(now).partition(" photos, ")[2]

@@ -1,10 +1,10 @@
-"""What ``--save`` does: a marked photo, checked before the work and written after it."""
+"""The option ``--save`` for one photo: check the output file before the work, write it afterwards."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from facesearch.cli.shell.output import note, printable
+from facesearch.cli.shell.output import print_note, printable
 
 if TYPE_CHECKING:
     from facesearch.display.face_marks import SeenFace
@@ -17,17 +17,17 @@ __all__ = ["check_saving", "save_photo"]
 def check_saving(
     path: Path | None, *, inputs: Iterable[str | BinaryIO], databases: Iterable[Path] = (), force: bool
 ) -> "Protected":
-    """Check that a marked photo may be written; ``None`` for none.
+    """Check that a marked photo may be written to *path*; ``None`` for no output file.
 
     Returns
     -------
     Protected
-        The inputs and databases of the command, for `save_photo`.
+        Inputs and databases of the command, for `save_photo`.
 
     Raises
     ------
     OutputRefusedError
-        If the file is one of them, or exists and is no marked photo, unless *force* lifts the latter.
+        If the file is an input or a database, or, without *force*, exists and is not a marked photo.
     """
     from facesearch.cli.shell.drawing import check_marked
     from facesearch.files.protected import Protected
@@ -41,8 +41,8 @@ def check_saving(
 def save_photo(
     picture: "Picture", faces: "Sequence[SeenFace]", path: Path, protected: "Protected", *, force: bool
 ) -> None:
-    """Write a photo with its faces marked, and say so."""
+    """Write a photo with its faces marked, and report the path."""
     from facesearch.cli.shell.drawing import save_marked
 
     save_marked(picture, faces, path, protected, overwrite=force)
-    note(f"wrote {printable(str(path))}")
+    print_note(f"wrote {printable(str(path))}")

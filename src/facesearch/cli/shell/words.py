@@ -1,4 +1,4 @@
-"""Faces in words, for people at a terminal."""
+"""Describe faces as text and tables for the terminal."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -8,7 +8,7 @@ from facesearch.cli.shell.output import table
 if TYPE_CHECKING:
     import facesearch as fs
 
-__all__ = ["FACE_COLUMNS", "box_in_pixels", "explained", "face_cells", "face_table", "looks"]
+__all__ = ["FACE_COLUMNS", "box_in_pixels", "describe_face", "explained", "face_cells", "face_table"]
 
 FACE_COLUMNS: Final = ("face", "box in px", "sure", "yaw", "pitch", "roll", "bright", "sharp")
 
@@ -25,17 +25,17 @@ _YES_OR_NO: Final = (
 
 
 def face_table(faces: "Sequence[fs.FaceDetail]", width: int, height: int) -> str:
-    """Say where the faces of a photo of that size are and how they were taken, one line each."""
+    """Return a table with the bounding box, pose and quality of each face; *width* and *height* are the photo's, in pixels."""
     return table(
         FACE_COLUMNS,
         [face_cells(number, face, width, height) for number, face in enumerate(faces, start=1)],
         right=[0, 2, 3, 4, 5, 6, 7],
-        gives=1,
+        shrinks=1,
     )
 
 
-def looks(face: "fs.FaceDetail") -> Iterator[str]:
-    """Say what a face looks like, as far as that was asked for and could be told, in some lines."""
+def describe_face(face: "fs.FaceDetail") -> Iterator[str]:
+    """Yield lines that describe the attributes of a face, as far as they were requested and estimated."""
     seems = []
     if face.age_range:
         seems.append(f"{face.age_range.low}-{face.age_range.high} years old")
@@ -60,13 +60,13 @@ def looks(face: "fs.FaceDetail") -> Iterator[str]:
 
 
 def box_in_pixels(box: "fs.BoundingBox", width: int, height: int) -> str:
-    """Return where a face is: width x height at left, top."""
+    """Format a bounding box in pixels: width x height at left, top."""
     left, top, right, bottom = (round(edge) for edge in box.to_pixels(width, height))
     return f"{right - left} x {bottom - top} at {left}, {top}"
 
 
 def explained(responses: "Sequence[fs.SearchUsersByImageResponse]") -> "fs.Explanation":
-    """Put the explanations of one photo together: each lists its own searched face and all that were refused."""
+    """Merge the explanations of one photo's responses: each lists its searched face and all refused faces."""
     import attrs
 
     first, *others = [response.explain() for response in responses]
@@ -75,7 +75,7 @@ def explained(responses: "Sequence[fs.SearchUsersByImageResponse]") -> "fs.Expla
 
 
 def face_cells(number: int, face: "fs.FaceDetail", width: int, height: int) -> list[str]:
-    """Say where a face of a photo of that size is and how it was taken: a cell for each of `FACE_COLUMNS`."""
+    """Return the cells of `FACE_COLUMNS` for a face; *width* and *height* are the photo's, in pixels."""
     box = box_in_pixels(face.bounding_box, width, height)
     pose = (face.pose.yaw, face.pose.pitch, face.pose.roll) if face.pose else (None,) * 3
     quality = (face.quality.brightness, face.quality.sharpness) if face.quality else (None,) * 2

@@ -1,4 +1,4 @@
-"""The first frame of GIF files."""
+"""Decode the first frame of GIF files."""
 
 import struct
 from typing import Final
@@ -47,7 +47,7 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
 
 
 def _table(data: bytes, flags: int, at: int) -> tuple[bytes, int]:
-    """Read a colour table that stands at *at* if the flags say so; return it and where it ends."""
+    """Return the colour table at *at*, if the flags declare one, and the offset of its end."""
     end = at + 3 * 2 ** ((flags & _TABLE_BITS) + 1) if flags & _HAS_TABLE else at
     if end > len(data):
         raise DamagedPictureError("its colour table breaks off")
@@ -82,7 +82,7 @@ def _first_frame(data: bytes, palette: bytes, at: int) -> _Frame:
 
 
 def _end_of_blocks(data: bytes, at: int) -> int:
-    """Find the end of a chain of data blocks: each begins with its length, and one of length zero is the last."""
+    """Return the end of a chain of data blocks: each begins with its length, and a block of length zero is the last."""
     while at < len(data):
         length = data[at]
         at += 1 + length

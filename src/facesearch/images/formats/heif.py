@@ -1,4 +1,4 @@
-"""HEIC and AVIF files: pictures in ISO base media files, told apart by their brands."""
+"""Decode HEIC and AVIF files: pictures in ISO base media files, distinguished by their brands."""
 
 import importlib
 import io
@@ -25,14 +25,14 @@ def brands_of(data: bytes) -> frozenset[bytes]:
 
 
 def decode_avif(data: bytes, admit: Admit) -> Image.Image:
-    """Decode an AVIF, or the first picture of a sequence, upright by its own turns; EXIF does not count in this format."""
+    """Decode an AVIF, or the first picture of a sequence, upright by its own rotation; EXIF is ignored in this format."""
     if not features.check("avif"):
         raise UnsupportedPictureError("expected a Pillow that reads AVIF, got one that does not: pip install -U pillow")
     from PIL.AvifImagePlugin import AvifImageFile
 
     image = AvifImageFile(io.BytesIO(_without_exif(data)))
     admit(*image.size)
-    turns = image.info.get("exif", b"").removeprefix(b"Exif\0\0")  # Pillow writes the file's turns down as EXIF
+    turns = image.info.get("exif", b"").removeprefix(b"Exif\0\0")  # Pillow returns the file's rotation as EXIF
     image.load()
     return upright(image, orientation_in(turns))
 
@@ -57,7 +57,7 @@ def _reader() -> Any:
 
 
 def _without_exif(data: bytes) -> bytes:
-    """Rename the EXIF item in the list of items, so that Pillow does not parse it and warn of what is malformed in it."""
+    """Rename the EXIF item in the list of items, so that Pillow neither parses it nor warns about malformed EXIF."""
     for kind, start, end in _boxes(data, 0, len(data)):
         if kind == b"meta":
             for inner, low, high in _boxes(data, start + 4, end):

@@ -1,6 +1,6 @@
-"""JPEG files without their metadata.
+"""Decode JPEG files without their metadata.
 
-The markers are walked here, since libjpeg and Pillow take whatever follows. A file whose EXIF segment is shorter than its content
+The markers are parsed here, since libjpeg and Pillow accept anything that follows. A file whose EXIF segment is shorter than its content
 spills the EXIF thumbnail into the list of segments; the thumbnail would be decoded in place of the photo.
 """
 
@@ -24,7 +24,7 @@ MAX_SCANS: Final = 32
 _START, _END, _SCAN, _EXIF = 0xD8, 0xD9, 0xDA, 0xE1  # JPEG markers
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
-_METADATA: Final = frozenset(range(0xE0, 0xFF)) - {0xE0, 0xEE}  # APP0 and APP14 stay: they tell the colour space
+_METADATA: Final = frozenset(range(0xE0, 0xFF)) - {0xE0, 0xEE}  # APP0 and APP14 stay: they define the colour space
 _MARKER: Final = re.compile(rb"\xff([^\x00\xff])")  # skips junk and fill bytes, as libjpeg does
 _AT_MARKER: Final = re.compile(rb"\xff+[^\x00\xff]")  # a marker at this place, after fill bytes at most
 _START_OR_FRAME: Final = re.compile(  # a start marker, or a frame header of 8 bits and 1 to 4 components
@@ -34,7 +34,7 @@ _START_OR_FRAME: Final = re.compile(  # a start marker, or a frame header of 8 b
 
 @attrs.frozen
 class _Header:
-    """What stands before the first scan."""
+    """The segments before the first scan."""
 
     kept: tuple[bytes, ...]  # segments that make the pixels
     orientation: int  # EXIF, 1 to 8 or anything else
@@ -43,7 +43,7 @@ class _Header:
 
 
 def decode(data: bytes, admit: Admit) -> Image.Image:
-    """Decode a JPEG without its metadata; frombytes, unlike load, has no way to take a truncated file for whole."""
+    """Decode a JPEG without its metadata; unlike load, frombytes never accepts a truncated file as complete."""
     header = _header(data)
     end = _end_of_scans(data, header.scan)
     _check_is_outermost(data, end, has_junk=header.has_junk)
@@ -102,7 +102,7 @@ def _header(data: bytes) -> _Header:
 
 
 def _end_of_scans(data: bytes, at: int) -> int:
-    """Find where the picture ends whose scans start at *at*, and refuse too many scans; what follows is not looked at."""
+    """Return the end of the picture with scans from *at* on, and refuse too many scans; bytes after it are not read."""
     scans = 1
     while (marker := _MARKER.search(data, at)) and marker[1][0] != _END:
         code, at = marker[1][0], marker.end()

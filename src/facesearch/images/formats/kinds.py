@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes. A file's content is never quoted: it may be a secret that was passed by mistake."""
+"""Recognise file formats by their first bytes. A file's content is never quoted: it may be a secret passed by mistake."""
 
 import re
 from collections.abc import Collection
@@ -17,7 +17,7 @@ TEXTS: Final = {
     rb"data:": "a data: URL; decode what follows its comma: base64.b64decode(image.partition(',')[2])",
     rb"/9j/|iVBORw0KGgo": "base64 text; decode it first: base64.b64decode(image)",
 }
-"""What people send in place of a path or of bytes: pattern of the first characters -> its name, and what helps."""
+"""Texts often passed in place of a path or of bytes: pattern of the first characters -> description and next step."""
 
 _SIGNATURES: Final = {
     rb"\xff\xd8\xff": "JPEG",
@@ -32,7 +32,7 @@ _HEIF: Final = {b"mif1", b"msf1", b"miaf"}
 _CONVERT: Final = (
     "; convert it: python -c \"from PIL import Image; Image.open('photo').convert('RGB').save('photo.png')\""
 )
-_OTHERS: Final = {  # what people send instead: pattern of the first bytes -> its name, and what helps
+_OTHERS: Final = {  # files often passed instead: pattern of the first bytes -> description and next step
     rb"BM": f"a BMP picture{_CONVERT}",
     rb"II\+\0|MM\0\+": f"a BigTIFF picture{_CONVERT}",
     rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL picture; convert it to PNG",
@@ -53,7 +53,7 @@ _OTHERS: Final = {  # what people send instead: pattern of the first bytes -> it
 
 
 def format_of(data: bytes) -> str | None:
-    """Return which of `FORMATS` a file claims to be by its first bytes; ``None`` for none of them."""
+    """Return the format of `FORMATS` that the first bytes of a file match; ``None`` for none of them."""
     for pattern, kind in _SIGNATURES.items():
         if re.match(pattern, data[:16], re.DOTALL):
             return kind
@@ -64,7 +64,7 @@ def format_of(data: bytes) -> str | None:
 
 
 def described(data: bytes) -> str:
-    """Return what a file is that can't be read, in words: its format or its size, and what helps."""
+    """Describe a file that can't be read, for an error message: its format or its size, and the next step."""
     if not data:
         return "0 bytes (an empty file, or a file object already read to its end? seek(0) first)"
     if kind := format_of(data):

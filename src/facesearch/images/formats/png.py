@@ -1,4 +1,4 @@
-"""PNG files from the four kinds of chunks that make their default picture."""
+"""Decode PNG files from the four kinds of chunks that define their default picture."""
 
 import io
 import struct
@@ -55,7 +55,7 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
 
 
 def _chunks(data: bytes) -> tuple[dict[bytes, bytes], bytes]:
-    """Split a PNG into the chunks that head its picture, whole, and the picture's data; their checksums are verified."""
+    """Split a PNG into the header chunks of its picture and the picture's data, and verify their checksums."""
     head: dict[bytes, bytes] = {}
     packed: list[bytes] = []
     at = len(_SIGNATURE)

@@ -1,4 +1,4 @@
-"""What all picture formats share: limits of size, the EXIF orientation, and the error for a damaged file."""
+"""Code shared by all picture formats: limits of size, the EXIF orientation, and the error for a damaged file."""
 
 import struct
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Admit: TypeAlias = Callable[[int, int], None]
 
 _ORIENTATION: Final = 0x0112  # a TIFF tag
 _INTEGERS: Final = {3: "H", 4: "L"}  # TIFF types of the tag: SHORT by the standard, LONG by some writers
-_UPRIGHT: Final = {  # EXIF orientation -> what turns the stored picture upright
+_UPRIGHT: Final = {  # EXIF orientation -> transpose that makes the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,7 +46,7 @@ _UPRIGHT: Final = {  # EXIF orientation -> what turns the stored picture upright
 
 
 class DamagedPictureError(ValueError):
-    """A file is damaged. The message says how, and never quotes the file."""
+    """A file is damaged. The message names the damage and never quotes the file."""
 
 
 class UnsupportedPictureError(ValueError):
@@ -67,7 +67,7 @@ def low_bytes_error(kind: str) -> str:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn a stored picture as its EXIF orientation says; values other than 2 to 8 leave it as it is."""
+    """Rotate or mirror a stored picture by its EXIF orientation; values other than 2 to 8 leave it unchanged."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 

@@ -1,12 +1,13 @@
-"""TIFF files: the first picture, written anew with nothing but the tags that make its pixels.
+"""Decode the first picture of TIFF files, rewritten with only the tags that define its pixels.
 
-Pillow and libtiff see a file of one directory whose tags were read and bounded here.
+Pillow and libtiff read a file of one directory, with tags that were parsed and bounded here.
 """
 
 import io
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 import attrs
@@ -64,7 +65,7 @@ Tags = Mapping[int, tuple[int, ...]]
 
 @attrs.frozen
 class _Layout:
-    """How the picture is cut into strips or tiles."""
+    """The strips or tiles of the picture."""
 
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
@@ -93,7 +94,7 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
 
 
 def _read_tags(data: bytes, order: str) -> Tags:
-    """Read the tags of the first directory that count for the pixels."""
+    """Read the tags of the first directory that define the pixels."""
     tags: dict[int, tuple[int, ...]] = {}
     wanted = {*_KEPT, _ORIENTATION, _OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
     try:
@@ -119,7 +120,7 @@ def _one(tags: Tags, tag: int, default: int | None = None) -> int:
 
 
 def _check_kind(tags: Tags) -> None:
-    """Refuse what is read by few programs, and so tested by few."""
+    """Refuse kinds of TIFF that few programs read, and few test."""
     if (compression := _one(tags, _COMPRESSION, _PLAIN)) not in _COMPRESSIONS:
         raise UnsupportedPictureError(
             f"expected a TIFF without compression or with LZW, Deflate, PackBits or JPEG, got compression {compression}:"
@@ -133,7 +134,7 @@ def _check_kind(tags: Tags) -> None:
 
 
 def _layout(tags: Tags, size: int) -> _Layout:
-    """Find strips or tiles; each must lie within the file, and together they must not be larger than it."""
+    """Return the strips or tiles; each must lie within the file, and together they must not be larger than it."""
     width, height, samples = _one(tags, _WIDTH), _one(tags, _HEIGHT), _one(tags, _SAMPLES, 1)
     planes = samples if _one(tags, _PLANAR, 1) == _SEPARATE else 1
     bits = _one(tags, _BITS, 1) * samples // planes
@@ -178,7 +179,7 @@ def _written(data: bytes, order: str, tags: Tags, layout: _Layout) -> bytes:
     sizes = {tag: struct.calcsize(f"{order}{len(values)}{_TYPES[types[tag]]}") for tag, values in written.items()}
     after = 8 + 2 + 12 * len(written) + 4
     at = after + sum(size + size % 2 for size in sizes.values() if size > 4)  # noqa: PLR2004 - as above
-    written[offsets] = [at + before for before in _sums(layout.counts)]
+    written[offsets] = list(accumulate(layout.counts[:-1], initial=at))
     directory, values = [struct.pack(f"{order}H", len(written))], b""
     for tag in sorted(written):
         kind, numbers = types[tag], written[tag]
@@ -195,12 +196,3 @@ def _written(data: bytes, order: str, tags: Tags, layout: _Layout) -> bytes:
     pieces = (data[offset : offset + count] for offset, count in zip(layout.offsets, layout.counts, strict=True))
     mark = b"II*\0" if order == "<" else b"MM\0*"
     return b"".join([mark, struct.pack(f"{order}L", 8), *directory, bytes(4), values, *pieces])
-
-
-def _sums(counts: Sequence[int]) -> list[int]:
-    """Return the sum of all counts before each."""
-    sums, total = [], 0
-    for count in counts:
-        sums.append(total)
-        total += count
-    return sums

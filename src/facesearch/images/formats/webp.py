@@ -1,4 +1,4 @@
-"""The first frame of WebP files."""
+"""Decode the first frame of WebP files."""
 
 import io
 import struct

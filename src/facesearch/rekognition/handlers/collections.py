@@ -22,14 +22,14 @@ __all__ = [
 ]
 
 PAGE: Final = 1000
-"""Collections on a page where nothing is said; AWS does not publish its own."""
+"""Default page size, in collections; AWS does not publish its own."""
 
 
 def create_collection(account: Account, request: Request) -> Answer:
-    """Answer CreateCollection."""
+    """Handle CreateCollection."""
     collection_id = request["CollectionId"]
     try:
-        made = account.shelf.create(collection_id, request.get("Tags") or {})
+        made = account.backend.create(collection_id, request.get("Tags") or {})
     except CollectionExistsError as error:
         raise ResourceAlreadyExistsException(f"The collection id: {collection_id} already exists.") from error
     return {
@@ -40,25 +40,25 @@ def create_collection(account: Account, request: Request) -> Answer:
 
 
 def describe_collection(account: Account, request: Request) -> Answer:
-    """Answer DescribeCollection."""
+    """Handle DescribeCollection."""
     collection_id = request["CollectionId"]
     try:
-        info = account.shelf.info(collection_id)
+        info = account.backend.info(collection_id)
     except CollectionNotFoundError as error:
         raise ResourceNotFoundException(f"Collection:{collection_id} not found!") from error
     return {
         "FaceCount": info.faces,
         "UserCount": info.users,
         "FaceModelVersion": info.face_model.version,
-        "CollectionARN": account.arn(collection_id),  # spelled like this here, and CollectionArn above
+        "CollectionARN": account.arn(collection_id),  # AWS spells it CollectionArn in CreateCollection
         "CreationTimestamp": info.created,
     }
 
 
 def list_collections(account: Account, request: Request) -> Answer:
-    """Answer ListCollections."""
+    """Handle ListCollections."""
     after = parse_token(request.get("NextToken"), "ListCollections")
-    infos = [info for info in account.shelf.infos() if after is None or info.collection_id > after]
+    infos = [info for info in account.backend.infos() if after is None or info.collection_id > after]
     page = infos[: request.get("MaxResults") or PAGE]
     answer: Answer = {
         "CollectionIds": [info.collection_id for info in page],
@@ -70,40 +70,40 @@ def list_collections(account: Account, request: Request) -> Answer:
 
 
 def delete_collection(account: Account, request: Request) -> Answer:
-    """Answer DeleteCollection."""
+    """Handle DeleteCollection."""
     collection_id = request["CollectionId"]
     try:
-        account.shelf.delete(collection_id)
-        account.settling.forget(collection_id)
+        account.backend.delete(collection_id)
+        account.updating.forget(collection_id)
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error
     return {"StatusCode": 200}
 
 
 def tag_resource(account: Account, request: Request) -> Answer:
-    """Answer TagResource."""
+    """Handle TagResource."""
     collection_id, tags = account.collection_of(request["ResourceArn"]), request["Tags"]
     try:
-        account.shelf.change_tags(collection_id, add=tags, remove=())
+        account.backend.change_tags(collection_id, add=tags, remove=())
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error
     return {}
 
 
 def untag_resource(account: Account, request: Request) -> Answer:
-    """Answer UntagResource."""
+    """Handle UntagResource."""
     collection_id = account.collection_of(request["ResourceArn"])
     try:
-        account.shelf.change_tags(collection_id, add={}, remove=request["TagKeys"])
+        account.backend.change_tags(collection_id, add={}, remove=request["TagKeys"])
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error
     return {}
 
 
 def list_tags_for_resource(account: Account, request: Request) -> Answer:
-    """Answer ListTagsForResource."""
+    """Handle ListTagsForResource."""
     collection_id = account.collection_of(request["ResourceArn"])
     try:
-        return {"Tags": account.shelf.tags(collection_id)}
+        return {"Tags": account.backend.tags(collection_id)}
     except CollectionNotFoundError as error:
         raise no_collection(collection_id) from error

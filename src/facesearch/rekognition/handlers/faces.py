@@ -24,13 +24,13 @@ __all__ = [
 ]
 
 PAGE: Final = 1000
-"""Faces on a page where nothing is said; AWS does not publish its own."""
+"""Default page size, in faces; AWS does not publish its own."""
 MOST_FACES: Final = 20_000_000
-"""In a collection: AWS's own limit."""
+"""Most faces in a collection: AWS's own limit."""
 
 
 def index_faces(account: Account, request: Request) -> Answer:
-    """Answer IndexFaces."""
+    """Handle IndexFaces."""
 
     def work(collection: Collection, picture: Picture) -> Answer:
         if collection.face_count >= MOST_FACES:
@@ -48,7 +48,7 @@ def index_faces(account: Account, request: Request) -> Answer:
 
 
 def list_faces(account: Account, request: Request) -> Answer:
-    """Answer ListFaces."""
+    """Handle ListFaces."""
     collection_id, user_id = request["CollectionId"], request.get("UserId")
     face_ids = request.get("FaceIds")
     listing = ("ListFaces", collection_id, user_id or "", *sorted(face_ids or ()))
@@ -56,7 +56,7 @@ def list_faces(account: Account, request: Request) -> Answer:
     size = request.get("MaxResults") or PAGE
 
     def work(collection: Collection) -> Answer:
-        # One more than the page, to see whether there is another.
+        # One face more than the page shows whether there is a next page.
         try:
             faces = collection.page_of_faces(after=after, limit=size + 1, user_id=user_id, face_ids=face_ids)
         except UserNotFoundError as error:
@@ -69,18 +69,18 @@ def list_faces(account: Account, request: Request) -> Answer:
             answer["NextToken"] = token_of(faces[size - 1].face_id, *listing)
         return answer
 
-    return account.within(collection_id, work)
+    return account.with_collection(collection_id, work)
 
 
 def delete_faces(account: Account, request: Request) -> Answer:
-    """Answer DeleteFaces."""
-    return account.within(
+    """Handle DeleteFaces."""
+    return account.with_collection(
         request["CollectionId"], lambda collection: to_aws(collection.delete_faces(request["FaceIds"]))
     )
 
 
 def search_faces(account: Account, request: Request) -> Answer:
-    """Answer SearchFaces."""
+    """Handle SearchFaces."""
 
     def work(collection: Collection) -> Answer:
         try:
@@ -94,11 +94,11 @@ def search_faces(account: Account, request: Request) -> Answer:
             raise InvalidParameterException("faceId was not found in the collection.") from error
         return to_aws(response)
 
-    return account.within(request["CollectionId"], work)
+    return account.with_collection(request["CollectionId"], work)
 
 
 def search_faces_by_image(account: Account, request: Request) -> Answer:
-    """Answer SearchFacesByImage."""
+    """Handle SearchFacesByImage."""
 
     def work(collection: Collection, picture: Picture) -> Answer:
         response = search_by_image(

@@ -10,14 +10,14 @@ __all__ = ["compare_faces", "detect_faces"]
 
 
 def detect_faces(account: Account, request: Request) -> Answer:
-    """Answer DetectFaces."""
+    """Handle DetectFaces."""
     attributes = request.get("Attributes") or ("DEFAULT",)
     faces = detect(account.picture(request["Image"]), attributes=attributes, analyzer=account.analyzer)
     return {"FaceDetails": [to_aws(face) for face in faces]}
 
 
 def compare_faces(account: Account, request: Request) -> Answer:
-    """Answer CompareFaces."""
+    """Handle CompareFaces."""
     response = compare(
         account.picture(request["SourceImage"]),
         account.picture(request["TargetImage"]),

@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 PAGE: Final = 500
-"""Users on a page where nothing is said, which is the most that may be asked for; AWS does not publish its own."""
+"""Default page size, in users, equal to the largest permitted one; AWS does not publish its own."""
 
 
 def create_user(account: Account, request: Request) -> Answer:
-    """Answer CreateUser."""
+    """Handle CreateUser."""
     user_id = request["UserId"]
 
     def work(collection: Collection) -> Answer:
@@ -53,13 +53,13 @@ def create_user(account: Account, request: Request) -> Answer:
 
 
 def delete_user(account: Account, request: Request) -> Answer:
-    """Answer DeleteUser; the faces stay, as AWS's do."""
+    """Handle DeleteUser; the faces stay in the collection, as at AWS."""
     user_id = request["UserId"]
 
     def work(collection: Collection) -> Answer:
         try:
             collection.delete_user(user_id)
-            account.settling.forget(collection.collection_id, user_id)
+            account.updating.forget(collection.collection_id, user_id)
         except UserNotFoundError as error:
             raise no_user(user_id) from error
         return {}
@@ -68,7 +68,7 @@ def delete_user(account: Account, request: Request) -> Answer:
 
 
 def list_users(account: Account, request: Request) -> Answer:
-    """Answer ListUsers."""
+    """Handle ListUsers."""
     collection_id = request["CollectionId"]
     listing = ("ListUsers", collection_id)
     after = parse_token(request.get("NextToken"), *listing)
@@ -76,18 +76,18 @@ def list_users(account: Account, request: Request) -> Answer:
     def work(collection: Collection) -> Answer:
         try:
             users, following = collection.page_of_users(after=after, limit=request.get("MaxResults") or PAGE)
-        except InvalidParameterError as error:  # a token of before the collection was deleted and made again
+        except InvalidParameterError as error:  # the token predates a deletion and new creation of the collection
             raise InvalidPaginationTokenException("Invalid Pagination Token") from error
         answer: Answer = {"Users": [_with_status(account, collection, to_aws(user)) for user in users]}
         if following is not None:
             answer["NextToken"] = token_of(following, *listing)
         return answer
 
-    return account.within(collection_id, work)
+    return account.with_collection(collection_id, work)
 
 
 def associate_faces(account: Account, request: Request) -> Answer:
-    """Answer AssociateFaces."""
+    """Handle AssociateFaces."""
     user_id = request["UserId"]
 
     def work(collection: Collection) -> Answer:
@@ -101,13 +101,13 @@ def associate_faces(account: Account, request: Request) -> Answer:
             raise ServiceQuotaExceededException(
                 f"The user id: {user_id} can not have more than {MAX_FACES_PER_USER} faces"
             ) from error
-        return _settled(account, collection, user_id, response, changed=bool(response.associated_faces))
+        return _user_response(account, collection, user_id, response, changed=bool(response.associated_faces))
 
     return account.once("AssociateFaces", request, work)
 
 
 def disassociate_faces(account: Account, request: Request) -> Answer:
-    """Answer DisassociateFaces."""
+    """Handle DisassociateFaces."""
     user_id = request["UserId"]
 
     def work(collection: Collection) -> Answer:
@@ -115,13 +115,13 @@ def disassociate_faces(account: Account, request: Request) -> Answer:
             response = collection.disassociate_faces(user_id, request["FaceIds"])
         except UserNotFoundError as error:
             raise no_user(user_id) from error
-        return _settled(account, collection, user_id, response, changed=bool(response.disassociated_faces))
+        return _user_response(account, collection, user_id, response, changed=bool(response.disassociated_faces))
 
     return account.once("DisassociateFaces", request, work)
 
 
 def search_users(account: Account, request: Request) -> Answer:
-    """Answer SearchUsers."""
+    """Handle SearchUsers."""
     user_id, face_id = request.get("UserId"), request.get("FaceId")
     if (user_id is None) == (face_id is None):
         raise invalid_parameters("Expected either UserId or FaceId")
@@ -141,11 +141,11 @@ def search_users(account: Account, request: Request) -> Answer:
             raise no_user(str(user_id)) from error
         return _with_statuses(account, collection, to_aws(response))
 
-    return account.within(request["CollectionId"], work)
+    return account.with_collection(request["CollectionId"], work)
 
 
 def search_users_by_image(account: Account, request: Request) -> Answer:
-    """Answer SearchUsersByImage."""
+    """Handle SearchUsersByImage."""
 
     def work(collection: Collection, picture: Picture) -> Answer:
         response = search_by_image(
@@ -162,16 +162,16 @@ def search_users_by_image(account: Account, request: Request) -> Answer:
 
 
 def _with_status(account: Account, collection: Collection, user: dict[str, Any]) -> dict[str, Any]:
-    status = account.settling.status(collection.collection_id, user["UserId"], user["UserStatus"])
+    status = account.updating.status(collection.collection_id, user["UserId"], user["UserStatus"])
     return {**user, "UserStatus": status}
 
 
-def _settled(account: Account, collection: Collection, user_id: str, response: Any, *, changed: bool) -> Answer:
-    """Give the answer to a request that may have changed a user, whose status it tells."""
+def _user_response(account: Account, collection: Collection, user_id: str, response: Any, *, changed: bool) -> Answer:
+    """Return the response to a change of a user, with the user's status."""
     if changed:
-        account.settling.changed(collection.collection_id, user_id)
+        account.updating.mark(collection.collection_id, user_id)
     answer = to_aws(response)
-    status = account.settling.status(collection.collection_id, user_id, answer["UserStatus"])
+    status = account.updating.status(collection.collection_id, user_id, answer["UserStatus"])
     return {**answer, "UserStatus": status}
 
 

@@ -1,4 +1,4 @@
-"""The access log: one line of JSON for each request, without personal data."""
+"""The access log: one line of JSON for each request, without the content of requests and responses."""
 
 import ipaddress
 import json
@@ -28,23 +28,23 @@ def _address(client: str | None) -> str | None:
 
 @attrs.define(kw_only=True)
 class Entry:
-    """What the log will have of a request.
+    """Access log entry of one request.
 
-    Values that the client chose are restricted before they are written: JSON escapes line breaks and control characters, the
-    method is a known one, the address is an IP address, operation and key are letters, digits and ``_``.
+    Values from the client are restricted before they are written: JSON escapes line breaks and control characters, the method is
+    a known one, the address is an IP address, operation and key consist of letters, digits and ``_``.
 
     Attributes
     ----------
     method
-        HTTP's, or ``"other"``.
+        HTTP method, or ``"other"``.
     client
-        The client's address; ``None`` if what stands for it is no IP address.
+        IP address of the client; ``None`` if it is unknown or malformed.
     operation
-        AWS's name.
+        AWS's name of the operation.
     key
-        The access key id that the request names.
+        Access key id in the request.
     bytes_in, bytes_out
-        Of the bodies.
+        Sizes of the request's and the response's body.
     """
 
     method: str = attrs.field(converter=_known_method)
@@ -58,7 +58,7 @@ class Entry:
     def write(
         self, *, status: int | None, error: str | None, request_id: str | None = None, level: int = logging.INFO
     ) -> None:
-        """Write the line, to the logger ``facesearch.access``."""
+        """Write the line to the logger ``facesearch.access``."""
         if not _logger.isEnabledFor(level):
             return
         line = {

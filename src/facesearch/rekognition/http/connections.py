@@ -1,8 +1,8 @@
-"""Connections that time out and are bounded in number: uvicorn's HTTP/1.1 protocol, with a deadline for each request.
+"""Limit the number of connections and their idle time: uvicorn's HTTP/1.1 protocol with a deadline for each request.
 
 uvicorn has one timeout, for idle connections, and each byte that arrives resets it (Kludex/uvicorn issue 157); its
-``limit_concurrency`` counts connections, idle ones too. Hypercorn times half a header out, but neither slow bodies nor the
-number of connections; Granian forks workers, which can't share the service object that is served here.
+``limit_concurrency`` counts connections, including idle ones. Hypercorn times out incomplete headers, but limits neither slow
+bodies nor the number of connections; Granian forks workers, which can't share the service object.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ except ImportError as _error:
 __all__ = ["LEAST_RATE", "MOST_DISCARDED", "Limits"]
 
 LEAST_RATE: Final = 64 * 2**10
-"""Bytes a second that a client must send or take, after the timeout; 0.5 Mbit/s."""
+"""Least transfer rate of a client after the timeout, in bytes per second; 0.5 Mbit/s."""
 
 MOST_DISCARDED: Final = 64 * 2**20
-"""Bytes of a refused request's body that are still read, and thrown away, so that the client reads the answer."""
+"""Most bytes of a rejected request's body that are read and discarded, so that the client reads the response."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Limits:
-    """What the connections of a server share.
+    """Limits and state that the connections of a server share.
 
     Attributes
     ----------
     timeout
-        Seconds within which a connection must send the whole header of its first, or next, request.
+        Seconds in which a connection must send the complete header of its first, or next, request.
     most
-        Connections at once. One more, and the one that has waited longest for its request is closed.
+        Most simultaneous connections. Beyond it, the connection that has waited longest for its request is closed.
     waiting
-        Connections whose request has not arrived completely, the oldest first.
+        Connections with an incomplete request, oldest first.
     """
 
     timeout: float
@@ -47,15 +47,15 @@ class Limits:
     waiting: dict["_Protocol", None] = attrs.field(factory=dict, init=False)
 
     def protocol(self) -> Callable[..., asyncio.Protocol]:
-        """Return what makes the connections, uvicorn's option ``http``."""
+        """Return the factory of connections for uvicorn's option ``http``."""
         return partial(_Protocol, self)
 
 
 class _Protocol(H11Protocol):
-    """A connection.
+    """A connection with a deadline for its next request.
 
-    While no request is under way it has a deadline, set when it is made and after each answer. Single bytes do not move it;
-    only the rest of a refused body does, at `LEAST_RATE`. Whoever answers a request watches over its body.
+    The deadline is set when the connection opens and after each response. Single bytes do not extend it; only the rest of a
+    rejected body does, at `LEAST_RATE`. The application limits the time for the body of a running request.
     """
 
     def __init__(self, limits: Limits, *arguments: Any, **options: Any) -> None:
@@ -66,21 +66,21 @@ class _Protocol(H11Protocol):
         self._unsent = 0
         self._discarded = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Begin to wait for a request; close another connection if there are too many."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
+        """Start the deadline; close the longest waiting connection if there are too many."""
         super().connection_made(transport)
         self._await_request()
         if len(self.connections) > self._limits.most:
             next(iter(self._limits.waiting)).drop()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Stop the deadline."""
         super().connection_lost(exc)
         self._stop_timer()
         self._limits.waiting.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
-        """Read; wait no longer when a request is there."""
+        """Process received bytes; stop the deadline when a request has started."""
         if self._last is not None and self._last.response_complete and self._last.more_body:
             self._discarded += len(data)
             self._set_timer(self._limits.timeout + self._discarded / LEAST_RATE)
@@ -88,16 +88,16 @@ class _Protocol(H11Protocol):
                 self.drop()
                 return
         super().data_received(data)
-        self._look()
+        self._update_deadline()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request, which may have arrived already."""
+        """Start the deadline of the next request, which may have arrived already."""
         self._await_request()
         super().on_response_complete()
-        self._look()
+        self._update_deadline()
 
     def drop(self) -> None:
-        """Close the connection, whether the client has read all or not."""
+        """Close the connection, even if the client has not read the whole response."""
         self._limits.waiting.pop(self, None)
         if self.transport.get_write_buffer_size() or not self._is_idle():
             self.transport.abort()
@@ -106,13 +106,13 @@ class _Protocol(H11Protocol):
 
     @property
     def _last(self) -> RequestResponseCycle | None:
-        """The last request, or the one under way; uvicorn's annotation leaves out that there may be none."""
+        """The current or last request; uvicorn's annotation omits ``None``."""
         return self.cycle
 
     def _is_idle(self) -> bool:
         return self._last is None or self._last.response_complete
 
-    def _look(self) -> None:
+    def _update_deadline(self) -> None:
         if not self._is_idle():
             self._stop_timer()
             if not self.cycle.more_body:
@@ -137,7 +137,9 @@ class _Protocol(H11Protocol):
 
     def _time_out(self) -> None:
         unsent = self.transport.get_write_buffer_size()
-        if 0 < unsent <= self._unsent - LEAST_RATE * self._limits.timeout:  # a long answer that is being read
+        if (
+            0 < unsent <= self._unsent - LEAST_RATE * self._limits.timeout
+        ):  # the client is still reading a long response
             self._await_request()
         else:
             self.drop()

@@ -1,4 +1,4 @@
-"""The server as an ASGI application: what is refused before its body is read, bodies, work in turn, answers."""
+"""The server as an ASGI application: check headers, read bodies, queue the work, respond."""
 
 import asyncio
 import contextlib
@@ -39,27 +39,27 @@ except ImportError as _error:
 __all__ = ["MAX_BODIES", "MAX_BODY", "MAX_WAITING", "RequestTimeoutException", "application"]
 
 MAX_BODY: Final = 15 * 2**20
-"""The most bytes of a request: CompareFaces' two pictures of 5 MiB are 13.3 MiB in base64, and there is little else."""
+"""Most bytes of a request: the two images of CompareFaces, 5 MiB each, are 13.3 MiB in base64."""
 
 MAX_BODIES: Final = 256 * 2**20
-"""The most bytes of all bodies that are arriving, waiting or worked on."""
+"""Most bytes of all bodies that are being received, queued or processed."""
 
 MAX_WAITING: Final = 64
-"""The most requests that wait for a thread."""
+"""Most requests that wait for a thread."""
 
 _MOST_HEADER_BYTES: Final = 16 * 2**10
 _MOST_HEADERS: Final = 100
 _RETRY_SECONDS: Final = "1"
 
 
-class RequestTimeoutException(RekognitionError):  # noqa: N818  # named as AWS names its errors
-    """The body did not come in time."""
+class RequestTimeoutException(RekognitionError):  # noqa: N818  # AWS's naming of errors
+    """The body did not arrive in time."""
 
-    usual_message = "The request's body did not come in time."
+    usual_message = "The request's body did not arrive in time."
 
 
 class RequestHeaderSectionTooLargeException(RekognitionError):  # noqa: N818
-    """There are too many headers, or too many bytes of them; HTTP 431."""
+    """The headers exceed the limits on their number or size; HTTP 431."""
 
     http_status = 431
     usual_message = f"Expected at most {_MOST_HEADERS} headers and {_MOST_HEADER_BYTES:,} bytes of them."
@@ -75,35 +75,35 @@ def application(
     max_bodies: int = MAX_BODIES,
     max_waiting: int = MAX_WAITING,
 ) -> ASGIApp:
-    """Return the server as an ASGI application, for any server that runs one.
+    """Return the server as an ASGI application, to run in any ASGI server.
 
-    ``POST /`` takes requests as Amazon Rekognition does. ``GET /health`` answers ``{"status": "ok"}`` to anybody, as long as the
-    process can. As many requests are worked on at once as there are cores. Each request is a line of JSON in the log
+    ``POST /`` accepts Amazon Rekognition's requests. ``GET /health`` returns ``{"status": "ok"}`` without authentication. The
+    number of requests processed in parallel is the number of cores. Each request writes a line of JSON to the log
     ``facesearch.access``, level INFO (DEBUG for ``/health``): time, request id, method, operation, HTTP status, error code,
-    milliseconds, bytes in and out, access key id and the client's address, but nothing of what was asked and answered.
+    milliseconds, bytes in and out, access key id and the client's address, but no content of requests and responses.
 
-    The timeouts and bounds of connections are `serve`'s: an ASGI application does not see a connection before its request.
+    Timeouts and limits of connections belong to `serve`: an ASGI application does not see a connection before its request.
 
     Parameters
     ----------
     service
-        What answers; it stays open.
+        Executes the operations; it stays open.
     keys
         Access keys and their secrets; requests must then be signed with one (AWS Signature Version 4). By default signatures
         are ignored.
     allowed_hosts
-        Names by which clients may call this server, beside IP addresses and ``localhost``; without a port. Without *keys*,
-        requests by another name, or from web pages of another, are refused: it may be a page in a browser whose name was
-        turned into this server's address. With *keys*, which no such page has, names are checked if there are any here.
+        Host names of this server, without a port, beside IP addresses and ``localhost``. Without *keys*, requests with another
+        host name, or from web pages with another host name, are refused, since a web page may resolve its name to this server's
+        address (DNS rebinding). With *keys*, which such a page does not have, host names are checked only if some are given.
     client_timeout
-        Seconds, > 0, after which a body must arrive with at least 64 KiB a second.
+        Seconds, > 0, after which a body must arrive with at least 64 KiB per second.
     max_body
-        The most bytes of a request, >= 1; larger ones get RequestEntityTooLargeException, HTTP status 413.
+        Most bytes of a request, >= 1; a larger one gets RequestEntityTooLargeException, HTTP status 413.
     max_bodies
-        The most bytes of all requests together, >= 1; what would exceed it gets HTTP status 503.
+        Most bytes of all requests together, >= 1; a request that exceeds it gets HTTP status 503.
     max_waiting
-        How many requests may wait for a core, >= 0; one more gets HTTP status 503, as ThrottlingException and with a
-        ``Retry-After``, so that SDKs try again. Requests whose client went away are dropped.
+        Most requests that wait for a core, >= 0; a further one gets ThrottlingException, HTTP status 503, with a
+        ``Retry-After``, so that SDKs retry. Requests from clients that disconnected are dropped.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def application(
     MissingExtraError
         On import, if a package is not installed.
     InvalidParameterError
-        If one of these is wrong.
+        If an argument is invalid.
     """
     names = HostCheck.of(allowed_hosts)
     endpoint = _Endpoint(
@@ -136,8 +136,8 @@ def application(
     app = Starlette(
         routes=[Route("/health", _health, methods=["GET"]), Route("/{path:path}", endpoint)],
         exception_handlers={
-            404: lambda *_: _response(wire.error_response(_nowhere()))
-        },  # a path without a slash: OPTIONS *
+            404: lambda *_: _response(wire.error_response(_unknown_path()))
+        },  # a path without a slash, as in OPTIONS *
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -146,7 +146,7 @@ def application(
 
 @attrs.frozen(kw_only=True)
 class _Head:
-    """What the headers of a request asked for, which was found to be allowed."""
+    """Validated headers of a request."""
 
     target: str | None
     claim: Claim | None
@@ -155,7 +155,7 @@ class _Head:
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Endpoint:
-    """Takes all requests but ``/health``; an ASGI application, so that Starlette leaves every method and path to it."""
+    """ASGI application for all requests but ``/health``; Starlette passes every method and path to it."""
 
     service: wire.Service
     keys: Mapping[str, str] | None
@@ -174,7 +174,7 @@ class _Endpoint:
         except (ClientDisconnect, AbandonedError):
             entry.write(status=None, error="ClientDisconnect")
             return
-        # The error's name is looked up in what is sent, which alone is sure to be told.
+        # The log reads the error's name from the response, so that both always agree.
         error = json.loads(content)["__type"] if status != 200 else None  # noqa: PLR2004  # OK
         entry.bytes_out = len(content)
         entry.write(status=status, error=error, request_id=headers["x-amzn-RequestId"])
@@ -196,21 +196,21 @@ class _Endpoint:
             return wire.error_response(fault)
         except (ClientDisconnect, AbandonedError):
             raise
-        except Exception as error:  # noqa: BLE001  # whatever happens, with an answer
+        except Exception as error:  # noqa: BLE001  # every failure gets a response
             return wire.unexpected(error)
 
     def _head(self, request: Request, entry: Entry) -> _Head:
-        """Check all that the headers say, before the body is read."""
+        """Check the headers of a request before its body is read."""
         raw = request.headers.raw
         if len(raw) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in raw) > _MOST_HEADER_BYTES:
             raise _ClosingError(RequestHeaderSectionTooLargeException())
         declared = request.headers.get("content-length", "")
-        if declared and "transfer-encoding" in request.headers:  # which of the two a proxy went by, nobody knows
+        if declared and "transfer-encoding" in request.headers:  # a proxy may have used either one: request smuggling
             raise _ClosingError(SerializationException("Expected Content-Length or Transfer-Encoding, got both"))
         if self.hosts is not None:
             self.hosts.check(request.headers.getlist("host"), request.headers.getlist("origin"))
         if (request.method, request.scope["path"]) != ("POST", "/"):
-            raise _nowhere()
+            raise _unknown_path()
         target = request.headers.get("x-amz-target")
         entry.operation = wire.operation_of(target)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
@@ -224,7 +224,7 @@ class _Endpoint:
         return _Head(target=target, claim=claim, headers=headers)
 
     async def _body(self, request: Request, entry: Entry, take: Callable[[int], None]) -> bytearray:
-        body = bytearray()  # not a list: pieces of a byte each would take forty times their size
+        body = bytearray()  # not a list: chunks of one byte would take forty times their size
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
@@ -256,7 +256,7 @@ class _Endpoint:
             raise AbandonedError("the client went away")
         try:
             return wire.handle(self.service, head.target, content)
-        except ClosedError as error:  # the service's owner closed it too early
+        except ClosedError as error:  # the service was closed while the server ran
             return wire.unexpected(error)
 
     def _too_large(self) -> RequestEntityTooLargeException:
@@ -264,7 +264,7 @@ class _Endpoint:
 
 
 class _ClosingError(Exception):
-    """A fault after which the connection can't be used: where the next request begins is not known, or not waited for."""
+    """An error after which the connection must close: the start of the next request is unknown, or too far away."""
 
     def __init__(self, fault: RekognitionError) -> None:
         super().__init__(fault)
@@ -272,7 +272,7 @@ class _ClosingError(Exception):
 
 
 async def _disconnected(receive: Callable[[], Awaitable[Mapping[str, object]]]) -> None:
-    """End when the client went away; the body was read before."""
+    """Wait until the client disconnects; call it after the body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -281,7 +281,7 @@ def _with(answer: wire.Response, headers: Mapping[str, str], status: int | None 
     return answer[0] if status is None else status, {**answer[1], **headers}, answer[2]
 
 
-def _nowhere() -> UnknownOperationException:
+def _unknown_path() -> UnknownOperationException:
     return UnknownOperationException("Expected POST /, or GET /health")
 
 

@@ -1,7 +1,8 @@
-"""The check of ``Host`` and ``Origin``, against web pages that reach the server through a browser.
+"""Check the headers ``Host`` and ``Origin``, to protect the server from web pages in a browser.
 
-A page may resolve its own name to the address of this server (DNS rebinding); the browser then lets it read the answers. The
-name is still in ``Host``. A page can't take an IP address or ``localhost`` as its name, so these are always accepted.
+A web page may resolve its own host name to the address of this server (DNS rebinding); the browser then lets it read the
+responses. ``Host`` still contains the page's host name. No page can have an IP address or ``localhost`` as its name, so these
+are always accepted.
 """
 
 import ipaddress
@@ -22,24 +23,24 @@ _ORIGIN: Final = re.compile(r"https?://(?P<host>.+)")
 
 @attrs.frozen
 class HostCheck:
-    """The names by which a server may be called, beside IP addresses and ``localhost``.
+    """Host names that a server accepts, beside IP addresses and ``localhost``.
 
     Attributes
     ----------
     names
-        In lower case, without a port.
+        Host names in lower case, without a port.
     """
 
     names: frozenset[str]
 
     @classmethod
     def of(cls, names: Collection[str]) -> Self:
-        """Build the check of these names.
+        """Create the check for these host names.
 
         Raises
         ------
         InvalidParameterError
-            If one is not a host name without a port.
+            If a name is not a host name without a port.
         """
         if isinstance(names, str):
             raise InvalidParameterError.of("allowed_hosts", names, "a list of host names")
@@ -53,12 +54,12 @@ class HostCheck:
     def check(self, hosts: Sequence[str], origins: Sequence[str]) -> None:
         """Check the values of a request's ``Host`` and ``Origin`` headers.
 
-        An origin, which browsers send, must be the server itself or one of the names: pages of other servers may not use it.
+        An origin, which browsers send, must be the server itself or one of the names. Pages of other servers are refused.
 
         Raises
         ------
         AccessDeniedException
-            If one is refused; the message names the option that would accept it.
+            If a header is refused; the message names the option that accepts it.
         """
         name = name_of(hosts[0]) if len(hosts) == 1 else None
         if name is None:

@@ -1,4 +1,4 @@
-"""An HTTP server that answers Amazon Rekognition's requests, for clients of any language."""
+"""HTTP server for Amazon Rekognition's requests, for clients in any language."""
 
 import contextlib
 import ipaddress
@@ -20,7 +20,7 @@ try:
     from facesearch.rekognition.http.connections import Limits
     from facesearch.rekognition.http.endpoint import MAX_BODY, RequestTimeoutException, application
     from facesearch.rekognition.http.hosts import name_of
-except MissingExtraError:  # raised by a module imported here, and names the package
+except MissingExtraError:  # raised by an imported module, with the name of the package
     raise
 except ImportError as _error:
     raise MissingExtraError.of(
@@ -29,17 +29,17 @@ except ImportError as _error:
 
 try:
     import resource as _resource
-except ImportError:  # on Windows, where sockets are no files
+except ImportError:  # on Windows, where sockets are not files
     resource: ModuleType | None = None
 else:
     resource = _resource
 
 __all__ = ["MAX_BODY", "RequestTimeoutException", "application", "serve"]
 
-_LAST_SECONDS: Final = 30  # for requests under way when the server ends
+_SHUTDOWN_SECONDS: Final = 30  # for running requests when the server stops
 _MOST_CONNECTIONS: Final = 1000
-# asyncio accepts so many connections at a time, up to three times before the first of them is counted. Beyond the files that the
-# process may open it would stop accepting for a second.
+# asyncio accepts up to this many connections at a time, and up to three times this number before it counts the first. Beyond the
+# process's limit of open files it would stop accepting for a second.
 _BACKLOG: Final = 128
 
 
@@ -56,52 +56,52 @@ def serve(
     max_body: int = MAX_BODY,
     ready: Callable[[str], object] | None = None,
 ) -> None:
-    """Listen until the process is told to end, by SIGINT (Ctrl-C) or SIGTERM; requests under way are finished.
+    """Run the server until SIGINT (Ctrl-C) or SIGTERM; running requests are completed.
 
     Parameters
     ----------
     service
-        What answers; it stays open.
+        Executes the operations; it stays open.
     host, port
-        Where to listen; port 0 takes a free one.
+        Address to listen on; port 0 selects a free port.
     keys
         Access keys and their secrets, see `application`.
     allow_remote
-        Whether to listen for other machines though there are no *keys*: whoever reaches the port can then read, change and
-        delete all that is there. ``Host`` and ``Origin`` are checked all the same.
+        Whether to accept other machines without *keys*: everyone who reaches the port can then read, change and delete all
+        collections. ``Host`` and ``Origin`` are checked nevertheless.
     allowed_hosts
-        Names by which clients may call the server, see `application`; *host* is one of them.
+        Host names of the server, see `application`; *host* is included.
     forwarded_allow_ips
-        IP addresses and networks of proxies whose ``X-Forwarded-For`` is believed, for the access log; by default none.
+        IP addresses and networks of trusted proxies: the access log uses their ``X-Forwarded-For``; by default none.
     client_timeout
-        Seconds, 0.01-3600, within which a connection must send the header of its first, or next, request; after which a body
-        must arrive, and an answer be taken, with at least 64 KiB a second.
+        Seconds, 0.01-3600, in which a connection must send the header of its first, or next, request. After the same time a
+        body must arrive, and a response be received, with at least 64 KiB per second.
     max_body
-        The most bytes of a request.
+        Most bytes of a request.
     ready
-        Called with the server's URL as soon as it listens.
+        Called with the server's URL when the server listens.
 
     Raises
     ------
     MissingExtraError
         On import, if a package is not installed.
     InvalidParameterError
-        If *host* is not an address of this machine alone and there are neither *keys* nor *allow_remote*, if it can't be
-        listened on, or if another argument is wrong.
+        If *host* is reachable from other machines without *keys* or *allow_remote*, if the address can't be used, or if another
+        argument is invalid.
 
     Notes
     -----
-    There is no TLS: photos and faces can be read on their way over a network. A proxy in front, such as nginx or Caddy, adds it.
+    The server has no TLS: others on the network can read photos and faces. Use a proxy in front for TLS, such as nginx or Caddy.
 
-    Connections cost little and count little: at most 1,000 are held, or half of the files that the process may open. One more,
-    and the one that has waited longest for its request is closed. What is bounded is work, see `application`.
+    At most 1,000 connections are open, or half of the process's limit of open files. Beyond that, the connection that has waited
+    longest for its request is closed. `application` limits the work.
     """
     family, address = _address(host, port)
     local = ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
     if not (local or keys or allow_remote):
         raise InvalidParameterError(
             f"host: expected an address of this machine alone while there are no keys, such as 127.0.0.1, got {host!r}; "
-            "keys let only those ask who have one, and allow_remote everybody"
+            "pass keys to require signed requests, or allow_remote to accept everyone"
         )
     timeout = check_float("client_timeout", client_timeout, 0.01, 3600)
     proxies = [_network(each) for each in forwarded_allow_ips]
@@ -115,7 +115,7 @@ def serve(
             client_timeout=timeout,
             max_body=max_body,
         ),
-        http=cast("Any", limits.protocol()),  # uvicorn asks for a class, and calls it
+        http=cast("Any", limits.protocol()),  # uvicorn expects a class, and only calls it
         ws="none",
         lifespan="on",
         log_config=None,
@@ -125,16 +125,16 @@ def serve(
         server_header=False,
         backlog=max(1, min(_BACKLOG, limits.most // 6)),
         timeout_keep_alive=math.ceil(timeout),
-        timeout_graceful_shutdown=_LAST_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
     try:
         listener = _listener(family, address, config.backlog)
     except OSError as error:
         raise InvalidParameterError(
-            f"host, port: expected where this machine can listen, got {host}:{port} ({error.strerror})"
+            f"host, port: expected a free address of this machine, got {host}:{port} ({error.strerror})"
         ) from error
-    with listener, _ended_by_signals(server):
+    with listener, _stopped_by_signals(server):
         if ready:
             shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
             ready(f"http://{shown}:{listener.getsockname()[1]}")
@@ -142,7 +142,7 @@ def serve(
 
 
 def _network(proxy: str) -> str:
-    """Check the address or network of a proxy."""
+    """Return the address or network of a proxy if it is valid."""
     try:
         ipaddress.ip_network(proxy)
     except ValueError:
@@ -153,7 +153,7 @@ def _network(proxy: str) -> str:
 
 
 def _most_connections() -> int:
-    """Return how many connections may be held: half of the files that the process may open, at most 1,000."""
+    """Return the most simultaneous connections: half of the process's limit of open files, at most 1,000."""
     if resource is None:
         return _MOST_CONNECTIONS
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -161,7 +161,7 @@ def _most_connections() -> int:
 
 
 def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """Look a host up, once: what is checked is what is listened on."""
+    """Resolve a host once, so that the checked address is the one that the server listens on."""
     check_int("port", port, 0, 65535)
     if not host:
         raise InvalidParameterError.of("host", host, "an address such as 127.0.0.1")
@@ -173,18 +173,18 @@ def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
 
 
 def _listener(family: socket.AddressFamily, address: Any, backlog: int) -> socket.socket:
-    """Listen, with sockets that know their protocol.
+    """Return a listening socket with its protocol number set.
 
-    To those alone asyncio says not to wait with the second part of an answer until the first is acknowledged, which costs
-    each request 40 ms.
+    asyncio sets TCP_NODELAY only on sockets with a protocol number. Without it the second part of a response waits for the
+    acknowledgement of the first, which costs 40 ms per request.
     """
     plain = socket.create_server(address, family=family, backlog=backlog)
     return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=plain.detach())
 
 
 @contextlib.contextmanager
-def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """Let signals end the server and not the process, which has things to close; uvicorn on its own does both."""
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Make signals stop the server, but not the process, which has resources to close; uvicorn by itself does both."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,10 +1,10 @@
-"""Who may ask: AWS Signature Version 4, checked against keys of one's own.
+"""Verify AWS Signature Version 4 against the server's own access keys.
 
 Source: "AWS Signature Version 4 for API requests", IAM User Guide
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). The signature itself is botocore's to work out.
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). botocore computes the signature itself.
 
-A signature covers the body, so it can only be verified once the body is there. Whether the headers are well formed, recent and
-of this service needs neither body nor key: `claim_of` checks that first, so that a server reads no body of a request without it.
+A signature covers the body, so it can only be verified after the body has arrived. The form, time and service in the headers
+need neither body nor key: `claim_of` checks these first, so that a server does not read the body of an invalid request.
 """
 
 import hashlib
@@ -35,12 +35,15 @@ try:
 except ImportError as _error:
     raise MissingExtraError.of("facesearch.rekognition.http.server", "botocore", "server") from _error
 
-__all__ = ["SKEW", "Claim", "SignedRequest", "check_keys", "check_signature", "claim_of", "read_keys"]
+__all__ = ["SKEW", "Claim", "SignedRequest", "check_keys", "claim_of", "read_keys"]
 
 _log = logging.getLogger("facesearch")
 
 SKEW: Final = timedelta(minutes=5)
-"""How far the clocks of the two sides may be apart, as at Amazon Rekognition."""
+"""Largest difference between the clocks of client and server, as at Amazon Rekognition.
+
+Within this time an intercepted request can be replayed, as at AWS; only TLS prevents interception.
+"""
 
 _SERVICE: Final = "rekognition"
 _TIME: Final = "%Y%m%dT%H%M%SZ"
@@ -54,16 +57,16 @@ _AUTHORIZATION: Final = re.compile(
 
 @attrs.frozen(kw_only=True)
 class SignedRequest:
-    """What a signature covers.
+    """Parts of a request that a signature covers.
 
     Attributes
     ----------
     method, path, query
-        Of the request line, as they came.
+        Parts of the request line, as received.
     headers
         Names, in any case, and values.
     body
-        The request's body.
+        Body of the request.
     """
 
     method: str
@@ -75,18 +78,18 @@ class SignedRequest:
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """What the headers of a request say of its signature; not verified.
+    """Signature in the headers of a request, not yet verified.
 
     Attributes
     ----------
     key
-        The access key id, 1 to 128 letters, digits and ``_``.
+        Access key id, 1 to 128 letters, digits and ``_``.
     region
-        As in the credential's scope.
+        Region in the credential scope.
     date
-        The header ``X-Amz-Date``.
+        Value of the header ``X-Amz-Date``.
     names
-        The headers that are signed, in lower case.
+        Signed headers, in lower case.
     signature
         64 hexadecimal digits.
     """
@@ -98,17 +101,17 @@ class Claim:
     signature: str = attrs.field(repr=False)
 
     def verify(self, request: SignedRequest, keys: Mapping[str, str]) -> None:
-        """Check the signature against the whole request.
+        """Verify the signature of a complete request.
 
         Raises
         ------
         UnrecognizedClientException
-            If there is no such key.
+            If the access key is unknown.
         InvalidSignatureException
-            If the signature is another one.
+            If the signature does not match.
         """
         secret = keys.get(self.key)
-        # An unknown key costs the same work as a wrong signature: the time does not tell which keys there are.
+        # An unknown key costs the same work as a wrong signature: the time does not reveal which keys exist.
         expected = _signature(request, self.names, self.date, self.region, secret or "unknown")
         genuine = hmac.compare_digest(expected, self.signature)
         digest = _digest(request.body)
@@ -119,51 +122,22 @@ class Claim:
             raise InvalidSignatureException
 
 
-class _AsSigned(SigV4Auth):  # type: ignore[misc]  # botocore has no types
-    """Signs exactly the headers given; botocore on its own leaves some out that other SDKs sign."""
+class _ExactSigner(SigV4Auth):  # type: ignore[misc]  # botocore has no types
+    """Signer of exactly the given headers; botocore by itself omits some that other SDKs sign."""
 
     def headers_to_sign(self, request: Any) -> Any:
         return request.headers
 
 
-def check_signature(request: SignedRequest, keys: Mapping[str, str], *, now: datetime | None = None) -> None:
-    """Let a request pass that one of the keys signed, a short time ago.
-
-    A request that is overheard can be sent again within `SKEW`, as at AWS; only TLS keeps it from being overheard. This is
-    `claim_of` and `Claim.verify`.
-
-    Parameters
-    ----------
-    request
-        The request.
-    keys
-        Access keys and their secrets.
-    now
-        An aware datetime, for tests.
-
-    Raises
-    ------
-    MissingAuthenticationTokenException
-        If it is not signed.
-    IncompleteSignatureException
-        If what stands for a signature is none.
-    UnrecognizedClientException
-        If there is no such key.
-    InvalidSignatureException
-        If the signature is another one, too old, too new, or does not cover what it must.
-    """
-    claim_of(request.headers, now=now).verify(request, keys)
-
-
 def claim_of(headers: Sequence[tuple[str, str]], *, now: datetime | None = None) -> Claim:
-    """Read what the headers of a request say of its signature, and check all that needs neither body nor key.
+    """Parse the signature in the headers of a request, and check what needs neither body nor key.
 
     Parameters
     ----------
     headers
         Names, in any case, and values.
     now
-        An aware datetime, for tests.
+        Current time as an aware datetime, for tests.
 
     Raises
     ------
@@ -172,7 +146,7 @@ def claim_of(headers: Sequence[tuple[str, str]], *, now: datetime | None = None)
     IncompleteSignatureException
         If ``Authorization`` is malformed.
     InvalidSignatureException
-        If the signature is too old, too new, or does not cover what it must.
+        If the signature is too old or too new, or does not cover the required headers.
     """
     given: dict[str, list[str]] = {}
     for name, value in headers:
@@ -192,13 +166,13 @@ def claim_of(headers: Sequence[tuple[str, str]], *, now: datetime | None = None)
 
 
 def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
-    """Give a copy of access keys and their secrets, if they can be used.
+    """Return a copy of access keys and their secrets, after validation.
 
     Raises
     ------
     InvalidParameterError
-        If there is none, one is not 1 to 128 letters, digits and ``_``, or a secret is shorter than 16 characters. The message
-        never has a secret.
+        If there are no keys, a key is not 1 to 128 letters, digits and ``_``, or a secret is shorter than 16 characters. The
+        message never contains a secret.
     """
     if not keys:
         raise InvalidParameterError("keys: expected at least one access key and its secret, got none")
@@ -213,19 +187,19 @@ def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
-    """Read access keys and their secrets: a line for each, the two with a blank between; ``#`` begins a comment.
+    """Read access keys from a file: a key, a blank and its secret in each line; ``#`` starts a comment line.
 
     Raises
     ------
     InvalidParameterError
-        If the file is something else, has a key twice, or none. The message never has a secret.
+        If the file has another format, a duplicate key, or no key. The message never contains a secret.
     OSError
-        If it can't be read.
+        If the file can't be read.
     """
     keys: dict[str, str] = {}
     try:
         with Path(file).open(encoding="utf-8") as stream:
-            _warn_of_readers(file, os.fstat(stream.fileno()).st_mode)
+            _warn_if_readable_by_others(file, os.fstat(stream.fileno()).st_mode)
             lines = stream.read().splitlines()
     except UnicodeDecodeError:
         raise InvalidParameterError(f"key file {os.fspath(file)!r}: expected UTF-8 text, got something else") from None
@@ -241,15 +215,17 @@ def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
     return check_keys(keys)
 
 
-def _warn_of_readers(file: str | os.PathLike[str], mode: int) -> None:
+def _warn_if_readable_by_others(file: str | os.PathLike[str], mode: int) -> None:
     if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
         _log.warning(
-            "key file %r: other users can read it (mode %04o); take that away: chmod 600", os.fspath(file), mode & 0o777
+            "key file %r: other users can read it (mode %04o); restrict it with chmod 600",
+            os.fspath(file),
+            mode & 0o777,
         )
 
 
 def _check_cover(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> None:
-    """See that the signature covers where the request goes, when it was made, and all that AWS's own headers say."""
+    """Check that the signature covers the host, the time and all of AWS's own headers."""
     amazons = [name for name in given if name.startswith("x-amz-")]
     uncovered = sorted({"host", "x-amz-date", *amazons} - set(names))
     if uncovered:
@@ -286,7 +262,7 @@ def _signature(request: SignedRequest, names: Sequence[str], date: str, region: 
         if name.lower() in names:
             again.headers[name.lower()] = value
     again.context["timestamp"] = date
-    signer = _AsSigned(Credentials("any", secret), _SERVICE, region)
+    signer = _ExactSigner(Credentials("any", secret), _SERVICE, region)
     signature: str = signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again)
     return signature
 

@@ -1,4 +1,4 @@
-"""Bounded work: how many requests are worked on, how many wait for that, and how many bytes of bodies are held meanwhile."""
+"""Limit the work of the server: running requests, waiting requests, and bytes of bodies in memory."""
 
 import asyncio
 import contextlib
@@ -15,22 +15,22 @@ T = TypeVar("T")
 
 
 class FullError(FacesearchError):
-    """There is no room for another request now; the same request may succeed later."""
+    """A limit is reached; the same request may succeed later."""
 
 
 class AbandonedError(FacesearchError):
-    """The client went away, so its request was dropped."""
+    """The client disconnected, so its request was dropped."""
 
 
 class WorkQueue:
-    """Threads for blocking work, and a bounded queue in front of them.
+    """Thread pool for blocking work, with a bounded queue.
 
     Parameters
     ----------
     threads
-        How many requests are worked on at once, >= 1.
+        Requests that run in parallel, >= 1.
     waiting
-        How many more may wait, >= 0, first come, first served.
+        Most requests that wait, >= 0, in order of arrival.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
@@ -40,21 +40,21 @@ class WorkQueue:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rekognition")
 
     async def run(self, work: Callable[[Callable[[], bool]], T], until: Awaitable[None]) -> T:
-        """Run blocking work in a thread, in turn.
+        """Run blocking work in a thread, in order of arrival.
 
         Parameters
         ----------
         work
-            What to do. It is passed a function that returns whether the client is gone, to be asked between its steps.
+            Function to run. Its argument is a function that returns whether the client has disconnected, to call between steps.
         until
-            Ends when the client is gone. Work that has not begun by then never does.
+            Awaitable that completes when the client disconnects. Work that has not started by then is dropped.
 
         Raises
         ------
         FullError
-            If too many wait already.
+            If the queue is full.
         AbandonedError
-            If the client went away while its request waited.
+            If the client disconnected while its request waited.
         """
         gone = asyncio.ensure_future(until)
         if self._inside >= self._most:
@@ -76,20 +76,20 @@ class WorkQueue:
                 self._turns.release()
 
     def close(self) -> None:
-        """Wait for the work under way, and end the threads."""
+        """Wait for running work, then stop the threads."""
         self._threads.shutdown()
 
 
 class ByteBudget:
-    """The bytes of all bodies that are held at a time; for one thread.
+    """Limit on the bytes of all request bodies in memory; not thread-safe.
 
-    Bytes count when they arrive: a length that is only declared would let those who send nothing use it up. Nobody waits for
-    room, since bodies that each wait for the rest of another would wait for ever.
+    Bytes count when they arrive: if declared lengths counted, clients that send nothing could use up the limit. A body never
+    waits for room, since several incomplete bodies that wait for each other would deadlock.
 
     Parameters
     ----------
     most
-        How many, >= 1.
+        Limit in bytes, >= 1.
     """
 
     def __init__(self, most: int) -> None:
@@ -98,12 +98,12 @@ class ByteBudget:
 
     @contextlib.contextmanager
     def body(self) -> Iterator[Callable[[int], None]]:
-        """Hold a body: call what is returned with the size of each of its parts; they are given back at the end.
+        """Account for one body: pass the size of each chunk to the yielded function; the bytes are released at the end.
 
         Raises
         ------
         FullError
-            By that call, if there is no room.
+            From that function, if the limit would be exceeded.
         """
         mine = 0
 
