@@ -23,7 +23,7 @@ demo: .venv/installed  ## find people on real photographs, print the answer, wri
 test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 	$(BIN)/python -m pytest $(WORKERS)
 
-test-fast: .venv/installed  ## the tests that run no shipped network and take under two seconds each; under a minute in all
+test-fast: .venv/installed  ## the tests that run no shipped network and take under two seconds each
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not weights"
 
 lint: .venv/installed  ## style, types, layers

@@ -716,8 +716,9 @@ def test_bytes_over_5_mib_are_refused_and_files_up_to_15_mib_are_taken(tmp_path:
     assert np.array_equal(read_image(path).pixels, JPEG_PIXELS)
 
 
-def test_files_over_15_mib_are_refused_without_being_read(tmp_path: Path) -> None:
-    path = tmp_path / "large.jpg"
+def test_files_over_15_mib_are_refused_without_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # errors shorten long paths, and those of pytest-xdist are long
+    path = Path("large.jpg")
     with path.open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(ImageTooLargeError, match=r"large\.jpg'.*at most 15,728,640 bytes, got 15,728,641"):
@@ -848,7 +849,8 @@ def test_a_directory_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_is_an_image_error_with_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "secret.png"
+    monkeypatch.chdir(tmp_path)  # errors shorten long paths, and those of pytest-xdist are long
+    path = Path("secret.png")
     path.write_bytes(PNG_FILE)
 
     def refuse(*_: Any, **__: Any) -> Any:
