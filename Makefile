@@ -39,6 +39,7 @@ fix: .venv/installed  ## mend what can be mended by itself
 bench: .venv/installed  ## every measurement in README and docs; needs FACESEARCH_DATA for most
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/previews.py
 	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/people.py

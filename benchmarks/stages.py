@@ -35,7 +35,6 @@ import facesearch as fs
 from facesearch.appearance.image_quality import measure_quality
 from facesearch.detection.landmarks import aws_landmarks, face_box
 from facesearch.detection.pose import solve_pose
-from facesearch.images.thumbnails import Preview
 
 USERS = 10_000
 VECTOR_LENGTH = 1.4  # of the network's vectors
@@ -170,8 +169,6 @@ def run_stages(watch: Stopwatch, staff: fs.Collection, photo: bytes) -> fs.Searc
     largest = max(range(len(boxes)), key=lambda position: boxes[position].area)
     with watch.stage("embed"):
         (vector,) = analyzer.embedder.embed(chips[largest][np.newaxis])
-    with watch.stage("preview"):
-        Preview.of(pixels)
     with watch.stage(f"rank {USERS:,} users"):
         staff.search_embedding(vector)
     with watch.stage("  threshold 0"):

@@ -1,7 +1,9 @@
 """Pictures of faces are kept only where they were asked for, and go with their faces."""
 
+import copy
 import io
 import pickle
+import weakref
 from typing import Any
 
 import attrs
@@ -12,7 +14,7 @@ from PIL import Image
 import facesearch as fs
 from facesearch.common.arrays import PixelArray
 from facesearch.images.stored_thumbnails import small_picture
-from facesearch.images.thumbnails import Preview
+from facesearch.images.thumbnails import LazyJpeg, Pictures, Preview
 from facesearch.storage.memory import MemoryStore
 from facesearch.testing.fakes import fake_analyzer, paint
 
@@ -149,3 +151,77 @@ def test_a_kept_picture_is_decoded_at_any_small_size_and_nothing_else_is() -> No
     Image.new("RGB", (2000, 100)).save(file, "JPEG")
     for data in (file.getvalue(), b"", b"%!PS", shown.jpeg[:-20]):
         assert small_picture(data) is None
+
+
+class Encoder:
+    """Counts how often it encodes."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> bytes:
+        self.calls += 1
+        return JPEG
+
+
+def test_a_picture_is_encoded_once_when_it_is_first_read() -> None:
+    encoder = Encoder()
+    later = LazyJpeg(encoder)
+    assert encoder.calls == 0
+    assert [later.read(), later.read()] == [JPEG, JPEG]
+    assert encoder.calls == 1
+
+
+def test_only_the_newest_pictures_wait_with_their_pixels() -> None:
+    encoders = [Encoder() for _ in range(30)]
+    kept = [LazyJpeg(encoder) for encoder in encoders]
+    assert [encoder.calls for encoder in encoders] == [1] * 22 + [0] * 8
+    assert {each.read() for each in kept} == {JPEG}
+    assert {encoder.calls for encoder in encoders} == {1}
+
+
+def test_a_picture_that_was_dropped_is_never_encoded() -> None:
+    encoders = [Encoder() for _ in range(30)]
+    for encoder in encoders:
+        LazyJpeg(encoder)
+    assert not any(encoder.calls for encoder in encoders)
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (700, 1300), (3000, 4000), (1, 641), (1921, 80)])
+def test_a_preview_knows_its_size_before_it_is_encoded_and_lets_go_of_the_pixels_then(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    shown, held = Preview.of(pixels), weakref.ref(pixels)
+    with Image.open(io.BytesIO(shown.jpeg)) as image:
+        assert image.size == (shown.width, shown.height)
+    assert max(shown.width, shown.height) <= 640
+    del pixels
+    assert held() is None
+
+
+def test_unread_pictures_are_compared_copied_and_pickled_by_their_file() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    preview, pictures = Preview.of(pixels), Pictures(searched=Encoder(), users=())
+    assert preview == Preview.of(pixels) != Preview.of(255 - pixels)
+    assert hash(preview) == hash(Preview.of(pixels))
+    for value in (preview, pictures, Preview.of(pixels)):
+        for twin in (pickle.loads(pickle.dumps(value)), copy.deepcopy(value), attrs.evolve(value)):  # noqa: S301  # our own
+            assert twin == value
+    assert b"\xff\xd8\xff" in pickle.dumps(Preview.of(pixels))
+    assert len(pickle.dumps(Preview.of(pixels))) < pixels.nbytes
+
+
+def test_a_search_encodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = staff(thumbnails=True)
+    saved: list[str] = []
+    save = Image.Image.save
+
+    def counted(image: Image.Image, *arguments: Any, **options: Any) -> None:
+        saved.append(image.mode)
+        save(image, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "save", counted)
+    response = fs.search_users_by_image(people, photo())
+    fs.to_aws(response)
+    assert saved == []
+    assert response._repr_html_() == response._repr_html_()
+    assert len(saved) == 2  # the preview and the searched face

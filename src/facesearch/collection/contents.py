@@ -1,6 +1,7 @@
 """Reading a collection: its users, faces, vectors and thumbnails."""
 
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from typing import Final
 
@@ -192,7 +193,7 @@ class CollectionContents(CollectionBase):
                 for match in matches[:SHOWN_USERS]
                 if self._store.has_user(user_id := match.user.user_id)
             )
-        return Pictures(searched=make_thumbnail(probe.chip), users=users)
+        return Pictures(searched=partial(make_thumbnail, probe.chip), users=users)
 
     def user_embedding(self, user_id: str) -> FloatArray | None:
         """Return a user's vector, computed from its faces: (dimension,) float32; ``None`` for a user without faces.
