@@ -104,6 +104,7 @@ from .networks.weights import (
     WeightFile as WeightFile,
     models as models,
 )
+from .responses.annotation import annotate as annotate
 from .responses.audit import (
     AuditReport as AuditReport,
     LooseUser as LooseUser,

@@ -17,6 +17,8 @@ from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.rotation import rotation_from_pose
 
 __all__ = [
+    "HALO",
+    "HALO_OPACITY",
     "STYLES",
     "FaceClass",
     "Mark",
@@ -24,6 +26,7 @@ __all__ = [
     "SeenFace",
     "Style",
     "class_of",
+    "drawing_order",
     "in_words",
     "legend",
     "marks_of",
@@ -79,6 +82,9 @@ STYLES: Final = {
     FaceClass.REFUSED: Style(colour="#D55E00", ink="#000000", halo="#ffffff", dash=(1.5, 1.5), words="refused"),
     FaceClass.NOT_CHOSEN: Style(colour="#000000", ink="#ffffff", halo="#ffffff", dash=(4, 2.5), words="not chosen"),
 }
+
+HALO: Final = 1.9  # width of the halo, in widths of the line on it
+HALO_OPACITY: Final = 0.8
 
 # AWS's reasons in a few words: a label has little room.
 _WORDS = {
@@ -254,6 +260,11 @@ def marks_of(faces: Sequence[SeenFace], width: int, height: int, *, pose: bool =
         attrs.evolve(mark, axes=_axes(mark, face.detail)) if pose else mark
         for mark, face in zip(marks, faces, strict=True)
     )
+
+
+def drawing_order(marks: Sequence[Mark]) -> list[Mark]:
+    """Return marks in the order in which they are drawn: found faces last and so on top, low numbers after high ones."""
+    return sorted(marks, key=lambda mark: (mark.kind is FaceClass.FOUND, -mark.number))
 
 
 def _mark(face: SeenFace, number: int, width: int, height: int) -> Mark:

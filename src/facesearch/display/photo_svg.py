@@ -4,7 +4,17 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from facesearch.display.face_marks import STYLES, FaceClass, Mark, SeenFace, Style, marks_of
+from facesearch.display.face_marks import (
+    HALO,
+    HALO_OPACITY,
+    STYLES,
+    FaceClass,
+    Mark,
+    SeenFace,
+    Style,
+    drawing_order,
+    marks_of,
+)
 from facesearch.display.label_layout import Label, lay_out, letter_size
 from facesearch.images.thumbnails import Preview
 
@@ -36,8 +46,7 @@ def draw_photo(preview: Preview | None, faces: Sequence[SeenFace]) -> str:
     ground = f'<rect width="{width}" height="{height}" fill="#e8e8e8"/>'
     if preview:
         ground = f'<image href="{data_uri(preview.jpeg)}" width="{width}" height="{height}"/>'
-    order = sorted(marks, key=lambda mark: (mark.kind is FaceClass.FOUND, -mark.number))
-    frames = "".join(_frame(mark, letter) for mark in order)
+    frames = "".join(_frame(mark, letter) for mark in drawing_order(marks))
     labels = "".join(_label(label, letter) for label in lay_out(marks, width, height, letter))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
@@ -66,7 +75,7 @@ def _counted(marks: Sequence[Mark]) -> str:
 def _strokes(style: Style, width: float) -> tuple[str, str]:
     dash = " ".join(f"{length * width:.2f}" for length in style.dash)
     return (
-        f'stroke="{style.halo}" stroke-opacity="0.8" stroke-width="{width * 1.9:.2f}"',
+        f'stroke="{style.halo}" stroke-opacity="{HALO_OPACITY}" stroke-width="{width * HALO:.2f}"',
         f'stroke="{style.colour}" stroke-width="{width:.2f}"' + (f' stroke-dasharray="{dash}"' if dash else ""),
     )
 

@@ -1,35 +1,30 @@
 """A photo with all its faces: what became of each, who it is, where its landmarks are and where it looks."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facesearch.common.validation import check_bool
 from facesearch.display.face_marks import (
+    HALO,
     STYLES,
     FaceClass,
     Mark,
     Rectangle,
     SeenFace,
     Style,
-    class_of,
     legend,
     marks_of,
 )
 from facesearch.display.label_layout import Label, lay_out, letter_size, text_width
-from facesearch.domain.face_detail import FaceDetail
-from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, Picture, read_image
 from facesearch.plotting.canvas import DOTS, axes_at, check_matplotlib, new_figure, scale_of, show, write
-from facesearch.responses.collection import IndexFacesResponse
-from facesearch.responses.search_users import SearchUsersByImageResponse, seen_faces
+from facesearch.responses.annotation import FacesOfPhoto, faces_of_photo
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-__all__ = ["Faces", "legend_height", "plot_faces"]
-
-Faces = SearchUsersByImageResponse | IndexFacesResponse | Sequence[SearchUsersByImageResponse] | Sequence[FaceDetail]
+__all__ = ["legend_height", "plot_faces"]
 
 _LONGEST, _NARROWEST = 8.0, 4.0  # inches of a photo's longer side, and of a figure at least: the legend needs them
 _ROW, _LEGEND_LETTER, _SWATCH = 0.18, 8, 3.5  # of the legend: inches; points; widths of a letter
@@ -37,7 +32,7 @@ _POINTS = 72 / 96  # in a pixel of the screen
 _FOUND_ABOVE = 0.5  # so the searched face is drawn over its neighbours
 
 
-def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None, pose: bool = False) -> "Axes":
+def plot_faces(image: ImageSource, faces: FacesOfPhoto, *, axes: "Axes | None" = None, pose: bool = False) -> "Axes":
     """Draw every face on its photo: frames by what became of the face, names, reasons and landmarks.
 
     Parameters
@@ -82,7 +77,7 @@ def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None, 
     """
     check_matplotlib()
     check_bool("pose", pose)
-    seen, picture = _seen(faces), read_image(image)
+    seen, picture = faces_of_photo("faces", faces), read_image(image)
     width, height = picture.width, picture.height
     where = _own_axes(picture, seen) if axes is None else axes
     show(where, picture.pixels, Rectangle(left=0, top=0, width=width, height=height))
@@ -100,37 +95,6 @@ def plot_faces(image: ImageSource, faces: Faces, *, axes: "Axes | None" = None, 
     where.set_axis_off()
     _legend(where, seen)
     return where
-
-
-def _seen(faces: Any) -> tuple[SeenFace, ...]:
-    if isinstance(faces, SearchUsersByImageResponse):
-        return seen_faces(faces)
-    if isinstance(faces, IndexFacesResponse):
-        return _indexed(faces)
-    if isinstance(faces, Sequence) and not isinstance(faces, str | bytes):
-        responses = [each for each in faces if isinstance(each, SearchUsersByImageResponse)]
-        details = [each for each in faces if isinstance(each, FaceDetail)]
-        if len(responses) == len(faces):
-            return seen_faces(*responses)
-        if len(details) == len(faces):
-            return tuple(SeenFace(detail=detail, kind=FaceClass.DETECTED) for detail in details)
-    raise InvalidParameterError.of(
-        "faces",
-        faces,
-        "what search_users_by_image, search_all_faces, index_faces or detect_faces answered",
-    )
-
-
-def _indexed(response: IndexFacesResponse) -> tuple[SeenFace, ...]:
-    indexed = [
-        SeenFace(detail=record.face_detail, kind=FaceClass.INDEXED, name=record.face.user_id)
-        for record in response.face_records
-    ]
-    others = []
-    for face in response.unindexed_faces:
-        reasons = tuple(reason.value for reason in face.reasons)
-        others.append(SeenFace(detail=face.face_detail, kind=class_of(reasons), reasons=reasons))
-    return (*indexed, *others)
 
 
 def _own_axes(picture: Picture, faces: Sequence[SeenFace]) -> "Axes":
@@ -164,7 +128,7 @@ def _frame(axes: "Axes", mark: Mark, letter: float, scale: float) -> None:
 
 def _strokes(style: Style) -> tuple[tuple[str, float, tuple[float, ...]], ...]:
     """Give colour, width and dashes of the two lines that make a frame: the halo, and the line on it."""
-    return (style.halo, 1.9, ()), (style.colour, 1.0, style.dash)
+    return (style.halo, HALO, ()), (style.colour, 1.0, style.dash)
 
 
 def _details(axes: "Axes", mark: Mark, letter: float, scale: float) -> None:

@@ -1,0 +1,86 @@
+"""Draw faces on a copy of a photo, with Pillow: the renderer behind `facesearch.annotate` and the command line's ``--save``.
+
+`facesearch.display.face_marks` decides what is drawn of a face, and `facesearch.display.label_layout` where its label stands; the
+notebook view and `facesearch.plotting` draw the same marks.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from facesearch.common.arrays import PixelArray
+from facesearch.display.face_marks import HALO, HALO_OPACITY, Mark, Rectangle, SeenFace, drawing_order, marks_of
+from facesearch.display.label_layout import Label, lay_out, letter_size
+
+__all__ = ["draw_faces"]
+
+Point = tuple[float, float]
+_SHOWN = 800  # pixels of a screen: labels are sized for a photo that is displayed at this width
+
+
+def draw_faces(pixels: PixelArray, faces: Sequence[SeenFace]) -> Image.Image:
+    """Return a copy of a photo with faces drawn on it.
+
+    Parameters
+    ----------
+    pixels
+        The photo, (H, W, 3) uint8 RGB.
+    faces
+        In the order of their numbers. Faces that were found are drawn last and so on top.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, as large as the photo.
+    """
+    image = Image.fromarray(pixels)
+    marks = marks_of(faces, image.width, image.height)
+    letter = letter_size(marks, _SHOWN / max(image.width, image.height, _SHOWN))
+    layer = Image.new("RGBA", image.size)
+    pen = ImageDraw.Draw(layer)
+    for mark in drawing_order(marks):
+        _frame(pen, mark, letter)
+    font = ImageFont.load_default(letter)  # comes with Pillow
+    for label in lay_out(marks, image.width, image.height, letter):
+        _label(pen, label, letter, font)
+    image.paste(layer, mask=layer)
+    return image
+
+
+def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:
+    width = mark.stroke(letter)
+    wide, narrow = max(round(width * HALO), 2), max(round(width), 1)
+    halo = (*ImageColor.getrgb(mark.style.halo)[:3], round(255 * HALO_OPACITY))
+    for dash in _dashes(mark.box, ()):
+        pen.line(dash, fill=halo, width=wide)
+    for dash in _dashes(mark.box, tuple(length * width for length in mark.style.dash)):
+        pen.line(dash, fill=mark.style.colour, width=narrow)
+    if mark.shows_details(letter):
+        for point in mark.landmarks:
+            pen.circle(point, max(letter / 9, 1), fill="#ffffff", outline="#000000")
+
+
+def _label(
+    pen: ImageDraw.ImageDraw, label: Label, letter: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> None:
+    place, style = label.place, label.mark.style
+    edges = (place.left, place.top, place.right, place.bottom)
+    pen.rounded_rectangle(edges, radius=letter / 5, fill=style.colour)
+    pen.text(label.baseline, label.text, fill=style.ink, font=font, anchor="ls")
+
+
+def _dashes(box: Rectangle, pattern: Sequence[float]) -> Iterator[tuple[Point, Point]]:
+    """Yield the lines of a frame; *pattern* holds the lengths of dashes and gaps in pixels, empty for a solid line."""
+    corners = [(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)]
+    for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
+        length = abs(x1 - x0) + abs(y1 - y0)  # sides are horizontal or vertical
+        if not pattern or length == 0:
+            yield (x0, y0), (x1, y1)
+            continue
+        along, turn = 0.0, 0
+        while along < length:
+            end = min(along + pattern[turn % len(pattern)], length)
+            if turn % 2 == 0:
+                start, stop = along / length, end / length
+                yield (x0 + (x1 - x0) * start, y0 + (y1 - y0) * start), (x0 + (x1 - x0) * stop, y0 + (y1 - y0) * stop)
+            along, turn = end, turn + 1

@@ -1,0 +1,86 @@
+"""The annotated photo: one renderer for Python and the command line, without matplotlib, and the photo itself stays as it is."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from PIL import Image, ImageColor
+
+import facesearch as fs
+from facesearch.cli.shell.drawing import marked_file
+from facesearch.display.face_marks import STYLES, FaceClass
+from facesearch.responses.search_users import seen_faces
+from facesearch.testing.fakes import fake_analyzer, paint
+from facesearch.testing.strategies import responses
+
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+PHOTO = paint((200, 300), {(10, 10, 80, 80): RED, (150, 30, 200, 80): BLUE})
+STAFF = fs.Collection("staff", analyzer=fake_analyzer())
+STAFF.enroll("ada", [paint((100, 100), {(20, 20, 80, 80): RED})])
+
+
+def colours(image: Image.Image) -> set[tuple[int, ...]]:
+    return set(map(tuple, np.asarray(image).reshape(-1, 3).tolist()))
+
+
+def colour_of(kind: FaceClass) -> tuple[int, ...]:
+    return ImageColor.getrgb(STYLES[kind].colour)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        (lambda: fs.search_users_by_image(STAFF, PHOTO), {FaceClass.FOUND, FaceClass.NOT_CHOSEN}),
+        (lambda: fs.search_all_faces(STAFF, PHOTO), {FaceClass.FOUND, FaceClass.UNKNOWN}),
+        (lambda: fs.Collection("new", analyzer=STAFF.analyzer).index_faces(PHOTO), {FaceClass.INDEXED}),
+        (lambda: STAFF.analyzer.locate(PHOTO)[0].detail, {FaceClass.DETECTED}),
+        (lambda: tuple(face.detail for face in STAFF.analyzer.locate(PHOTO)), {FaceClass.DETECTED}),
+    ],
+)
+def test_every_answer_about_the_faces_of_a_photo_is_drawn(answer: Callable[[], Any], kinds: set[FaceClass]) -> None:
+    response = answer()
+    faces = (response,) if isinstance(response, fs.FaceDetail) else response
+    image = fs.annotate(PHOTO, faces)
+    assert (image.mode, image.size) == ("RGB", (300, 200))
+    assert {colour_of(kind) for kind in kinds} <= colours(image)
+
+
+def test_without_faces_the_image_is_the_photo() -> None:
+    assert fs.annotate(PHOTO, ()) == Image.fromarray(PHOTO)
+
+
+def test_the_photo_stays_as_it_is_and_may_be_a_file() -> None:
+    photo, file = PHOTO.copy(), io.BytesIO()
+    Image.fromarray(photo).save(file, "PNG")
+    response = fs.search_users_by_image(STAFF, photo)
+    image = fs.annotate(photo, response)
+    assert np.array_equal(photo, PHOTO)
+    assert fs.annotate(file.getvalue(), response) == image == fs.annotate(Image.fromarray(photo), response)
+
+
+@settings(max_examples=20)
+@given(responses())
+def test_the_command_line_saves_the_same_image(response: fs.SearchUsersByImageResponse) -> None:
+    content = marked_file(fs.read_image(PHOTO), seen_faces(response), Path("marked.png"))
+    assert Image.open(io.BytesIO(content)).tobytes() == fs.annotate(PHOTO, response).tobytes()
+
+
+@pytest.mark.parametrize("wrong", [None, "faces", {"UserMatches": []}, [STAFF], fs.CompareFacesResponse()])
+def test_anything_else_is_refused(wrong: Any) -> None:
+    with pytest.raises(fs.InvalidParameterError, match="response: expected what search_users_by_image"):
+        fs.annotate(PHOTO, wrong)
+
+
+def test_it_needs_no_matplotlib() -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; import numpy as np, facesearch as fs; "
+        "print(fs.annotate(np.zeros((100, 90, 3), np.uint8), ()).size)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # our own code
+    assert done.stdout == "(90, 100)\n"
