@@ -149,7 +149,7 @@ def _functions() -> list[tuple[str, Any]]:
 
 # Numbers, texts, pictures and vectors, and pages, which are no answers to be read.
 PLAIN = {
-    *("similarity", "distance_at", "to_aws", "from_aws", "read_image", "delete_collection"),
+    *("similarity", "distance_at", "to_aws", "from_aws", "read_image", "annotate", "delete_collection"),
     *("add_embedding", "add_embeddings", "create_user", "delete_user", "forget_photos", "once", "erase_deleted"),
     *("close", "save", "restore", "thumbnail", "pictures", "face_embedding", "user_embedding"),
     *("search_embeddings", "rank", "rank_many", "rank_like_user", "rank_faces", "page_of_users", "page_of_faces"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, ImageDraw
 
 import facesearch as fs
 from facesearch.cli.shell.drawing import marked_file
@@ -84,3 +84,26 @@ def test_it_needs_no_matplotlib() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # our own code
     assert done.stdout == "(90, 100)\n"
+
+
+@pytest.mark.parametrize("size", [1e3, 1e9, 1e18, 1e30])
+def test_a_box_that_is_far_larger_than_the_photo_costs_no_more_work(size: float) -> None:
+    box = fs.BoundingBox(left=-size / 2, top=0.25, width=size, height=size)
+    face = fs.UnsearchedFace(
+        face_details=fs.FaceDetail(bounding_box=box), reasons=(fs.UnsearchedFaceReason.FACE_NOT_LARGEST,)
+    )
+    response = fs.SearchUsersByImageResponse(unsearched_faces=(face,))
+    lines = 0
+    line = ImageDraw.ImageDraw.line
+
+    def counted(pen: ImageDraw.ImageDraw, *arguments: Any, **options: Any) -> None:
+        nonlocal lines
+        lines += 1
+        assert lines < 1000, "the frame is drawn beyond the photo"
+        line(pen, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageDraw.ImageDraw, "line", counted)
+        image = fs.annotate(PHOTO, response)
+    assert image.size == (300, 200)
+    assert (lines > 0) == (size < 1e15)  # beyond, a float doesn't hold where in the photo the edge is

@@ -38,8 +38,9 @@ def draw_faces(pixels: PixelArray, faces: Sequence[SeenFace]) -> Image.Image:
     letter = letter_size(marks, _SHOWN / max(image.width, image.height, _SHOWN))
     layer = Image.new("RGBA", image.size)
     pen = ImageDraw.Draw(layer)
+    view = Rectangle(left=0, top=0, width=image.width, height=image.height).grown(max(image.size))
     for mark in drawing_order(marks):
-        _frame(pen, mark, letter)
+        _frame(pen, mark, letter, view)
     font = ImageFont.load_default(letter)  # comes with Pillow
     for label in lay_out(marks, image.width, image.height, letter):
         _label(pen, label, letter, font)
@@ -47,13 +48,13 @@ def draw_faces(pixels: PixelArray, faces: Sequence[SeenFace]) -> Image.Image:
     return image
 
 
-def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:
+def _frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float, view: Rectangle) -> None:
     width = mark.stroke(letter)
     wide, narrow = max(round(width * HALO), 2), max(round(width), 1)
     halo = (*ImageColor.getrgb(mark.style.halo)[:3], round(255 * HALO_OPACITY))
-    for dash in _dashes(mark.box, ()):
+    for dash in _dashes(mark.box, (), view):
         pen.line(dash, fill=halo, width=wide)
-    for dash in _dashes(mark.box, tuple(length * width for length in mark.style.dash)):
+    for dash in _dashes(mark.box, tuple(length * width for length in mark.style.dash), view):
         pen.line(dash, fill=mark.style.colour, width=narrow)
     if mark.shows_details(letter):
         for point in mark.landmarks:
@@ -69,18 +70,42 @@ def _label(
     pen.text(label.baseline, label.text, fill=style.ink, font=font, anchor="ls")
 
 
-def _dashes(box: Rectangle, pattern: Sequence[float]) -> Iterator[tuple[Point, Point]]:
-    """Yield the lines of a frame; *pattern* holds the lengths of dashes and gaps in pixels, empty for a solid line."""
+def _dashes(box: Rectangle, pattern: Sequence[float], view: Rectangle) -> Iterator[tuple[Point, Point]]:
+    """Yield the lines of a frame.
+
+    Parameters
+    ----------
+    box
+        The frame.
+    pattern
+        Lengths of dashes and gaps in pixels, empty for a solid line.
+    view
+        Lines end at its edges: a box that came over the wire may be a million times larger than the photo.
+    """
     corners = [(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)]
     for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
         length = abs(x1 - x0) + abs(y1 - y0)  # sides are horizontal or vertical
-        if not pattern or length == 0:
+        first, last = _shown(x0, x1, view.left, view.right) if y0 == y1 else _shown(y0, y1, view.top, view.bottom)
+        across, low, high = (y0, view.top, view.bottom) if y0 == y1 else (x0, view.left, view.right)
+        if first > last or not low <= across <= high:
+            continue
+        if length == 0:
             yield (x0, y0), (x1, y1)
             continue
+        cycle = pattern or (length,)  # a solid line is one dash
+        skipped = first - first % sum(cycle) if pattern else first
+        # Counted from there, because one pixel more would be lost in the length of a side of 1e18 pixels.
         along, turn = 0.0, 0
-        while along < length:
-            end = min(along + pattern[turn % len(pattern)], length)
+        while along < last - skipped:
+            end = min(along + cycle[turn % len(cycle)], last - skipped)
             if turn % 2 == 0:
-                start, stop = along / length, end / length
+                start, stop = (skipped + along) / length, (skipped + end) / length
                 yield (x0 + (x1 - x0) * start, y0 + (y1 - y0) * start), (x0 + (x1 - x0) * stop, y0 + (y1 - y0) * stop)
             along, turn = end, turn + 1
+
+
+def _shown(start: float, stop: float, low: float, high: float) -> tuple[float, float]:
+    """Return the first and the last length along a line from *start* to *stop* that lie from *low* to *high*."""
+    if start <= stop:
+        return max(low - start, 0.0), min(high, stop) - start
+    return max(start - high, 0.0), start - max(low, stop)
