@@ -201,7 +201,7 @@ def calibrate(net: Heads, answers: Floats, wanted: Floats) -> dict[str, Floats]:
 
 
 def folded(net: Heads) -> dict[str, Floats]:
-    """Give the arrays that `facesearch.appearance.heads.heads_model` wants: every normalisation folded into what follows or precedes it."""
+    """Return the arrays of `facesearch.appearance.heads.heads_model`, with every normalisation folded into its neighbouring layer."""
     net = copy.deepcopy(net)
     scale = [norm.weight / torch.sqrt(norm.running_var + norm.eps) for norm in net.norms]
     shift = [norm.bias - norm.running_mean * factor for norm, factor in zip(net.norms, scale, strict=True)]

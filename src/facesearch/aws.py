@@ -32,7 +32,7 @@ LOCAL_ONLY = {
 
 
 def to_aws(value: Any) -> dict[str, Any]:
-    """Give a value of ours as the dict AWS would send.
+    """Serialize a value to the dict that AWS sends.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def is_local(kind: type[Any], name: str) -> bool:
 
 
 def wire_name(attribute: str) -> str:
-    """Give AWS's name of an attribute: ``bounding_box`` is ``BoundingBox``."""
+    """Return AWS's name of an attribute: ``BoundingBox`` for ``bounding_box``."""
     return "".join(part.capitalize() for part in attribute.split("_"))
 
 

@@ -95,7 +95,7 @@ class AlignedFace:
     to_picture: PointArray = field(eq=content)
 
     def in_picture(self, points: PointArray) -> PointArray:
-        """Give (N, 2) xy pixels of the chip as xy pixels of the picture."""
+        """Convert (N, 2) xy pixels of the chip to xy pixels of the picture."""
         result: PointArray = points @ self.to_picture[:, :2].T + self.to_picture[:, 2]
         return result
 

@@ -147,7 +147,7 @@ class Rectangle:
         return self.top + self.height
 
     def grown(self, margin: float) -> "Rectangle":
-        """Give the rectangle that is so much larger on each side, in pixels."""
+        """Return the rectangle extended by a number of pixels on each side."""
         return Rectangle(
             left=self.left - margin,
             top=self.top - margin,
@@ -156,7 +156,7 @@ class Rectangle:
         )
 
     def shared(self, other: "Rectangle") -> float:
-        """Give the area that two have in common, pixels squared."""
+        """Return the area of the intersection with another rectangle, pixels squared."""
         across = min(self.right, other.right) - max(self.left, other.left)
         down = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(across, 0.0) * max(down, 0.0)
@@ -204,17 +204,17 @@ class Mark:
         return self.box.left + self.box.width / 2, self.box.top + self.box.height / 2
 
     def stroke(self, letter: float) -> float:
-        """Give how wide its lines are beside letters of that size: finer around a small face."""
+        """Return the width of the frame's lines for a letter size: thinner around a small face."""
         side = min(self.box.width, self.box.height)
         return min(letter / 7, max(side / 14, letter / 12))
 
     def shows_details(self, letter: float) -> bool:
-        """Tell whether landmarks and pose have room: on a small face they would look like dirt."""
+        """Return whether landmarks and pose are drawn: on a small face they would look like dirt."""
         return min(self.box.width, self.box.height) >= _DETAILED * letter
 
 
 def class_of(reasons: Iterable[str]) -> FaceClass:
-    """Tell a face that was passed over for another one from a face that was refused for its quality."""
+    """Return the class of an unsearched face: passed over for another face, or refused for its quality."""
     return FaceClass.NOT_CHOSEN if _NOT_CHOSEN.issuperset(reasons) else FaceClass.REFUSED
 
 
@@ -224,7 +224,7 @@ def in_words(reasons: Sequence[str]) -> str:
 
 
 def legend(faces: Sequence[SeenFace]) -> tuple[tuple[FaceClass, str], ...]:
-    """Give the classes that a picture shows, each with what a legend shall say: its words, how many, why refused."""
+    """Return the classes that a picture shows, each with its text in the legend: words, number of faces, reasons."""
     entries = []
     for kind, style in STYLES.items():
         members = [face for face in faces if face.kind is kind]
@@ -239,7 +239,7 @@ def legend(faces: Sequence[SeenFace]) -> tuple[tuple[FaceClass, str], ...]:
 
 
 def marks_of(faces: Sequence[SeenFace], width: int, height: int, *, pose: bool = False) -> tuple[Mark, ...]:
-    """Say what to draw of the faces of a photo.
+    """Compute the marks of the faces of a photo.
 
     Parameters
     ----------

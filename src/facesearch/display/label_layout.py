@@ -94,7 +94,7 @@ class Label:
 
 
 def text_width(text: str) -> float:
-    """Give how wide a text is, in letter sizes."""
+    """Return the width of a text, in letter sizes."""
     return sum(_WIDTHS.get(letter, _WIDEST) for letter in text)
 
 
@@ -111,7 +111,7 @@ def fitted(text: str, width: float) -> str:
 
 
 def letter_size(marks: Sequence[Mark], scale: float) -> float:
-    """Give how large letters shall be, in pixels of the picture: smaller in a crowd, and smallest among small faces.
+    """Return the letter size in pixels of the picture: smaller in a crowd, smallest among small faces.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class _Room:
     letter: float
 
     def texts(self, mark: Mark) -> tuple[str, ...]:
-        """Give what may stand at a face, the most telling first."""
+        """Return the possible texts of a label, most informative first."""
         if len(self.marks) <= FEW_FACES:
             return mark.texts
         if mark.kind is not FaceClass.FOUND:
@@ -211,7 +211,7 @@ class _Room:
         return Label(mark=mark, text=shown, place=place, baseline=baseline)
 
     def _places(self, box: Rectangle, wide: float, high: float) -> Iterator[Rectangle]:
-        """Give where a label of this size may stand, the best first: under the box, over it, within it, beside it."""
+        """Return the possible places of a label of this size, best first: under the box, over it, within it, beside it."""
         middle = box.left + (box.width - wide) / 2
         sides = (box.left, box.right - wide)
         lefts = (*sides, middle) if wide <= box.width else (middle, *sides)  # a long one shall not seem its neighbour's

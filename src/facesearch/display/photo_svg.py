@@ -62,7 +62,7 @@ def draw_swatch(kind: FaceClass) -> str:
 
 
 def data_uri(jpeg: bytes) -> str:
-    """Give a JPEG file as a link that carries it."""
+    """Return a data URI that contains a JPEG file."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 

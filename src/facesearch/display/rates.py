@@ -106,7 +106,7 @@ class Tick:
 
 
 def position(calibration: Calibration, similarity: float) -> float:
-    """Give where a similarity, 0-100 percent, stands: 1 at 100, 0 where the measured points end and below."""
+    """Return the position of a similarity, 0-100 percent, on the axis: 1 at 100, 0 at the end of the measured points and below."""
     nearest, farthest = calibration.rows[0].distance, calibration.rows[-1].distance
     distance = min(calibration.distance_at(similarity), farthest)
     if distance <= nearest:
@@ -115,7 +115,7 @@ def position(calibration: Calibration, similarity: float) -> float:
 
 
 def rates(calibration: Calibration, curve: Curve) -> tuple[RatePoint, ...]:
-    """Give the measured points of one curve, from the least similar up.
+    """Return the measured points of one curve, in ascending order of similarity.
 
     Parameters
     ----------
@@ -133,13 +133,13 @@ def rates(calibration: Calibration, curve: Curve) -> tuple[RatePoint, ...]:
 
 
 def floor_of(calibration: Calibration) -> int:
-    """Give the power of ten at which a logarithmic axis for both curves begins, at most -1."""
+    """Return the power of ten at which a logarithmic axis for both curves begins, at most -1."""
     points = [point for curve in CURVES for point in rates(calibration, curve)]
     return min([-1, *(math.floor(math.log10(point.rate) + 1e-3) for point in points)])
 
 
 def stacked(places: Sequence[float], apart: float) -> tuple[int, ...]:
-    """Give each place the lowest row, 0 and up, in which all others are farther away than *apart*."""
+    """Assign to each position the lowest row, from 0, in which all others are farther away than *apart*."""
     rows: list[int] = []
     for number, place in enumerate(places):
         near = {rows[other] for other in range(number) if abs(places[other] - place) < apart}
@@ -148,7 +148,7 @@ def stacked(places: Sequence[float], apart: float) -> tuple[int, ...]:
 
 
 def ticks(calibration: Calibration, apart: float) -> tuple[Tick, ...]:
-    """Give the similarities to label the axis with: those that were measured and 100, so far apart or farther, 0-1."""
+    """Return the similarities that label the axis: the measured ones and 100, at least the given distance apart, 0-1."""
     chosen: list[Tick] = []
     for percent in (100.0, *(row.similarity for row in calibration.rows)):
         tick = Tick(position=position(calibration, percent), similarity=percent)
@@ -158,7 +158,7 @@ def ticks(calibration: Calibration, apart: float) -> tuple[Tick, ...]:
 
 
 def strangers(calibration: Calibration, similarity: float) -> str:
-    """Say how many strangers are at least as similar, such as ``"1 in 12,000"``.
+    """Describe the share of strangers that are at least as similar, such as ``"1 in 12,000"``.
 
     Parameters
     ----------

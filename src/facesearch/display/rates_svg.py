@@ -48,7 +48,7 @@ def draw_curve(calibration: Calibration, pins: Sequence[Pin]) -> str:
 
 
 def curve_swatches() -> list[tuple[str, str]]:
-    """Give the legend of the curves: a bit of each line, and what it is."""
+    """Return the legend of the curves: a sample of each line and its name."""
     return [(_SWATCH.format(line=_stroke(curve)), curve.words) for curve in CURVES]
 
 

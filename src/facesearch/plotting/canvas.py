@@ -51,7 +51,7 @@ def axes_at(figure: "Figure", left: float, top: float, width: float, height: flo
 
 
 def _showing_itself(value: T, figure: "Figure") -> T:
-    """Let a notebook show a figure, or axes by their figure: Jupyter draws only those of pyplot, others are text to it."""
+    """Add a notebook representation to a figure, or to axes: Jupyter by itself draws only pyplot's figures."""
     vars(value)["_repr_png_"] = partial(_png, figure)
     return value
 
@@ -63,7 +63,7 @@ def _png(figure: "Figure") -> bytes:
 
 
 def scale_of(axes: "Axes", width: float, height: float) -> float:
-    """Give how many pixels of a screen, of which an inch has 96, a unit is shown with where *width* x *height* fill the axes."""
+    """Return the screen pixels (96 per inch) of one data unit where *width* x *height* units fill the axes."""
     extent, whole = axes.get_window_extent(), axes.get_figure(root=True)
     dots = whole.dpi if whole else DOTS
     return float(min(extent.width / width, extent.height / height)) / dots * 96

@@ -127,7 +127,7 @@ def _frame(axes: "Axes", mark: Mark, letter: float, scale: float) -> None:
 
 
 def _strokes(style: Style) -> tuple[tuple[str, float, tuple[float, ...]], ...]:
-    """Give colour, width and dashes of the two lines that make a frame: the halo, and the line on it."""
+    """Return colour, width and dashes of the two lines of a frame: the halo, and the line on it."""
     return (style.halo, HALO, ()), (style.colour, 1.0, style.dash)
 
 
@@ -169,12 +169,12 @@ def _label(axes: "Axes", label: Label, letter: float) -> None:
 
 
 def legend_height(faces: Sequence[SeenFace], width: float) -> float:
-    """Give how many inches the legend takes under a photo of so many inches."""
+    """Return the height of the legend under a photo of the given width, both in inches."""
     return 0.15 + _ROW * _legend_rows(legend(faces), width)
 
 
 def _legend_rows(entries: Sequence[tuple[FaceClass, str]], width: float) -> int:
-    """Give 1 if all entries fit side by side, or else a row for each."""
+    """Return 1 if all entries fit side by side, else the number of entries: one row each."""
     letters = sum(text_width(words) + _SWATCH + 3 for _, words in entries)
     return 1 if letters * _LEGEND_LETTER / 72 <= width else len(entries)
 

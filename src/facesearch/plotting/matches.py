@@ -73,7 +73,7 @@ class Strip:
         return max(right for right, _ in places), max(top for _, top in places) + 1 + _CAPTION
 
     def places(self) -> Iterator[tuple[_Group, float, float]]:
-        """Give each group with its left and top; rows are filled one after the other."""
+        """Yield each group with its left and top; rows are filled one after the other."""
         left = top = 0.0
         for group in self.groups:
             if left > 0 and left + group.width > _WIDEST:
@@ -156,7 +156,7 @@ def _picture(axes: "Axes", picture: PixelArray | None, left: float, top: float) 
 
 
 def _searched(response: SearchUsersByImageResponse, image: ImageSource | None) -> PixelArray | None:
-    """Give a square picture of the searched face, from the best of what there is."""
+    """Return a square picture of the searched face, from the best available source."""
     box = response.searched_face.face_detail.bounding_box if response.searched_face else None
     if image is not None and box:
         return _cut(read_image(image).pixels, box)

@@ -113,7 +113,7 @@ def draw_similarity(axes: "Axes", response: SearchUsersByImageResponse, calibrat
 
 
 def _pins(response: SearchUsersByImageResponse, calibration: Calibration) -> list[tuple[Pin, str]]:
-    """Give whom to mark, and what to say of each."""
+    """Return the matches to mark, each with its text."""
 
     def words(match: UserMatch) -> str:
         name = fitted(match.user.user_id, _LONGEST_NAME)

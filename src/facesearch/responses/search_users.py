@@ -158,7 +158,7 @@ class SearchUsersByImageResponse(Shown):
         return self.user_matches[0].similarity - (rival.similarity if rival else 0.0)
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Say of each face of the photo why it was searched or not, with figures; see `facesearch.explain`.
+        """Explain for each face of the photo why it was searched or not, with figures; see `facesearch.explain`.
 
         Parameters
         ----------
@@ -242,7 +242,7 @@ class SearchedFaceResponse(SearchUsersByImageResponse):
 
 
 def seen_faces(*responses: SearchUsersByImageResponse) -> tuple[SeenFace, ...]:
-    """Say what became of each face of a photo.
+    """Return the outcome of each face of a photo.
 
     Parameters
     ----------

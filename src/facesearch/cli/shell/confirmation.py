@@ -10,7 +10,7 @@ __all__ = ["confirmed"]
 
 
 def confirmed(question: str) -> bool:
-    """Ask for confirmation on standard error and return whether the answer is y or yes; report any other answer.
+    """Prompt for confirmation on standard error and return whether the answer is y or yes; report any other answer.
 
     Ctrl-C ends the process at once, the default action of SIGINT: if one of numpy's threads received the signal, Python's own
     handler would leave the main thread waiting for input. Therefore no file may be open during the question.
