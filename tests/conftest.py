@@ -19,7 +19,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that markers.toml lists by their own name, by their class or by a fixture that they use."""
+    """Mark the tests that markers.toml lists by their own name, their class or a fixture, and put files with slow tests first."""
     lists = marker_lists()
     for item in items:
         if TESTS in item.path.parents:
@@ -30,6 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
             if "real" in fixtures:
                 item.add_marker("weights")
+    # Files with slow tests first: workers get whole files, and none shall begin a long one when the others are done.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def encodable(value: Any) -> Any:
