@@ -27,7 +27,7 @@ demo: .venv/installed  ## find people on real photographs, print the answer, wri
 test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 	$(PYTEST) $(WORKERS)
 
-test-fast: .venv/installed  ## the tests that run no shipped network and take under two seconds each
+test-fast: .venv/installed  ## the tests that run no shipped network and take under half a second each
 	$(PYTEST) $(WORKERS) -m "not slow and not weights"
 
 lint: .venv/installed  ## style, types, layers
