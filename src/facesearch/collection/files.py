@@ -364,8 +364,7 @@ class CollectionFiles(CollectionBase):
             faces = Counter(stored.face.user_id for stored in export.faces if stored.face.user_id)
             for user_id, number in faces.items():
                 self._check_quota(user_id, number)
-            if export.secret is not None:  # so that photos get the same ids as before
-                self._store.set_secret(export.secret)
+            self._store.set_secret(export.secret)  # so that photos get the same ids as before
             self._store.create_users(export.user_ids)
             self._store.put_faces(
                 stored if self._thumbnails else attrs.evolve(stored, thumbnail=None) for stored in export.faces

@@ -27,7 +27,7 @@ from facesearch.common.validation import between, is_a, is_bool, maybe, plain_fl
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
 from facesearch.domain.sources import relative_source
 from facesearch.enrolment.candidates import PhotoAnalysis
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER, Enroller, image_ids
+from facesearch.enrolment.enroller import MAX_FACES_PER_USER, Enroller, image_id
 from facesearch.enrolment.judging import Verdict
 from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
 from facesearch.enrolment.photo_workers import BrokenFile
@@ -119,16 +119,14 @@ class Registrar:
             if user_id is None:
                 return [
                     PhotoOutcome()
-                    if any((each, photo.name) in self._nobodys for each in image_ids(secret, photo.digest))
+                    if (image_id(secret, photo.digest), photo.name) in self._nobodys
                     else self._remembered(None, photo)
                     for photo in photos
                 ]
             faces = store.faces(user_id) if store.has_user(user_id) else []
             had = {face.image_id for face in faces}
             found = [
-                PhotoOutcome()
-                if not had.isdisjoint(image_ids(secret, photo.digest))
-                else self._remembered(user_id, photo)
+                PhotoOutcome() if image_id(secret, photo.digest) in had else self._remembered(user_id, photo)
                 for photo in photos
             ]
             waiting = store.are_waiting(self._waiting_keys(user_id, photos))
