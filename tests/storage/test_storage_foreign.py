@@ -21,8 +21,8 @@ import facesearch as fs
 from durable import MEMORY, bytes_of
 from facesearch.cli.app import app
 from facesearch.storage import catalog, opening as database
-from facesearch.storage.memory import StoredFace
 from facesearch.storage.schema import check_schema
+from facesearch.storage.store import StoredFace
 
 ONES = np.ones(128)
 PAGE = 4096

@@ -20,7 +20,8 @@ from facesearch.errors import (
     UserNotFoundError,
 )
 from facesearch.matching.calibration import Calibration, calibration as calibration_of
-from facesearch.storage.memory import MemoryStore, Store
+from facesearch.storage.memory import MemoryStore
+from facesearch.storage.store import Store
 
 __all__ = [
     "MAX_FACES_PER_DELETION",

@@ -29,7 +29,7 @@ from facesearch.responses.collection import (
     DisassociateFacesResponse,
 )
 from facesearch.storage.content_ids import content_id
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 __all__ = ["MAX_FACES_PER_REQUEST", "TOKEN_SECONDS", "CollectionChanges"]
 

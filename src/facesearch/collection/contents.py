@@ -122,8 +122,8 @@ class CollectionContents(CollectionBase):
             if user_id is not None:
                 self._check_user(user_id)
             if wanted is None:
-                return tuple(self._store.page_of_faces(start, limit, user_id))
-            named = self._store.faces_named(face_id for face_id in wanted if face_id > start)
+                return tuple(self._store.faces(user_id, after=start, limit=limit))
+            named = self._store.faces_by_id(face_id for face_id in wanted if face_id > start)
         ordered = (named[face_id] for face_id in sorted(named))
         return tuple(face for face in ordered if user_id is None or face.user_id == user_id)[:limit]
 

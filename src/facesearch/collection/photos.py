@@ -25,7 +25,7 @@ from facesearch.images.reading import ImageSource, read_image
 from facesearch.responses.collection import Enrollment, EnrollmentReport, FaceRecord, IndexFacesResponse, UnindexedFace
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 __all__ = ["CollectionPhotos"]
 
@@ -187,7 +187,7 @@ class CollectionPhotos(CollectionBase):
             self._check_quota(user_id, len(self._store.faces_of(user_id) | accepted))
             # Nothing is written before here, and nothing raises after.
             enroller.enroll(user_id, verdict, reversed(given))
-            kept = self._store.faces_named(accepted)
+            kept = self._store.faces_by_id(accepted)
             return EnrollmentReport(
                 user=self._user(user_id) if self._store.has_user(user_id) else None,
                 photos=tuple(

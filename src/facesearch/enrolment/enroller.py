@@ -1,6 +1,6 @@
 """Enrolment of faces into a collection: their ids, the judgement, and the association with users.
 
-Call the methods within `facesearch.storage.memory.Store.writing`.
+Call the methods within `facesearch.storage.store.Store.writing`.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from facesearch.enrolment.judging import FacesOf, Rules, Verdict, judge
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import check_embedding
 from facesearch.storage.content_ids import content_id
-from facesearch.storage.memory import Store, StoredFace
+from facesearch.storage.store import Store, StoredFace
 
 __all__ = ["MAX_FACES_PER_USER", "Enroller", "image_id"]
 
@@ -69,7 +69,7 @@ class Enroller:
     def keep(self, faces: Iterable[StoredFace]) -> dict[str, Face]:
         """Store the faces that are not stored yet, and return all of them by id, as they are in the collection."""
         given = {stored.face.face_id: stored for stored in faces}
-        known = self.store.faces_named(given)
+        known = self.store.faces_by_id(given)
         self.store.put_faces(stored for face_id, stored in given.items() if face_id not in known)
         return {face_id: known.get(face_id, stored.face) for face_id, stored in given.items()}
 

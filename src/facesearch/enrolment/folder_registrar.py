@@ -33,7 +33,7 @@ from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED,
 from facesearch.enrolment.photo_workers import BrokenFile
 from facesearch.errors import ExecutorError
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 __all__ = ["Registrar", "SeenPhoto", "StoppedError"]
 

@@ -15,7 +15,7 @@ from facesearch.responses.collection import (
     UnsuccessfulFaceDisassociation,
     UnsuccessfulFaceDisassociationReason,
 )
-from facesearch.storage.memory import Anchor, Store
+from facesearch.storage.store import Anchor, Store
 
 __all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation"]
 

@@ -9,7 +9,7 @@ import secrets
 import uuid
 from typing import Any, Final
 
-__all__ = ["SECRET_BYTES", "content_id", "new_secret"]
+__all__ = ["SECRET_BYTES", "content_id", "keyed_hash", "new_secret"]
 
 SECRET_BYTES: Final = 32
 
@@ -30,6 +30,10 @@ def content_id(secret: bytes, *parts: Any) -> str:
     >>> content_id(one, "image", "ab") == content_id(other, "image", "ab")
     False
     """
-    digest = hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), key=secret, digest_size=16).digest()
     # Version 4: without the secret key it can't be distinguished from a random UUID.
-    return str(uuid.UUID(bytes=digest, version=4))
+    return str(uuid.UUID(bytes=keyed_hash(repr(parts), secret), version=4))
+
+
+def keyed_hash(text: str, key: bytes) -> bytes:
+    """Return the keyed digest of a text, 16 bytes."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()

@@ -28,8 +28,8 @@ from facesearch.files.writing import OutputKind, check_output
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.matching.template import LONGEST, refused_rows
 from facesearch.storage.content_ids import SECRET_BYTES
-from facesearch.storage.memory import StoredFace
 from facesearch.storage.npz import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
+from facesearch.storage.store import StoredFace
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
