@@ -166,15 +166,11 @@ class MemoryStore(Store):
 
     @override
     def faces_by_id(self, face_ids: Iterable[str]) -> dict[str, Face]:
-        return {face_id: self._faces[face_id].face for face_id in self.known(face_ids)}
+        return {face_id: self._faces[face_id].face for face_id in self._faces.keys() & set(face_ids)}
 
     @override
     def stored_faces(self) -> Iterator[StoredFace]:
         return (self._faces[face_id] for face_id in sorted(self._faces))
-
-    @override
-    def known(self, face_ids: Iterable[str]) -> set[str]:
-        return self._faces.keys() & set(face_ids)
 
     @override
     def embedding(self, face_id: str) -> FloatArray:
@@ -238,11 +234,7 @@ class MemoryStore(Store):
 
     @override
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
-        return {key: self._waiting[key][1] for key in self.are_waiting(keys)}
-
-    @override
-    def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        return self._waiting.keys() & set(keys)
+        return {key: self._waiting[key][1] for key in self._waiting.keys() & set(keys)}
 
     @override
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:

@@ -375,10 +375,6 @@ class SqliteStore(Store):
                     yield StoredFace(face, vector, jpeg)
 
     @override
-    def known(self, face_ids: Iterable[str]) -> set[str]:
-        return set(self._fids(face_ids))
-
-    @override
     def embedding(self, face_id: str) -> FloatArray:
         (fid,) = self._fids([face_id]).values()
         rows = self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)]
@@ -466,7 +462,7 @@ class SqliteStore(Store):
     @override
     def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
         given = {key: (user_id, stored) for key, user_id, stored in photos}
-        block, known = self._changing(), self.are_waiting(given)
+        block, known = self._changing(), self.waiting(given)
         for wid, key in enumerate((key for key in given if key not in known), self._next("waiting")):
             user_id, stored = given[key]
             block.sql.execute(
@@ -489,14 +485,6 @@ class SqliteStore(Store):
             hashed[key]: StoredFace(self._face(wid, face_id, None, *columns), vector, jpeg)
             for (key, _, wid, jpeg, face_id, *columns), vector in zip(rows, vectors, strict=True)
         }
-
-    @override
-    def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        hashed = {self._key(key): key for key in keys}
-        with self._sessions.reading() as sql:
-            query = "SELECT key FROM waiting WHERE collection = ? AND key IN (*)"
-            rows = _among(sql, (BLOB,), query, hashed, self._entry.number)
-        return {hashed[key] for (key,) in rows}
 
     @override
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:

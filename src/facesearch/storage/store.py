@@ -143,9 +143,6 @@ class Store(Protocol):
         """Return a face, or ``None`` if it does not exist."""
         return self.faces_by_id([face_id]).get(face_id)
 
-    def known(self, face_ids: Iterable[str]) -> set[str]:
-        """Return the ids that belong to existing faces."""
-
     def embedding(self, face_id: str) -> FloatArray:
         """Return the vector of an existing face: (dimension,) float32."""
 
@@ -201,9 +198,6 @@ class Store(Protocol):
 
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
         """Return the faces of the waiting photos among those keys, by key."""
-
-    def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        """Return the keys that belong to waiting photos."""
 
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
         """Remove the waiting photos of some users, as `delete_user` does too, or all; return their number."""
