@@ -18,7 +18,7 @@ from facesearch.collection.base import (
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_text
 from facesearch.domain.entities import USER_ID_PATTERN, Face, FaceModel, User
-from facesearch.enrolment.membership import part_for_association, part_for_deletion, part_for_disassociation
+from facesearch.enrolment.membership import split_for_association, split_for_deletion, split_for_disassociation
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
 from facesearch.matching.template import check_embedding
 from facesearch.responses.collection import (
@@ -195,7 +195,7 @@ class CollectionChanges(CollectionBase):
         with self._store.writing():
             self._check_user(user_id)
             had = self._store.faces_of(user_id)
-            taken, refused = part_for_association(
+            taken, refused = split_for_association(
                 self._store, user_id, unique_ids, threshold=user_match_threshold, calibration=self._calibration
             )
             self._check_quota(user_id, len(had) + len(taken))
@@ -232,7 +232,7 @@ class CollectionChanges(CollectionBase):
         unique_ids = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._store.writing():
             self._check_user(user_id)
-            gone, refused = part_for_disassociation(self._store, user_id, unique_ids)
+            gone, refused = split_for_disassociation(self._store, user_id, unique_ids)
             self._store.assign(gone, None)
             self._store.refresh([user_id])
             return DisassociateFacesResponse(
@@ -263,7 +263,7 @@ class CollectionChanges(CollectionBase):
         unique_ids = check_face_ids(face_ids, MAX_FACES_PER_DELETION)
         with self._store.writing():
             self._forget_old_answers()
-            gone, refused = part_for_deletion(self._store, unique_ids)
+            gone, refused = split_for_deletion(self._store, unique_ids)
             self._store.remove_faces(gone)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
 
