@@ -182,6 +182,7 @@ def judge(users: Users, away: set[str], changed: Mapping[str, Vectors], batch: V
         lambda vector, reach: users.nearest(away, changed, vector, reach),
         threshold=75,
         calibration=CALIBRATION,
+        agreed=agreement(batch, batch[:0], threshold=75, calibration=CALIBRATION),
     )
     return [tuple(reason.value for reason in doubt.reasons) if doubt else () for doubt in found]
 

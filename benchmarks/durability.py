@@ -34,7 +34,7 @@ from _machine import print_machine
 import facesearch as fs
 from facesearch.domain.entities import Face
 from facesearch.storage.catalog import is_erased
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 USERS = [f"user{number}" for number in range(12)]
 NAMES = ("one", "two")

@@ -23,7 +23,7 @@ from facesearch.cli.app import app
 from facesearch.cli.shell import erasure as cli_erasing
 from facesearch.storage import catalog, erasure as erasing
 from facesearch.storage.connections import Sessions
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 NAME = "somebody-to-be-deleted"
 VECTOR = np.random.default_rng(7).normal(size=128).astype("<f4")

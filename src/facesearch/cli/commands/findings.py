@@ -26,7 +26,7 @@ from facesearch.networks.runtime import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
 from facesearch.storage.catalog import is_erased
 from facesearch.storage.export import EXPORT_FILE
-from facesearch.storage.schema import open_as_it_is, translated
+from facesearch.storage.opening import connect_read_only, translated
 
 __all__ = ["Finding", "State", "findings"]
 
@@ -216,7 +216,7 @@ def _version(name: str) -> str | None:
 
 def _database(path: Path) -> Iterator[Finding]:
     """Check a file of collections: SQLite's integrity check of every page, then the vectors of all users."""
-    with translated(path), contextlib.closing(open_as_it_is(path.absolute(), _TIMEOUT).connection) as connection:
+    with translated(path), contextlib.closing(connect_read_only(path.absolute(), _TIMEOUT).connection) as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
     size, free = path.stat().st_size, shutil.disk_usage(path.absolute().parent).free
     if faults:
