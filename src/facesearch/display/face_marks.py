@@ -1,7 +1,7 @@
-"""What there is to draw of each face on a photo, whatever draws it: place, class, words, landmarks and pose.
+"""Compute what is drawn of each face on a photo: box, class, label texts, landmarks and pose.
 
-A class is told three times over: by its colour (Okabe and Ito's, which colour-blind people tell apart), by how its frame is
-drawn, and in words. The pictures in a notebook and those of `facesearch.plotting` are both made of these marks.
+A class has its own colour (of Okabe and Ito's palette, which colour-blind people distinguish), its own line style and its own
+words, so that each of the three suffices. `facesearch.display.annotator` draws the marks.
 """
 
 from collections import Counter
@@ -176,8 +176,6 @@ class Mark:
         Around the face.
     texts
         Labels, the most telling first, each shorter than the one before; the last is the number.
-    hint
-        One line with all of it, for where there is room.
     landmarks
         As many as are known.
     axes
@@ -189,7 +187,6 @@ class Mark:
     kind: FaceClass
     box: Rectangle
     texts: tuple[str, ...]
-    hint: str
     landmarks: tuple[Point, ...] = ()
     axes: tuple[Point, Point, Point] | None = None
 
@@ -268,18 +265,13 @@ def drawing_order(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _mark(face: SeenFace, number: int, width: int, height: int) -> Mark:
-    detail = face.detail
-    left, top, right, bottom = detail.bounding_box.to_pixels(width, height)
-    texts = _texts(face, number)
-    sure = "" if detail.confidence is None else f", a face with {detail.confidence:.0f}% confidence"
-    names = f" ({', '.join(face.reasons)})" if face.reasons else ""
+    left, top, right, bottom = face.detail.bounding_box.to_pixels(width, height)
     return Mark(
         number=number,
         kind=face.kind,
         box=Rectangle(left=left, top=top, width=right - left, height=bottom - top),
-        texts=texts,
-        hint=f"face {number}: {_what(face)}{names}{sure}",
-        landmarks=tuple((landmark.x * width, landmark.y * height) for landmark in detail.landmarks or ()),
+        texts=_texts(face, number),
+        landmarks=tuple((landmark.x * width, landmark.y * height) for landmark in face.detail.landmarks or ()),
     )
 
 

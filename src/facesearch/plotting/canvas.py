@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["DOTS", "axes_at", "check_matplotlib", "new_figure", "scale_of", "show", "write"]
+__all__ = ["DOTS", "MOST_PIXELS", "axes_at", "check_matplotlib", "new_figure", "scale_of", "show", "write"]
 
 T = TypeVar("T")
 
 DOTS = 150  # dots an inch
-_MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
+MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
 
 
 def check_matplotlib() -> None:
@@ -73,7 +73,7 @@ def show(axes: "Axes", pixels: PixelArray, place: Rectangle) -> None:
     """Show a picture of (H, W, 3) uint8 RGB in a rectangle; y runs down."""
     from PIL import Image
 
-    shrink = -(-max(pixels.shape) // _MOST_PIXELS)
+    shrink = -(-max(pixels.shape) // MOST_PIXELS)
     shown = Image.fromarray(pixels).reduce(shrink) if shrink > 1 else pixels
     axes.imshow(shown, extent=(place.left, place.right, place.bottom, place.top), aspect="equal", zorder=0)
 
