@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from PIL import Image, ImageColor, ImageDraw
 
 import facesearch as fs
-from facesearch.cli.shell.drawing import marked_file
+from facesearch.cli.shell.saving import marked_file
 from facesearch.display.annotator import draw_faces
 from facesearch.display.face_marks import STYLES, FaceClass, SeenFace, marks_of
 from facesearch.display.label_layout import HEIGHT, lay_out, letter_size
