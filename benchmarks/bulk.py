@@ -1,4 +1,4 @@
-"""What indexing a folder costs: photos a second by who looks, memory, what travels to other processes, and a second time.
+"""Measure the cost of indexing a folder: photos per second by executor, memory, bytes sent to processes, and a second run.
 
 Protocol
 --------
@@ -43,14 +43,14 @@ WAYS = {
 
 
 def resident_mb() -> float:
-    """Give the memory held by this process, in MiB; Linux only."""
+    """Return the memory held by this process, in MiB; Linux only."""
     status = Path("/proc/self/status")
     found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) / 1024 if found else float("nan")
 
 
 def any_photo() -> Path:
-    """Give a photo with one face."""
+    """Return a photo with one face."""
     return min(data_folder("people").rglob("*.jpg"))
 
 
@@ -67,7 +67,7 @@ def write_list(file: Path, photos: int) -> None:
 
 @contextmanager
 def executor_of(way: str) -> Iterator[Executor | None]:
-    """Give who looks, with what it needs loaded."""
+    """Return the worker that analyses photos, with its networks loaded."""
     if way == "threads":
         yield None
     elif way == "one":

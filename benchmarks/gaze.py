@@ -1,4 +1,4 @@
-"""How well pupils are found, and how well the direction of the eyes follows from them.
+"""Measure the error of located pupils, and of the gaze direction computed from them.
 
 Protocol
 --------
@@ -85,12 +85,12 @@ def pupils(pixels: PixelArray, points: PointArray) -> PointArray:
 
 
 def look(pixels: PixelArray, points: PointArray) -> fs.EyeDirection | None:
-    """Tell where the eyes look."""
+    """Return the direction of gaze."""
     return eye_direction(points, *pupils(pixels, points), pose=solve_pose(points))
 
 
 def eye_width(points: PointArray) -> float:
-    """Give the mean width of the eyes in pixels."""
+    """Return the mean width of the eyes in pixels."""
     return float(np.mean([np.hypot(*(points[eye][3] - points[eye][0])) for eye in EYES]))
 
 
@@ -115,7 +115,7 @@ def check_pupils(faces: list[Face], missed: int) -> None:
 
 
 def check_mirror(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
-    """Look at photographs and at their mirror images."""
+    """Measure photographs and their mirror images."""
     same, anew, turned, given = [], [], [], 0
     for face in faces:
         width = face.pixels.shape[1]
@@ -185,13 +185,13 @@ def paint(pixels: PixelArray, points: PointArray, yaw: float, pitch: float, rng:
 
 
 def _inside(outline: PointArray, width: int, height: int) -> NDArray[np.bool_]:
-    """Tell which samples of (height, width) lie inside an outline, (N, 2) xy."""
+    """Return which samples of (height, width) lie inside an outline, (N, 2) xy."""
     mask: NDArray[np.bool_] = polygon2mask((height, width), outline[:, ::-1])  # type: ignore[no-untyped-call]  # it has none
     return mask
 
 
 def _reduced(fine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the mean of the samples of each pixel."""
+    """Return the mean of the samples of each pixel."""
     rows, columns, colors = fine.shape
     coarse: NDArray[np.float64] = fine.reshape(rows // FINER, FINER, columns // FINER, FINER, colors).mean(axis=(1, 3))
     return coarse
@@ -260,7 +260,7 @@ def close_up(face: Face) -> tuple[PixelArray, Detection]:
 
 
 def resized(pixels: PixelArray, seen: Detection, scale: float) -> tuple[PixelArray, Detection]:
-    """Give a photograph, and a face in it, at *scale* times its size."""
+    """Return a photograph, and a face in it, at *scale* times its size."""
     size = tuple(round(side * scale) for side in pixels.shape[1::-1])
     where = attrs.evolve(
         seen, left=seen.left * scale, right=seen.right * scale, top=seen.top * scale, bottom=seen.bottom * scale

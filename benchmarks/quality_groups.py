@@ -38,7 +38,7 @@ _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 @attrs.frozen(eq=False)
 class Look:
-    """What became of a face; ``measured`` is ``None`` where it is not found."""
+    """Result for one face; ``measured`` is ``None`` where it is not found."""
 
     measured: fs.FaceMeasurements | None
     moved: bool
@@ -108,7 +108,7 @@ def chosen(most: int) -> list[Photo]:
 
 
 def looked(drawn: Sequence[Photo]) -> Groups:
-    """Look at photographs as they are and made worse; those without a face are left out."""
+    """Analyse photographs unchanged and degraded; those without a face are left out."""
     analyzer = fs.FaceAnalyzer(threads=1)
     reach = fs.distance_at(THRESHOLD)
 
@@ -144,13 +144,13 @@ def looked(drawn: Sequence[Photo]) -> Groups:
 
 
 def off_centre(face: fs.LocatedFace) -> float:
-    """Tell how far a face is from the middle of its photograph."""
+    """Return the distance of a face from the centre of its photograph."""
     box = face.detail.bounding_box
     return abs(box.left + box.width / 2 - 0.5) + abs(box.top + box.height / 2 - 0.5)
 
 
 def made_worse(pixels: PixelArray, side: float, seed: int) -> Iterator[tuple[str, PixelArray]]:
-    """Give a photograph made worse, step by step."""
+    """Return a photograph degraded step by step."""
     for sigma in BLUR:
         yield f"blur {sigma:g}", blurred(pixels, sigma / 100 * side)
     for light in DARK:
@@ -158,14 +158,14 @@ def made_worse(pixels: PixelArray, side: float, seed: int) -> Iterator[tuple[str
 
 
 def brightnesses(chip: PixelArray) -> tuple[float, float]:
-    """Give brightness as the library measures it, and mean luma of the middle, as it did before."""
+    """Return brightness as the library measures it, and mean luma of the middle, as it did before."""
     edge = round(CHIP_SIZE * CHIP_PADDING / (1 + 2 * CHIP_PADDING))
     luma = chip[edge:-edge, edge:-edge] @ _LUMA
     return measure_quality(chip).brightness, float(luma.mean()) / 255 * 100
 
 
 def found_in(looks: Sequence[Look]) -> Bools:
-    """Tell where the face is found."""
+    """Return where the face is detected."""
     return np.array([look.measured is not None for look in looks])
 
 
@@ -221,7 +221,7 @@ def print_row(groups: Groups, label: str, has: Bools, among: Bools | None = None
 
 
 def gap_of(rates: Sequence[Rate]) -> tuple[float, float]:
-    """Give the gap between groups, in points, and the one that chance stays below in 95 of 100 draws."""
+    """Return the gap between groups, in points, and the one that chance stays below in 95 of 100 draws."""
     if not rates:
         return 0.0, 0.0
     sizes = np.array([rate.trials for rate in rates])

@@ -1,4 +1,4 @@
-"""What the library makes of photographs, each looked at once, for the parts of ``benchmarks/quality.py``."""
+"""Analyse each photograph once, for the parts of ``benchmarks/quality.py``."""
 
 import hashlib
 import sys
@@ -69,7 +69,7 @@ class OneLookAnalyzer(fs.FaceAnalyzer):
 
 @attrs.frozen(kw_only=True, eq=False)
 class Looks:
-    """What was made of N photographs: of the largest face of each.
+    """Measurements and vectors of N photographs, of the largest face of each.
 
     Attributes
     ----------
@@ -96,18 +96,18 @@ class Looks:
         return mean
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """Give (N,) of one measurement: area, size, confidence, brightness, sharpness, yaw, pitch, roll or quality."""
+        """Return (N,) of one measurement: area, size, confidence, brightness, sharpness, yaw, pitch, roll or quality."""
         return self.measured[:, _COLUMNS.index(name)]
 
     def measurements(self, row: int) -> fs.FaceMeasurements:
-        """Give what the filters look at."""
+        """Return the measurements that the filters use."""
         values = dict(zip(_COLUMNS, self.measured[row].tolist(), strict=True))
         pose = Pose(**{name: values.pop(name) for name in ("roll", "yaw", "pitch")})
         return fs.FaceMeasurements(**values, pose=pose)
 
 
 def look_at(photos: Sequence[Path], *, padding: float = 0.0, cache: Path | None = None) -> Looks:
-    """Look at the largest face of each photograph.
+    """Analyse the largest face of each photograph.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def padded(pixels: PixelArray, padding: float) -> PixelArray:
 
 
 def is_aside(person: str) -> bool:
-    """Tell whether the quality score has not learned from this person of lfw_grey."""
+    """Return whether this person of lfw_grey was held out of the training of the quality score."""
     return part_of(f"lfw_grey/{person}") is Part.MEASURE
 
 

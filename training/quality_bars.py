@@ -77,7 +77,7 @@ NAMES: Final = ("confidence", "brightness", "sharpness", "size", "yaw", "pitch",
 
 @attrs.frozen(eq=False)
 class Looked:
-    """What the library makes of a photograph: its measurements, as in `NAMES`, and its vector; NaN where no face is found."""
+    """Output of the library for a photograph: its measurements, as in `NAMES`, and its vector; NaN where no face is found."""
 
     measured: FloatArray
     vector: FloatArray
@@ -92,7 +92,7 @@ class Looker:
         self._quality = MatchQuality()
 
     def locate(self, pixels: PixelArray) -> LocatedFace | None:
-        """Give the largest face, if there is one."""
+        """Return the largest face, if there is one."""
         return next(iter(self._analyzer.locate(pixels)), None)
 
     def look(self, pixels: PixelArray) -> Looked:
@@ -115,7 +115,7 @@ def padded(path: Path) -> PixelArray:
 
 
 def measure(cache: Path) -> dict[str, Any]:
-    """Look at everything; kept in *cache* from one run to the next."""
+    """Analyse all photographs; the results are kept in *cache* from one run to the next."""
     file = cache / "quality_bars.npz"
     if file.exists():
         return dict(np.load(file))
@@ -206,7 +206,7 @@ class Curve:
         return cls(float(floor), float(slope), float(middle), logarithmic)
 
     def value_at(self, missed: float) -> float:
-        """Give the measurement at which so many are missed; NaN where fewer never are."""
+        """Return the measurement at which this share is missed; NaN if the share is never that low."""
         if missed <= self.floor:
             return float("nan")
         above = (missed - self.floor) / (1 - self.floor)
@@ -215,7 +215,7 @@ class Curve:
 
 
 def trials(data: dict[str, Any]) -> Iterator[tuple[str, Any, FloatArray, bool]]:
-    """Give what each bar is read from: its name, the looks, the measurement, and whether its curve is over the logarithm."""
+    """Return the input of each threshold: name, photographs, measurement, and whether its curve is over the logarithm."""
     column = {name: data["measured"][:, number] for number, name in enumerate(NAMES)}
     natural = data["way"] == "as it is"
     first = np.isin(data["photo"], data["photo"][data["way"] != "as it is"])
@@ -230,7 +230,7 @@ def trials(data: dict[str, Any]) -> Iterator[tuple[str, Any, FloatArray, bool]]:
 
 
 def refusals(data: dict[str, Any], bars: QualityBars) -> list[tuple[QualityReason, ...]]:
-    """Give the reasons that each look has against the bars."""
+    """Return the reasons for which each photograph fails the thresholds."""
     reasons = []
     for row in data["measured"]:
         m = dict(zip(NAMES, np.nan_to_num(row).tolist(), strict=True))
