@@ -1,4 +1,4 @@
-"""Where the labels of faces go, so that none covers another and hardly any covers a face.
+"""Place the labels of faces, so that no label covers another one and hardly any covers a face.
 
 All lengths are in pixels of the picture that is drawn on. Widths of texts are those of the wider of two fonts: that of Pillow, in
 which labels are drawn, and DejaVu Sans, in which matplotlib writes.
@@ -73,16 +73,16 @@ _LATER = (
 
 @attrs.frozen(kw_only=True)
 class Label:
-    """A text and where it stands.
+    """A text and its place.
 
     Attributes
     ----------
     mark
-        Whose it is.
+        The labelled face.
     text
         One line.
     place
-        The ground to draw under it.
+        Ground to draw below the text.
     baseline
         xy of the middle of the text, on its baseline.
     """

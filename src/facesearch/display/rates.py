@@ -1,4 +1,4 @@
-"""What there is to draw of a calibration: how often strangers, and how seldom photos of one person, are as similar.
+"""Compute the curves of a calibration: the share of strangers that are as similar, and of photos of one person that are less.
 
 The axis runs along the distance of two faces, from far apart to the same vector, and is labelled with similarities: so the
 many percentages that lie close together near 100 have room. Its two parts, where rates were measured and where they are too
@@ -54,7 +54,7 @@ class Curve:
     words: str
 
 
-# Blue and vermilion of Okabe and Ito's palette, which colour-blind people tell apart (https://jfly.uni-koeln.de/color/).
+# Blue and vermilion of Okabe and Ito's palette, which colour-blind people distinguish (https://jfly.uni-koeln.de/color/).
 CURVES = (
     Curve(rate="fmr", colour="#0072B2", dash=(), words="strangers at least so similar"),
     Curve(rate="fnmr", colour="#D55E00", dash=(4, 2), words="photos of one person less similar"),
@@ -100,7 +100,7 @@ class Pin:
 
 @attrs.frozen(kw_only=True)
 class Tick:
-    """Where a similarity, percent, stands on the axis."""
+    """A labelled similarity, percent, and its position on the axis, 0-1."""
 
     position: float
     similarity: float
@@ -118,7 +118,7 @@ def rates(calibration: Calibration, curve: Curve) -> tuple[RatePoint, ...]:
     Parameters
     ----------
     calibration
-        Whose.
+        The calibration.
     curve
         One of `CURVES`. A rate of 0 has no place on a logarithmic axis and is left out.
     """

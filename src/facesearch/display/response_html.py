@@ -1,7 +1,7 @@
-"""What a notebook shows for a response: the photo with its faces, who was found and how sure that is, and why not others.
+"""Convert a response to HTML for a notebook: annotated photo, matches on the measured curves, reasons of unsearched faces.
 
-One piece of HTML without scripts and without anything to load. Texts take the colour of the page, so that they can be read in
-a dark theme too. Whatever comes from outside is escaped.
+The HTML has no scripts and loads nothing. Texts have the colour of the page, so that they are readable in a dark theme too. All
+untrusted text is escaped.
 """
 
 import base64
@@ -34,16 +34,16 @@ _QUALITY = 80  # of the annotated photo as JPEG
 
 @attrs.frozen(kw_only=True)
 class ResponseView:
-    """What there is to show of a response.
+    """The parts of a response that are shown.
 
     Attributes
     ----------
     faces
-        All that were detected, in the order of their numbers.
+        All detected faces, in the order of their numbers.
     matches
         User ids and similarities, percent; best first.
     next_user
-        Who comes next.
+        User id and similarity of the next user.
     """
 
     faces: tuple[SeenFace, ...]
@@ -55,7 +55,7 @@ class ResponseView:
 
 
 def as_html(view: ResponseView) -> str:
-    """Put a response into HTML; a ``<div>``."""
+    """Return the HTML of a response, a ``<div>``."""
     searched = any(face.kind in {FaceClass.FOUND, FaceClass.UNKNOWN} for face in view.faces)
     parts = [_photo(view.preview, view.faces), _legend(view.faces)]
     if not searched:
@@ -69,7 +69,7 @@ def as_html(view: ResponseView) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Write rising numbers down in short: ``"2-31, 33"``."""
+    """Format rising numbers as ranges: ``"2-31, 33"``."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:
@@ -118,7 +118,7 @@ def _swatch(kind: FaceClass) -> str:
 
 
 def _line(entries: Iterable[tuple[str, str]]) -> str:
-    """Put the entries of a legend, swatches and words, side by side."""
+    """Return the entries of a legend, swatches and words, side by side."""
     spans = "".join(
         f'<span style="display:inline-block;margin-right:1.2em">{swatch} {escape(words)}</span> '
         for swatch, words in entries

@@ -1,4 +1,4 @@
-"""What all pictures share: figures without pyplot, and texts that are as large as their picture, whatever its scale."""
+"""Helpers of all figures: figures without pyplot, and texts sized in data units."""
 
 import io
 from functools import partial
@@ -21,7 +21,7 @@ MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
 
 
 def check_matplotlib() -> None:
-    """See that there is something to draw with.
+    """Check that matplotlib is installed.
 
     Raises
     ------
@@ -40,17 +40,17 @@ def new_figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure  # no pyplot: it keeps global state, and wants a screen
 
     figure = Figure(figsize=(width, height), dpi=DOTS)
-    return _showing_itself(figure, figure)
+    return _with_png(figure, figure)
 
 
 def axes_at(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
     """Add axes to a figure, in inches from its upper left corner."""
     across, down = figure.get_size_inches()
     axes = figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
-    return _showing_itself(axes, figure)
+    return _with_png(axes, figure)
 
 
-def _showing_itself(value: T, figure: "Figure") -> T:
+def _with_png(value: T, figure: "Figure") -> T:
     """Add a notebook representation to a figure, or to axes: Jupyter by itself draws only pyplot's figures."""
     vars(value)["_repr_png_"] = partial(_png, figure)
     return value

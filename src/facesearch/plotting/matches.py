@@ -1,4 +1,4 @@
-"""The searched face beside faces of those it was found to be."""
+"""Draw the searched face beside faces of the matched users."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ class Strip:
 
     @classmethod
     def of(cls, response: SearchUsersByImageResponse, image: ImageSource | None) -> "Strip":
-        """Take what is to be shown from a response."""
+        """Make the strip of a response."""
         searched = _Group(("searched" if response.searched_face else "no face", ""), (_searched(response, image),), 1)
         kept = {user.user_id: user.thumbnails for user in response.pictures.users} if response.pictures else {}
         users = [

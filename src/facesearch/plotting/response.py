@@ -1,4 +1,4 @@
-"""All of an answer in one figure."""
+"""Draw a whole response in one figure."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""How sure a match is: its similarity on the measured curves of strangers and of photos of one person."""
+"""Draw matches on the measured curves of strangers and of photos of one person."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +130,7 @@ def _pins(response: SearchUsersByImageResponse, calibration: Calibration) -> lis
 
 
 def _draw_pins(axes: "Axes", pins: list[Pin], calibration: Calibration) -> "list[Any]":
-    """Draw pins, and give what stands for each in the legend."""
+    """Draw pins, and return the handle of each for the legend."""
     places = [position(calibration, pin.similarity) for pin in pins]
     heads = []
     for pin, place, row in zip(pins, places, stacked(places, _HEAD_APART), strict=True):

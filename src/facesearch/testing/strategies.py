@@ -144,12 +144,16 @@ def user_matches(*, max_size: int = 5) -> SearchStrategy[tuple[results.UserMatch
 
     Shrinks toward none.
     """
+    return _ranked(results.UserMatch, lambda match: match.user.user_id, max_size)
 
-    def ordered(found: list[results.UserMatch]) -> tuple[results.UserMatch, ...]:
-        return tuple(sorted(found, key=lambda match: (-match.similarity, match.user.user_id)))
 
-    one = values(results.UserMatch)
-    return st.lists(one, max_size=max_size, unique_by=lambda match: match.user.user_id).map(ordered)
+def _ranked(kind: type[T], id_of: Callable[[T], str], max_size: int) -> SearchStrategy[tuple[T, ...]]:
+    """Draw matches with different ids, highest similarity first, equal ones by id."""
+
+    def ordered(found: list[Any]) -> tuple[T, ...]:
+        return tuple(sorted(found, key=lambda match: (-match.similarity, id_of(match))))
+
+    return st.lists(values(kind), max_size=max_size, unique_by=id_of).map(ordered)
 
 
 def unsearched_faces(*, max_size: int = 3) -> SearchStrategy[tuple[results.UnsearchedFace, ...]]:
@@ -187,12 +191,7 @@ def face_matches(*, max_size: int = 5) -> SearchStrategy[tuple[face_results.Face
 
     Shrinks toward none.
     """
-
-    def ordered(found: list[face_results.FaceMatch]) -> tuple[face_results.FaceMatch, ...]:
-        return tuple(sorted(found, key=lambda match: (-match.similarity, match.face.face_id)))
-
-    one = values(face_results.FaceMatch)
-    return st.lists(one, max_size=max_size, unique_by=lambda match: match.face.face_id).map(ordered)
+    return _ranked(face_results.FaceMatch, lambda match: match.face.face_id, max_size)
 
 
 def search_faces_responses() -> SearchStrategy[face_results.SearchFacesResponse]:

@@ -117,12 +117,14 @@ def _wrong(about: str, text: str, advice: str) -> Finding:
 
 def _python() -> Iterator[Finding]:
     version = platform.python_version()
-    wanted = metadata.metadata("facesearch")["Requires-Python"]
+    required = metadata.metadata("facesearch")["Requires-Python"]
     text = f"{version} on {platform.system()} {platform.machine()}, facesearch {fs.__version__} in {Path(fs.__file__).parent}"
-    if version in SpecifierSet(wanted, prereleases=True):
+    if version in SpecifierSet(required, prereleases=True):
         yield _ok("python", text)
     else:
-        yield _wrong("python", f"{text}; {wanted} is required", f"create a virtual environment with Python {wanted}")
+        yield _wrong(
+            "python", f"{text}; {required} is required", f"create a virtual environment with Python {required}"
+        )
 
 
 def _packages() -> Iterator[Finding]:
