@@ -63,7 +63,7 @@ class Seen:
     face: fs.LocatedFace | None
 
 
-def look(photo: Photo) -> Seen:
+def analyse(photo: Photo) -> Seen:
     """Describe the face in the middle of a photograph."""
     pixels = padded(photo)
     faces = default_analyzer().locate(pixels, attributes=("ALL",))
@@ -305,7 +305,7 @@ def main() -> None:
         folders = sorted({photo.folder for photo in kept})
         kept = [photo for folder in folders for photo in [p for p in kept if p.folder == folder][:most]]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        seen = list(pool.map(look, kept))
+        seen = list(pool.map(analyse, kept))
     for folder in sorted({photo.folder for photo in kept}):
         chosen = [each for each in seen if each.photo.folder == folder]
         print(

@@ -84,7 +84,7 @@ def pupils(pixels: PixelArray, points: PointArray) -> PointArray:
     return np.array([find_pupil(points[eye], pixels) for eye in EYES])
 
 
-def look(pixels: PixelArray, points: PointArray) -> fs.EyeDirection | None:
+def direction_of(pixels: PixelArray, points: PointArray) -> fs.EyeDirection | None:
     """Return the direction of gaze."""
     return eye_direction(points, *pupils(pixels, points), pose=solve_pose(points))
 
@@ -128,7 +128,7 @@ def check_mirror(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
         if other is None:
             continue
         anew.append(np.linalg.norm((pupils(mirrored, other.points) * flip + flop)[::-1] - here, axis=1).mean() / unit)
-        one, two = look(face.pixels, face.points), look(mirrored, other.points)
+        one, two = direction_of(face.pixels, face.points), direction_of(mirrored, other.points)
         given += one is not None
         if one and two:
             turned.append((one.yaw + two.yaw, one.pitch - two.pitch, one.yaw, one.pitch, one.confidence))
@@ -222,21 +222,21 @@ def check_rendered(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
             for width in WIDTHS:
                 small, where = resized(painted, seen, width / max(WIDTHS))
                 noisy = (small + rng.normal(size=small.shape) * 3).clip(0, 255).round().astype(np.uint8)
-                told = look(noisy, analyzer.landmarker.locate(noisy, analyzer.aligner.align(noisy, where)))
-                if told:
-                    results[width].append((yaw, pitch, told.yaw, told.pitch, told.confidence))
+                gaze = direction_of(noisy, analyzer.landmarker.locate(noisy, analyzer.aligner.align(noisy, where)))
+                if gaze:
+                    results[width].append((yaw, pitch, gaze.yaw, gaze.pitch, gaze.confidence))
     total = min(len(faces), FACES) * LOOKS
     print(f"rendered eyes: {total} on {total // LOOKS} faces, yaw within {YAW:.0f}, pitch within {PITCH:.0f} degrees")
     for width, rows in results.items():
         column = np.array(rows).T
         for axis, name in enumerate(("yaw", "pitch")):
-            true, told = column[axis], column[axis + 2]
-            error = np.abs(told - true)
+            true, gaze = column[axis], column[axis + 2]
+            error = np.abs(gaze - true)
             head = f"    eyes {width} px, {len(rows)} given: " if not axis else ""
             print(
                 f"{head or ' ' * 28}{name}: error median {np.median(error):.1f}, p90 {np.percentile(error, 90):.1f} "
-                f"(always 0: {np.median(np.abs(true)):.1f}), correlation {np.corrcoef(true, told)[0, 1]:.2f}, "
-                f"slope {np.polyfit(true, told, 1)[0]:.2f}"
+                f"(always 0: {np.median(np.abs(true)):.1f}), correlation {np.corrcoef(true, gaze)[0, 1]:.2f}, "
+                f"slope {np.polyfit(true, gaze, 1)[0]:.2f}"
             )
     column = np.array([row for rows in results.values() for row in rows]).T
     error = np.hypot(column[2] - column[0], column[3] - column[1])
@@ -286,7 +286,7 @@ def main() -> None:
             missed += 1
             continue
         faces.append(face)
-        if label["work"]["orientation"] == "forward" and look(face.pixels, face.points):
+        if label["work"]["orientation"] == "forward" and direction_of(face.pixels, face.points):
             forward.append(face)
     check_pupils(faces, missed)
     check_mirror(analyzer, faces)

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from _machine import data_folder
 from numpy.typing import NDArray
-from quality_looks import FILTERS, THRESHOLD, Looks, is_aside, look_at, table_row
+from quality_looks import FILTERS, THRESHOLD, PhotoMeasurements, is_aside, measure_photos, table_row
 
 import facesearch as fs
 from facesearch.benchmark import (
@@ -53,7 +53,7 @@ class Trial:
     """
 
     name: str
-    looks: Looks
+    looks: PhotoMeasurements
     first: Ints
     second: Ints
     cluster: Ints
@@ -91,7 +91,7 @@ def trials(folder: str, pairs: Pairs, limit: int | None, cache: Path | None) -> 
         chosen = np.concatenate([np.flatnonzero(pairs.same)[:limit], np.flatnonzero(~pairs.same)[:limit]])
         named = {pairs.photos[row] for row in (*pairs.first[chosen], *pairs.second[chosen])}
         photos = [path for path in photos if path in named]
-    looks = look_at(photos, padding=PADDING[folder], cache=cache and cache / f"{folder}.npz")
+    looks = measure_photos(photos, padding=PADDING[folder], cache=cache and cache / f"{folder}.npz")
     row_of = {path: row for row, path in enumerate(looks.photos)}
     first, second = (
         np.array([row_of[pairs.photos[photo]] for photo in side[chosen]]) for side in (pairs.first, pairs.second)
@@ -131,13 +131,13 @@ def trials(folder: str, pairs: Pairs, limit: int | None, cache: Path | None) -> 
     ]
 
 
-def apart(looks: Looks, first: Ints, second: Ints) -> Floats:
+def apart(looks: PhotoMeasurements, first: Ints, second: Ints) -> Floats:
     """Return the distances of pairs."""
     distances: Floats = np.linalg.norm(looks.vectors[first].astype(np.float64) - looks.vectors[second], axis=1)
     return distances
 
 
-def scores(looks: Looks) -> dict[str, Floats]:
+def scores(looks: PhotoMeasurements) -> dict[str, Floats]:
     """Return the scores to compare, one per photograph; higher is better."""
     return {
         "learned score (this library's)": looks.column("quality"),
@@ -213,7 +213,7 @@ def print_filters(trial: Trial, distances: Floats, reach: float) -> None:
         print(f"  filter {quality.value:<7} discards {gone}; FNMR left {missed}, of the discarded {dropped}")
 
 
-def passes(looks: Looks, bars: fs.QualityBars | None, rows: Sequence[int] | Ints) -> NDArray[np.bool_]:
+def passes(looks: PhotoMeasurements, bars: fs.QualityBars | None, rows: Sequence[int] | Ints) -> NDArray[np.bool_]:
     """Return for each photograph whether its face passes; only *rows* are checked."""
     found = np.zeros(len(looks.photos), bool)
     for row in rows:

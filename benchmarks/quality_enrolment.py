@@ -11,7 +11,16 @@ import numpy as np
 from _machine import data_folder
 from numpy.typing import NDArray
 from PIL import Image
-from quality_looks import FILTERS, THRESHOLD, Looks, OneLookAnalyzer, is_aside, look_at, padded, table_row
+from quality_looks import (
+    FILTERS,
+    THRESHOLD,
+    OneAnalysisAnalyzer,
+    PhotoMeasurements,
+    is_aside,
+    measure_photos,
+    padded,
+    table_row,
+)
 
 import facesearch as fs
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
@@ -127,10 +136,10 @@ class Outcome:
 def print_enrolment(limit: int | None, cache: Path | None) -> None:
     """Measure and print."""
     print("ENROLMENT: three photographs of each person, one of them bad")
-    looks = look_at(
+    looks = measure_photos(
         sorted(data_folder("lfw_grey").glob("*/*.jpg")), padding=PADDING, cache=cache and cache / "lfw_grey.npz"
     )
-    analyzer = OneLookAnalyzer()
+    analyzer = OneAnalysisAnalyzer()
     people, others = cast(looks, analyzer, limit)
     print(
         f"lfw_grey: {len(people)} people with {ENOUGH} photographs or more that have a face, {sum(p.aside for p in people)} of them "
@@ -163,7 +172,9 @@ def print_enrolment(limit: int | None, cache: Path | None) -> None:
         print_ways(results)
 
 
-def cast(looks: Looks, analyzer: fs.FaceAnalyzer, limit: int | None) -> tuple[list[Person], dict[str, FloatArray]]:
+def cast(
+    looks: PhotoMeasurements, analyzer: fs.FaceAnalyzer, limit: int | None
+) -> tuple[list[Person], dict[str, FloatArray]]:
     """Return the people, and one vector of each other person."""
     rows: dict[str, list[int]] = {}
     for row in np.flatnonzero(looks.found).tolist():
