@@ -139,6 +139,17 @@ def test_it_needs_no_matplotlib() -> None:
     assert done.stdout == "(90, 100)\n"
 
 
+@pytest.mark.parametrize("size", [10, 1e6, 1e18, 1e30])
+def test_pose_and_landmarks_far_outside_the_photo_cost_no_more_work(size: float) -> None:
+    detail = fs.FaceDetail(
+        bounding_box=fs.BoundingBox(left=-size / 2, top=-size / 2, width=size, height=size),
+        pose=fs.Pose(roll=10, yaw=20, pitch=30),
+        landmarks=(fs.Landmark(type=fs.LandmarkType.NOSE, x=size, y=0.5),),
+    )
+    face = SeenFace(detail=detail, kind=FaceClass.DETECTED)
+    assert draw_faces(PHOTO, [face], pose=True) == draw_faces(PHOTO, [face])
+
+
 @pytest.mark.parametrize("size", [1e3, 1e9, 1e18, 1e30])
 def test_a_box_that_is_far_larger_than_the_photo_costs_no_more_work(size: float) -> None:
     box = fs.BoundingBox(left=-size / 2, top=0.25, width=size, height=size)

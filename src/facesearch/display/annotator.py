@@ -51,7 +51,7 @@ def draw_faces(
     for mark in drawing_order(marks):
         _draw_frame(pen, mark, letter, view)
         if mark.shows_details(letter):
-            _draw_details(pen, mark, letter)
+            _draw_details(pen, mark, letter, view)
     font = ImageFont.load_default(letter)  # comes with Pillow
     for label in lay_out(marks, image.width, image.height, letter):
         _draw_label(pen, label, letter, font)
@@ -89,15 +89,18 @@ def _draw_frame(pen: ImageDraw.ImageDraw, mark: Mark, letter: float, view: Recta
         pen.line(dash, fill=mark.style.colour, width=narrow)
 
 
-def _draw_details(pen: ImageDraw.ImageDraw, mark: Mark, letter: float) -> None:
-    """Draw the landmarks and, if they were asked for, the axes of the head."""
+def _draw_details(pen: ImageDraw.ImageDraw, mark: Mark, letter: float, view: Rectangle) -> None:
+    """Draw the landmarks and, if they were asked for, the axes of the head.
+
+    Points outside *view*, as a response over the wire may have, are left out: Pillow's time grows with the length of a line.
+    """
     thin = max(letter / 9, 1)
-    if mark.axes:
+    if mark.axes and all(view.contains(point) for point in (mark.centre, *mark.axes)):
         for end in mark.axes:
             for colour, width in (("#000000", 2 * thin), ("#ffffff", thin)):
                 pen.line((mark.centre, end), fill=colour, width=round(width))
         _draw_dot(pen, mark.axes[2], 2.5 * thin, mark.style.colour)
-    for point in mark.landmarks:
+    for point in filter(view.contains, mark.landmarks):
         _draw_dot(pen, point, 1.25 * thin, "#ffffff")
 
 

@@ -155,6 +155,10 @@ class Rectangle:
             height=self.height + 2 * margin,
         )
 
+    def contains(self, point: Point) -> bool:
+        """Return whether a point lies in the rectangle or on its edge."""
+        return self.left <= point[0] <= self.right and self.top <= point[1] <= self.bottom
+
     def shared(self, other: "Rectangle") -> float:
         """Return the area of the intersection with another rectangle, pixels squared."""
         across = min(self.right, other.right) - max(self.left, other.left)

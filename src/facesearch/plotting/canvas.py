@@ -78,12 +78,10 @@ def show(axes: "Axes", pixels: PixelArray, place: Rectangle) -> None:
     axes.imshow(shown, extent=(place.left, place.right, place.bottom, place.top), aspect="equal", zorder=0)
 
 
-def write(
-    axes: "Axes", text: str, place: tuple[float, float], letter: float, *, ink: str | None = None, zorder: float = 5
-) -> None:
+def write(axes: "Axes", text: str, place: tuple[float, float], letter: float) -> None:
     """Write a line that begins at *place*, with letters of that size in units of the axes; y runs down.
 
-    It is drawn as a shape: so it stays within the ground that was laid out for it, at any scale.
+    It is drawn as a shape, so that it keeps its place beside the pictures at any scale.
     """
     import matplotlib as mpl
     from matplotlib.font_manager import FontProperties
@@ -94,5 +92,5 @@ def write(
     font = FontProperties(family="DejaVu Sans")  # matplotlib's own: it is always there
     path = TextPath((0, 0), text, size=letter, prop=font, usetex=False)
     upright = Affine2D().scale(1, -1).translate(*place)
-    colour = mpl.rcParams["text.color"] if ink is None else ink
-    axes.add_patch(PathPatch(path.transformed(upright), facecolor=colour, linewidth=0, zorder=zorder))
+    colour = mpl.rcParams["text.color"]
+    axes.add_patch(PathPatch(path.transformed(upright), facecolor=colour, linewidth=0, zorder=5))

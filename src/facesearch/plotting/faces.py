@@ -1,4 +1,4 @@
-"""A photo with all its faces: what became of each, who it is, where its landmarks are and where it looks."""
+"""Show a photo with all its faces annotated: outcome, user, landmarks and pose."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,39 +23,40 @@ _DENSITY = 2  # pixels of the annotated photo for one dot of a figure: sharp if 
 
 
 def plot_faces(image: ImageSource, faces: FacesOfPhoto, *, axes: "Axes | None" = None, pose: bool = False) -> "Axes":
-    """Draw every face on its photo: frames by what became of the face, names, reasons and landmarks.
+    """Show a photo with every face annotated: a frame by the outcome of the face, names, reasons and landmarks.
 
     Parameters
     ----------
     image
         The photo; path, bytes, binary file, PIL image, or uint8 array.
     faces
-        What was answered for it: by `search_users_by_image`, `search_all_faces` (all its responses), `index_faces` or
+        Response for the photo: of `search_users_by_image`, `search_all_faces` (all its responses), `index_faces` or
         `detect_faces`.
     axes
         Where to draw; by default in a figure of its own. One unit is one pixel of the photo, y runs down.
     pose
-        Whether to draw how each head is turned, too.
+        Whether to draw the pose of each head too.
 
     Returns
     -------
     Axes
-        Its ``figure`` can be saved; a notebook shows it.
+        With the annotated photo as its image, and a legend. Its ``figure`` can be saved; a notebook shows it.
 
     Raises
     ------
     ImageError
         If the picture can't be used.
     InvalidParameterError
-        If *faces* is no such answer.
+        If *faces* is no such response.
     MissingExtraError
         If matplotlib is not installed.
 
     Notes
     -----
-    Up to six faces are labelled in words, more are numbered: the searched ones first, then the others as the answer lists
-    them. Landmarks and, if asked for, the pose are drawn on faces that have room for them: lines of the pose run from the
-    middle of the face to the viewer's right, to the top of the head, and, with a dot, to where the nose points.
+    The photo is annotated as by `facesearch.annotate`, with the letters and the resolution of the figure. Up to six faces are
+    labelled in words, more are numbered: the searched faces first, then the others in the order of the response. Landmarks and,
+    if asked for, the pose are drawn on faces that have room for them: lines of the pose run from the middle of the face to the
+    viewer's right, to the top of the head, and, with a dot, to where the nose points.
 
     Examples
     --------
