@@ -73,7 +73,7 @@ def apply(seed: str, number: int, collection: fs.Collection) -> None:
 
 
 def contents(collection: fs.Collection) -> Any:
-    """Give all there is to see of a collection."""
+    """Return the whole visible content of a collection."""
     users, faces = collection.users(), collection.faces()
     vectors = [collection.user_embedding(user.user_id) for user in users]
     return (

@@ -1,4 +1,4 @@
-"""What the quality filters are worth, and whether they are fair: ``python benchmarks/quality.py [PART]``.
+"""Measure the benefit of the quality filters, and differences between groups: ``python benchmarks/quality.py [PART]``.
 
 Protocol
 --------
