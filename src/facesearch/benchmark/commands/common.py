@@ -149,3 +149,4 @@ def photo_protocol(embedded: EmbeddedPhotos, engine: str, *, people: str = "", u
 
 force = click.option("--force", is_flag=True, help="Replace files of other kinds too, but never the photos.")
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random draws.")
+force.__doc__, seed.__doc__ = "Add ``--force``.", "Add ``--seed``."

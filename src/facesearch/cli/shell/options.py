@@ -54,7 +54,14 @@ SAVE: Final = "'--save'"  # click's spelling in errors
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
 
 
-db = click.option(
+def _option(name: str, *names: str, **settings: Any) -> Callable[[Wrapped], Wrapped]:
+    """Return `click.option` of these arguments, with a docstring."""
+    decorator = click.option(name, *names, **settings)
+    decorator.__doc__ = f"Add ``{name}``."
+    return decorator
+
+
+db = _option(
     "--db",
     required=True,
     envvar="FACESEARCH_DB",
@@ -62,17 +69,17 @@ db = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that holds the collection.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
-as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")
-force = click.option(
+as_json = _option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
+as_csv = _option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")
+force = _option(
     "--force", is_flag=True, help="Replace a file of another kind too, but never a photo or database in use."
 )
-workers = click.option(
+workers = _option(
     "--workers", type=click.IntRange(1), metavar="N", help="Photos to process in parallel.  [default: cores]"
 )
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
+yes = _option("--yes", is_flag=True, help="Do not ask.")
 # Of one photo or many; a command calls `check_picture` where it has a single photo.
-save = click.option(
+save = _option(
     "--save",
     "save_to",
     type=click.Path(path_type=Path),
@@ -98,7 +105,7 @@ def database(command: Wrapped) -> Wrapped:
 
 def percentage(name: str, what: str, *, default: float | None = None) -> Callable[[Wrapped], Wrapped]:
     """Add an option for a similarity, 0-100 percent, such as ``--threshold``."""
-    return click.option(
+    return _option(
         name, type=click.FloatRange(0, 100), default=default, show_default=True, metavar="PERCENT", help=what
     )
 
@@ -128,7 +135,7 @@ class _Names(click.Choice[str]):
         return [super(_Names, self).convert(name.strip(), param, ctx) for name in names]
 
 
-attributes = click.option(
+attributes = _option(
     "--attributes",
     type=_Names(ATTRIBUTES, case_sensitive=False),
     multiple=True,
