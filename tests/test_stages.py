@@ -15,9 +15,8 @@ POINTS = [(30.0, 40.0), (70, 40), (50, 60), (35, 80), (65, 80)]
 
 
 def detection(**changes: Any) -> Detection:
-    return Detection(
-        **{"left": 10, "top": 20, "right": 90, "bottom": 100, "confidence": 99, "points": POINTS} | changes
-    )
+    fields: dict[str, Any] = {"left": 10, "top": 20, "right": 90, "bottom": 100, "confidence": 99, "points": POINTS}
+    return Detection(**fields | changes)
 
 
 def test_a_detection_may_have_no_points() -> None:
