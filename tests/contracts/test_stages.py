@@ -12,6 +12,7 @@ from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
 from facesearch.common.arrays import PixelArray
 from facesearch.detection.dlib_detectors import HogDetector
 from facesearch.detection.landmarks import MIRROR
+from facesearch.detection.yunet import YuNetDetector
 from facesearch.stages import CHIP_SIZE, AlignedFace
 from facesearch.testing.fakes import fake_analyzer, paint
 from samples import astronaut, hopper
@@ -50,7 +51,11 @@ def frontal() -> Case:
     return Case(FaceAnalyzer(detector=HogDetector()), astronaut(), (173, 60, 280, 185), hopper())
 
 
-CASES = {"fake": painted, "onnx": photographed, "dlib": reference, "hog": frontal}
+def yunet() -> Case:
+    return Case(FaceAnalyzer(detector=YuNetDetector()), astronaut(), (173, 60, 280, 185), hopper())
+
+
+CASES = {"fake": painted, "onnx": photographed, "dlib": reference, "hog": frontal, "yunet": yunet}
 
 
 @pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))
