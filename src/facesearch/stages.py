@@ -4,15 +4,20 @@ A stage is anything with the method named here: dlib's, ONNX Runtime's, your own
 pass the same tests as the real ones. Stages may be called from several threads at once and keep no trace of what they saw.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 from attrs import field
 
 from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.equality import content
 from facesearch.common.validation import between, plain_float, plain_int
 from facesearch.domain.entities import FaceModel
+from facesearch.errors import InvalidParameterError
 
 __all__ = [
     "CHIP_PADDING",
@@ -31,6 +36,23 @@ CHIP_SIZE = 150  # pixels a side: what dlib's network was trained on
 CHIP_PADDING = 0.25  # of the face's size, on each side; likewise
 
 
+def _read_only_points(values: "Sequence[Sequence[float]] | npt.NDArray[Any] | None") -> PointArray | None:
+    """Return a read-only copy of five points as float64."""
+    if values is None:
+        return None
+    try:
+        points = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        raise InvalidParameterError.of("points", values, _FIVE_POINTS) from None
+    if points.shape != (5, 2) or not np.isfinite(points).all():
+        raise InvalidParameterError.of("points", values, _FIVE_POINTS)
+    points.flags.writeable = False
+    return points
+
+
+_FIVE_POINTS = "five points xy of shape (5, 2), all finite, or None"
+
+
 @attrs.frozen(kw_only=True)
 class Detection:
     """A face as a detector sees it.
@@ -44,6 +66,10 @@ class Detection:
     quarter_turns
         0-3: how many quarters of a full turn, counterclockwise as in ``np.rot90``, make the face stand upright within
         45 degrees. The box is that of the picture as it was given.
+    points
+        (5, 2) float64 xy pixels of the picture as it was given, read-only: the viewer's left eye, the viewer's right eye, the
+        tip of the nose, the viewer's left and right corner of the mouth, where left and right are those of the upright face.
+        May leave the picture. ``None`` from a detector that locates no points.
     """
 
     left: float = field(converter=plain_float, validator=between())
@@ -52,6 +78,10 @@ class Detection:
     bottom: float = field(converter=plain_float, validator=between())
     confidence: float = field(converter=plain_float, validator=between(0, 100))
     quarter_turns: int = field(default=0, converter=plain_int, validator=between(0, 3))
+    points: PointArray | None = field(default=None, converter=_read_only_points, eq=content)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its fields: the points are read-only again when they are back
+        return partial(type(self), **attrs.asdict(self, recurse=False)), ()
 
 
 # Where dlib's frontal detector, with whose boxes its shape predictors were trained, sees the face in a chip: the median

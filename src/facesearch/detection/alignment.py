@@ -100,7 +100,9 @@ def _upright(pixels: PixelArray, detection: Detection) -> tuple[PixelArray, Dete
     corners = np.array([(detection.left, detection.top), (detection.right - 1, detection.bottom - 1)])
     there = (corners - to_picture[:, 2]) @ to_picture[:, :2]  # a rotation's inverse is its transpose
     (x0, y0), (x1, y1) = there.min(axis=0), there.max(axis=0) + 1
-    return turned, attrs.evolve(detection, left=x0, top=y0, right=x1, bottom=y1, quarter_turns=0), to_picture
+    points = None if detection.points is None else (detection.points - to_picture[:, 2]) @ to_picture[:, :2]
+    upright = attrs.evolve(detection, left=x0, top=y0, right=x1, bottom=y1, quarter_turns=0, points=points)
+    return turned, upright, to_picture
 
 
 def _from_chip(details: Any) -> PointArray:
