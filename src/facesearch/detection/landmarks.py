@@ -2,7 +2,7 @@
 
 The 68 points run as in iBUG 300-W: 0-16 the jaw from the picture's left to its right, 17-26 the brows, 27-35 the nose,
 36-47 the eyes, 48-67 the mouth. Their left and right are the viewer's, as in AWS's landmarks,
-and turn with the head as AWS's do.
+and turn with the head as AWS's do. A landmarker that locates irises appends their centres: 68 the viewer's left, 69 right.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from facesearch.domain.geometry import BoundingBox, Landmark, LandmarkType
 from facesearch.networks.weights import LANDMARKS_68
 from facesearch.stages import FACE_IN_CHIP, AlignedFace, Landmarker
 
-__all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
+__all__ = ["DEFAULT_LANDMARKS", "IRISES", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
 
 # Index of each of the 68 points after the picture is mirrored.
 MIRROR = [
@@ -23,6 +23,8 @@ MIRROR = [
     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
     *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
 ]  # fmt: skip
+
+IRISES = (68, 69)  # the viewer's left, right; only in 70 points
 
 # AWS's DEFAULT attributes carry the first five only.
 DEFAULT_LANDMARKS = 5
@@ -85,9 +87,9 @@ def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...
     Parameters
     ----------
     points
-        (68, 2) xy pixels.
+        (68, 2) xy pixels, or (70, 2) with the centres of the irises.
     pixels
-        (H, W, 3) uint8 RGB, in which the pupils are located.
+        (H, W, 3) uint8 RGB, in which the pupils are located where the points have no irises.
 
     Returns
     -------
@@ -95,7 +97,10 @@ def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...
         In ratios of the picture's sides. ``eyeLeft`` is the same point as ``leftPupil``, as in AWS.
     """
     height, width = pixels.shape[:2]
-    left, right = find_pupil(points[_LEFT_EYE], pixels), find_pupil(points[_RIGHT_EYE], pixels)
+    if len(points) > IRISES[0]:
+        left, right = points[list(IRISES)]
+    else:
+        left, right = find_pupil(points[_LEFT_EYE], pixels), find_pupil(points[_RIGHT_EYE], pixels)
     found = {kind: points[list(of)].mean(axis=0) for kind, of in _POINTS.items()}
     found |= {LandmarkType.EYE_LEFT: left, LandmarkType.LEFT_PUPIL: left}
     found |= {LandmarkType.EYE_RIGHT: right, LandmarkType.RIGHT_PUPIL: right}
@@ -116,7 +121,7 @@ def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
     Parameters
     ----------
     points
-        (68, 2) xy pixels.
+        (68, 2) or (70, 2) xy pixels.
     width, height
         Of the picture, in pixels.
 

@@ -25,7 +25,7 @@ def cut_by_five_points(
     pixels
         (H, W, 3) uint8 RGB; beyond it its edge is repeated.
     points
-        (68, 2) xy pixels of the picture, of which the centres of the eyes, the tip of the nose and the corners of the mouth are used.
+        (68, 2) or (70, 2) xy pixels of the picture, of which the centres of the eyes, the tip of the nose and the corners of the mouth are used.
     template
         (5, 2) xy pixels of the crop: the places of those points.
     size
@@ -41,7 +41,7 @@ def cut_by_five_points(
     InvalidParameterError
         The points are not arranged as in a face.
     """
-    if points.shape != (68, 2) or not np.isfinite(points).all():
+    if points.shape not in {(68, 2), (70, 2)} or not np.isfinite(points).all():
         raise InvalidParameterError.of("points", points, "68 finite points xy")
     eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
     return crop_similar(pixels, crop_to_picture(np.stack([*eyes, *points[[30, 48, 54]]]), np.array(template)), size)
