@@ -1,8 +1,8 @@
-"""Which faces are found, which are not, and what that costs: ours next to dlib's HOG and dlib's own MMOD.
+"""Which faces are found, which are not, and what that costs: YuNet and our MMOD next to dlib's HOG and dlib's own MMOD.
 
 Protocol
 --------
-`mmod` is `MmodDetector`, `hog` is `HogDetector` (one upsampling), `dlib` is ``dlib.cnn_face_detection_model_v1`` as its
+`yunet` is `YuNetDetector`, `mmod` is `MmodDetector`, `hog` is `HogDetector` (one upsampling), `dlib` is ``dlib.cnn_face_detection_model_v1`` as its
 examples call it, without upsampling; it is slow, so it sees the labelled photos only.
 
 - Labelled groups: a label is found by a box whose intersection over union with it is at least MATCH, each box used once,
@@ -16,6 +16,8 @@ examples call it, without upsampling; it is slow, so it sees the labelled photos
   these photos has a median of 109 px of 250; the width of the face itself, and of AWS's box, is 0.8 of it.
 - Roll: photos of people/ and landmarks106 turned about the middle of the picture, corners filled with the edge's mean;
   found as above, and right when `quarter_turns` leaves at most 45 degrees (and a tolerance of 10).
+- Cut portraits: every seventh photo of people/, cut so that a share of the face's box (by YuNet) is missing at one side.
+- South Asia: photos of south_asia/ with at least one box.
 - Time: processor time of one thread, the least of REPEATS runs; with it the wall time of two threads.
 - Memory: the most a fresh process holds after one picture (Linux only).
 """
@@ -36,6 +38,7 @@ from PIL import Image
 from facesearch.common.arrays import PixelArray
 from facesearch.detection.dlib_detectors import HogDetector
 from facesearch.detection.mmod import MmodDetector
+from facesearch.detection.yunet import YuNetDetector
 from facesearch.networks.weights import FACE_DETECTOR, weights_path
 from facesearch.stages import Detection, Detector
 
@@ -46,9 +49,9 @@ Box = tuple[float, float, float, float]
 
 _MEMORY = """
 import sys, numpy as np
-from facesearch.detection.mmod import MmodDetector
+from facesearch.detection.{module} import {name}
 height, width = map(int, sys.argv[1:])
-MmodDetector(threads=1).detect(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+{name}(threads=1).detect(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
 lines = open("/proc/self/status").readlines()
 print(next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")))
 """
@@ -80,14 +83,21 @@ def main() -> None:
     """Measure and print."""
     print_machine()
     groups = data_folder("groups")
-    one = MmodDetector(threads=1)
-    detectors: dict[str, Detector] = {"mmod": one, "hog": HogDetector()}
-    one.detect(loaded(groups / "dogs.jpg"))  # builds the session
+    detectors: dict[str, Detector] = {
+        "yunet": YuNetDetector(threads=1),
+        "mmod": MmodDetector(threads=1),
+        "hog": HogDetector(),
+    }
+    for each in detectors.values():
+        each.detect(loaded(groups / "dogs.jpg"))  # builds the session
     print_groups({**detectors, "dlib": DlibMmod()}, groups)
     print_singles(detectors)
     print_empty(detectors, groups)
     print_small(detectors)
     print_roll(detectors)
+    print_crowds(detectors, groups)
+    print_cut(detectors)
+    print_south_asia(detectors)
     print_times(detectors, groups)
     print_memory()
 
@@ -246,7 +256,7 @@ def print_small(detectors: dict[str, Detector]) -> None:
         back = np.asarray(image.convert("RGB").resize((1920, 1080), Image.Resampling.BICUBIC))
     photos = [Image.fromarray(loaded(path)) for path in some(data_folder("people"), "*/*.jpg", 2)[:48]]
     print("faces of a size, in pixels, found in 1920x1080: of 48")
-    for size in (24, 28, 32, 36, 40, 48, 64):
+    for size in (12, 16, 20, 24, 28, 32, 36, 40, 48, 64):
         scene, spots = back.copy(), []
         side = round(250 * size / FACE_OF_PEOPLE)
         for number, photo in enumerate(photos):
@@ -272,7 +282,7 @@ def print_roll(detectors: dict[str, Detector]) -> None:
         (loaded(path, 320), spot_of(points[path.name], path, 320)) for path in paths
     ]
     print(f"roll, in degrees counterclockwise: found, and the right way up, of {len(cases)}")
-    for roll in (0, 30, 60, 90, 180, 270):
+    for roll in (0, 30, 45, 60, 90, 180, 270):
         row = []
         for name, detector in detectors.items():
             hits = right = 0
@@ -297,6 +307,41 @@ def rolled(pixels: PixelArray, spot: Spot, roll: float) -> tuple[PixelArray, Spo
     return np.asarray(turned), (turned.width / 2 + x * cos + y * sin, turned.height / 2 - x * sin + y * cos)
 
 
+def print_crowds(detectors: dict[str, Detector], groups: Path) -> None:
+    """Print the number of boxes in photos of many small faces."""
+    numbers = (1, 8, 25, 26, 27)
+    print(f"boxes in crowds {numbers}")
+    for name, detector in detectors.items():
+        print(f"  {name:<6}{[len(detector.detect(loaded(groups / f'crowd_{number}.jpg'))) for number in numbers]}")
+    print()
+
+
+def print_cut(detectors: dict[str, Detector]) -> None:
+    """Print what is found of faces that the picture's edge cuts."""
+    photos = [loaded(path) for path in some(data_folder("people"), "*/*.jpg", 7)]
+    boxes = [detectors["yunet"].detect(photo)[0] for photo in photos]
+    print(f"faces cut at the left, right, top, bottom: found of {len(photos)}")
+    for share in (0.25, 0.4):
+        for name, detector in detectors.items():
+            found = [0, 0, 0, 0]
+            for photo, box in zip(photos, boxes, strict=True):
+                left, top, right, bottom = (round(edge) for edge in (box.left, box.top, box.right, box.bottom))
+                part = round((right - left) * share)
+                cuts = (photo[:, left + part :], photo[:, : right - part], photo[top + part :], photo[: bottom - part])
+                for side, cut in enumerate(cuts):
+                    found[side] += bool(detector.detect(np.ascontiguousarray(cut)))
+            print(f"  {share:.0%} {name:<6}{found}")
+    print()
+
+
+def print_south_asia(detectors: dict[str, Detector]) -> None:
+    """Print how many photos of south_asia/ have a detected face."""
+    photos = [loaded(path) for path in some(data_folder("south_asia"), "images/*", 1)]
+    for name, detector in detectors.items():
+        print(f"south_asia: {name:<6}{sum(bool(detector.detect(photo)) for photo in photos)} of {len(photos)}")
+    print()
+
+
 def print_times(detectors: dict[str, Detector], groups: Path) -> None:
     """Print milliseconds."""
     crowd = loaded(groups / "crowd_11.jpg")
@@ -308,23 +353,22 @@ def print_times(detectors: dict[str, Detector], groups: Path) -> None:
         "4000x3000": fitted(crowd, 4000, 3000),
         "1024x1024 without a face": np.full((1024, 1024, 3), 128, np.uint8),
     }
-    two, dlib_mmod = MmodDetector(threads=2), DlibMmod()
-    two.detect(pictures["500x375"])
+    twice: dict[str, Detector] = {"yunet": YuNetDetector(threads=2), "mmod": MmodDetector(threads=2)}
     few = sorted(groups.glob("crowd_*.jpg"))[::4]
     for name, detector in detectors.items():
         print(
             f"crowds: {name} finds {sum(len(detector.detect(loaded(path))) for path in few)} boxes in {len(few)} photos"
         )
     print()
-    print("milliseconds of one thread; wall of two threads in brackets")
+    print(
+        "milliseconds of one thread; wall of two threads in brackets; processor time of hog over that of yunet, of mmod"
+    )
     for title, pixels in pictures.items():
-        ours, hog = (least(lambda: detector.detect(pixels), time.process_time) for detector in detectors.values())  # noqa: B023
-        wall = least(lambda: two.detect(pixels), time.perf_counter)  # noqa: B023  # called at once
-        text = f"mmod {ours:.0f} ({wall:.0f}), hog {hog:.0f}, mmod/hog {ours / hog:.2f}"
-        if pixels.size <= 3 * 640 * 480:
-            theirs = least(lambda: dlib_mmod.detect(pixels), time.process_time, repeats=1)  # noqa: B023
-            text += f", dlib's mmod without upsampling {theirs:.0f}, ratio {ours / theirs:.3f}"
-        print(f"  {title:<26}{text}")
+        spent = {name: least(lambda: each.detect(pixels), time.process_time) for name, each in detectors.items()}  # noqa: B023  # called at once
+        wall = {name: least(lambda: each.detect(pixels), time.perf_counter) for name, each in twice.items()}  # noqa: B023  # called at once
+        row = [f"{name} {spent[name]:.1f}" + (f" ({wall[name]:.1f})" if name in wall else "") for name in spent]
+        ratios = [f"{spent['hog'] / spent[name]:.1f}" for name in wall]
+        print(f"  {title:<26}{', '.join(row)}; {', '.join(ratios)}")
     print()
 
 
@@ -347,10 +391,12 @@ def print_memory() -> None:
     """Print what a fresh process holds at most."""
     if not Path("/proc/self/status").exists():
         return
-    for height, width in ((375, 500), (1080, 1920), (3000, 4000), (80, 10_000), (10_000, 10_000)):
-        command = [sys.executable, "-c", _MEMORY, str(height), str(width)]
-        held = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  # our own code
-        print(f"peak memory, noise of {width}x{height}: {held} MiB")
+    for name in ("YuNetDetector", "MmodDetector"):
+        code = _MEMORY.format(name=name, module=name.removesuffix("Detector").lower())
+        for height, width in ((375, 500), (1080, 1920), (3000, 4000), (80, 10_000), (10_000, 10_000)):
+            command = [sys.executable, "-c", code, str(height), str(width)]
+            held = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  # our own code
+            print(f"peak memory, {name}, noise of {width}x{height}: {held} MiB")
 
 
 def loaded(path: Path, longest: int = 10_000) -> PixelArray:

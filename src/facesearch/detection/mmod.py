@@ -13,9 +13,9 @@ from typing_extensions import override
 from facesearch.common.arrays import PixelArray
 from facesearch.common.once import Once
 from facesearch.common.validation import maybe, whole
-from facesearch.detection.boxes import suppress, window_boxes
+from facesearch.detection.boxes import boxes_turned_back, suppress, window_boxes
 from facesearch.errors import WeightsError
-from facesearch.images.resizing import reduced, scaled
+from facesearch.images.resizing import cropped, reduced, scaled
 from facesearch.networks.dlib_onnx import detector_model
 from facesearch.networks.dlib_reader import read_network
 from facesearch.networks.layers import Network, Overlap
@@ -138,7 +138,7 @@ def _detect(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[_
     missing = [_missing_turns(session, turned, box, favoured) for box in boxes]
     return [
         _Face(box, score, (turn + more) % 4, more == 0)
-        for box, score, more in zip(_turned_back(boxes, turn, pixels.shape), scores.tolist(), missing, strict=True)
+        for box, score, more in zip(boxes_turned_back(boxes, turn, pixels.shape), scores.tolist(), missing, strict=True)
     ]
 
 
@@ -182,35 +182,13 @@ def _missing_turns(session: Any, pixels: PixelArray, box: _Floats, favoured: flo
     The network also detects 6 of 10 faces that lie on their side, at any score, but with fewer cells around them, and with
     hardly any for faces upside down: upright is the turn with the largest map minus the map of the opposite turn.
     """
-    chip = _cut(pixels, box)
+    half = (box[2] - box[0]) * _CHIP_SIDE / _CHIP_FACE / 2
+    chip = cropped(pixels, (box[:2] + box[2:]) / 2, half, _CHIP_SIDE)
     maps = session.run(["scores0"], {"pixels": np.stack([np.rot90(chip, turn) for turn in range(4)])})[0]
     heights = np.maximum(maps[:, _MIDDLE, _MIDDLE] - _FLOOR, 0).mean(axis=(1, 2))
     over_opposite = heights - np.roll(heights, -2)
     over_opposite[0] *= favoured
     return int(np.argmax(over_opposite))
-
-
-def _cut(pixels: PixelArray, box: _Floats) -> PixelArray:
-    """Crop a face with its surroundings; beyond the picture its edge is repeated."""
-    from PIL import Image
-
-    centre, half = (box[:2] + box[2:]) / 2, (box[2] - box[0]) * _CHIP_SIDE / _CHIP_FACE / 2
-    start, end = np.floor(centre - half).astype(int), np.ceil(centre + half).astype(int)
-    columns = np.arange(start[0], end[0]).clip(0, pixels.shape[1] - 1)
-    rows = np.arange(start[1], end[1]).clip(0, pixels.shape[0] - 1)
-    (left, top), (right, bottom) = centre - half - start, centre + half - start
-    around = Image.fromarray(pixels[rows[:, None], columns])
-    size = (_CHIP_SIDE, _CHIP_SIDE)
-    return np.asarray(around.resize(size, Image.Resampling.BILINEAR, (left, top, right, bottom), reducing_gap=2.0))
-
-
-def _turned_back(boxes: _Floats, turn: int, shape: tuple[int, ...]) -> _Floats:
-    """Map boxes from a picture rotated by *turn* quarter turns to the original one, of rows and columns *shape*."""
-    for number in range(turn, 0, -1):
-        across = shape[number % 2]  # the width before that quarter
-        left, top, right, bottom = boxes.T
-        boxes = np.stack([across - bottom, left, across - top, right], axis=1)
-    return boxes
 
 
 def _distinct(found: list[_Face]) -> list[_Face]:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facesearch.common.arrays import PixelArray
+from facesearch.common.arrays import PixelArray, PointArray
 
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["reduced", "scaled"]
+__all__ = ["cropped", "reduced", "scaled"]
 
 
 def reduced(pixels: PixelArray, most_pixels: float) -> PixelArray:
@@ -25,3 +25,20 @@ def scaled(pixels: PixelArray, scale: float) -> "PIL.Image.Image":
 
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     return Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def cropped(pixels: PixelArray, centre: PointArray, half: float, side: int) -> PixelArray:
+    """Return the square around *centre* (xy), from *half* before it to *half* behind it, resized to *side* pixels.
+
+    Beyond the picture of (H, W, 3) uint8 its edge is repeated.
+    """
+    from PIL import Image
+
+    start, end = np.floor(centre - half).astype(int), np.ceil(centre + half).astype(int)
+    columns = np.arange(start[0], end[0]).clip(0, pixels.shape[1] - 1)
+    rows = np.arange(start[1], end[1]).clip(0, pixels.shape[0] - 1)
+    (left, top), (right, bottom) = centre - half - start, centre + half - start
+    around = Image.fromarray(pixels[rows[:, None], columns])
+    return np.asarray(
+        around.resize((side, side), Image.Resampling.BILINEAR, (left, top, right, bottom), reducing_gap=2.0)
+    )

