@@ -6,6 +6,7 @@ digits, so the shipped file is reproduced in what it can do and not in its bytes
 """
 
 import argparse
+import copy
 import hashlib
 import io
 import os
@@ -26,6 +27,7 @@ from facesearch.networks.runtime import load_onnxruntime
 
 UNIT = 33.0  # pixels: the eyes' distance in the square, the unit of the loss
 WING, CURVE = 0.25, 0.03  # of the loss, in units: beyond the first it is linear, within the second nearly so
+WIDTHS = (12, 16, 48, 96)  # channels at each halving of the square
 BATCH, RATE, DECAY, WARM = 64, 3e-3, 2e-4, 200
 AVERAGED = 0.998  # of the moving average of the weights, a step
 IMPORTANCE = np.concatenate([
@@ -50,30 +52,71 @@ class Residual(nn.Module):
         return torch.relu(x + self.body(x))
 
 
+class Region(nn.Module):
+    """Corrects the points of one region from the finest features, which say where an iris or the edge of a lip is."""
+
+    def __init__(self, width: int, rows: slice, columns: slice, points: range) -> None:
+        super().__init__()
+        self.rows, self.columns = rows, columns
+        self.body = nn.Sequential(
+            *convolution(width, 24), nn.ReLU(inplace=True), *convolution(24, 12), nn.ReLU(inplace=True), nn.Flatten()
+        )
+        self.points = nn.Linear(12 * (rows.stop - rows.start) * (columns.stop - columns.start), 2 * len(points))
+        nn.init.normal_(self.points.weight, std=1e-4)
+        nn.init.zeros_(self.points.bias)
+
+    def forward(self, fine: torch.Tensor) -> torch.Tensor:
+        """Run it on the features of the whole square: (N, K, 2), in units."""
+        features = self.body(fine[:, :, self.rows, self.columns])
+        with torch.autocast("cpu", enabled=False):  # eight bits of mantissa are a fifth of a pixel
+            return self.points(features.float()).reshape(-1, self.points.out_features // 2, 2)
+
+
+BROWS_AND_EYES, MOUTH = range(24), range(20)  # points 17-26, 36-47, 68, 69; points 48-67
+
+
 class Marks(nn.Module):
     """The network: (N, 3, 112, 112) RGB 0-255 to (N, 70, 2) xy pixels of the square."""
 
-    def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...], mean: npt.NDArray[np.float32]) -> None:
+    def __init__(self, mean: npt.NDArray[np.float32]) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 3
-        for width, depth in zip(widths, depths, strict=True):
-            layers += [
-                *convolution(before, width, stride=2),
-                nn.ReLU(inplace=True),
-                *(Residual(width) for _ in range(depth)),
-            ]
-            before = width
-        side = NETWORK_SIDE // 2 ** len(widths)
-        self.body = nn.Sequential(*layers, *convolution(before, 32, size=1), nn.ReLU(inplace=True), nn.Flatten())
+        first, second, third, fourth = WIDTHS
+        self.fine = nn.Sequential(
+            *convolution(3, first, stride=2), nn.ReLU(inplace=True),
+            *convolution(first, second, stride=2), nn.ReLU(inplace=True), Residual(second),
+        )  # fmt: skip
+        self.coarse = nn.Sequential(
+            *convolution(second, third, stride=2), nn.ReLU(inplace=True), Residual(third),
+            *convolution(third, fourth, stride=2), nn.ReLU(inplace=True), Residual(fourth), Residual(fourth),
+            *convolution(fourth, 32, size=1), nn.ReLU(inplace=True), nn.Flatten(),
+        )  # fmt: skip
+        side = NETWORK_SIDE // 2 ** len(WIDTHS)
         self.points = nn.Linear(32 * side * side, mean.size)
         nn.init.normal_(self.points.weight, std=1e-3)
         self.points.bias.data = torch.from_numpy(((mean - NETWORK_SIDE / 2) / UNIT).ravel())
+        # In cells of four pixels: where brows, eyes and mouth are in a square, and three cells around.
+        self.eyes = Region(second, slice(4, 14), slice(0, 28), BROWS_AND_EYES)
+        self.mouth = Region(second, slice(13, 25), slice(5, 23), MOUTH)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Run it."""
-        found = self.points(self.body((pixels - 127.5) / 64).float())
-        return found.reshape(len(pixels), -1, 2) * UNIT + NETWORK_SIDE / 2
+        fine = self.fine((pixels - 127.5) * (1 / 64))
+        features = self.coarse(fine)
+        with torch.autocast("cpu", enabled=False):
+            points = self.points(features.float()).reshape(-1, 70, 2)
+        eyes, mouth = self.eyes(fine), self.mouth(fine)
+        moved = torch.cat(
+            [
+                points[:, :17],
+                points[:, 17:27] + eyes[:, :10],
+                points[:, 27:36],
+                points[:, 36:48] + eyes[:, 10:22],
+                points[:, 48:68] + mouth,
+                points[:, 68:] + eyes[:, 22:],
+            ],
+            dim=1,
+        )
+        return moved * UNIT + NETWORK_SIDE / 2
 
 
 def loss(found: torch.Tensor, wanted: torch.Tensor, trust: torch.Tensor, importance: torch.Tensor) -> torch.Tensor:
@@ -84,14 +127,13 @@ def loss(found: torch.Tensor, wanted: torch.Tensor, trust: torch.Tensor, importa
     return (each.mean(dim=2) * trust * importance).mean()
 
 
-def graph(net: Marks) -> onnx.ModelProto:
+def graph(net: nn.Module) -> onnx.ModelProto:
     """Write the network as ONNX: uint8 (N, 112, 112, 3) in, float32 (N, 70, 2) out, weights as float16 that are cast when it is loaded."""
     stream = io.BytesIO()
-    net.eval()
     example = torch.zeros(2, 3, NETWORK_SIDE, NETWORK_SIDE)
     free = {"input": {0: "faces"}, "points": {0: "faces"}}
     torch.onnx.export(
-        Folded(net), (example,), stream, input_names=["input"], output_names=["points"], dynamic_axes=free, dynamo=False,
+        folded(net), (example,), stream, input_names=["input"], output_names=["points"], dynamic_axes=free, dynamo=False,
         opset_version=17,
     )  # fmt: skip
     model = onnx.load_model_from_string(stream.getvalue())
@@ -124,39 +166,19 @@ def graph(net: Marks) -> onnx.ModelProto:
     return result
 
 
-class Folded(nn.Module):
-    """The network with its normalisations folded into the convolutions, and constants into the first and last layer."""
-
-    def __init__(self, net: Marks) -> None:
-        super().__init__()
-        body: list[nn.Module] = []
-        modules = list(net.body)
-        for place, module in enumerate(modules):
-            if isinstance(module, Residual):
-                inner = list(module.body)
-                folded = Residual.__new__(Residual)
-                nn.Module.__init__(folded)
-                folded.body = nn.Sequential(fold(inner[0], inner[1]), nn.ReLU(), fold(inner[3], inner[4]))
-                body.append(folded)
-            elif isinstance(module, nn.Conv2d):
-                body.append(fold(module, modules[place + 1]))
-            elif not isinstance(module, nn.BatchNorm2d):
-                body.append(nn.ReLU() if isinstance(module, nn.ReLU) else module)
-        self.body = nn.Sequential(*body)
-        self.points = net.points
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Run it."""
-        found = self.points(self.body((pixels - 127.5) * (1 / 64)))
-        return found.reshape(-1, 70, 2) * UNIT + NETWORK_SIDE / 2
+def folded(net: nn.Module) -> nn.Module:
+    """Return a copy with every normalisation folded into the convolution before it."""
+    result = copy.deepcopy(net).eval()
+    for module in result.modules():
+        if isinstance(module, nn.Sequential):
+            for place, one in enumerate(module):
+                if isinstance(one, nn.BatchNorm2d):
+                    module[place - 1] = nn.utils.fuse_conv_bn_eval(module[place - 1], one)
+                    module[place] = nn.Identity()
+    return result
 
 
-def fold(convolved: nn.Conv2d, normalised: nn.BatchNorm2d) -> nn.Conv2d:
-    """Fold a normalisation into the convolution before it."""
-    return nn.utils.fuse_conv_bn_eval(convolved.eval(), normalised.eval())
-
-
-def check(model: onnx.ModelProto, net: Marks, pixels: torch.Tensor) -> float:
+def check(model: onnx.ModelProto, net: nn.Module, pixels: torch.Tensor) -> float:
     """Return the largest difference of ONNX Runtime from PyTorch, in pixels."""
     session = load_onnxruntime().InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"pixels": pixels.permute(0, 2, 3, 1).byte().numpy()})
@@ -228,8 +250,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--widths", type=int, nargs="+", default=(12, 16, 48, 96))
-    parser.add_argument("--depths", type=int, nargs="+", default=(0, 1, 1, 2))
     parser.add_argument("--report", type=int, default=200, help="steps between two lines of print")
     parser.add_argument("--start", type=Path, help="weights to go on from, of an earlier run")
     arguments = parser.parse_args()
@@ -239,7 +259,7 @@ def main() -> None:
     print(f"{len(crops.pixels)} faces, {crops.aside.sum()} of them aside", flush=True)
     torch.manual_seed(arguments.seed)
     mean = crops.points.mean(axis=0) - np.float32((SIDE - NETWORK_SIDE) / 2)
-    net = Marks(tuple(arguments.widths), tuple(arguments.depths), mean)
+    net = Marks(mean)
     if arguments.start:
         net.load_state_dict(torch.load(arguments.start, weights_only=True))
     final = train(net, crops, arguments.out, steps=arguments.steps, seed=arguments.seed, report=arguments.report)
