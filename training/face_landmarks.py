@@ -206,13 +206,15 @@ def validation(net: nn.Module, crops: Crops) -> str:
     return f"{len(rows)} faces aside: {by_part(np.concatenate(error))}"
 
 
-def train(net: Marks, crops: Crops, out: Path, *, steps: int, seed: int, report: int) -> nn.Module:
+def train(
+    net: Marks, crops: Crops, out: Path, *, steps: int, seed: int, report: int, rate: float, often: float
+) -> nn.Module:
     """Train, print how it goes, keep checkpoints at *out*, and return the network with its averaged weights."""
-    camera = Camera(crops, seed)
+    camera = Camera(crops, seed, often=often)
     net = net.to(memory_format=torch.channels_last)
     averaging = torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGED)
     average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=averaging, use_buffers=True)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=DECAY)
     plan = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / WARM) * (0.02 + 0.98 * (1 + np.cos(np.pi * step / steps)) / 2)
     )
@@ -248,9 +250,11 @@ def main() -> None:
     parser.add_argument("--shards", type=Path, required=True, help="of mesh_teacher.py")
     parser.add_argument("--crops", type=Path, required=True, help="folder for the crops, 100 kB a face")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=16000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report", type=int, default=200, help="steps between two lines of print")
+    parser.add_argument("--rate", type=float, default=RATE, help="the highest learning rate")
+    parser.add_argument("--often", type=float, default=1.0, help="how often squares are blurred, covered and so on")
     parser.add_argument("--start", type=Path, help="weights to go on from, of an earlier run")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -262,7 +266,10 @@ def main() -> None:
     net = Marks(mean)
     if arguments.start:
         net.load_state_dict(torch.load(arguments.start, weights_only=True))
-    final = train(net, crops, arguments.out, steps=arguments.steps, seed=arguments.seed, report=arguments.report)
+    final = train(
+        net, crops, arguments.out, steps=arguments.steps, seed=arguments.seed, report=arguments.report,
+        rate=arguments.rate, often=arguments.often,
+    )  # fmt: skip
     print(validation(final, crops))
     torch.save(final.state_dict(), arguments.out.with_suffix(".pt"))
     model = graph(final)

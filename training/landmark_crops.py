@@ -125,10 +125,19 @@ def with_room(to_picture: Floats) -> Floats:
 
 
 class Camera:
-    """Draws batches: turns, scales, shifts, mirrors, cuts, covers, blurs, dims, greys and compresses."""
+    """Draws batches: turns, scales, shifts, mirrors, cuts, covers, blurs, dims, greys and compresses.
 
-    def __init__(self, crops: Crops, seed: int) -> None:
+    Parameters
+    ----------
+    crops, seed
+        What to draw from, and how chance begins.
+    often
+        How often squares are blurred, cut, covered and so on: 1 as usual, 0.5 half as often.
+    """
+
+    def __init__(self, crops: Crops, seed: int, *, often: float = 1.0) -> None:
         self._crops = crops
+        self._often = often
         self._rng = np.random.default_rng(seed)
         self._rows = np.flatnonzero(~crops.aside)
         weight = crops.weight[self._rows]
@@ -187,7 +196,7 @@ class Camera:
 
     def _cut(self, where: torch.Tensor) -> None:
         """Cut by the picture's edge, which is repeated beyond it: one face in seven, by up to a third of the square."""
-        for row in np.flatnonzero(self._rng.random(len(where)) < 0.15):
+        for row in np.flatnonzero(self._rng.random(len(where)) < 0.15 * self._often):
             axis, reach = int(self._rng.integers(2)), float(self._rng.uniform(0.1, 0.45)) * 2 * NETWORK_SIDE / SIDE
             one = where[row, ..., axis]
             one.clamp_(max=reach) if self._rng.random() < 0.5 else one.clamp_(min=-reach)
@@ -195,14 +204,14 @@ class Camera:
     def _camera(self, x: torch.Tensor) -> torch.Tensor:
         rng, count = self._rng, len(x)
         # Low resolution: faces of 20 to 60 pixels, brought back to size.
-        rows = np.flatnonzero(rng.random(count) < 0.25)
+        rows = np.flatnonzero(rng.random(count) < 0.25 * self._often)
         for part in np.array_split(rows, 4):
             if len(part):
                 side = int(rng.integers(18, 64))
                 mode = "area" if rng.random() < 0.7 else "bilinear"
                 small = nnf.interpolate(x[part], size=side, mode=mode)
                 x[part] = nnf.interpolate(small, size=NETWORK_SIDE, mode="bilinear", align_corners=False)
-        rows = np.flatnonzero(rng.random(count) < 0.15)
+        rows = np.flatnonzero(rng.random(count) < 0.15 * self._often)
         for part in np.array_split(rows, 2):
             if len(part):
                 sigma = rng.uniform(0.6, 2.2)
@@ -218,11 +227,11 @@ class Camera:
         spread = torch.from_numpy(contrast.astype(np.float32))[:, None, None, None]
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         x = ((x - mean) * spread + mean) * light
-        rows = np.flatnonzero(rng.random(count) < 0.15)
+        rows = np.flatnonzero(rng.random(count) < 0.15 * self._often)
         if len(rows):
             slope = np.linspace(-1, 1, NETWORK_SIDE) * rng.uniform(-0.6, 0.6, (len(rows), 1))
             x[rows] *= torch.from_numpy((1 + slope).astype(np.float32))[:, None, None, :]
-        rows = np.flatnonzero(rng.random(count) < 0.25)
+        rows = np.flatnonzero(rng.random(count) < 0.25 * self._often)
         if len(rows):
             x[rows] = (
                 (x[rows] * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1))
@@ -230,11 +239,11 @@ class Camera:
                 .expand(-1, 3, -1, -1)
             )
         self._cover(x)
-        rows = np.flatnonzero(rng.random(count) < 0.3)
+        rows = np.flatnonzero(rng.random(count) < 0.3 * self._often)
         if len(rows):
             x[rows] += torch.randn(len(rows), *x.shape[1:]) * float(rng.uniform(2, 12))
         x = x.clamp(0, 255)
-        for row in np.flatnonzero(rng.random(count) < 0.08):
+        for row in np.flatnonzero(rng.random(count) < 0.08 * self._often):
             image = Image.fromarray(x[row].permute(1, 2, 0).byte().numpy())
             stream = io.BytesIO()
             image.save(stream, "JPEG", quality=int(rng.integers(15, 60)))
@@ -244,7 +253,7 @@ class Camera:
     def _cover(self, x: torch.Tensor) -> None:
         """Cover one face in four by one or two rectangles: of one colour, of noise, or of another photograph."""
         rng = self._rng
-        for row in np.flatnonzero(rng.random(len(x)) < 0.28):
+        for row in np.flatnonzero(rng.random(len(x)) < 0.28 * self._often):
             for _ in range(rng.integers(1, 3)):
                 width, height = (rng.uniform(0.12, 0.5, 2) * NETWORK_SIDE).astype(int)
                 left, top = (

@@ -41,6 +41,8 @@ _SCALED: Final = 0.2  # of the natural logarithm
 _MOST_PASSES: Final = 4
 # A new square of another size than this, to the first one, is no face's: then the detector's word stands.
 _MOST_RESIZED: Final = 2.0
+_LEAST_LIKENESS: Final = 0.3  # correlation of five points with the template, 0-1; above 0.9 for faces
+_MOST_OUTSIDE: Final = 8  # a chip's side and the place of its middle, in sides of the picture
 
 
 def chip_to_network(to_picture: PointArray) -> PointArray:
@@ -60,7 +62,7 @@ class LandmarkAligner(Aligner):
 
     @override
     def align(self, pixels: PixelArray, detection: Detection) -> AlignedFace:
-        first = to_picture = _first_chip(detection)
+        first = to_picture = _first_chip(detection, *pixels.shape[:2])
         for _ in range(_MOST_PASSES):
             before, points = to_picture, _locate(pixels, to_picture)
             to_picture = similarity(points[CHIP_POINTS], CHIP_TEMPLATE)
@@ -97,13 +99,19 @@ def _locate(pixels: PixelArray, to_picture: PointArray) -> PointArray:
     return points
 
 
-def _first_chip(detection: Detection) -> PointArray:
-    """Return the chip that a detection's points define, or its box where it has no points or all on one place."""
+def _first_chip(detection: Detection, height: int, width: int) -> PointArray:
+    """Return the chip that a detection's points define, or its box where it has none or they are not arranged as a face."""
     points = detection.points
-    if points is not None and np.ptp(points, axis=0).max() > 0:
-        transform = similarity(points, _FIVE_TEMPLATE)
-        if np.isfinite(transform).all() and _size(transform) > 0:
-            return transform
+    if points is not None:
+        centred, template = points - points.mean(axis=0), _FIVE_TEMPLATE - _FIVE_TEMPLATE.mean(axis=0)
+        here, there = centred @ [1, 1j], template @ [1, 1j]
+        if abs(np.vdot(here, there)) > _LEAST_LIKENESS * np.linalg.norm(here) * np.linalg.norm(there):
+            return _within(similarity(points, _FIVE_TEMPLATE), height, width)
+    return _within(_from_box(detection), height, width)
+
+
+def _from_box(detection: Detection) -> PointArray:
+    """Return the chip that a detection's box and quarter turns define."""
     box, known = detection, FACE_IN_CHIP
     size = max((box.right - box.left + box.bottom - box.top) / 2, 1.0)
     scale = size / (known.right - known.left)
@@ -112,6 +120,15 @@ def _first_chip(detection: Detection) -> PointArray:
     linear = scale * np.array([(cosine, -sine), (sine, cosine)])
     middle = np.array([(known.left + known.right) / 2, (known.top + known.bottom) / 2]) - 0.5
     centre = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2]) - 0.5
+    return np.column_stack([linear, centre - linear @ middle])
+
+
+def _within(to_picture: PointArray, height: int, width: int) -> PointArray:
+    """Bound a chip's size and place by the picture's: no number that a detector may give asks for more memory."""
+    most = _MOST_OUTSIDE * max(height, width)
+    linear = to_picture[:, :2] * min(1.0, most / (CHIP_SIZE * _size(to_picture)))
+    middle = np.full(2, CHIP_SIZE / 2)
+    centre = (to_picture[:, :2] @ middle + to_picture[:, 2]).clip(-most, most)
     return np.column_stack([linear, centre - linear @ middle])
 
 

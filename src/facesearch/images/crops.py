@@ -1,10 +1,18 @@
 """Crop a turned square or rectangle out of a picture."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import numpy.typing as npt
 
 from facesearch.common.arrays import PixelArray, PointArray
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 __all__ = ["crop_similar", "similarity"]
+
+IntArray = npt.NDArray[np.int64]
 
 
 def crop_similar(
@@ -39,22 +47,40 @@ def crop_similar(
     corners = np.array([(x, y) for x in (-0.5, width - 0.5) for y in (-0.5, height - 0.5)]) @ linear.T + shift
     start = np.floor(corners.min(axis=0)).astype(int) - 2 * shrink
     stop = np.ceil(corners.max(axis=0)).astype(int) + 2 * shrink + 1
-    if (start >= 0).all() and (stop <= pixels.shape[1::-1]).all():
-        near = pixels[start[1] : stop[1], start[0] : stop[0]]
+    if quick:
+        near = _reduced(pixels, start, stop, shrink)
     else:
         columns, rows = (np.arange(*each) for each in zip(start, stop, strict=True))
-        near = pixels.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+        around = pixels.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+        near = Image.fromarray(around).reduce(shrink)
     # Pillow counts from the corner of the first pixel, not from its centre.
     c, f = ((linear @ [-0.5, -0.5] + shift + 0.5 - start) / shrink).tolist()
     (a, b), (d, e) = (linear / (times * shrink)).tolist()
-    fine = (
-        Image.fromarray(near)
-        .reduce(shrink)
-        .transform(
-            (width * times, height * times), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
-        )
+    fine = near.transform(
+        (width * times, height * times), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
     )
     return np.asarray(fine if times == 1 else fine.reduce(times))
+
+
+def _reduced(pixels: PixelArray, start: IntArray, stop: IntArray, shrink: int) -> "PIL.Image.Image":
+    """Average cells of *shrink* pixels a side from xy *start* to *stop*, and repeat the picture's outer cells beyond it.
+
+    What lies beyond the picture is never allocated at full size: a face may be far larger than the picture.
+    """
+    from PIL import Image
+
+    sides = np.array(pixels.shape[1::-1])
+    counts, before = -(-(stop - start) // shrink), np.maximum(-(start // shrink), 0)
+    first = np.minimum(start + before * shrink, sides - 1)
+    last = np.maximum(np.minimum(stop, sides), first + 1)
+    inside = Image.fromarray(pixels[first[1] : last[1], first[0] : last[0]]).reduce(shrink)
+    columns, rows = (
+        (np.arange(count) - skipped).clip(0, most - 1)
+        for count, skipped, most in zip(counts, before, inside.size, strict=True)
+    )
+    if len(columns) == inside.size[0] and len(rows) == inside.size[1] and not before.any():
+        return inside
+    return Image.fromarray(np.asarray(inside)[rows[:, None], columns])
 
 
 def similarity(found: PointArray, template: PointArray) -> PointArray:
