@@ -13,6 +13,7 @@ from facesearch.common.arrays import PixelArray
 from facesearch.detection.boxes import boxes_turned_back
 from facesearch.detection.dlib_detectors import HogDetector
 from facesearch.detection.mmod import _RANGES, _RATIO, MmodDetector, _network
+from facesearch.detection.yunet import YuNetDetector
 from facesearch.errors import InvalidParameterError
 from facesearch.networks import dlib_onnx as networks
 from facesearch.networks.runtime import open_session
@@ -20,7 +21,7 @@ from facesearch.networks.weights import FACE_DETECTOR, weights_path
 from facesearch.stages import Detection, Detector
 from samples import astronaut, hopper
 
-MMOD = MmodDetector(threads=2)
+MMOD, YUNET = MmodDetector(threads=2), YuNetDetector(threads=2)
 FACES = {"astronaut": (astronaut, (214, 124)), "hopper": (hopper, (266, 230))}  # x, y of the face's middle
 
 
@@ -51,6 +52,9 @@ def crop(pixels: PixelArray, face: Detection) -> PixelArray:
     return pixels[top:bottom, left:right]
 
 
+both = pytest.mark.parametrize("detector", [MMOD, YUNET], ids=["mmod", "yunet"])
+
+
 @pytest.mark.parametrize("detector", [MMOD, HogDetector()], ids=["mmod", "hog"])
 @pytest.mark.parametrize("name", FACES)
 def test_a_face_is_found(detector: Detector, name: str) -> None:
@@ -62,13 +66,15 @@ def test_a_face_is_found(detector: Detector, name: str) -> None:
     assert face.quarter_turns == 0
 
 
+@both
 @pytest.mark.parametrize("name", FACES)
-def test_no_false_alarm(name: str) -> None:
-    assert len(MMOD.detect(FACES[name][0]())) == 1  # HOG has one on each
+def test_no_false_alarm(detector: Detector, name: str) -> None:
+    assert len(detector.detect(FACES[name][0]())) == 1  # HOG has one on each
 
 
+@both
 @pytest.mark.parametrize("name", FACES)
-def test_40_pixels_in_1920x1080(name: str) -> None:
+def test_40_pixels_in_1920x1080(detector: Detector, name: str) -> None:
     photo, (x, y) = FACES[name]
     face, *_ = HogDetector().detect(photo())
     factor = 40 / (face.right - face.left)
@@ -76,7 +82,7 @@ def test_40_pixels_in_1920x1080(name: str) -> None:
     places = [(3, 5), (901, 400), (1920 - small.shape[1], 1080 - small.shape[0])]
     for left, top in places:
         scene[top : top + small.shape[0], left : left + small.shape[1]] = small
-    found = MMOD.detect(scene)
+    found = detector.detect(scene)
     middles = [((face.left + face.right) / 2, (face.top + face.bottom) / 2) for face in found]
     for left, top in places:
         wanted = (left + x * factor, top + y * factor)
@@ -84,21 +90,23 @@ def test_40_pixels_in_1920x1080(name: str) -> None:
     assert len(found) == len(places)
 
 
+@both
 @pytest.mark.parametrize("name", FACES)
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_quarter_turns_are_told_and_undone(name: str, turns: int) -> None:
+def test_quarter_turns_are_told_and_undone(detector: Detector, name: str, turns: int) -> None:
     photo = scaled(FACES[name][0](), 0.5)
-    (upright,) = MMOD.detect(photo)
-    (face,) = MMOD.detect(np.rot90(photo, turns))
+    (upright,) = detector.detect(photo)
+    (face,) = detector.detect(np.rot90(photo, turns))
     assert face.quarter_turns == 4 - turns
     back = boxes_turned_back(np.array([corners(upright)]), 4 - turns, np.rot90(photo, turns).shape)
     assert iou(corners(face), tuple(back[0])) > 0.6
 
 
+@both
 @pytest.mark.parametrize("roll", [-40, -20, 20, 40])
-def test_tilted_heads_stand_upright(roll: int) -> None:
+def test_tilted_heads_stand_upright(detector: Detector, roll: int) -> None:
     tilted = np.asarray(Image.fromarray(astronaut()).resize((256, 256)).rotate(roll, Image.Resampling.BILINEAR))
-    assert MMOD.detect(tilted)[0].quarter_turns == 0
+    assert detector.detect(tilted)[0].quarter_turns == 0
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -112,7 +120,7 @@ def test_turning_back_undoes_rot90(turns: int, shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("name", FACES)
-@pytest.mark.parametrize("detector", [MMOD, HogDetector()], ids=["mmod", "hog"])
+@pytest.mark.parametrize("detector", [MMOD, HogDetector(), YUNET], ids=["mmod", "hog", "yunet"])
 def test_crops_cut_at_the_box(detector: Detector, name: str) -> None:
     photo = FACES[name][0]()
     cut = crop(photo, MMOD.detect(photo)[0])
@@ -120,42 +128,48 @@ def test_crops_cut_at_the_box(detector: Detector, name: str) -> None:
     assert iou(corners(face), (0, 0, cut.shape[1], cut.shape[0])) > 0.5
 
 
+@both
 @pytest.mark.parametrize("shape", [(1, 1), (80, 80), (80, 4000), (4000, 80), (81, 97)])
-def test_blank_pictures_of_any_size_show_nobody(shape: tuple[int, int]) -> None:
-    assert MMOD.detect(np.full((*shape, 3), 200, np.uint8)) == ()
+def test_blank_pictures_of_any_size_show_nobody(detector: Detector, shape: tuple[int, int]) -> None:
+    assert detector.detect(np.full((*shape, 3), 200, np.uint8)) == ()
 
 
+@both
 @pytest.mark.parametrize("step", [1, 8])
-def test_noise_shows_nobody(step: int) -> None:
+def test_noise_shows_nobody(detector: Detector, step: int) -> None:
     squares = np.random.default_rng(step).integers(0, 256, (320 // step, 320 // step, 3), dtype=np.uint8)
-    assert MMOD.detect(squares.repeat(step, axis=0).repeat(step, axis=1)) == ()
+    assert detector.detect(squares.repeat(step, axis=0).repeat(step, axis=1)) == ()
 
 
-def test_a_face_that_fills_a_large_picture() -> None:
+@both
+def test_a_face_that_fills_a_large_picture(detector: Detector) -> None:
     photo = hopper()
-    close = scaled(crop(photo, MMOD.detect(photo)[0]), 10)
-    (face,) = MMOD.detect(close)
+    close = scaled(crop(photo, detector.detect(photo)[0]), 10)
+    (face,) = detector.detect(close)
     assert iou(corners(face), (0, 0, close.shape[1], close.shape[0])) > 0.6
 
 
-def test_each_face_has_its_own_turn() -> None:
+@both
+def test_each_face_has_its_own_turn(detector: Detector) -> None:
     upright, lying = scaled(hopper()[:400, :400], 0.7), np.rot90(scaled(astronaut()[:400, :400], 0.7))
-    faces = MMOD.detect(np.hstack([upright, lying]))
+    faces = detector.detect(np.hstack([upright, lying]))
     assert {face.left < 280: face.quarter_turns for face in faces} == {True: 0, False: 3}
     assert len(faces) == 2
 
 
-def test_a_face_in_an_extreme_strip() -> None:
+@both
+def test_a_face_in_an_extreme_strip(detector: Detector) -> None:
     strip = np.full((160, 5000, 3), 90, np.uint8)
     strip[:, 3000:3180] = scaled(astronaut()[40:240, 100:325], 0.8)
-    (face,) = MMOD.detect(strip)
+    (face,) = detector.detect(strip)
     assert 3040 < (face.left + face.right) / 2 < 3140
 
 
-def test_mirrored_pictures_have_mirrored_boxes() -> None:
+@both
+def test_mirrored_pictures_have_mirrored_boxes(detector: Detector) -> None:
     photo = astronaut()
-    (face,) = MMOD.detect(photo)
-    (other,) = MMOD.detect(photo[:, ::-1])
+    (face,) = detector.detect(photo)
+    (other,) = detector.detect(photo[:, ::-1])
     assert (
         iou(corners(face), (512 - other.right, other.top, 512 - other.left, other.bottom)) > 0.8
     )  # 0.54 unless boxes vote
@@ -168,11 +182,12 @@ def test_threads_share_a_detector() -> None:
         assert list(pool.map(MmodDetector(threads=1).detect, pictures * 3)) == alone * 3
 
 
-def test_inputs_stay_as_they_are() -> None:
+@both
+def test_inputs_stay_as_they_are(detector: Detector) -> None:
     photo = astronaut()
     before = photo.copy()
     photo.flags.writeable = False
-    MMOD.detect(photo)
+    detector.detect(photo)
     assert (photo == before).all()
 
 

@@ -1,6 +1,6 @@
 """Convert the detector's scores to boxes and apply non-maximum suppression, as dlib's ``loss_mmod_::to_label`` does."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,8 @@ from facesearch.errors import WeightsError
 from facesearch.networks.layers import Convolution, Network, Overlap
 
 __all__ = ["boxes_turned_back", "suppress", "turned_back", "window_boxes"]
+
+_AT_ONCE: Final = 64  # boxes
 
 
 def window_boxes(
@@ -76,16 +78,29 @@ def suppress(
     left = np.argsort(-confidences, kind="stable")
     kept: list[int] = []
     while len(left):
-        best, left = left[0], left[1:]
-        kept.append(int(best))
-        box, others = whole[best], whole[left]
-        inner = np.minimum(others[:, 2:], box[2:]) - np.maximum(others[:, :2], box[:2]) + 1
-        outer = np.maximum(others[:, 2:], box[2:]) - np.minimum(others[:, :2], box[:2]) + 1
-        shared = np.prod(np.maximum(inner, 0), axis=1)
-        same = shared > overlap.iou * np.prod(outer, axis=1)
-        same |= shared > overlap.covered * np.minimum(areas[left], areas[best])
-        left = left[~same]
+        block = left[:_AT_ONCE]  # compared with all others at once, which takes a fraction of the time of one by one
+        inner, outer = _sides(whole[block].T[:, :, None], whole[left].T)
+        shared = np.maximum(inner[0], 0) * np.maximum(inner[1], 0)
+        same = shared > overlap.iou * (outer[0] * outer[1])
+        same |= shared > overlap.covered * np.minimum(areas[left], areas[block][:, None])
+        alive = np.ones(len(left), np.bool_)
+        for place, index in enumerate(block.tolist()):
+            if alive[place]:
+                kept.append(index)
+                alive &= ~same[place]
+        alive[: len(block)] = False
+        left = left[alive]
     return np.array(kept, dtype=np.intp)
+
+
+def _sides(
+    one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
+) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]]]:
+    """Return width and height of what two boxes share, and of the smallest box around both."""
+    pairs = [(one[axis], one[axis + 2], other[axis], other[axis + 2]) for axis in (0, 1)]
+    inner = [np.minimum(end, stop) - np.maximum(start, begin) + 1 for start, end, begin, stop in pairs]
+    outer = [np.maximum(end, stop) - np.minimum(start, begin) + 1 for start, end, begin, stop in pairs]
+    return inner, outer
 
 
 def turned_back(points: npt.NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

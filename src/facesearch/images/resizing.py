@@ -27,18 +27,22 @@ def scaled(pixels: PixelArray, scale: float) -> "PIL.Image.Image":
     return Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def cropped(pixels: PixelArray, centre: PointArray, half: float, side: int) -> PixelArray:
+def cropped(pixels: PixelArray, centre: PointArray, half: float, side: int, *, beyond: int | None = None) -> PixelArray:
     """Return the square around *centre* (xy), from *half* before it to *half* behind it, resized to *side* pixels.
 
-    Beyond the picture of (H, W, 3) uint8 its edge is repeated.
+    Beyond the picture of (H, W, 3) uint8 its edge is repeated, or everything is *beyond*, 0-255.
     """
     from PIL import Image
 
     start, end = np.floor(centre - half).astype(int), np.ceil(centre + half).astype(int)
-    columns = np.arange(start[0], end[0]).clip(0, pixels.shape[1] - 1)
-    rows = np.arange(start[1], end[1]).clip(0, pixels.shape[0] - 1)
+    columns, rows = (np.arange(first, last) for first, last in zip(start, end, strict=True))
+    inside = [each.clip(0, most - 1) for each, most in ((rows, pixels.shape[0]), (columns, pixels.shape[1]))]
+    part = pixels[inside[0][:, None], inside[1]]
+    if beyond is not None:
+        part[rows != inside[0]] = beyond
+        part[:, columns != inside[1]] = beyond
     (left, top), (right, bottom) = centre - half - start, centre + half - start
-    around = Image.fromarray(pixels[rows[:, None], columns])
+    around = Image.fromarray(part)
     return np.asarray(
         around.resize((side, side), Image.Resampling.BILINEAR, (left, top, right, bottom), reducing_gap=2.0)
     )
