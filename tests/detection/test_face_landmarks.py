@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from facesearch.appearance.eyes import eye_patches
+from facesearch.appearance.gaze import eye_direction
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.detection.alignment import DlibAligner
 from facesearch.detection.face_landmarks import FaceLandmarker, LandmarkAligner
-from facesearch.detection.landmarks import IRISES, MIRROR, aws_landmarks
+from facesearch.detection.landmarks import IRISES, MIRROR, aws_landmarks, face_box
+from facesearch.detection.pose import solve_pose
+from facesearch.domain.face_detail import Pose
 from facesearch.domain.geometry import LandmarkType
+from facesearch.embedding.five_point_crop import cut_by_five_points
+from facesearch.embedding.network_card import ARCFACE_TEMPLATE
+from facesearch.errors import InvalidParameterError
 from facesearch.images.crops import crop_similar
 from facesearch.stages import CHIP_SIZE, Detection
 from samples import astronaut, hopper
@@ -67,6 +74,32 @@ def test_the_irises_lie_in_the_eyes_and_are_awss_pupils() -> None:
     assert found[LandmarkType.RIGHT_PUPIL] == pytest.approx(points[69])
     for iris, eye in ((68, slice(36, 42)), (69, slice(42, 48))):
         assert np.linalg.norm(points[iris] - points[eye].mean(axis=0)) < 0.15 * unit(points)
+
+
+def test_whatever_takes_68_points_takes_70_and_answers_alike() -> None:
+    photo, points = astronaut(), points_of(astronaut(), BY_POINTS)
+    pose, fewer = solve_pose(points), points[:68]
+
+    assert pose == solve_pose(fewer)
+    assert face_box(points, 512, 512) == face_box(fewer, 512, 512)
+    assert (eye_patches(photo, points) == eye_patches(photo, fewer)).all()
+    assert eye_direction(points, *points[68:], pose=pose) == eye_direction(fewer, *points[68:], pose=pose)
+    crops = [cut_by_five_points(photo, each, ARCFACE_TEMPLATE, (112, 112)) for each in (points, fewer)]
+    assert (crops[0] == crops[1]).all()
+
+
+@pytest.mark.parametrize("count", [0, 5, 67, 69, 71])
+def test_other_numbers_of_points_are_refused(count: int) -> None:
+    points = np.resize(points_of(astronaut(), BY_POINTS), (count, 2))
+
+    for call in (
+        lambda: solve_pose(points),
+        lambda: eye_patches(astronaut(), points),
+        lambda: eye_direction(points, np.zeros(2), np.zeros(2), pose=Pose(roll=0, yaw=0, pitch=0)),
+        lambda: cut_by_five_points(astronaut(), points, ARCFACE_TEMPLATE, (112, 112)),
+    ):
+        with pytest.raises(InvalidParameterError, match=r"points|landmarks"):
+            call()
 
 
 def test_chips_lie_as_dlibs_do() -> None:
