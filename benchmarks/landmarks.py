@@ -24,6 +24,7 @@ from PIL import Image
 
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.detection.alignment import DlibAligner
+from facesearch.detection.dlib_detectors import HogDetector
 from facesearch.detection.face_landmarks import FaceLandmarker, LandmarkAligner
 from facesearch.detection.landmarks import IRISES, MIRROR, DlibLandmarker, face_box
 from facesearch.detection.mmod import MmodDetector
@@ -65,6 +66,7 @@ class Face:
     marked: Floats  # (70, 2), NaN on the inner lips
     orientation: str
     covered: bool
+    easy: bool  # dlib's frontal detector finds it too
 
     @property
     def unit(self) -> float:
@@ -106,16 +108,20 @@ def gather(folder: Path, detector: Detector, most: int | None, *, aside: bool) -
         marked[:17], marked[17:60], marked[68:] = placed[JAW], placed[HUMAN], placed[list(PUPILS)]
         pixels = read_image(folder / "images" / name).pixels
         middle, size = marked[17:60].mean(axis=0), np.ptp(placed, axis=0).max()
-        near = [
-            found
-            for found in detector.detect(pixels)
-            if np.hypot((found.left + found.right) / 2 - middle[0], (found.top + found.bottom) / 2 - middle[1])
-            < size / 3
-        ]
-        if near:
+        first, frontal = (nearest(each.detect(pixels), middle, size / 3) for each in (detector, HogDetector()))
+        if first:
             work = labels[name]["work"]
-            faces.append(Face(name, pixels, near[0], marked, work["orientation"], work["occlusion"] != "uncovered"))
+            covered = work["occlusion"] != "uncovered"
+            faces.append(Face(name, pixels, first, marked, work["orientation"], covered, frontal is not None))
     return faces, len(names)
+
+
+def nearest(found: tuple[Detection, ...], middle: Floats, reach: float) -> Detection | None:
+    """Return the surest detection with its middle within *reach* pixels of *middle*."""
+    for each in found:
+        if np.hypot((each.left + each.right) / 2 - middle[0], (each.top + each.bottom) / 2 - middle[1]) < reach:
+            return each
+    return None
 
 
 def error(found: PointArray, face: Face) -> Floats:
@@ -128,6 +134,7 @@ def check_error(faces: list[Face]) -> dict[str, list[PointArray]]:
     located = {way.name: [way(face.pixels, face.detection) for face in faces] for way in WAYS}
     groups: dict[str, Callable[[Face], bool]] = {
         "all": lambda _: True,
+        "that HogDetector finds too": lambda face: face.easy,
         "forward": lambda face: face.orientation == "forward",
         "leftward": lambda face: face.orientation == "leftward",
         "rightward": lambda face: face.orientation == "rightward",

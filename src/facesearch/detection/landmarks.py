@@ -15,7 +15,7 @@ from facesearch.domain.geometry import BoundingBox, Landmark, LandmarkType
 from facesearch.networks.weights import LANDMARKS_68
 from facesearch.stages import FACE_IN_CHIP, AlignedFace, Landmarker
 
-__all__ = ["DEFAULT_LANDMARKS", "IRISES", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
+__all__ = ["DEFAULT_LANDMARKS", "EYES", "IRISES", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
 
 # Index of each of the 68 points after the picture is mirrored.
 MIRROR = [
@@ -24,7 +24,8 @@ MIRROR = [
     *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
 ]  # fmt: skip
 
-IRISES = (68, 69)  # the viewer's left, right; only in 70 points
+EYES = (slice(36, 42), slice(42, 48))  # the viewer's left, right
+IRISES = (68, 69)  # likewise; only in 70 points
 
 # AWS's DEFAULT attributes carry the first five only.
 DEFAULT_LANDMARKS = 5
@@ -77,8 +78,6 @@ _POINTS = {
     LandmarkType.MID_JAWLINE_RIGHT: (12,),
     LandmarkType.UPPER_JAWLINE_RIGHT: (16,),
 }
-_LEFT_EYE = slice(36, 42)
-_RIGHT_EYE = slice(42, 48)
 
 
 def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...]:
@@ -100,7 +99,7 @@ def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...
     if len(points) > IRISES[0]:
         left, right = points[list(IRISES)]
     else:
-        left, right = find_pupil(points[_LEFT_EYE], pixels), find_pupil(points[_RIGHT_EYE], pixels)
+        left, right = (find_pupil(points[eye], pixels) for eye in EYES)
     found = {kind: points[list(of)].mean(axis=0) for kind, of in _POINTS.items()}
     found |= {LandmarkType.EYE_LEFT: left, LandmarkType.LEFT_PUPIL: left}
     found |= {LandmarkType.EYE_RIGHT: right, LandmarkType.RIGHT_PUPIL: right}
@@ -130,7 +129,7 @@ def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
     BoundingBox
         Upright, around the ellipse that the face fills in its own frame, so that it stays tight when the head is tilted.
     """
-    left_eye, right_eye = points[_LEFT_EYE].mean(axis=0), points[_RIGHT_EYE].mean(axis=0)
+    left_eye, right_eye = (points[eye].mean(axis=0) for eye in EYES)
     across = right_eye - left_eye
     length = float(np.hypot(*across))
     # Unit vectors of the face's own frame: to the viewer's right, and down toward the chin.
