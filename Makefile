@@ -49,6 +49,7 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/people.py
 	$(BIN)/python benchmarks/own_network.py
 	$(BIN)/python benchmarks/groups.py
+	$(BIN)/python benchmarks/landmarks.py
 	$(BIN)/python benchmarks/attributes.py
 	$(BIN)/python benchmarks/gaze.py
 	$(BIN)/python benchmarks/gallery.py

@@ -150,7 +150,7 @@ class Landmarker(Protocol):
     """Locates the landmarks of an aligned face."""
 
     def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:
-        """Locate 68 landmarks.
+        """Locate 68 or 70 landmarks.
 
         Parameters
         ----------
@@ -161,8 +161,9 @@ class Landmarker(Protocol):
 
         Returns
         -------
-        ndarray of shape (68, 2)
-            float64 xy pixels of the picture; may leave it.
+        ndarray of shape (68, 2) or (70, 2)
+            float64 xy pixels of the picture; may leave it. The last two of 70 are the centres of the irises, the viewer's left
+            and right.
         """
         ...
 
@@ -185,7 +186,7 @@ class Embedder(Protocol):
         face
             A face in it.
         points
-            (68, 2) xy pixels of the picture, from `Landmarker.locate`.
+            (68, 2) or (70, 2) xy pixels of the picture, from `Landmarker.locate`.
 
         Returns
         -------

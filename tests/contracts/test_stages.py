@@ -11,7 +11,8 @@ from hypothesis import given, settings, strategies as st
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
 from facesearch.common.arrays import PixelArray
 from facesearch.detection.dlib_detectors import HogDetector
-from facesearch.detection.landmarks import MIRROR
+from facesearch.detection.face_landmarks import FaceLandmarker, LandmarkAligner
+from facesearch.detection.landmarks import IRISES, MIRROR
 from facesearch.detection.yunet import YuNetDetector
 from facesearch.stages import CHIP_SIZE, AlignedFace
 from facesearch.testing.fakes import fake_analyzer, paint
@@ -55,7 +56,27 @@ def yunet() -> Case:
     return Case(FaceAnalyzer(detector=YuNetDetector()), astronaut(), (173, 60, 280, 185), hopper())
 
 
-CASES = {"fake": painted, "onnx": photographed, "dlib": reference, "hog": frontal, "yunet": yunet}
+def landmarked() -> Case:
+    """Our own landmarks and alignment, from YuNet's points."""
+    analyzer = FaceAnalyzer(detector=YuNetDetector(), aligner=LandmarkAligner(), landmarker=FaceLandmarker())
+    return Case(analyzer, astronaut(), (173, 60, 280, 185), hopper())
+
+
+def boxed() -> Case:
+    """Our own landmarks and alignment, from a detector without points."""
+    analyzer = FaceAnalyzer(aligner=LandmarkAligner(), landmarker=FaceLandmarker())
+    return Case(analyzer, astronaut(), (173, 60, 280, 185), hopper())
+
+
+CASES = {
+    "fake": painted,
+    "onnx": photographed,
+    "dlib": reference,
+    "hog": frontal,
+    "yunet": yunet,
+    "landmarks": landmarked,
+    "landmarks from boxes": boxed,
+}
 
 
 @pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))
@@ -105,13 +126,15 @@ def aligned(case: Case, photo: PixelArray) -> AlignedFace:
 def test_points_are_a_face_in_the_viewers_order(case: Case) -> None:
     points = case.analyzer.landmarker.locate(case.photo, aligned(case, case.photo))
 
-    assert points.shape == (68, 2)
+    assert points.shape in {(68, 2), (70, 2)}
     assert points.dtype == np.float64
     assert np.isfinite(points).all()
     left_eye, right_eye = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
     assert left_eye[0] < points[30, 0] < right_eye[0]
     assert left_eye[1] < points[30, 1] < points[48:60, 1].mean() < points[8, 1]
     assert points[48, 0] < points[54, 0]
+    for iris, corners in zip(points[68:], ([36, 39], [42, 45]), strict=False):  # where the landmarker locates irises
+        assert points[corners[0], 0] < iris[0] < points[corners[1], 0]
 
 
 def test_a_mirrored_photo_has_mirrored_points(case: Case) -> None:
@@ -119,7 +142,7 @@ def test_a_mirrored_photo_has_mirrored_points(case: Case) -> None:
     points = case.analyzer.landmarker.locate(case.photo, aligned(case, case.photo))
     other = case.analyzer.landmarker.locate(mirrored, aligned(case, mirrored))
 
-    other = (other * [-1, 1] + [case.photo.shape[1] - 1, 0])[MIRROR]
+    other = (other * [-1, 1] + [case.photo.shape[1] - 1, 0])[[*MIRROR, *IRISES[::-1]][: len(points)]]
     assert np.abs(other - points).mean() < 0.05 * (case.face[2] - case.face[0])
 
 

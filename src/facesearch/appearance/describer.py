@@ -33,7 +33,7 @@ class PlacedFace:
     chip
         (150, 150, 3) uint8 RGB, the face upright.
     points
-        (68, 2) xy pixels of the picture.
+        (68, 2) or (70, 2) xy pixels of the picture.
     pupils
         (2,) xy pixels each, the viewer's left one first.
     pose

@@ -66,7 +66,7 @@ def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
     pixels
         (H, W, 3) uint8 RGB.
     points
-        (68, 2) xy pixels, from `facesearch.stages.Landmarker.locate`.
+        (68, 2) or (70, 2) xy pixels, from `facesearch.stages.Landmarker.locate`.
 
     Returns
     -------
@@ -78,8 +78,8 @@ def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
     InvalidParameterError
         *pixels* or *points* do not have these shapes and types.
     """
-    if points.shape != (68, 2):
-        raise InvalidParameterError.of("points", points.shape, "68 points (68, 2)")
+    if points.shape not in {(68, 2), (70, 2)}:
+        raise InvalidParameterError.of("points", points.shape, "68 points (68, 2), or (70, 2) with irises")
     left, right = (eye_patch(pixels, points[eye]) for eye in _EYES)
     return np.stack([left, right[:, ::-1]])
 

@@ -56,7 +56,7 @@ def eye_direction(
     Parameters
     ----------
     points
-        (68, 2) xy pixels, y down, in dlib's order.
+        (68, 2) or (70, 2) xy pixels, y down, in dlib's order.
     left_pupil, right_pupil
         (2,) xy pixels, the viewer's left and right; see `facesearch.detection.pupils.find_pupil`.
     pose
@@ -80,7 +80,7 @@ def eye_direction(
         If the points or pupils are not finite numbers of these shapes.
     """
     for name, value, shape in (
-        ("points", points, (68, 2)),
+        ("points", points[:68] if points.shape == (70, 2) else points, (68, 2)),
         ("left_pupil", left_pupil, (2,)),
         ("right_pupil", right_pupil, (2,)),
     ):

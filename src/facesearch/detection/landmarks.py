@@ -2,7 +2,7 @@
 
 The 68 points run as in iBUG 300-W: 0-16 the jaw from the picture's left to its right, 17-26 the brows, 27-35 the nose,
 36-47 the eyes, 48-67 the mouth. Their left and right are the viewer's, as in AWS's landmarks,
-and turn with the head as AWS's do.
+and turn with the head as AWS's do. A landmarker that locates irises appends their centres: 68 the viewer's left, 69 right.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from facesearch.domain.geometry import BoundingBox, Landmark, LandmarkType
 from facesearch.networks.weights import LANDMARKS_68
 from facesearch.stages import FACE_IN_CHIP, AlignedFace, Landmarker
 
-__all__ = ["DEFAULT_LANDMARKS", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
+__all__ = ["DEFAULT_LANDMARKS", "EYES", "IRISES", "MIRROR", "DlibLandmarker", "aws_landmarks", "face_box"]
 
 # Index of each of the 68 points after the picture is mirrored.
 MIRROR = [
@@ -23,6 +23,9 @@ MIRROR = [
     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
     *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
 ]  # fmt: skip
+
+EYES = (slice(36, 42), slice(42, 48))  # the viewer's left, right
+IRISES = (68, 69)  # likewise; only in 70 points
 
 # AWS's DEFAULT attributes carry the first five only.
 DEFAULT_LANDMARKS = 5
@@ -75,8 +78,6 @@ _POINTS = {
     LandmarkType.MID_JAWLINE_RIGHT: (12,),
     LandmarkType.UPPER_JAWLINE_RIGHT: (16,),
 }
-_LEFT_EYE = slice(36, 42)
-_RIGHT_EYE = slice(42, 48)
 
 
 def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...]:
@@ -85,9 +86,9 @@ def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...
     Parameters
     ----------
     points
-        (68, 2) xy pixels.
+        (68, 2) xy pixels, or (70, 2) with the centres of the irises.
     pixels
-        (H, W, 3) uint8 RGB, in which the pupils are located.
+        (H, W, 3) uint8 RGB, in which the pupils are located where the points have no irises.
 
     Returns
     -------
@@ -95,7 +96,10 @@ def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...
         In ratios of the picture's sides. ``eyeLeft`` is the same point as ``leftPupil``, as in AWS.
     """
     height, width = pixels.shape[:2]
-    left, right = find_pupil(points[_LEFT_EYE], pixels), find_pupil(points[_RIGHT_EYE], pixels)
+    if len(points) > IRISES[0]:
+        left, right = points[list(IRISES)]
+    else:
+        left, right = (find_pupil(points[eye], pixels) for eye in EYES)
     found = {kind: points[list(of)].mean(axis=0) for kind, of in _POINTS.items()}
     found |= {LandmarkType.EYE_LEFT: left, LandmarkType.LEFT_PUPIL: left}
     found |= {LandmarkType.EYE_RIGHT: right, LandmarkType.RIGHT_PUPIL: right}
@@ -116,7 +120,7 @@ def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
     Parameters
     ----------
     points
-        (68, 2) xy pixels.
+        (68, 2) or (70, 2) xy pixels.
     width, height
         Of the picture, in pixels.
 
@@ -125,7 +129,7 @@ def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
     BoundingBox
         Upright, around the ellipse that the face fills in its own frame, so that it stays tight when the head is tilted.
     """
-    left_eye, right_eye = points[_LEFT_EYE].mean(axis=0), points[_RIGHT_EYE].mean(axis=0)
+    left_eye, right_eye = (points[eye].mean(axis=0) for eye in EYES)
     across = right_eye - left_eye
     length = float(np.hypot(*across))
     # Unit vectors of the face's own frame: to the viewer's right, and down toward the chin.

@@ -64,7 +64,7 @@ def solve_pose(landmarks: PointArray) -> Pose:
     Parameters
     ----------
     landmarks
-        (68, 2) xy pixels, y down, in dlib's order.
+        (68, 2) or (70, 2) xy pixels, y down, in dlib's order.
 
     Returns
     -------
@@ -75,15 +75,15 @@ def solve_pose(landmarks: PointArray) -> Pose:
     Raises
     ------
     InvalidParameterError
-        If the landmarks are not (68, 2) finite numbers, or all lie on one point or line.
+        If the landmarks are not (68, 2) or (70, 2) finite numbers, or all lie on one point or line.
 
     References
     ----------
     The signs are those of eight faces in AWS's published example responses: positive roll turns clockwise on screen, positive yaw
     toward the right of the picture, positive pitch up.
     """
-    if landmarks.shape != (68, 2) or not np.isfinite(landmarks).all():
-        raise InvalidParameterError.of("landmarks", landmarks, "(68, 2) finite xy pixels")
+    if landmarks.shape not in {(68, 2), (70, 2)} or not np.isfinite(landmarks).all():
+        raise InvalidParameterError.of("landmarks", landmarks, "(68, 2) or (70, 2) finite xy pixels")
     seen = (landmarks - landmarks[0])[_POINTS] @ (1, 1j)
     x, y, z, *camera = (_SOLVER @ seen).tolist()
     yaw, pitch = _start(*camera)

@@ -23,6 +23,7 @@ __all__ = [
     "EYE_STATE",
     "FACE_DETECTOR",
     "FACE_HEADS",
+    "FACE_LANDMARKS",
     "FACE_QUALITY",
     "LANDMARKS_5",
     "LANDMARKS_68",
@@ -151,6 +152,20 @@ FACE_HEADS = WeightFile(
     training_data="CelebA and UTKFace (non-commercial research), FER2013 (research), prajnasb/observations (MIT), "
     "Facial_106_Landmarks (academic); docs/attributes.md has which for what",
 )
+FACE_LANDMARKS = WeightFile(
+    name="face_landmarks.onnx",
+    purpose="landmarks and alignment: 70 points of a face",
+    sha256="409812eb664691b1808a5b687afa46d719056b1eeefeae2cd89537b03d4a3dd6",
+    package=_OURS,
+    origin="this project, training/face_landmarks.py",
+    licence="MIT for the file; most of the photographs it learned from are for research, and whether that binds what was "
+    "learned from them is not settled: ask before you sell it",
+    training_data="the answers of MediaPipe's face mesh and iris networks (Google, Apache-2.0) on photographs of UTKFace, CelebA and "
+    "CACD-VS (non-commercial research), Labelled Faces in the Wild and the South Asian faces of armeetj (research), "
+    "prajnasb/observations, serengil/deepface and Linzaer/Ultra-Light (MIT). Points that people placed in 351 photographs of "
+    "Facial_106_Landmarks (academic) set which of the mesh's vertices stands for each point, and its constant offset of three "
+    "numbers; no photograph of it was learned from",
+)
 EYE_STATE = WeightFile(
     name="eye_state.npz",
     purpose="attributes: whether an eye is open",
@@ -183,7 +198,17 @@ def models() -> tuple[WeightFile, ...]:
     dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
     ...
     """
-    files = (RESNET, FACE_DETECTOR, YUNET, LANDMARKS_5, LANDMARKS_68, FACE_HEADS, FACE_QUALITY, EYE_STATE)
+    files = (
+        RESNET,
+        FACE_DETECTOR,
+        YUNET,
+        LANDMARKS_5,
+        LANDMARKS_68,
+        FACE_LANDMARKS,
+        FACE_HEADS,
+        FACE_QUALITY,
+        EYE_STATE,
+    )
     return Listing(files, "model file")
 
 
