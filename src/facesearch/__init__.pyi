@@ -1,6 +1,11 @@
 # The one list of public names: lazy_loader reads it at run time, type checkers read it as it is.
 
-from .analysis.analyzer import Engine as Engine, FaceAnalyzer as FaceAnalyzer, detect_faces as detect_faces
+from .analysis.analyzer import (
+    Engine as Engine,
+    FaceAnalyzer as FaceAnalyzer,
+    ModelFamily as ModelFamily,
+    detect_faces as detect_faces,
+)
 from .analysis.faces import AnalyzedFace as AnalyzedFace, LocatedFace as LocatedFace
 from .aws import (
     from_aws as from_aws,

@@ -28,9 +28,11 @@ from facesearch.common.validation import (
 )
 from facesearch.detection.alignment import DlibAligner
 from facesearch.detection.dlib_detectors import DlibMmodDetector
+from facesearch.detection.face_landmarks import FaceLandmarker, LandmarkAligner
 from facesearch.detection.landmarks import DEFAULT_LANDMARKS, DlibLandmarker, aws_landmarks, face_box
 from facesearch.detection.mmod import MmodDetector
 from facesearch.detection.pose import solve_pose
+from facesearch.detection.yunet import YuNetDetector
 from facesearch.domain.attributes import SINGLE, Attribute, parse_attributes
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
@@ -44,7 +46,7 @@ from facesearch.selection.face_selection import LARGEST_FACES, by_size
 from facesearch.selection.quality_filter import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, Landmarker
 
-__all__ = ["Engine", "FaceAnalyzer", "analyzer_or_default", "default_analyzer", "detect_faces"]
+__all__ = ["Engine", "FaceAnalyzer", "ModelFamily", "analyzer_or_default", "default_analyzer", "detect_faces"]
 
 
 class Engine(Enum):
@@ -54,8 +56,19 @@ class Engine(Enum):
     DLIB = "dlib"
 
 
+class ModelFamily(Enum):
+    """Which networks find faces and landmarks: the library's default ones, or all dlib's."""
+
+    FACESEARCH = "facesearch"
+    DLIB = "dlib"
+
+
 def _engine(value: str | Engine) -> Engine:
     return check_member("engine", value, Engine)
+
+
+def _models(value: str | ModelFamily) -> ModelFamily:
+    return check_member("models", value, ModelFamily)
 
 
 @attrs.frozen(kw_only=True)
@@ -65,8 +78,12 @@ class FaceAnalyzer:
     Attributes
     ----------
     engine
-        ``"onnx"`` or ``"dlib"``: the runtime of the default detector and embedder. The vectors of a chip are equal to within
-        1e-5; boxes differ a little, and only ``"onnx"`` detects heads that lie on their side.
+        ``"onnx"`` or ``"dlib"``: the runtime of the networks. ``"dlib"`` runs dlib's own networks only. The vectors of a chip are
+        equal to within 1e-5; boxes differ a little, and only ``"onnx"`` detects heads that lie on their side.
+    models
+        ``"facesearch"`` or ``"dlib"``: the family of the default stages. The first detects with YuNet and locates landmarks with
+        a network of this library; the second does both with dlib's networks. Both embed with dlib's network, so their vectors are
+        comparable. By default ``"facesearch"``, and ``"dlib"`` where *engine* is.
     threads
         Cores that one search may use, >= 1; ``None`` for all that this process may use, up to 4. dlib uses one in any case.
     detector, aligner, landmarker, embedder, describer
@@ -89,11 +106,21 @@ class FaceAnalyzer:
     threads: int | None = attrs.field(
         default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1))
     )
+    models: ModelFamily = attrs.field(
+        default=attrs.Factory(
+            lambda self: ModelFamily.DLIB if self.engine is Engine.DLIB else ModelFamily.FACESEARCH, takes_self=True
+        ),
+        converter=_models,
+    )
     detector: Detector = attrs.field(
         default=attrs.Factory(lambda self: self._default_detector(), takes_self=True), validator=acts_as(Detector)
     )
-    aligner: Aligner = attrs.field(factory=DlibAligner, validator=acts_as(Aligner))
-    landmarker: Landmarker = attrs.field(factory=DlibLandmarker, validator=acts_as(Landmarker))
+    aligner: Aligner = attrs.field(
+        default=attrs.Factory(lambda self: self._default_aligner(), takes_self=True), validator=acts_as(Aligner)
+    )
+    landmarker: Landmarker = attrs.field(
+        default=attrs.Factory(lambda self: self._default_landmarker(), takes_self=True), validator=acts_as(Landmarker)
+    )
     embedder: Embedder = attrs.field(
         default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True), validator=acts_as(Embedder)
     )
@@ -102,6 +129,13 @@ class FaceAnalyzer:
     describer: Describer = attrs.field(
         default=attrs.Factory(lambda self: self._default_describer(), takes_self=True), validator=acts_as(Describer)
     )
+
+    @models.validator
+    def _check_models(self, _attribute: Any, models: ModelFamily) -> None:
+        if self.engine is Engine.DLIB and models is not ModelFamily.DLIB:
+            raise InvalidParameterError.of(
+                "models", models.value, "'dlib' with engine='dlib', which runs dlib's networks only"
+            )
 
     @property
     def face_model(self) -> FaceModel:
@@ -242,7 +276,15 @@ class FaceAnalyzer:
         return in_order(partial(self.analyze, attributes=asked), bound(images), count)
 
     def _default_detector(self) -> Detector:
+        if self.models is ModelFamily.FACESEARCH:
+            return YuNetDetector(threads=self.threads)
         return DlibMmodDetector() if self.engine is Engine.DLIB else MmodDetector(threads=self.threads)
+
+    def _default_aligner(self) -> Aligner:
+        return LandmarkAligner() if self.models is ModelFamily.FACESEARCH else DlibAligner()
+
+    def _default_landmarker(self) -> Landmarker:
+        return FaceLandmarker() if self.models is ModelFamily.FACESEARCH else DlibLandmarker()
 
     def _default_embedder(self) -> Embedder:
         return DlibEmbedder() if self.engine is Engine.DLIB else OnnxEmbedder(threads=self.threads)
