@@ -148,7 +148,7 @@ class Camera:
         """Return pixels (B, 3, S, S) 0-255, points (B, 70, 2) in pixels of the network's square, trust (B, 70)."""
         rng = self._rng
         rows = np.sort(rng.choice(self._rows, count, p=self._chance))
-        wide = rng.random(count) < 0.55  # as a first pass sees it; the others as a second
+        wide = rng.random(count) < 0.15 + 0.4 * self._often  # as a first pass sees it; the others as a second
         scale = np.exp(rng.normal(size=count) * np.where(wide, 0.12, 0.05)).clip(0.7, 1.45)
         turn = np.radians(
             np.where(
