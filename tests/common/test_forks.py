@@ -322,13 +322,16 @@ assert dict(os.environ) == before
     assert [str(each) for each in home.rglob("*")] == []
 
 
+ANNOTATED = ("mmod.py", "yunet.py", "face_landmarks.py")  # they import it for their annotations only
+
+
 def test_onnx_runtime_is_imported_in_one_place_only_where_that_is_switched_off() -> None:
     sources = Path(facesearch.__file__).parent.rglob("*.py")
     found = {
         path.name for path in sources if re.search(r"^ {4,}import onnxruntime$", path.read_text("utf-8"), re.MULTILINE)
     }
 
-    assert found <= {"runtime.py", "mmod.py"}  # the latter for its annotations
-    assert "TYPE_CHECKING:\n    import onnxruntime\n" in (
-        Path(facesearch.__file__).parent / "detection" / "mmod.py"
-    ).read_text("utf-8")
+    assert found <= {"runtime.py", *ANNOTATED}
+    for name in ANNOTATED:
+        source = (Path(facesearch.__file__).parent / "detection" / name).read_text("utf-8")
+        assert source.count("import onnxruntime") == source.count("TYPE_CHECKING:\n    import onnxruntime\n") == 1
