@@ -6,8 +6,7 @@ without its book, noise) at three sizes and four rotations, and what overlaps no
 weight that its side needs so that both sides weigh alike: half of all candidates are faces. That prior is a convention; in photos of
 people more are.
 
-The detector looks at doubtful faces again and drops most of what is no face; with that, one candidate of the photos without faces is left
-and nothing can be fitted. So the probability is that of the score alone, and errs on the low side.
+The detector returns what scores enough, so a score is all that a confidence depends on.
 
 The even photos fit, the odd ones test. Printed: slope and even score for `yunet.py`, and on the odd photos how many of the detections
 of each band are faces, next to what the logistic predicts.

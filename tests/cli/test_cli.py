@@ -28,7 +28,11 @@ from facesearch.cli.shell import output
 from facesearch.cli.shell.exit_status import MEANINGS, Exit, exit_for
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import ATTRIBUTES, FILTERS
+from facesearch.common.arrays import PixelArray
+from facesearch.detection import yunet
+from facesearch.detection.yunet import YuNetDetector
 from facesearch.networks import weights
+from facesearch.stages import Detection
 from samples import astronaut, hopper
 
 MODEL = botocore.session.get_session().get_service_model("rekognition")
@@ -208,6 +212,32 @@ def test_an_error_is_one_line_and_with_debug_a_traceback(photos: Path) -> None:
     assert debugged.exit_code == Exit.PHOTO
     assert "Traceback (most recent call last)" in debugged.stderr
     assert debugged.stderr.endswith(done.stderr)
+
+
+def test_min_face_reaches_the_detector_and_is_at_least_20(
+    photos: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Detector(YuNetDetector):
+        def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
+            asked.append(self.min_face)
+            return super().detect(pixels)
+
+    monkeypatch.setattr(yunet, "YuNetDetector", Detector)
+    photo = str(photos / "eileen.jpg")
+    in_file = ["--db", str(db)]
+    for line in (
+        ["detect", photo],
+        ["detect", photo, "--csv"],
+        ["compare", photo, photo],
+        ["search", photo, *in_file],
+        ["index", photo, *in_file, "--collection", "small"],
+    ):
+        asked.clear()
+        assert run(*line, "--min-face", "30").exit_code == Exit.DONE
+        assert set(asked) == {30}
+        assert run(*line, "--min-face", "19").exit_code == Exit.USAGE
 
 
 def test_a_bug_is_never_taken_for_nobody_found(monkeypatch: pytest.MonkeyPatch, photos: Path) -> None:

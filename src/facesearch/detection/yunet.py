@@ -50,7 +50,7 @@ _MULTIPLE: Final = STRIDES[-1]  # sides of the network's input
 
 # Scores are 0-1. Of upright faces 99 in 100 score above _SURE. Where none does, the picture is searched again, turned.
 _SURE: Final = 0.8
-_LEAST: Final = 0.7
+_LEAST: Final = 0.82
 # Upright faces of 40 px and more score above _UPRIGHT: 99 in 100. Of faces on their side half score above _LEAST and hardly any above
 # _UPRIGHT; upside down 9 in 10, and one in 100. So the turn of others is looked at, also of those that score just _HINT.
 _UPRIGHT: Final = 0.91
@@ -58,11 +58,6 @@ _HINT: Final = 0.4
 # Doubtful faces looked at together, the largest first: where most of them stand upright, so do the smaller ones.
 _LOOKED_AT: Final = 4
 _FAVOUR: Final = (0.05, 0, 0, 0)  # a turned look must score higher by that
-# Mean of a face's score and its second look. False alarms on dogs, a motorcycle and a framed record reach 0.58 and score up to 0.86.
-# It costs few faces: of south_asia/ with its covered and cut ones, 794 of 800 photos keep one.
-_LEAST_MEAN: Final = 0.6
-_NEARLY_SURE: Final = 0.82
-_NEAR_SURE: Final = 0.87
 _CHIP_SIDE: Final = 64
 _CHIP_FACE: Final = 32
 # A picture without a sure face is searched again, turned: each of the four looks at most at this share of the pixels.
@@ -171,12 +166,12 @@ def _detect(session: Any, pixels: PixelArray, turn: int, *, border: int = 0) -> 
     """Detect faces in a picture rotated by *turn* quarter turns, with scores from `_HINT` on."""
     turned = np.ascontiguousarray(np.rot90(pixels, turn))
     boxes, points, scores = _search(session, turned, border)
-    missing, confirmed = _looked_at(session, turned, boxes, scores)
+    missing = _missing_turns(session, turned, boxes, scores)
     straight = boxes_turned_back(boxes, turn, pixels.shape)
     back = turned_back(points, turn, pixels.shape)
     return [
         _Face(straight[place], back[place], float(scores[place]), (turn + int(missing[place])) % 4, not missing[place])
-        for place in np.flatnonzero(confirmed)
+        for place in range(len(scores))
     ]
 
 
@@ -256,38 +251,25 @@ def _scores(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return result
 
 
-def _looked_at(
-    session: Any, pixels: PixelArray, boxes: _Floats, scores: _Floats
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Look at doubtful faces again, each alone, at one size and turned by quarters.
+def _missing_turns(session: Any, pixels: PixelArray, boxes: _Floats, scores: _Floats) -> npt.NDArray[np.int64]:
+    """Return (N,) how many quarter turns make each face upright: look at doubtful ones again, each alone, turned by quarters.
 
     The network also detects many faces that lie on their side or are upside down, with points as if they stood upright. But it
-    scores such a face higher when that is turned. What is no face scores low in another size and place.
-
-    Returns
-    -------
-    missing
-        (N,): how many quarter turns make each face upright.
-    confirmed
-        (N,): False for what is no face.
+    scores such a face higher when that is turned.
     """
     sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
     (doubtful,) = np.nonzero(scores < _UPRIGHT)
     doubtful = doubtful[np.argsort(-sides[doubtful], kind="stable")]
-    missing, confirmed = np.zeros(len(boxes), np.int64), np.ones(len(boxes), np.bool_)
+    missing = np.zeros(len(boxes), np.int64)
     for start in range(0, len(doubtful), _LOOKED_AT):
         chosen = doubtful[start : start + _LOOKED_AT]
         looks = _looks(session, pixels, boxes[chosen], sides[chosen])
         turns = np.argmax(looks + _FAVOUR, axis=1)
-        best = looks[np.arange(len(looks)), turns]
-        turns[(turns > 0) & (best < _SURE)] = 0
+        turns[looks[np.arange(len(looks)), turns] < _SURE] = 0
         missing[chosen] = turns
-        second = np.where(scores[chosen] >= _NEARLY_SURE, looks.max(axis=1), looks[:, 0])  # heads tilted by 45 degrees
-        alike = scores[chosen] + second >= 2 * _LEAST_MEAN
-        confirmed[chosen] = (scores[chosen] >= _NEAR_SURE) | alike | (best >= _LEAST)
         if np.count_nonzero(turns) <= len(chosen) / 2:
             break
-    return missing, confirmed
+    return missing
 
 
 def _looks(session: Any, pixels: PixelArray, boxes: _Floats, sides: _Floats) -> _Floats:

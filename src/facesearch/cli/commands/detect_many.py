@@ -16,6 +16,7 @@ from facesearch.cli.shell.many_photos import (
     report_photos,
     spreadsheet_cell,
 )
+from facesearch.cli.shell.options import analyzer_for
 from facesearch.cli.shell.output import print_csv_row, print_json_line, print_line
 from facesearch.cli.shell.words import FACE_COLUMNS, describe_face, face_cells
 from facesearch.display.face_marks import FaceClass, SeenFace
@@ -45,6 +46,7 @@ def detect_many(
     photos: Sequence[str],
     attributes: Sequence[str],
     *,
+    min_face: int | None,
     save_to: Path | None,
     force: bool,
     workers: int | None,
@@ -53,10 +55,11 @@ def detect_many(
 ) -> Exit:
     """Detect faces in photos and folders of photos, and print them photo by photo, in order."""
     paths = list_photos(photos)
+    analyzer = analyzer_for(min_face)
     folder = None if save_to is None else SaveFolder(save_to, paths, photos, force=force)
 
     def work(number: int, picture: fs.Picture) -> Detection:
-        faces = fs.detect_faces(picture, attributes=attributes)
+        faces = fs.detect_faces(picture, attributes=attributes, analyzer=analyzer)
         seen = [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
         marked = None if folder is None else folder.drawn(number, picture, seen)
         return Detection(faces=tuple(faces), width=picture.width, height=picture.height, marked=marked)

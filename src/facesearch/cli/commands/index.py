@@ -14,8 +14,10 @@ from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command, Stopped
 from facesearch.cli.shell.options import (
+    analyzer_for,
     as_json as json_option,
     database,
+    min_face,
     percentage,
     photo_from,
     quality_filter,
@@ -52,6 +54,7 @@ _LIST = ".csv"
     is_flag=True,
     help="Add a new user even if the photos show different people; by default such a user is reported and not added.",
 )
+@min_face
 @workers
 @click.option(
     "--thumbnails", is_flag=True, help="Keep a thumbnail of each face; applies only when the collection is created."
@@ -66,6 +69,7 @@ def index(
     quality_filter: str,
     threshold: float,
     anyway: bool,
+    min_face: int | None,
     workers: int | None,
     thumbnails: bool,
     as_json: bool,
@@ -84,21 +88,21 @@ def index(
     first = Path(photos[0])
     if user_id is not None:
         paths = _photo_paths(photos)
-        with _opened(db, collection_id, thumbnails) as collection:
+        with _opened(db, collection_id, thumbnails, min_face) as collection:
             return _enroll(collection, user_id, paths, options, as_json=as_json)
     if len(photos) > 1:
         raise click.UsageError("Several photos need a user: give --user ID, or one folder or CSV file.")
     if first.is_dir() or first.suffix.lower() == _LIST:
         total = _counted_photos(first)
-        with _opened(db, collection_id, thumbnails) as collection:
+        with _opened(db, collection_id, thumbnails, min_face) as collection:
             return _index_folder(collection, first, total, workers, options, as_json=as_json)
     (photo,) = _photo_paths(photos)
-    with _opened(db, collection_id, thumbnails) as collection:
+    with _opened(db, collection_id, thumbnails, min_face) as collection:
         return _index_one(collection, photo, quality_filter, as_json=as_json)
 
 
-def _opened(db: Path, collection_id: str, thumbnails: bool) -> "fs.Collection":  # noqa: FBT001  # private, named after the option
-    return fs.Collection.open(db, collection_id, thumbnails=thumbnails or None)
+def _opened(db: Path, collection_id: str, thumbnails: bool, min_face: int | None) -> "fs.Collection":  # noqa: FBT001  # private, named after the option
+    return fs.Collection.open(db, collection_id, thumbnails=thumbnails or None, analyzer=analyzer_for(min_face))
 
 
 # Arguments are checked before the collection is created: an invalid one must not leave an empty collection.

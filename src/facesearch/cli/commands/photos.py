@@ -10,11 +10,13 @@ from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.many_photos import are_many
 from facesearch.cli.shell.options import (
+    analyzer_for,
     as_csv,
     as_json,
     attributes,
     check_picture,
     force,
+    min_face,
     photo_from,
     save,
     threshold,
@@ -46,6 +48,7 @@ __all__ = ["compare", "detect"]
 )
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @attributes
+@min_face
 @save
 @force
 @workers
@@ -55,6 +58,7 @@ def detect(
     *,
     photos: Sequence[str],
     attributes: Sequence[str],
+    min_face: int | None,
     save_to: Path | None,
     force: bool,
     workers: int | None,
@@ -72,7 +76,14 @@ def detect(
         from facesearch.cli.commands.detect_many import detect_many
 
         return detect_many(
-            photos, attributes, save_to=save_to, force=force, workers=workers, as_json=as_json, as_csv=as_csv
+            photos,
+            attributes,
+            min_face=min_face,
+            save_to=save_to,
+            force=force,
+            workers=workers,
+            as_json=as_json,
+            as_csv=as_csv,
         )
     from facesearch.cli.shell.saving import check_saving, save_photo
 
@@ -81,7 +92,7 @@ def detect(
     source = photo_from(photo)
     protected = check_saving(save_to, inputs=[source], force=force)
     picture = fs.read_image(source)
-    faces = fs.detect_faces(picture, attributes=attributes)
+    faces = fs.detect_faces(picture, attributes=attributes, analyzer=analyzer_for(min_face))
     if as_json:
         print_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
     elif not faces:
@@ -116,8 +127,9 @@ def detect(
 @click.argument("source", type=click.Path(), metavar="A")
 @click.argument("target", type=click.Path(), metavar="B")
 @threshold
+@min_face
 @as_json
-def compare(*, source: str, target: str, threshold: float, as_json: bool) -> Exit:
+def compare(*, source: str, target: str, threshold: float, min_face: int | None, as_json: bool) -> Exit:
     """Compare the largest face of photo A with each face of photo B; - is standard input.
 
     --json prints the response of Amazon Rekognition's CompareFaces. A similarity is a measured false-match rate
@@ -128,7 +140,9 @@ def compare(*, source: str, target: str, threshold: float, as_json: bool) -> Exi
     pictures = [fs.read_image(photo_from(photo)) for photo in (source, target)]
     # The table lists every similarity; a response contains those above its threshold only.
     least = threshold if as_json else 0
-    response = fs.compare_faces(*pictures, similarity_threshold=least, attributes=["DEFAULT"])
+    response = fs.compare_faces(
+        *pictures, similarity_threshold=least, attributes=["DEFAULT"], analyzer=analyzer_for(min_face)
+    )
     seen = (response.source_image_face, response.face_matches or response.unmatched_faces)
     for name, faces in zip((source, target), seen, strict=True):
         if not faces:

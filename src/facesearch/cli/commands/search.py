@@ -12,12 +12,14 @@ from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.many_photos import are_many
 from facesearch.cli.shell.options import (
+    analyzer_for,
     as_csv,
     as_json,
     attributes,
     check_picture,
     database,
     force,
+    min_face,
     photo_from,
     quality_filter,
     save,
@@ -59,6 +61,7 @@ __all__ = ["search"]
 @click.option(
     "--why", is_flag=True, help="Explain for each face why it was searched or not; with --json on standard error."
 )
+@min_face
 @save
 @force
 @workers
@@ -75,6 +78,7 @@ def search(
     attributes: Sequence[str],
     all_faces: bool,
     why: bool,
+    min_face: int | None,
     save_to: Path | None,
     force: bool,
     workers: int | None,
@@ -111,7 +115,9 @@ def search(
             as_json=as_json,
             as_csv=as_csv,
         )
-        with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
+        with fs.Collection.open(
+            db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face)
+        ) as collection:
             return search_many(collection, db, photos, request)
     from facesearch.cli.shell.saving import check_saving, save_photo
 
@@ -119,7 +125,9 @@ def search(
     check_picture(save_to)
     source = photo_from(photo)
     protected = check_saving(save_to, inputs=[source], databases=[db], force=force)
-    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
+    with fs.Collection.open(
+        db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face)
+    ) as collection:
         picture = fs.read_image(source)
         found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
         # If no face passes the filter, search_all_faces returns nothing; this response lists the faces and the reasons.

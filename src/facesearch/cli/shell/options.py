@@ -3,23 +3,28 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import click
 
 from facesearch.cli.shell.completion import complete_collection
+
+if TYPE_CHECKING:
+    import facesearch as fs
 
 __all__ = [
     "ATTRIBUTES",
     "COLLECTION",
     "FILTERS",
     "SAVE",
+    "analyzer_for",
     "as_csv",
     "as_json",
     "attributes",
     "check_picture",
     "database",
     "force",
+    "min_face",
     "percentage",
     "photo_from",
     "quality_filter",
@@ -76,6 +81,12 @@ force = _option(
 )
 workers = _option(
     "--workers", type=click.IntRange(1), metavar="N", help="Photos to process in parallel.  [default: cores]"
+)
+min_face = _option(
+    "--min-face",
+    type=click.IntRange(20),
+    metavar="PX",
+    help="Smallest face that must be found, in pixels of a photo of 1920x1080, at least 20.  [default: 40]",
 )
 yes = _option("--yes", is_flag=True, help="Do not ask.")
 # Of one photo or many; a command calls `check_picture` where it has a single photo.
@@ -143,6 +154,16 @@ attributes = _option(
     metavar="NAMES",
     help="Attributes of each face: ALL, or names such as SMILE,AGE_RANGE.",
 )
+
+
+def analyzer_for(min_face: int | None) -> "fs.FaceAnalyzer | None":
+    """Return the analyzer that ``--min-face`` asks for; ``None`` for that of the process."""
+    if min_face is None:
+        return None
+    import facesearch as fs
+    from facesearch.detection.yunet import YuNetDetector
+
+    return fs.FaceAnalyzer(detector=YuNetDetector(min_face=min_face))
 
 
 def photo_from(argument: str) -> str | BinaryIO:
