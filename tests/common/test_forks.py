@@ -106,6 +106,21 @@ print(statuses.count(0), sorted({{str(each) for each in statuses}}))
     assert run(code, tmp_path) == "50 ['0']"
 
 
+def test_children_detect_with_yunet_what_their_parent_detected(tmp_path: Path) -> None:
+    code = f"""{BUSY}
+from facesearch.detection.yunet import YuNetDetector
+
+detector = YuNetDetector(threads=2)
+found = detector.detect(photo)
+
+def detect():
+    assert detector.detect(photo) == found
+
+print(len(found), [ends(fork(detect)) for number in range(3)])
+"""
+    assert run(code, tmp_path) == "1 [0, 0, 0]"
+
+
 def test_a_child_forked_in_the_midst_of_the_first_search_of_all_searches_too(tmp_path: Path) -> None:
     code = f"""{BUSY}
 thread = threading.Thread(target=lambda: memory.enroll("eileen", [photo]))
