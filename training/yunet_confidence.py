@@ -1,132 +1,100 @@
-"""How likely it is that what YuNet detects is a face: a logistic of its score, for `facesearch.detection.yunet`.
+"""Fit the confidence of YuNet's faces: the probability that a detection is a face, a logistic of its score.
 
-Faces: the detections that hold the labelled spot on photos of one person (people/, landmarks106/), at sizes of 12 to 100 pixels, and
-those that match a label of groups/. No faces: whatever scores from 0.4 on in pictures without faces (scikit-image's, dogs.jpg
-without its book, noise) at three sizes and four rotations, and what overlaps no label in the labelled groups. Every picture has the
-weight that its side needs so that both sides weigh alike: half of all candidates are faces. That prior is a convention; in photos of
-people more are.
+``PYTHONPATH=benchmarks python training/yunet_confidence.py FOLDER``, with the pictures without a face of ``benchmarks/no_faces.py`` in
+FOLDER, prints the constants of `facesearch.detection.yunet`.
 
-The detector returns what scores enough, so a score is all that a confidence depends on.
+Faces: the surest detection of each photo of people/, landmarks106/, photos/ and south_asia/ that holds the labelled spot, where
+there is one. No faces: every detection in the pictures without a face. All detections from a score of 0.7 on count. A photo with a face
+weighs as much as a picture without one: that prior is a convention.
 
-The even photos fit, the odd ones test. Printed: slope and even score for `yunet.py`, and on the odd photos how many of the detections
-of each band are faces, next to what the logistic predicts.
+One half of the photos fits, the other half tests, and the other way round; the constants are fitted to both halves. Printed for each
+test: detections by band of scores, faces among them (weighted), and the mean confidence.
 """
 
+import argparse
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import skimage.data
-from _machine import data_folder
-from PIL import Image
+from _machine import data_folder, print_machine
+from no_faces import pictures
 
-from detection import labels, loaded, noise, singles
+from detection import loaded, singles, some
 from facesearch.common.arrays import PixelArray
 from facesearch.detection import yunet
 
-NO_FACE = (
-    "brick", "cell", "chelsea", "chessboard_GRAY", "clock_motion", "coffee", "coins", "color", "grass", "gravel", "horse",
-    "hubble_deep_field", "ihc", "logo", "moon", "motorcycle_left", "motorcycle_right", "page", "retina", "rocket", "text",
-)  # fmt: skip
-SIZES = (12, 16, 24, 40, 100)  # of the network's box, which has 108 px on photos of people/
-BANDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.87, 0.91, 1.0)
-STEPS = 2000
+LEAST = 0.7
+BANDS = (0.7, 0.75, 0.8, 0.82, 0.85, 0.88, 0.91, 0.94, 1.0)
+STEPS = 100
+Spot = tuple[float, float] | None
+Halves = tuple[list[float], list[float]]
+Floats = npt.NDArray[np.float64]
 
 
 def main() -> None:
     """Fit and print."""
-    print("fits:", end=" ")
-    slope, even = fit(*scores(0))
-    print(f"slope {slope:.1f}, even at {even:.3f}")
-    values, faces, weights = scores(1)
-    print(
-        f"tests on {faces.sum():.0f} faces and {(1 - faces).sum():.0f} others; band, faces, others, faces predicted (weighted)"
-    )
-    predicted = 1 / (1 + np.exp(-slope * (values - even)))
-    for low, high in pairwise(BANDS):
-        here = (values >= low) & (values < high)
-        share = np.average(faces[here], weights=weights[here]) if here.any() else float("nan")
-        mean = np.average(predicted[here], weights=weights[here]) if here.any() else float("nan")
-        count = faces[here].sum()
-        print(f"  {low:.2f}-{high:.2f}: {count:.0f}, {here.sum() - count:.0f}; faces {share:.3f}, predicted {mean:.3f}")
+    parser = argparse.ArgumentParser(description="Fit the confidence of YuNet's faces.")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    print_machine()
+    yunet._LEAST = LEAST  # type: ignore[misc]  # noqa: SLF001  # also what the detector leaves out
+    detector = yunet.YuNetDetector(threads=1)
+
+    def scores(pixels: PixelArray, spot: Spot = None) -> list[float]:
+        found = detector.detect(pixels)
+        if spot:
+            x, y = spot
+            found = tuple(face for face in found if face.left < x < face.right and face.top < y < face.bottom)
+        return [yunet._EVEN - np.log(100 / face.confidence - 1) / yunet._SLOPE for face in found]  # noqa: SLF001
+
+    faces: Halves = ([], [])
+    others: Halves = ([], [])
+    photos, without = [0, 0], [0, 0]
+    sets = singles() | {"south_asia": [(loaded(path), None) for path in some(data_folder("south_asia"), "images/*", 1)]}
+    for title in ("people", "landmarks106", "photos", "south_asia"):
+        for number, (pixels, spot) in enumerate(sets[title]):
+            half = zlib.crc32(f"{title} {number}".encode()) % 2
+            photos[half] += 1
+            faces[half].extend(scores(pixels, spot)[:1])
+    for name, pixels in pictures(folder):
+        half = zlib.crc32(name.encode()) % 2
+        without[half] += 1
+        others[half].extend(scores(pixels))
+    print(f"{photos} photos with a face, {without} pictures without one")
+    for half in (0, 1):
+        constants = fit(faces[half], others[half], photos[half], without[half])
+        print(f"fitted to half {half}: slope {constants[0]:.1f}, even at {constants[1]:.4f}; the other half:")
+        rest = 1 - half
+        for low, high in pairwise(BANDS):
+            here, there = (np.array([s for s in side[rest] if low <= s < high]) for side in (faces, others))
+            if len(here) + len(there):
+                share = len(here) / photos[rest] / (len(here) / photos[rest] + len(there) / without[rest])
+                mean = confidence(np.concatenate([here, there]), *constants).mean()
+                print(f"  {low:.2f}-{high:.2f}: {len(here)} faces, {len(there)} others: {share:.3f}; mean {mean:.3f}")
+    slope, even = fit(faces[0] + faces[1], others[0] + others[1], sum(photos), sum(without))
+    print(f"fitted to all: slope {slope:.1f}, even at {even:.4f}")
 
 
-def scores(odd: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return scores, whether each is a face, and weights, of every second photo."""
-    found = [*positives(odd), *negatives(odd)]
-    values, faces = (np.array(each, np.float64) for each in zip(*found, strict=True))
-    share = faces.mean()
-    return values, faces, np.where(faces > 0, 0.5 / share, 0.5 / (1 - share))
-
-
-def positives(odd: int) -> list[tuple[float, int]]:
-    """Return the scores of labelled faces."""
-    result = []
-    for name, photos in singles().items():
-        if name not in {"people", "landmarks106"}:
-            continue
-        for number, (photo, spot) in enumerate(photos[odd::2]):
-            factor = min(1.0, SIZES[number % len(SIZES)] / 108)
-            image = Image.fromarray(photo)
-            small = image.resize([max(16, round(side * factor)) for side in image.size], Image.Resampling.LANCZOS)
-            x, y = np.multiply(spot or (0, 0), (small.width / image.width, small.height / image.height))
-            hits = [
-                score for box, score in candidates(np.asarray(small)) if box[0] < x < box[2] and box[1] < y < box[3]
-            ]
-            result += [(max(hits), 1)] if hits else []
+def confidence(scores: Floats, slope: float, even: float) -> Floats:
+    """Compute the logistic."""
+    result: Floats = 1 / (1 + np.exp(-slope * (scores - even)))
     return result
 
 
-def negatives(odd: int) -> list[tuple[float, int]]:
-    """Return the scores of what is no face."""
-    folder = Path(skimage.data.__file__).parent
-    files = [next(folder.glob(f"{name}.*")) for name in NO_FACE]
-    rng = np.random.default_rng(0)
-    pictures = [loaded(file) for file in files] + [noise(rng, step) for step in (1, 4, 16)]
-    groups = data_folder("groups")
-    dogs = loaded(groups / "dogs.jpg")
-    pictures += [dogs[:450], dogs[450:, 150:]]  # without the book
-    result = []
-    for picture in pictures[odd::2]:
-        for turn in range(4):
-            for factor in (0.5, 1.0, 2.0):
-                image = Image.fromarray(np.rot90(picture, turn))
-                sized = image.resize((max(16, round(image.width * factor)), max(16, round(image.height * factor))))
-                result += [(score, 0) for _, score in candidates(np.asarray(sized))]
-    for file, boxes in list(labels(groups))[odd::2]:
-        near = [
-            (left - w, top - w, left + 2 * w, top + 2 * w)
-            for left, top, w in ((b[0], b[1], b[2] - b[0]) for b in boxes)
-        ]
-        for box, score in candidates(loaded(groups / file)):
-            x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-            if not any(left < x < right and top < y < bottom for left, top, right, bottom in near):
-                result.append((score, 0))
-    return result
-
-
-def candidates(pixels: PixelArray) -> list[tuple[list[float], float]]:
-    """Return boxes and scores from 0.4 on, before any is looked at again."""
-    boxes, _, found = yunet._search(yunet._session(1), np.ascontiguousarray(pixels), 0)  # noqa: SLF001  # scores below the threshold
-    return list(zip(boxes.tolist(), found.tolist(), strict=True))
-
-
-def fit(
-    values: npt.NDArray[np.float64], faces: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
-) -> tuple[float, float]:
-    """Fit a logistic by Newton's method: slope, and the score of a toss-up."""
-    print(f"{faces.sum():.0f} faces, {(1 - faces).sum():.0f} others", end="; ")
-    design = np.stack([values, np.ones_like(values)], axis=1)
+def fit(faces: list[float], others: list[float], photos: int, without: int) -> tuple[float, float]:
+    """Fit a logistic by Newton's method: its slope, and the score of 50%."""
+    scores = np.array([*faces, *others])
+    design = np.stack([scores, np.ones_like(scores)], axis=1)
+    right = np.repeat([1.0, 0.0], [len(faces), len(others)])
+    weights = np.repeat([1000 / photos, 1000 / without], [len(faces), len(others)])
     found = np.zeros(2)
     for _ in range(STEPS):
         likely = 1 / (1 + np.exp(-design @ found))
-        gradient = design.T @ (weights * (faces - likely)) - 1e-3 * found
+        gradient = design.T @ (weights * (right - likely)) - 1e-3 * found
         curvature = (design * (weights * likely * (1 - likely))[:, None]).T @ design + 1e-3 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        found += step
-        if np.abs(step).max() < 1e-9:
-            break
+        found += np.linalg.solve(curvature, gradient)
     return float(found[0]), float(-found[1] / found[0])
 
 

@@ -215,7 +215,7 @@ def test_an_error_is_one_line_and_with_debug_a_traceback(photos: Path) -> None:
 
 
 def test_min_face_reaches_the_detector_and_is_at_least_20(
-    photos: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
 
@@ -226,7 +226,7 @@ def test_min_face_reaches_the_detector_and_is_at_least_20(
 
     monkeypatch.setattr(yunet, "YuNetDetector", Detector)
     photo = str(photos / "eileen.jpg")
-    in_file = ["--db", str(db)]
+    in_file = ["--db", str(own)]
     for line in (
         ["detect", photo],
         ["detect", photo, "--csv"],
