@@ -1,8 +1,12 @@
 # The one interface: `make demo` and `make test` do all the set-up themselves, in a .venv of their own.
 PYTHON ?= python3
 BIN := .venv/bin
-# `make test WORKERS="--numprocesses auto --dist loadfile"` runs on all cores; tests of one file stay in one process, because they share fixtures.
-WORKERS ?=
+# One worker a core, at most 8, whole files each. `make test WORKERS=` runs in one process, for a debugger.
+WORKERS ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# One thread of BLAS in each, or the workers' threads would wait for each other.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# Containers often switch the cache of bytecode off; pytest would then rewrite every assertion of the tests anew in each process.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test test-fast lint fix bench clean
@@ -21,10 +25,10 @@ demo: .venv/installed  ## find people on real photographs, print the answer, wri
 	FACESEARCH_DATA="$${FACESEARCH_DATA:-../shared/data}" $(BIN)/facesearch demo
 
 test: .venv/installed  ## all tests, and the code in README, docs and docstrings
-	$(BIN)/python -m pytest $(WORKERS)
+	$(PYTEST) $(WORKERS)
 
-test-fast: .venv/installed  ## the tests that run no shipped network and take under two seconds each
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not weights"
+test-fast: .venv/installed  ## the tests that run no shipped network and take under half a second each
+	$(PYTEST) $(WORKERS) -m "not slow and not weights"
 
 lint: .venv/installed  ## style, types, layers
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What `fuzz.py` feeds: each target makes a case from a seed, and says whether it was answered or refused.
+"""The targets of `fuzz.py`: each makes a case from a seed and returns whether it was answered or refused.
 
 Whatever else a case does is a finding: an exception that is none of ours, an answer with status 500, a warning, a crash, a hang.
 """
@@ -342,4 +342,4 @@ TARGETS: Mapping[str, Callable[[Path], Case]] = {
     "databases": databases,
     "networks": networks,
 }
-"""What can be fed, by name; each is made in an empty folder of its own."""
+"""The targets by name; each is made in an empty folder of its own."""

@@ -1,4 +1,4 @@
-"""What every measurement here needs: the machine it ran on, its memory, and where the photographs are."""
+"""Helpers of all measurements: description of the machine, memory of the process, folder of the photographs."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ def print_machine() -> None:
 
 
 def memory_mb(*, most: bool = False) -> float:
-    """Give the memory held by this process now, or at its *most*, in MiB; Linux only, not a number elsewhere."""
+    """Return the memory held by this process now, or at its *most*, in MiB; Linux only, not a number elsewhere."""
     status, wanted = Path("/proc/self/status"), "VmHWM" if most else "VmRSS"
     if not status.exists():
         return float("nan")
@@ -25,7 +25,7 @@ def memory_mb(*, most: bool = False) -> float:
 
 
 def data_folder(name: str) -> Path:
-    """Give a folder of photographs, or end the script, with success, where there is none.
+    """Return a folder of photographs, or end the script, with success, where there is none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How well each attribute holds on the photographs kept aside, through the whole path from picture to FaceDetail.
+"""Measure the accuracy of each attribute on held-out photographs, through the whole path from picture to FaceDetail.
 
 ``python benchmarks/attributes.py [--photos 0]``: all 6,300 photographs take some minutes.
 """
@@ -63,7 +63,7 @@ class Seen:
     face: fs.LocatedFace | None
 
 
-def look(photo: Photo) -> Seen:
+def analyse(photo: Photo) -> Seen:
     """Describe the face in the middle of a photograph."""
     pixels = padded(photo)
     faces = default_analyzer().locate(pixels, attributes=("ALL",))
@@ -77,7 +77,7 @@ def look(photo: Photo) -> Seen:
 
 
 def chance(face: fs.LocatedFace, field: str) -> float | None:
-    """Give the chance of a yes that a value and its confidence stand for; ``None`` where the attribute is absent."""
+    """Return the chance of a yes that a value and its confidence stand for; ``None`` where the attribute is absent."""
     answer = getattr(face.detail, field)
     if answer is None:
         return None
@@ -86,7 +86,7 @@ def chance(face: fs.LocatedFace, field: str) -> float | None:
 
 
 def interval(right: int, of: int) -> str:
-    """Give a share in percent with its 95% interval (Wilson)."""
+    """Return a share in percent with its 95% interval (Wilson)."""
     if of == 0:
         return "none"
     z, p = 1.96, right / of
@@ -96,7 +96,7 @@ def interval(right: int, of: int) -> str:
 
 
 def scored(seen: Iterable[Seen], label: str) -> tuple[Floats, Bools, int]:
-    """Give chance and truth of each photograph that has the label and an answer, and how many have none."""
+    """Return chance and truth of each photograph that has the label and an answer, and how many have none."""
     scores, truth, absent = [], [], 0
     for each in seen:
         if label in each.photo.known:
@@ -305,7 +305,7 @@ def main() -> None:
         folders = sorted({photo.folder for photo in kept})
         kept = [photo for folder in folders for photo in [p for p in kept if p.folder == folder][:most]]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        seen = list(pool.map(look, kept))
+        seen = list(pool.map(analyse, kept))
     for folder in sorted({photo.folder for photo in kept}):
         chosen = [each for each in seen if each.photo.folder == folder]
         print(

@@ -114,7 +114,7 @@ class Users:
     def nearest(
         self, away: set[str], changed: Mapping[str, Vectors], vector: Vectors, reach: float
     ) -> tuple[float, str] | None:
-        """Give the nearest user within reach."""
+        """Return the nearest user within reach."""
         distances = np.sqrt(((self.vectors - vector) ** 2).sum(axis=1) + self.offsets)
         for name, photos in changed.items():
             distances[self.names.index(name)] = distance(vector, photos) if len(photos) else np.inf
@@ -125,7 +125,7 @@ class Users:
 
 
 def distance(vector: Vectors, photos: Vectors) -> float:
-    """Give the distance to a user of some photos."""
+    """Return the distance to a user of some photos."""
     difference = vector.astype(np.float64) - robust_mean(photos)
     return float(np.sqrt(difference @ difference + CALIBRATION.user_offset(len(photos))))
 
@@ -175,13 +175,14 @@ def print_enrolment(people: People, rng: np.random.Generator) -> None:
 
 
 def judge(users: Users, away: set[str], changed: Mapping[str, Vectors], batch: Vectors) -> list[tuple[str, ...]]:
-    """Give the reasons against each photo of a new user."""
+    """Return the reasons against each photo of a new user."""
     found = doubts(
         batch,
         batch[:0],
         lambda vector, reach: users.nearest(away, changed, vector, reach),
         threshold=75,
         calibration=CALIBRATION,
+        agreed=agreement(batch, batch[:0], threshold=75, calibration=CALIBRATION),
     )
     return [tuple(reason.value for reason in doubt.reasons) if doubt else () for doubt in found]
 
@@ -259,13 +260,13 @@ def print_bars(people: People, rng: np.random.Generator) -> None:
 
 
 def own(photos: Vectors) -> npt.NDArray[np.float64]:
-    """Give how far each photo is from the others."""
+    """Return how far each photo is from the others."""
     distances: npt.NDArray[np.float64] = np.sqrt(leave_one_out(photos) ** 2 + CALIBRATION.user_offset(len(photos) - 1))
     return distances
 
 
 def between(one: Vectors, other: Vectors) -> float:
-    """Give the distance of two users."""
+    """Return the distance of two users."""
     return float(np.sqrt(distance(robust_mean(other), one) ** 2 + CALIBRATION.user_offset(len(other))))
 
 
@@ -309,7 +310,7 @@ def print_audit(people: People, rng: np.random.Generator) -> None:
 
 
 def every_face(people: People) -> Iterator[tuple[str, Vectors]]:
-    """Give all photos, each with its person."""
+    """Return all photos, each with its person."""
     for name, photos in people.items():
         for vector in photos:
             yield name, vector

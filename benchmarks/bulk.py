@@ -1,4 +1,4 @@
-"""What indexing a folder costs: photos a second by who looks, memory, what travels to other processes, and a second time.
+"""Measure the cost of indexing a folder: photos per second by executor, memory, bytes sent to processes, and a second run.
 
 Protocol
 --------
@@ -43,14 +43,14 @@ WAYS = {
 
 
 def resident_mb() -> float:
-    """Give the memory held by this process, in MiB; Linux only."""
+    """Return the memory held by this process, in MiB; Linux only."""
     status = Path("/proc/self/status")
     found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) / 1024 if found else float("nan")
 
 
 def any_photo() -> Path:
-    """Give a photo with one face."""
+    """Return a photo with one face."""
     return min(data_folder("people").rglob("*.jpg"))
 
 
@@ -67,7 +67,7 @@ def write_list(file: Path, photos: int) -> None:
 
 @contextmanager
 def executor_of(way: str) -> Iterator[Executor | None]:
-    """Give who looks, with what it needs loaded."""
+    """Return the worker that analyses photos, with its networks loaded."""
     if way == "threads":
         yield None
     elif way == "one":
@@ -87,7 +87,7 @@ def measure(way: str, file: Path) -> None:
     default_analyzer().analyze(any_photo())
     seen: list[float] = []
 
-    def tell(now: FolderProgress) -> None:
+    def show_progress(now: FolderProgress) -> None:
         if now.done in {now.total // 10, now.total}:
             seen.append(resident_mb())
 
@@ -97,7 +97,7 @@ def measure(way: str, file: Path) -> None:
         fs.Collection.open(Path(folder, "people.db"), "people") as collection,
     ):
         start, busy = time.perf_counter(), time.process_time()
-        report = collection.index_folder(file, executor=executor, send_photos=way == "bytes", progress=tell)
+        report = collection.index_folder(file, executor=executor, send_photos=way == "bytes", progress=show_progress)
         took, busy = time.perf_counter() - start, time.process_time() - busy
         start = time.perf_counter()
         again = collection.index_folder(file, progress=False)
@@ -124,9 +124,9 @@ def main() -> None:
         return
     print_machine()
     analyzer = FaceAnalyzer()
-    look = analyze_to_enroll(analyzer, read_image(any_photo()), fs.QualityFilter.AUTO, thumbnails=False)
+    analysis = analyze_to_enroll(analyzer, read_image(any_photo()), fs.QualityFilter.AUTO, thumbnails=False)
     print(
-        f"a photo sends its path and {len(pickle.dumps(analyzer))} bytes of settings, and gets {len(pickle.dumps(look))} back\n"
+        f"a photo sends its path and {len(pickle.dumps(analyzer))} bytes of settings, and gets {len(pickle.dumps(analysis))} back\n"
     )
     print(f"{'':<40}{'photos':>8}{'cores':>8}{'MiB at':>8}{'MiB at':>8}{'a worker':>9}{'known':>12}")
     print(f"{'who looks':<40}{'a s':>8}{'busy':>8}{'a tenth':>8}{'the end':>8}{'at most':>9}{'a s':>12}")

@@ -1,4 +1,4 @@
-"""What percentages mean, and for whom: the shipped calibration checked on people kept aside, and errors by group.
+"""Check the shipped calibration on held-out people, and measure errors by group.
 
 Protocol
 --------
@@ -32,7 +32,7 @@ LEVELS = (80.0, 90.0, 99.0)
 
 
 def distances(one: Floats, other: Floats) -> Floats:
-    """Give the distance of each row to each row."""
+    """Return the distance of each row to each row."""
     found: Floats = np.sqrt(np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T, 0))
     return found
 

@@ -133,7 +133,7 @@ def labels(folder: Path) -> Iterator[tuple[str, list[Box]]]:
 
 
 def matched(found: Iterable[Detection], boxes: Iterable[Box]) -> set[Detection]:
-    """Give the detections that match a label."""
+    """Return the detections that match a label."""
     left, used = list(boxes), set()
     for face in found:
         best = max(left, key=lambda box: overlap(face, box), default=None)
@@ -171,7 +171,7 @@ Spot = tuple[float, float] | None  # where the face is: x, y
 
 
 def singles() -> dict[str, list[tuple[PixelArray, Spot]]]:
-    """Give the sets of photos."""
+    """Return the sets of photos."""
     turned = data_folder("landmarks106")
     points = json.loads((turned / "labels.json").read_text(encoding="utf-8"))
     grey = sorted(data_folder("lfw_grey").glob("*/*.*"))
@@ -186,12 +186,12 @@ def singles() -> dict[str, list[tuple[PixelArray, Spot]]]:
 
 
 def some(folder: Path, pattern: str, step: int) -> list[Path]:
-    """Give every *step*-th file."""
+    """Return every *step*-th file."""
     return sorted(folder.glob(pattern))[::step]
 
 
 def spot_of(label: dict[str, list[list[float]]], path: Path, longest: int) -> Spot:
-    """Give the middle of the labelled points in the picture as `loaded` gives it."""
+    """Return the middle of the labelled points in the picture as `loaded` gives it."""
     with Image.open(path) as image:
         scale = min(1, longest / max(image.size))
     x, y = (np.array(label["points"])[:, :2] * scale).mean(axis=0).tolist()
@@ -199,12 +199,12 @@ def spot_of(label: dict[str, list[list[float]]], path: Path, longest: int) -> Sp
 
 
 def middle(pixels: PixelArray) -> tuple[PixelArray, Spot]:
-    """Give a picture whose face is in its middle."""
+    """Return a picture whose face is in its middle."""
     return pixels, (pixels.shape[1] / 2, pixels.shape[0] / 2)
 
 
 def holds(face: Detection, spot: Spot) -> bool:
-    """Tell whether the face is the one at *spot*."""
+    """Return whether a detection is the face at *spot*."""
     return spot is None or (face.left < spot[0] < face.right and face.top < spot[1] < face.bottom)
 
 
@@ -245,7 +245,7 @@ def print_empty(detectors: dict[str, Detector], groups: Path) -> None:
 
 
 def noise(rng: np.random.Generator, step: int) -> PixelArray:
-    """Give 512x512 pixels in squares of *step*."""
+    """Return 512x512 pixels in squares of *step*."""
     squares = rng.integers(0, 256, (512 // step, 512 // step, 3), dtype=np.uint8)
     return squares.repeat(step, axis=0).repeat(step, axis=1)
 
@@ -373,7 +373,7 @@ def print_times(detectors: dict[str, Detector], groups: Path) -> None:
 
 
 def least(run: Callable[[], object], clock: Callable[[], float], repeats: int = REPEATS) -> float:
-    """Give milliseconds."""
+    """Return milliseconds."""
     times = []
     for _ in range(repeats):
         start = clock()

@@ -63,7 +63,7 @@ class Network:
         self._means = np.array(about["input"]["normalization"]["means"], np.float32)
 
     def __call__(self, chips: PixelArray) -> Floats:
-        """Give the probabilities of (N, side, side, 3) chips."""
+        """Return the probabilities of (N, side, side, 3) chips."""
         batch = (chips.astype(np.float32) - self._means) / np.float32(256)
         given = self._session.run(None, {"images": np.ascontiguousarray(batch.transpose(0, 3, 1, 2))})[0]
         return np.asarray(given, np.float64)
@@ -116,7 +116,7 @@ class Faces:
     male: Floats
 
     def known(self, label: str) -> Floats:
-        """Give a label of each."""
+        """Return a label of each."""
         return np.array([photo.known[label] for photo in self.photos])
 
     @property
@@ -172,7 +172,7 @@ Ends = tuple[Floats, Floats]
 
 
 def quantiles(faces: Faces, outside: float) -> Ends:
-    """Give the ages between which the network puts all but 2 x *outside* of the probability."""
+    """Return the ages between which the network puts all but 2 x *outside* of the probability."""
     heap = np.cumsum(faces.ages, axis=1)
     low, high = (np.argmax(heap >= level - 1e-9, axis=1).astype(float) for level in (outside, 1 - outside))
     return low, high
@@ -184,7 +184,7 @@ def whole(low: Floats, high: Floats) -> Ends:
 
 
 def holding(sizes: Floats) -> float:
-    """Give the size that holds three in four, with the correction for the count of split conformal prediction."""
+    """Return the size that holds three in four, with the correction for the count of split conformal prediction."""
     return float(np.quantile(sizes, min(1.0, HELD * (1 + 1 / len(sizes))), method="higher"))
 
 

@@ -34,7 +34,7 @@ from _machine import print_machine
 import facesearch as fs
 from facesearch.domain.entities import Face
 from facesearch.storage.catalog import is_erased
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 USERS = [f"user{number}" for number in range(12)]
 NAMES = ("one", "two")
@@ -73,7 +73,7 @@ def apply(seed: str, number: int, collection: fs.Collection) -> None:
 
 
 def contents(collection: fs.Collection) -> Any:
-    """Give all there is to see of a collection."""
+    """Return the whole visible content of a collection."""
     users, faces = collection.users(), collection.faces()
     vectors = [collection.user_embedding(user.user_id) for user in users]
     return (

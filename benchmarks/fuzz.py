@@ -87,7 +87,7 @@ def work(target: str, seed: str, first: int, seconds: float, cases: int | None) 
 
 
 class Tally:
-    """What came of a target's cases."""
+    """Results of the cases of a target."""
 
     def __init__(self, target: str) -> None:
         self.target, self.count, self.memory = target, 0, 0.0
@@ -119,7 +119,7 @@ class Tally:
         return f"{self.target:<10}{self.count:>10,}{counts}{self.slowest[0]:>12,.0f}{self.slowest[1]:>9}{self.memory:>8.0f}"
 
     def findings(self, seed: str) -> Iterator[str]:
-        """Say what went wrong, and how to see it again."""
+        """Describe a failure and how to reproduce it."""
         for kind, details in self.details.items():
             for detail, count in details.most_common(SHOWN):
                 number = self.first[kind, detail]

@@ -57,23 +57,23 @@ class Crowd:
         self._center = (1.26 * directions[:, 5]).astype(np.float32)
 
     def draw(self, count: int) -> FloatArray:
-        """Give the next users: (count, 128) float32."""
+        """Return the next users: (count, 128) float32."""
         vectors: FloatArray = self._random.standard_normal((count, DIMENSION), np.float32) @ self._axes + self._center
         return vectors
 
     def again(self, vectors: FloatArray) -> FloatArray:
-        """Give another photo of each."""
+        """Return another photo of each."""
         moved = self._random.standard_normal(vectors.shape).astype(np.float32)
         return vectors + moved * np.float32(ANOTHER_PHOTO / math.sqrt(DIMENSION))
 
 
 def names(numbers: Sequence[int]) -> list[str]:
-    """Give user ids."""
+    """Return user ids."""
     return [f"user{number:08}" for number in numbers]
 
 
 def least_ms(calls: Sequence[Callable[[], object]], repeats: int = REPEATS) -> list[float]:
-    """Give the least time of each call, in milliseconds, taken in turns after one round to warm up."""
+    """Return the least time of each call, in milliseconds, taken in turns after one round to warm up."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats + 1):
         for call, taken in zip(calls, times, strict=True):
@@ -144,7 +144,7 @@ def searches(index: VectorIndex[int], crowd: Crowd) -> None:
 
 
 def probes_of(index: VectorIndex[int], crowd: Crowd, count: int) -> FloatArray:
-    """Give another photo of each of some users: (count, 128)."""
+    """Return another photo of each of some users: (count, 128)."""
     users = [index.get(number) for number in np.linspace(1000, len(index) - 1000, count).astype(int).tolist()]
     return crowd.again(np.array([user for user in users if user is not None]))
 

@@ -1,4 +1,4 @@
-"""How well pupils are found, and how well the direction of the eyes follows from them.
+"""Measure the error of located pupils, and of the gaze direction computed from them.
 
 Protocol
 --------
@@ -84,13 +84,13 @@ def pupils(pixels: PixelArray, points: PointArray) -> PointArray:
     return np.array([find_pupil(points[eye], pixels) for eye in EYES])
 
 
-def look(pixels: PixelArray, points: PointArray) -> fs.EyeDirection | None:
-    """Tell where the eyes look."""
+def direction_of(pixels: PixelArray, points: PointArray) -> fs.EyeDirection | None:
+    """Return the direction of gaze."""
     return eye_direction(points, *pupils(pixels, points), pose=solve_pose(points))
 
 
 def eye_width(points: PointArray) -> float:
-    """Give the mean width of the eyes in pixels."""
+    """Return the mean width of the eyes in pixels."""
     return float(np.mean([np.hypot(*(points[eye][3] - points[eye][0])) for eye in EYES]))
 
 
@@ -115,7 +115,7 @@ def check_pupils(faces: list[Face], missed: int) -> None:
 
 
 def check_mirror(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
-    """Look at photographs and at their mirror images."""
+    """Measure photographs and their mirror images."""
     same, anew, turned, given = [], [], [], 0
     for face in faces:
         width = face.pixels.shape[1]
@@ -128,7 +128,7 @@ def check_mirror(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
         if other is None:
             continue
         anew.append(np.linalg.norm((pupils(mirrored, other.points) * flip + flop)[::-1] - here, axis=1).mean() / unit)
-        one, two = look(face.pixels, face.points), look(mirrored, other.points)
+        one, two = direction_of(face.pixels, face.points), direction_of(mirrored, other.points)
         given += one is not None
         if one and two:
             turned.append((one.yaw + two.yaw, one.pitch - two.pitch, one.yaw, one.pitch, one.confidence))
@@ -185,13 +185,13 @@ def paint(pixels: PixelArray, points: PointArray, yaw: float, pitch: float, rng:
 
 
 def _inside(outline: PointArray, width: int, height: int) -> NDArray[np.bool_]:
-    """Tell which samples of (height, width) lie inside an outline, (N, 2) xy."""
+    """Return which samples of (height, width) lie inside an outline, (N, 2) xy."""
     mask: NDArray[np.bool_] = polygon2mask((height, width), outline[:, ::-1])  # type: ignore[no-untyped-call]  # it has none
     return mask
 
 
 def _reduced(fine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the mean of the samples of each pixel."""
+    """Return the mean of the samples of each pixel."""
     rows, columns, colors = fine.shape
     coarse: NDArray[np.float64] = fine.reshape(rows // FINER, FINER, columns // FINER, FINER, colors).mean(axis=(1, 3))
     return coarse
@@ -222,21 +222,21 @@ def check_rendered(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
             for width in WIDTHS:
                 small, where = resized(painted, seen, width / max(WIDTHS))
                 noisy = (small + rng.normal(size=small.shape) * 3).clip(0, 255).round().astype(np.uint8)
-                told = look(noisy, analyzer.landmarker.locate(noisy, analyzer.aligner.align(noisy, where)))
-                if told:
-                    results[width].append((yaw, pitch, told.yaw, told.pitch, told.confidence))
+                gaze = direction_of(noisy, analyzer.landmarker.locate(noisy, analyzer.aligner.align(noisy, where)))
+                if gaze:
+                    results[width].append((yaw, pitch, gaze.yaw, gaze.pitch, gaze.confidence))
     total = min(len(faces), FACES) * LOOKS
     print(f"rendered eyes: {total} on {total // LOOKS} faces, yaw within {YAW:.0f}, pitch within {PITCH:.0f} degrees")
     for width, rows in results.items():
         column = np.array(rows).T
         for axis, name in enumerate(("yaw", "pitch")):
-            true, told = column[axis], column[axis + 2]
-            error = np.abs(told - true)
+            true, gaze = column[axis], column[axis + 2]
+            error = np.abs(gaze - true)
             head = f"    eyes {width} px, {len(rows)} given: " if not axis else ""
             print(
                 f"{head or ' ' * 28}{name}: error median {np.median(error):.1f}, p90 {np.percentile(error, 90):.1f} "
-                f"(always 0: {np.median(np.abs(true)):.1f}), correlation {np.corrcoef(true, told)[0, 1]:.2f}, "
-                f"slope {np.polyfit(true, told, 1)[0]:.2f}"
+                f"(always 0: {np.median(np.abs(true)):.1f}), correlation {np.corrcoef(true, gaze)[0, 1]:.2f}, "
+                f"slope {np.polyfit(true, gaze, 1)[0]:.2f}"
             )
     column = np.array([row for rows in results.values() for row in rows]).T
     error = np.hypot(column[2] - column[0], column[3] - column[1])
@@ -260,7 +260,7 @@ def close_up(face: Face) -> tuple[PixelArray, Detection]:
 
 
 def resized(pixels: PixelArray, seen: Detection, scale: float) -> tuple[PixelArray, Detection]:
-    """Give a photograph, and a face in it, at *scale* times its size."""
+    """Return a photograph, and a face in it, at *scale* times its size."""
     size = tuple(round(side * scale) for side in pixels.shape[1::-1])
     where = attrs.evolve(
         seen, left=seen.left * scale, right=seen.right * scale, top=seen.top * scale, bottom=seen.bottom * scale
@@ -286,7 +286,7 @@ def main() -> None:
             missed += 1
             continue
         faces.append(face)
-        if label["work"]["orientation"] == "forward" and look(face.pixels, face.points):
+        if label["work"]["orientation"] == "forward" and direction_of(face.pixels, face.points):
             forward.append(face)
     check_pupils(faces, missed)
     check_mirror(analyzer, faces)

@@ -38,12 +38,12 @@ class Box:
     bottom: float
 
     def holds(self, other: "Box") -> bool:
-        """Tell whether the centre of *other* lies within."""
+        """Return whether the centre of *other* lies within."""
         x, y = (other.left + other.right) / 2, (other.top + other.bottom) / 2
         return self.left <= x <= self.right and self.top <= y <= self.bottom
 
     def iou(self, other: "Box") -> float:
-        """Give intersection over union."""
+        """Return intersection over union."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         common = max(width, 0) * max(height, 0)

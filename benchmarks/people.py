@@ -1,4 +1,4 @@
-"""Who is it? Ten people, ten photos each (data/people, a part of LFW).
+"""Measure identification of ten people with ten photos each (data/people, a part of LFW).
 
 Protocol
 --------
@@ -118,7 +118,7 @@ def embedded(paths: Sequence[Path]) -> Vectors:
 
 
 def distance(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """Give the Euclidean distance."""
+    """Return the Euclidean distance."""
     return float(np.linalg.norm(one.astype(np.float64) - other))
 
 

@@ -30,7 +30,7 @@ def solved(points: Floats) -> Floats:
 
 
 def turned_by(angles: Angles) -> Floats:
-    """Give the rotation (3, 3) of roll, yaw, pitch."""
+    """Return the rotation (3, 3) of roll, yaw, pitch."""
     roll, yaw, pitch = angles
     return rotation_from_pose(Pose(roll=roll, yaw=yaw, pitch=pitch))
 
@@ -46,7 +46,7 @@ def wrapped(degrees: Floats) -> Floats:
 
 
 def spread(values: Floats) -> str:
-    """Give median, 95th percentile and largest of magnitudes."""
+    """Return median, 95th percentile and largest of magnitudes."""
     return "median {:.2f}, p95 {:.2f}, max {:.2f}".format(*np.percentile(np.abs(values), [50, 95, 100]))
 
 

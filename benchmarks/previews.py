@@ -1,4 +1,4 @@
-"""What a response's small pictures cost a search, in the library and in the server's process.
+"""Measure the cost that the small pictures of a response add to a search, in the library and in the server's process.
 
 Protocol
 --------

@@ -1,4 +1,4 @@
-"""What the quality filters are worth, and whether they are fair: ``python benchmarks/quality.py [PART]``.
+"""Measure the benefit of the quality filters, and differences between groups: ``python benchmarks/quality.py [PART]``.
 
 Protocol
 --------
@@ -33,7 +33,7 @@ from quality_looks import ANYTHING, FILTERS, table_row
 import facesearch as fs
 from facesearch.common.ordered_map import in_order
 from facesearch.networks.runtime import usable_cores
-from facesearch.selection.checks import quality_reasons, wanted
+from facesearch.selection.checks import quality_reasons, threshold_texts
 
 PARTS = ("discard", "groups", "folders", "enrolment", "all")
 
@@ -65,7 +65,7 @@ def print_bars() -> None:
     for quality in FILTERS:
         bars = fs.SHIPPED_BARS.of(quality)
         if bars is not None:
-            print(f"filter {quality.value}: {', '.join(wanted(bars))}")
+            print(f"filter {quality.value}: {', '.join(threshold_texts(bars))}")
     print(f"AUTO is {fs.SHIPPED_BARS.auto.value}\n")
 
 

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from _machine import data_folder
 from numpy.typing import NDArray
-from quality_looks import FILTERS, THRESHOLD, Looks, is_aside, look_at, table_row
+from quality_looks import FILTERS, THRESHOLD, PhotoMeasurements, is_aside, measure_photos, table_row
 
 import facesearch as fs
 from facesearch.benchmark import (
@@ -53,7 +53,7 @@ class Trial:
     """
 
     name: str
-    looks: Looks
+    looks: PhotoMeasurements
     first: Ints
     second: Ints
     cluster: Ints
@@ -83,7 +83,7 @@ def print_discard(limit: int | None, cache: Path | None, plots: Path | None) -> 
 
 
 def trials(folder: str, pairs: Pairs, limit: int | None, cache: Path | None) -> list[Trial]:
-    """Look at a folder's photographs, and give its sets of genuine pairs."""
+    """Analyse the photographs of a folder, and return its sets of genuine pairs."""
     everybody = folder == "lfw_grey"
     photos = sorted(pairs.source.parent.glob("*/*.jpg")) if everybody else list(pairs.photos)
     chosen = np.arange(len(pairs))
@@ -91,7 +91,7 @@ def trials(folder: str, pairs: Pairs, limit: int | None, cache: Path | None) -> 
         chosen = np.concatenate([np.flatnonzero(pairs.same)[:limit], np.flatnonzero(~pairs.same)[:limit]])
         named = {pairs.photos[row] for row in (*pairs.first[chosen], *pairs.second[chosen])}
         photos = [path for path in photos if path in named]
-    looks = look_at(photos, padding=PADDING[folder], cache=cache and cache / f"{folder}.npz")
+    looks = measure_photos(photos, padding=PADDING[folder], cache=cache and cache / f"{folder}.npz")
     row_of = {path: row for row, path in enumerate(looks.photos)}
     first, second = (
         np.array([row_of[pairs.photos[photo]] for photo in side[chosen]]) for side in (pairs.first, pairs.second)
@@ -131,14 +131,14 @@ def trials(folder: str, pairs: Pairs, limit: int | None, cache: Path | None) -> 
     ]
 
 
-def apart(looks: Looks, first: Ints, second: Ints) -> Floats:
-    """Give the distances of pairs."""
+def apart(looks: PhotoMeasurements, first: Ints, second: Ints) -> Floats:
+    """Return the distances of pairs."""
     distances: Floats = np.linalg.norm(looks.vectors[first].astype(np.float64) - looks.vectors[second], axis=1)
     return distances
 
 
-def scores(looks: Looks) -> dict[str, Floats]:
-    """Give what is compared: of each photograph, higher is better."""
+def scores(looks: PhotoMeasurements) -> dict[str, Floats]:
+    """Return the scores to compare, one per photograph; higher is better."""
     return {
         "learned score (this library's)": looks.column("quality"),
         "sharpness": looks.column("sharpness"),
@@ -174,7 +174,7 @@ def print_trial(trial: Trial, reach: float, plots: Path | None) -> None:
 
 
 def curve_of(distances: Floats, quality: Floats, reach: float) -> ErrorVersusDiscard:
-    """Give a curve of genuine pairs; the stranger that it asks for has no say, since the threshold is given."""
+    """Return the curve of genuine pairs; the one impostor pair that it requires has no effect, as the threshold is given."""
     same = np.append(np.ones(len(distances)), 0)
     return error_versus_discard(np.append(distances, 9.0), same, np.append(quality, 0.0), threshold=reach)
 
@@ -187,7 +187,7 @@ def print_curve(name: str, curve: ErrorVersusDiscard, between: str) -> None:
 
 
 def interval(distances: Floats, quality: Floats, reach: float, cluster: Ints) -> str:
-    """Give the 95% interval of the area, people or pairs drawn with replacement."""
+    """Return the 95% interval of the area, people or pairs drawn with replacement."""
     rng = np.random.default_rng(0)
     rows = [np.flatnonzero(cluster == number) for number in np.unique(cluster)]
     areas = []
@@ -213,8 +213,8 @@ def print_filters(trial: Trial, distances: Floats, reach: float) -> None:
         print(f"  filter {quality.value:<7} discards {gone}; FNMR left {missed}, of the discarded {dropped}")
 
 
-def passes(looks: Looks, bars: fs.QualityBars | None, rows: Sequence[int] | Ints) -> NDArray[np.bool_]:
-    """Tell of each photograph whether its face passes; only *rows* are looked at."""
+def passes(looks: PhotoMeasurements, bars: fs.QualityBars | None, rows: Sequence[int] | Ints) -> NDArray[np.bool_]:
+    """Return for each photograph whether its face passes; only *rows* are checked."""
     found = np.zeros(len(looks.photos), bool)
     for row in rows:
         found[row] = not quality_reasons(looks.measurements(int(row)), bars)

@@ -1,4 +1,4 @@
-"""What is a filter worth at enrolment, when a third of the photographs are bad? See ``benchmarks/quality.py``."""
+"""Measure the benefit of a filter at enrolment when a third of the photographs are bad. See ``benchmarks/quality.py``."""
 
 import zlib
 from collections import Counter
@@ -11,7 +11,16 @@ import numpy as np
 from _machine import data_folder
 from numpy.typing import NDArray
 from PIL import Image
-from quality_looks import FILTERS, THRESHOLD, Looks, OneLookAnalyzer, is_aside, look_at, padded, table_row
+from quality_looks import (
+    FILTERS,
+    THRESHOLD,
+    OneAnalysisAnalyzer,
+    PhotoMeasurements,
+    is_aside,
+    measure_photos,
+    padded,
+    table_row,
+)
 
 import facesearch as fs
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
@@ -28,7 +37,7 @@ Worse = Callable[[PixelArray, fs.LocatedFace], PixelArray]
 
 
 def with_face_of(pixels: PixelArray, face: fs.LocatedFace, side: float) -> PixelArray:
-    """Give the photograph as it is of a face of that side, cropped and enlarged to the size it had."""
+    """Return the photograph with its face reduced to that side in pixels, cropped and enlarged to the former size."""
     small = Image.fromarray(shrunk(pixels, min(1.0, side / face.measurements.size)))
     return np.asarray(small.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BICUBIC))
 
@@ -60,7 +69,7 @@ WAYS: Final[dict[str, tuple[str, Worse]]] = {
 
 @attrs.frozen(eq=False)
 class Person:
-    """Who is enrolled and searched.
+    """The people enrolled and searched.
 
     Attributes
     ----------
@@ -84,13 +93,13 @@ class Person:
     probes: FloatArray
 
     def photos(self, way: str) -> list[fs.Picture]:
-        """Give the photographs to enrol, one of them bad in some way."""
+        """Return the photographs to enrol, one of them bad in some way."""
         return [self.bad[way] if place == self.position else photo for place, photo in enumerate(self.good)]
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of a person.
+    """Result for one person.
 
     Attributes
     ----------
@@ -127,10 +136,10 @@ class Outcome:
 def print_enrolment(limit: int | None, cache: Path | None) -> None:
     """Measure and print."""
     print("ENROLMENT: three photographs of each person, one of them bad")
-    looks = look_at(
+    looks = measure_photos(
         sorted(data_folder("lfw_grey").glob("*/*.jpg")), padding=PADDING, cache=cache and cache / "lfw_grey.npz"
     )
-    analyzer = OneLookAnalyzer()
+    analyzer = OneAnalysisAnalyzer()
     people, others = cast(looks, analyzer, limit)
     print(
         f"lfw_grey: {len(people)} people with {ENOUGH} photographs or more that have a face, {sum(p.aside for p in people)} of them "
@@ -163,8 +172,10 @@ def print_enrolment(limit: int | None, cache: Path | None) -> None:
         print_ways(results)
 
 
-def cast(looks: Looks, analyzer: fs.FaceAnalyzer, limit: int | None) -> tuple[list[Person], dict[str, FloatArray]]:
-    """Give the people, and one vector of everybody else."""
+def cast(
+    looks: PhotoMeasurements, analyzer: fs.FaceAnalyzer, limit: int | None
+) -> tuple[list[Person], dict[str, FloatArray]]:
+    """Return the people, and one vector of each other person."""
     rows: dict[str, list[int]] = {}
     for row in np.flatnonzero(looks.found).tolist():
         rows.setdefault(looks.photos[row].parent.name, []).append(row)
@@ -300,7 +311,7 @@ def print_outcomes(results: dict[str, list[Outcome]], who: str) -> None:
 
 
 def gain(found: Sequence[Outcome], nothing: Sequence[Outcome], count: Callable[[Outcome], int]) -> str:
-    """Give how many more of 100 searches succeed than without a filter, and how far chance may move that."""
+    """Return how many more of 100 searches succeed than without a filter, and how far chance may move that."""
     if found is nothing:
         return ""
     names = sorted({each.name for each in nothing})

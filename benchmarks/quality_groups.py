@@ -37,8 +37,8 @@ _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @attrs.frozen(eq=False)
-class Look:
-    """What became of a face; ``measured`` is ``None`` where it is not found."""
+class FaceResult:
+    """Result for one face; ``measured`` is ``None`` where it is not found."""
 
     measured: fs.FaceMeasurements | None
     moved: bool
@@ -52,7 +52,7 @@ class Groups:
     ----------
     race, male
         (N,) by UTKFace's labels.
-    looks
+    results
         One list for each way of making them worse.
     spot, luma
         One (N,) for each loss of light, of the same cut of the face, found again or not: brightness as the library measures
@@ -61,7 +61,7 @@ class Groups:
 
     race: NDArray[np.int64]
     male: Bools
-    looks: Mapping[str, Sequence[Look]]
+    results: Mapping[str, Sequence[FaceResult]]
     spot: Mapping[float, Floats]
     luma: Mapping[float, Floats]
 
@@ -69,7 +69,7 @@ class Groups:
 def print_groups(limit: int | None) -> None:
     """Measure and print."""
     print("GROUPS: share rejected, by UTKFace's labels of race, as the photographs are and all made worse alike")
-    groups = looked(chosen(min(MOST, limit or MOST)))
+    groups = measure_groups(chosen(min(MOST, limit or MOST)))
     counts = [int((groups.race == number).sum()) for number in range(len(RACES))]
     print(
         f"utkface, ages from {YOUNGEST}, a face found: "
@@ -80,10 +80,10 @@ def print_groups(limit: int | None) -> None:
     print("gap: highest race less lowest, in points; chance: what the gap stays below in 95 of 100 draws without race")
     print("\nno filter: percent [95% interval] of these photographs")
     print_head()
-    for step, looks in groups.looks.items():
+    for step, results in groups.results.items():
         if step != AS_IT_IS:
-            print_row(groups, f"{step}: not found again", np.array([look.measured is None for look in looks]))
-            print_row(groups, "  found, but moved", np.array([look.moved for look in looks]), found_in(looks))
+            print_row(groups, f"{step}: not found again", np.array([result.measured is None for result in results]))
+            print_row(groups, "  found, but moved", np.array([result.moved for result in results]), found_in(results))
     print(f"  moved: the vector is farther from that of the photo as it is than similarity {THRESHOLD:g}")
     for quality in FILTERS:
         auto = ", which AUTO is" if fs.SHIPPED_BARS.auto is quality else ""
@@ -107,8 +107,8 @@ def chosen(most: int) -> list[Photo]:
     return drawn
 
 
-def looked(drawn: Sequence[Photo]) -> Groups:
-    """Look at photographs as they are and made worse; those without a face are left out."""
+def measure_groups(drawn: Sequence[Photo]) -> Groups:
+    """Analyse photographs unchanged and degraded; those without a face are left out."""
     analyzer = fs.FaceAnalyzer(threads=1)
     reach = fs.distance_at(THRESHOLD)
 
@@ -116,41 +116,41 @@ def looked(drawn: Sequence[Photo]) -> Groups:
         face = min(analyzer.locate(pixels), key=off_centre, default=None)
         return None if face is None else analyzer.embed(analyzer.assess([face], ANYTHING))[0]
 
-    def look_at(photo: Photo) -> tuple[dict[str, Look], list[tuple[float, float]]] | None:
+    def measure_photo(photo: Photo) -> tuple[dict[str, FaceResult], list[tuple[float, float]]] | None:
         pixels, seed = padded(photo), zlib.crc32(photo.name.encode())
         face = middle(pixels)
         if face is None:
             return None
-        found = {AS_IT_IS: Look(face.measurements, moved=False)}
+        found = {AS_IT_IS: FaceResult(face.measurements, moved=False)}
         for step, worse in made_worse(pixels, face.measurements.size, seed):
             again = middle(worse)
             moved = again is not None and float(np.linalg.norm(again.embedding - face.embedding)) > reach
-            found[step] = Look(None if again is None else again.measurements, moved=moved)
+            found[step] = FaceResult(None if again is None else again.measurements, moved=moved)
         return found, [brightnesses(darkened(face.chip, light, seed=seed)) for light in DARK]
 
     rows = [
-        (photo, *looks)
-        for photo, looks in zip(drawn, in_order(look_at, drawn, usable_cores()), strict=True)
-        if looks is not None
+        (photo, *results)
+        for photo, results in zip(drawn, in_order(measure_photo, drawn, usable_cores()), strict=True)
+        if results is not None
     ]
     bright = np.array([pairs for _, _, pairs in rows])  # (N, steps, 2)
     return Groups(
         race=np.array([int(photo.known["race"]) for photo, _, _ in rows]),
         male=np.array([photo.known["male"] > 0.5 for photo, _, _ in rows]),
-        looks={step: [looks[step] for _, looks, _ in rows] for step in rows[0][1]},
+        results={step: [results[step] for _, results, _ in rows] for step in rows[0][1]},
         spot={light: bright[:, place, 0] for place, light in enumerate(DARK)},
         luma={light: bright[:, place, 1] for place, light in enumerate(DARK)},
     )
 
 
 def off_centre(face: fs.LocatedFace) -> float:
-    """Tell how far a face is from the middle of its photograph."""
+    """Return the distance of a face from the centre of its photograph."""
     box = face.detail.bounding_box
     return abs(box.left + box.width / 2 - 0.5) + abs(box.top + box.height / 2 - 0.5)
 
 
 def made_worse(pixels: PixelArray, side: float, seed: int) -> Iterator[tuple[str, PixelArray]]:
-    """Give a photograph made worse, step by step."""
+    """Return a photograph degraded step by step."""
     for sigma in BLUR:
         yield f"blur {sigma:g}", blurred(pixels, sigma / 100 * side)
     for light in DARK:
@@ -158,28 +158,28 @@ def made_worse(pixels: PixelArray, side: float, seed: int) -> Iterator[tuple[str
 
 
 def brightnesses(chip: PixelArray) -> tuple[float, float]:
-    """Give brightness as the library measures it, and mean luma of the middle, as it did before."""
+    """Return brightness as the library measures it, and mean luma of the middle, as it did before."""
     edge = round(CHIP_SIZE * CHIP_PADDING / (1 + 2 * CHIP_PADDING))
     luma = chip[edge:-edge, edge:-edge] @ _LUMA
     return measure_quality(chip).brightness, float(luma.mean()) / 255 * 100
 
 
-def found_in(looks: Sequence[Look]) -> Bools:
-    """Tell where the face is found."""
-    return np.array([look.measured is not None for look in looks])
+def found_in(results: Sequence[FaceResult]) -> Bools:
+    """Return where the face is detected."""
+    return np.array([result.measured is not None for result in results])
 
 
 def print_filter(groups: Groups, quality: fs.QualityFilter) -> None:
     """Print what a filter rejects: all of it, and by reason."""
     gaps: dict[str, list[float]] = {}
-    for step, looks in groups.looks.items():
-        found = found_in(looks)
+    for step, results in groups.results.items():
+        found = found_in(results)
         if min(np.bincount(groups.race[found], minlength=len(RACES))) < FEWEST:
             print(f"  {step}: of some race fewer than {FEWEST} faces are found")
             continue
         reasons = [
-            () if look.measured is None else quality_reasons(look.measured, fs.SHIPPED_BARS.of(quality))
-            for look in looks
+            () if result.measured is None else quality_reasons(result.measured, fs.SHIPPED_BARS.of(quality))
+            for result in results
         ]
         gap = print_row(groups, step, np.array([bool(each) for each in reasons]), found)
         gaps.setdefault(step.split()[0] if step != AS_IT_IS else step, []).append(gap)
@@ -221,7 +221,7 @@ def print_row(groups: Groups, label: str, has: Bools, among: Bools | None = None
 
 
 def gap_of(rates: Sequence[Rate]) -> tuple[float, float]:
-    """Give the gap between groups, in points, and the one that chance stays below in 95 of 100 draws."""
+    """Return the gap between groups, in points, and the one that chance stays below in 95 of 100 draws."""
     if not rates:
         return 0.0, 0.0
     sizes = np.array([rate.trials for rate in rates])

@@ -1,4 +1,4 @@
-"""What the library makes of photographs, each looked at once, for the parts of ``benchmarks/quality.py``."""
+"""Analyse each photograph once, for the parts of ``benchmarks/quality.py``."""
 
 import hashlib
 import sys
@@ -22,7 +22,17 @@ from facesearch.networks.runtime import usable_cores
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from labelled import Part, part_of  # after the path
 
-__all__ = ["ANYTHING", "FILTERS", "THRESHOLD", "Looks", "OneLookAnalyzer", "is_aside", "look_at", "padded", "table_row"]
+__all__ = [
+    "ANYTHING",
+    "FILTERS",
+    "THRESHOLD",
+    "OneAnalysisAnalyzer",
+    "PhotoMeasurements",
+    "is_aside",
+    "measure_photos",
+    "padded",
+    "table_row",
+]
 
 Bools = NDArray[np.bool_]
 
@@ -32,7 +42,7 @@ ANYTHING: Final = fs.QualityBars(
 )
 FILTERS: Final = (fs.QualityFilter.LOW, fs.QualityFilter.MEDIUM, fs.QualityFilter.HIGH)
 THRESHOLD: Final = 80.0  # AWS's default: the similarity at which people are told apart
-# What a look depends on; the last has the hashes of the weights.
+# What a measure_one depends on; the last has the hashes of the weights.
 _ON_THE_WAY: Final = (
     "image",
     "detection",
@@ -49,7 +59,7 @@ _COLUMNS: Final = ("area", "size", "confidence", "brightness", "sharpness", "yaw
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class OneLookAnalyzer(fs.FaceAnalyzer):
+class OneAnalysisAnalyzer(fs.FaceAnalyzer):
     """An analyzer that looks at each picture once, and measures the quality of every face, asked for or not.
 
     What passes a filter is the same: a quality counts only where nothing else is missed.
@@ -68,8 +78,8 @@ class OneLookAnalyzer(fs.FaceAnalyzer):
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Looks:
-    """What was made of N photographs: of the largest face of each.
+class PhotoMeasurements:
+    """Measurements and vectors of N photographs, of the largest face of each.
 
     Attributes
     ----------
@@ -96,18 +106,18 @@ class Looks:
         return mean
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """Give (N,) of one measurement: area, size, confidence, brightness, sharpness, yaw, pitch, roll or quality."""
+        """Return (N,) of one measurement: area, size, confidence, brightness, sharpness, yaw, pitch, roll or quality."""
         return self.measured[:, _COLUMNS.index(name)]
 
     def measurements(self, row: int) -> fs.FaceMeasurements:
-        """Give what the filters look at."""
+        """Return the measurements that the filters use."""
         values = dict(zip(_COLUMNS, self.measured[row].tolist(), strict=True))
         pose = Pose(**{name: values.pop(name) for name in ("roll", "yaw", "pitch")})
         return fs.FaceMeasurements(**values, pose=pose)
 
 
-def look_at(photos: Sequence[Path], *, padding: float = 0.0, cache: Path | None = None) -> Looks:
-    """Look at the largest face of each photograph.
+def measure_photos(photos: Sequence[Path], *, padding: float = 0.0, cache: Path | None = None) -> PhotoMeasurements:
+    """Analyse the largest face of each photograph.
 
     Parameters
     ----------
@@ -123,11 +133,11 @@ def look_at(photos: Sequence[Path], *, padding: float = 0.0, cache: Path | None 
         with np.load(cache, allow_pickle=False) as file:
             if str(file["key"]) == key:
                 names = ("found", "measured", "plain", "mirror")
-                return Looks(photos=tuple(photos), **{name: file[name] for name in names})
+                return PhotoMeasurements(photos=tuple(photos), **{name: file[name] for name in names})
     analyzer, network = fs.FaceAnalyzer(threads=1), OnnxEmbedder(threads=1, mirrored=False)
     nothing = np.full(len(_COLUMNS), np.nan), np.full((2, 128), np.nan, np.float32)
 
-    def look(path: Path) -> tuple[NDArray[np.float64], FloatArray]:
+    def measure_one(path: Path) -> tuple[NDArray[np.float64], FloatArray]:
         located = analyzer.locate(padded(read_image(path).pixels, padding))
         if not located:
             return nothing
@@ -146,9 +156,9 @@ def look_at(photos: Sequence[Path], *, padding: float = 0.0, cache: Path | None 
         )
         return np.array(values, np.float64), network.embed(np.stack([face.chip, face.chip[:, ::-1]]))
 
-    rows = list(in_order(look, photos, usable_cores()))
+    rows = list(in_order(measure_one, photos, usable_cores()))
     measured, vectors = np.stack([row for row, _ in rows]), np.stack([pair for _, pair in rows])
-    looks = Looks(
+    looks = PhotoMeasurements(
         photos=tuple(photos),
         found=np.isfinite(measured[:, 0]),
         measured=measured,
@@ -168,7 +178,7 @@ def padded(pixels: PixelArray, padding: float) -> PixelArray:
 
 
 def is_aside(person: str) -> bool:
-    """Tell whether the quality score has not learned from this person of lfw_grey."""
+    """Return whether this person of lfw_grey was held out of the training of the quality score."""
     return part_of(f"lfw_grey/{person}") is Part.MEASURE
 
 

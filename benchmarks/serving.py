@@ -47,7 +47,7 @@ def make_file(path: Path, jpeg: bytes) -> None:
 
 
 def remote(address: str) -> Callable[[bytes], str]:
-    """Give what asks over HTTP."""
+    """Return the client that asks over HTTP."""
     config = Config(max_pool_connections=1, retries={"total_max_attempts": 1})
     keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
     asker = boto3.client("rekognition", region_name="us-east-1", endpoint_url=address, config=config, **keys)
@@ -55,12 +55,12 @@ def remote(address: str) -> Callable[[bytes], str]:
 
 
 def first(answer: Mapping[str, Any]) -> str:
-    """Give who was found first."""
+    """Return who was found first."""
     return str(answer["UserMatches"][0]["User"]["UserId"])
 
 
 def memory_of(pid: int) -> float:
-    """Give the resident set of a process, MiB (Linux)."""
+    """Return the resident set of a process, MiB (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

@@ -75,7 +75,7 @@ class Counts:
         self.errors.update(told["errors"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all as JSON takes it."""
+        """Return all as JSON takes it."""
         with self._lock:
             return {
                 "latencies": {name: dict(each) for name, each in self.latencies.items()},

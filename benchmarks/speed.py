@@ -42,7 +42,7 @@ PHOTOS = 200
 
 
 def least_ms(call: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Give the least time of *repeats* calls, in milliseconds, after one to warm up."""
+    """Return the least time of *repeats* calls, in milliseconds, after one to warm up."""
     call()
     times = []
     for _ in range(repeats):
@@ -58,7 +58,7 @@ def row(name: str, ours: float, theirs: float) -> None:
 
 
 def face_recognition_path(jpeg: bytes, gallery: FloatArray) -> Callable[[], object]:
-    """Give what face_recognition does for load_image_file, face_locations(1), face_encodings and face_distance."""
+    """Return what face_recognition does for load_image_file, face_locations(1), face_encodings and face_distance."""
     detector = dlib.get_frontal_face_detector()
     predictor = dlib.shape_predictor(str(weights_path(LANDMARKS_5)))
     network = dlib.face_recognition_model_v1(str(weights_path(RESNET)))

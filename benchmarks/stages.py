@@ -1,4 +1,4 @@
-"""Where the time of one search goes, stage by stage, and what starting costs.
+"""Measure the time of one search by stage, and the time to start.
 
 Protocol
 --------
@@ -108,13 +108,13 @@ def crowd() -> fs.Collection:
 
 
 def person() -> npt.NDArray[np.uint8]:
-    """Give a photo of one person: (512, 512, 3) RGB."""
+    """Return a photo of one person: (512, 512, 3) RGB."""
     photo: npt.NDArray[np.uint8] = astronaut()  # type: ignore[no-untyped-call]  # scikit-image has no types
     return photo
 
 
 def encoded(width: int, height: int, *, noise: float) -> bytes:
-    """Give the astronaut's upper three quarters as a JPEG; *noise* is in grey levels."""
+    """Return the astronaut's upper three quarters as a JPEG; *noise* is in grey levels."""
     photo = Image.fromarray(person()[:384]).resize((width, height), Image.Resampling.BICUBIC)
     grain = np.random.default_rng(0).normal(0, noise, (height, width, 1)) if noise else 0
     pixels = np.clip(np.asarray(photo, np.float32) + grain, 0, 255).astype(np.uint8)

@@ -1,9 +1,7 @@
 """Fixtures and settings shared by all tests; where each kind of test lives is told in tests/README.md."""
 
 import os
-import tomllib
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,29 +10,29 @@ from hypothesis import HealthCheck, settings
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
 from facesearch.storage import catalog, memory as storage
 from facesearch.testing.fakes import fake_analyzer
+from marker_lists import TESTS, marker_lists, markers_of
 
 # No deadlines: wall-clock times are never asserted here. In CI examples are the same on every run.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-TESTS = Path(__file__).parent
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that markers.toml lists by their own name or by that of a fixture they use."""
-    listed = tomllib.loads((TESTS / "markers.toml").read_text("utf-8"))
+    """Mark the tests that markers.toml lists by their own name, their class or a fixture, and put files with slow tests first."""
+    lists = marker_lists()
     for item in items:
-        if TESTS not in item.path.parents:
-            continue
-        file = item.path.relative_to(TESTS).as_posix()
-        fixtures = set(getattr(item, "fixturenames", ()))
-        names = fixtures | {item.name.partition("[")[0], "*"}
-        for marker, files in listed.items():
-            if not names.isdisjoint(files.get(file, [])):
+        if TESTS in item.path.parents:
+            fixtures = set(getattr(item, "fixturenames", ()))
+            for marker in markers_of(
+                lists, item.path, fixtures | {node.name.partition("[")[0] for node in item.listchain()}
+            ):
                 item.add_marker(marker)
-        if "real" in fixtures:
-            item.add_marker("weights")
+            if "real" in fixtures:
+                item.add_marker("weights")
+    # Files with slow tests first: workers get whole files, and none shall begin a long one when the others are done.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def encodable(value: Any) -> Any:

@@ -65,7 +65,7 @@ class Served:
         self.process.stdin.flush()
 
     def connect(self, data: bytes = b"") -> socket.socket:
-        made = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=300)
         made.sendall(data)
         return made
 
@@ -77,7 +77,7 @@ class Served:
     def end(self) -> str:
         """Stop the server and return its standard error."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0
+        assert self.process.wait(300) == 0
         self.told.seek(0)
         return self.told.read()
 
@@ -130,7 +130,7 @@ def ask_by_boto3(port: int, collection: str = "c", **credentials: str) -> Any:
         endpoint_url=f"http://127.0.0.1:{port}",
         aws_access_key_id=credentials.get("key", "any"),
         aws_secret_access_key=credentials.get("secret", "any"),
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=300),
     )
     try:
         return client.describe_collection(CollectionId=collection)

@@ -155,7 +155,7 @@ def run(core: Path, *command: str, status: int = 0) -> str:
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == status, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr

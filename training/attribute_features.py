@@ -29,7 +29,7 @@ MAPS: Final = {"stage2": (64, 17, 17), "stage3": (128, 8, 8), "stage5": (256, 2,
 
 
 class Kind(Enum):
-    """How a chip was made from its photograph."""
+    """Transformation that made a chip from its photograph."""
 
     CLEAN = "clean"
     SPOILT = "spoilt"
@@ -155,7 +155,7 @@ _sessions: list[Any] = []
 
 
 def maps(work: Sequence[Task]) -> dict[str, NDArray[np.float16]]:
-    """Give the network's maps of all chips of some photographs."""
+    """Return the network's maps of all chips of some photographs."""
     if not _sessions:
         model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
         _sessions.append(open_session(model, threads=1))

@@ -45,7 +45,7 @@ class Heads(nn.Module):
         self.drop_maps, self.drop = nn.Dropout2d(0.15), nn.Dropout(0.4)
 
     def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
-        """Give (N, 18) answers."""
+        """Return (N, 18) answers."""
         fine, middle, coarse = (norm(x) for norm, x in zip(self.norms, (fine, middle, coarse), strict=True))
         fine = self.fine_norm(self.fine(self.drop_maps(fine)))
         middle = self.middle_norm(self.middle(self.drop_maps(middle)))
@@ -56,7 +56,7 @@ class Heads(nn.Module):
 
 
 def targets(known: list[Photo], rows: NDArray[np.int64], kinds: NDArray[np.str_]) -> Floats:
-    """Give (N, 11): each yes or no, age and emotion, NaN where it is not known."""
+    """Return (N, 11): each yes or no, age and emotion, NaN where it is not known."""
     names = [*YES_OR_NO, "age", "emotion"]
     table = np.full((len(rows), len(names)), np.nan, np.float32)
     for row, (index, kind) in enumerate(zip(rows, kinds, strict=True)):
@@ -132,14 +132,14 @@ def _fetch(maps: list[Any], rows: NDArray[np.intp]) -> list[Tensor]:
 
 
 def predict(net: Heads, maps: list[Any], rows: NDArray[np.intp]) -> Floats:
-    """Give (N, 18) answers."""
+    """Return (N, 18) answers."""
     with torch.no_grad():
         parts = [net(*_fetch(maps, rows[at : at + 512])).numpy() for at in range(0, len(rows), 512)]
     return np.concatenate(parts)
 
 
 def platt(scores: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float]:
-    """Give slope and shift that make ``sigmoid(slope * score + shift)`` the chance of a yes.
+    """Return slope and shift that make ``sigmoid(slope * score + shift)`` the chance of a yes.
 
     As its author has it, a yes counts as a little less than one and a no as a little more than none, by how many there are: so
     that what few faces tell apart without a fault is not given without a doubt.
@@ -160,7 +160,7 @@ def platt(scores: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float]:
 
 
 def odds(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Give the log odds of each class against all others, (N, 7)."""
+    """Return the log odds of each class against all others, (N, 7)."""
     chance = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
     chance /= chance.sum(axis=1, keepdims=True)
     against: NDArray[np.float64] = np.log(chance) - np.log1p(-np.minimum(chance, 1 - 1e-12))

@@ -17,26 +17,26 @@ ROWS, COLUMNS = np.mgrid[:CHIP_SIZE, :CHIP_SIZE].astype(np.float32)
 
 
 def ramp(way: PointArray, origin: ArrayLike = (0, 0)) -> FloatArray:
-    """Give how far each pixel is from the origin, that way."""
+    """Return the distance of each pixel from the origin along a direction."""
     (x, y), (left, top) = np.asarray(way, np.float32), np.asarray(origin, np.float32)
     return np.asarray((COLUMNS - left) * x + (ROWS - top) * y)
 
 
 def noise(rng: Generator, cells: int | np.int64, low: float, high: float) -> FloatArray:
-    """Give smooth noise, *cells* waves wide."""
+    """Return smooth noise, *cells* waves wide."""
     image = Image.fromarray(rng.uniform(low, high, (cells + 1, cells + 1)).astype(np.float32))
     return np.asarray(image.resize((CHIP_SIZE, CHIP_SIZE), Image.Resampling.BICUBIC))
 
 
 def slope(rng: Generator, strength: float) -> FloatArray:
-    """Give light that falls from one side: about 1."""
+    """Return light that falls from one side: about 1."""
     half = CHIP_SIZE / 2
     x, y = (direction(rng.uniform(0, 2 * np.pi)) * (strength / half)).astype(np.float32)
     return np.asarray(1 + x * (COLUMNS[:1] - half) + y * (ROWS[:, :1] - half))
 
 
 def shadow(scene: Scene, mask: FloatArray) -> list[Layer]:
-    """Give the shadow that a thing throws on the face, most times."""
+    """Return the shadow that an object casts on the face; in some cases none."""
     rng = scene.rng
     if rng.random() < 0.3:
         return []
@@ -46,7 +46,7 @@ def shadow(scene: Scene, mask: FloatArray) -> list[Layer]:
 
 
 def any_colour(rng: Generator) -> FloatArray:
-    """Give a colour of things: mostly black, white, grey, or dull; seldom bright."""
+    """Return the colour of an object: mostly black, white, grey, or dull; seldom bright."""
     kind, value = rng.random(), rng.uniform(15, 245)
     if kind < 0.3:
         value = rng.uniform(10, 60) if rng.random() < 0.6 else rng.uniform(190, 250)
@@ -57,12 +57,12 @@ def any_colour(rng: Generator) -> FloatArray:
 
 
 def shaded(colour: FloatArray | float, shade: FloatArray) -> FloatArray:
-    """Give a colour, or a surface, in some light."""
+    """Return a colour, or a surface, in some light."""
     return shade[..., None] * colour
 
 
 def cloth(scene: Scene) -> FloatArray:
-    """Give a surface: plain, cloudy, striped, checked, dotted, woven, or a patch of a photograph; with folds and light."""
+    """Return a surface: plain, cloudy, striped, checked, dotted, woven, or a patch of a photograph; with folds and light."""
     rng, kind = scene.rng, scene.rng.random()
     first, second = any_colour(rng), any_colour(rng)
     if kind < 0.25:
@@ -82,7 +82,7 @@ def cloth(scene: Scene) -> FloatArray:
 
 
 def _patch(scene: Scene) -> FloatArray:
-    """Give a patch of a photograph, enlarged."""
+    """Return a patch of a photograph, enlarged."""
     rng = scene.rng
     source = scene.textures[int(rng.integers(len(scene.textures)))] if len(scene.textures) else scene.chip
     side = rng.integers(24, 60)
@@ -93,7 +93,7 @@ def _patch(scene: Scene) -> FloatArray:
 
 
 def hair(scene: Scene) -> FloatArray:
-    """Give combed hair: the face's own, where that can be told, or any other."""
+    """Return combed hair in the colour of the face's own, where it can be determined, or in any other."""
     rng, tone = scene.rng, None
     if rng.random() < 0.25:
         x = int(np.clip(scene.points[27, 0] + rng.normal(scale=20), 2, CHIP_SIZE - 3))
@@ -113,7 +113,7 @@ _HAIR: Final = (
 
 
 def _tone_of_skin(scene: Scene) -> FloatArray:
-    """Give the tone of a hand: the face's own, or any other."""
+    """Return the tone of a hand: the face's own, or any other."""
     rng = scene.rng
     if rng.random() < 0.55:
         places = scene.points[[2, 14, 4, 12]] * 0.45 + scene.points[[31, 35, 31, 35]] * 0.55
@@ -165,7 +165,7 @@ class Limbs:
         np.maximum(self.mask[place], inside, out=self.mask[place])
 
     def skin(self) -> list[Layer]:
-        """Give them in the tone of skin, with the shadow that they throw."""
+        """Return them in the tone of skin, with the shadow that they throw."""
         tone, rng = _tone_of_skin(self._scene), self._scene.rng
         blotch = noise(rng, rng.integers(4, 12), 0.92, 1.08)
         red = (tone - np.array([0, 9, 9], np.float32)).clip(0) - tone
@@ -173,5 +173,5 @@ class Limbs:
         return [*shadow(self._scene, self.mask), Layer(self.mask, colour)]
 
     def worn(self) -> list[Layer]:
-        """Give them in cloth."""
+        """Return them in cloth."""
         return [*shadow(self._scene, self.mask), Layer(self.mask, shaded(cloth(self._scene), self.shade))]

@@ -1,4 +1,4 @@
-"""What `covers` paints on, and how: a face as it was photographed, and layers laid over it."""
+"""The canvas of `covers`: a photographed face, and the layers painted over it."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -15,17 +15,17 @@ _FINE: Final = 3  # shapes are drawn so many times as large
 
 
 def direction(angle: ArrayLike) -> PointArray:
-    """Give the direction at an angle in radians, of length 1; a quarter turn is down."""
+    """Return the direction at an angle in radians, of length 1; a quarter turn is down."""
     return np.array([np.cos(angle), np.sin(angle)])
 
 
 def aside(way: PointArray) -> PointArray:
-    """Give the direction a quarter turn on."""
+    """Return the direction a quarter turn on."""
     return np.array([-way[1], way[0]])
 
 
 def sign(rng: Generator, share: float = 0.5) -> int:
-    """Give 1, in a share of all cases, or -1."""
+    """Return 1, in a share of all cases, or -1."""
     return 1 if rng.random() < share else -1
 
 
@@ -36,18 +36,18 @@ def turned(xy: ArrayLike, middle: PointArray, angle: float) -> PointArray:
 
 
 def spot(x: float, y: float, middle: PointArray, angle: float) -> PointArray:
-    """Give the one point that is at x, y before it is `turned`."""
+    """Return the one point that is at x, y before it is `turned`."""
     return np.asarray(turned([[x, y]], middle, angle)[0])
 
 
 def ellipse(middle: PointArray, across: float, down: float, angle: float = 0.0, power: float = 2.0) -> PointArray:
-    """Give an ellipse; of a *power* above 2 it is a rectangle with round corners."""
+    """Return an ellipse; of a *power* above 2 it is a rectangle with round corners."""
     way = direction(np.linspace(0, 2 * np.pi, 64, endpoint=False)).T
     return turned([across, down] * np.sign(way) * np.abs(way) ** (2 / power), middle, angle)
 
 
 def bulging(rng: Generator, middle: PointArray, across: float, down: float, rough: float) -> PointArray:
-    """Give a closed line that bulges here and there."""
+    """Return a closed line that bulges here and there."""
     turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     radius = np.ones(72)
     for wave in range(2, 6):
@@ -57,7 +57,7 @@ def bulging(rng: Generator, middle: PointArray, across: float, down: float, roug
 
 
 def curve(*corners: ArrayLike) -> PointArray:
-    """Give the Bezier curve of some points."""
+    """Return the Bezier curve of some points."""
     at, line = np.linspace(0, 1, 12)[:, None], np.stack(corners)[:, None]
     while len(line) > 1:
         line = line[:-1] * (1 - at) + line[1:] * at
@@ -65,7 +65,7 @@ def curve(*corners: ArrayLike) -> PointArray:
 
 
 def plane(image: Image.Image) -> FloatArray:
-    """Give the mask that a grey picture stands for."""
+    """Return the mask that a grey picture stands for."""
     return np.asarray(image, np.float32) / np.float32(255)
 
 
@@ -79,7 +79,7 @@ def soften(mask: FloatArray, sigma: float) -> FloatArray:
 
 
 def fill(*outlines: PointArray) -> FloatArray:
-    """Give the mask of what lies inside."""
+    """Return the mask of what lies inside."""
     image = Image.new("L", (CHIP_SIZE * _FINE,) * 2)
     for outline in outlines:
         ImageDraw.Draw(image).polygon(((outline + 0.5) * _FINE).ravel().tolist(), fill=255)
@@ -87,7 +87,7 @@ def fill(*outlines: PointArray) -> FloatArray:
 
 
 def stroke(lines: Sequence[PointArray], widths: ArrayLike) -> FloatArray:
-    """Give the mask of lines, all of one width in pixels or each of its own."""
+    """Return the mask of lines, all of one width in pixels or each of its own."""
     image = Image.new("L", (CHIP_SIZE * _FINE,) * 2)
     for line, width in zip(lines, np.broadcast_to(widths, len(lines)).tolist(), strict=True):
         xy = ((line + 0.5) * _FINE).ravel().tolist()

@@ -9,7 +9,7 @@ from facesearch.common.arrays import PointArray
 
 
 def _side(scene: Scene, place: PointArray) -> PointArray:
-    """Give the direction, of length 1, from which something reaches a place: from outside, mostly from below."""
+    """Return the direction, of length 1, from which something reaches a place: from outside, mostly from below."""
     rng, middle = scene.rng, scene.points[[0, 16]].mean(axis=0)
     way = (place - middle) / scene.width + np.array([rng.normal(scale=0.7), rng.uniform(0, 1.2)])
     return np.asarray(way / (np.hypot(*way) + 1e-6))

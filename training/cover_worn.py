@@ -15,12 +15,12 @@ from facesearch.stages import CHIP_SIZE
 
 
 def _between(points: PointArray, at: float) -> PointArray:
-    """Give the place on a polyline, counted in its points."""
+    """Return the place on a polyline, counted in its points."""
     return np.array([np.interp(at, range(len(points)), points[:, axis]) for axis in range(2)])
 
 
 def _upper_edge(scene: Scene, top: float) -> tuple[PointArray, float]:
-    """Give the upper edge of cloth before the lower face, from left to right, and the point of the jaw where it ends.
+    """Return the upper edge of cloth before the lower face, from left to right, and the point of the jaw where it ends.
 
     Its middle is at level *top*: 0 for the root of the nose, 1 for its lower end, 2 for the lower lip, 3 for the chin.
     """
@@ -80,7 +80,7 @@ def scarf(scene: Scene, low: float, high: float) -> list[Layer]:
 
 
 def _lenses(scene: Scene, drop: float = 0.0) -> tuple[list[PointArray], float]:
-    """Give the outlines of the lenses of glasses, and how far the eyes are apart."""
+    """Return the outlines of the lenses of glasses, and how far the eyes are apart."""
     rng = scene.rng
     eyes = [scene.points[36:42].mean(axis=0), scene.points[42:48].mean(axis=0)]
     x, y = eyes[1] - eyes[0]

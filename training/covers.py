@@ -112,7 +112,7 @@ def _off_face(scene: Scene) -> PointArray:
 
 
 def _hidden(points: PointArray, layers: Sequence[Layer]) -> float:
-    """Tell how much is hidden of the eyes, the nose or the mouth, of whichever it is most, 0-1."""
+    """Return the largest covered share, 0-1, among the eyes, the nose and the mouth."""
     hiding = np.maximum.reduce([layer.mask * layer.hides for layer in layers])
     shares = []
     for contour in (points[part] for part in _PARTS):

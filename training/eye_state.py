@@ -24,10 +24,11 @@ from labelled import DATA, Part, padded, photos
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.optimize import minimize
+from scipy.special import expit
 from scipy.stats import mannwhitneyu
 from torch import nn
 
-from facesearch.appearance.eyes import PATCH_SIZE, EyeState, crop_patch, cut_patch, eye_patch
+from facesearch.appearance.eyes import PATCH_SIZE, EyeState, cut_patch, eye_patch
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -89,12 +90,13 @@ def crops() -> list[Eye]:
         tenth = zlib.crc32(owner.encode()) % 10
         part = Part.LEARN if tenth < 7 else Part.CALIBRATE if tenth == 7 else Part.MEASURE
         center, along = np.array([width - 1, height - 1]) / 2, np.array([max(height, width), 0.0])
-        eyes.append(Eye(pixels, center, along, crop_patch(pixels), path.parent.name == "open", CROP, owner, part))
+        patch = cut_patch(pixels, center, along)  # the square around the whole crop, its edge repeated
+        eyes.append(Eye(pixels, center, along, patch, path.parent.name == "open", CROP, owner, part))
     return eyes
 
 
 def alike(pictures: Sequence[Pixels]) -> list[int]:
-    """Give each picture the index of the first that looks like it, or like one that does."""
+    """Return for each picture the index of the first that looks like it, or like one that does."""
 
     def thumbnail(pixels: Pixels) -> Floats:
         small = np.asarray(Image.fromarray(pixels).convert("L").resize((12, 12), Image.Resampling.BOX), np.float64)
@@ -223,7 +225,7 @@ class Net(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(self.hidden, 1))
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Give the logits (N,) of uint8 patches (N, 32, 32, 3)."""
+        """Return the logits (N,) of uint8 patches (N, 32, 32, 3)."""
         x = patches.permute(0, 3, 1, 2).float()
         x = x - x.mean(dim=(1, 2, 3), keepdim=True)
         x = x / (x.square().mean(dim=(1, 2, 3), keepdim=True) + 16).sqrt()
@@ -231,7 +233,7 @@ class Net(nn.Module):
         return logits
 
     def arrays(self) -> dict[str, NDArray[np.float16]]:
-        """Give the weights as the library reads them, batch normalisation folded in."""
+        """Return the weights as the library reads them, batch normalisation folded in."""
         arrays = {}
         modules = list(self.layers)
         norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
@@ -278,7 +280,7 @@ def learn(eyes: list[Eye], patches: Pixels, source: NDArray[np.int64], chosen: B
 
 
 def logits(net: Net, patches: Pixels) -> Floats:
-    """Give the mean logit of each patch and its mirror image, as the library does."""
+    """Return the mean logit of each patch and its mirror image, as the library does."""
     found = []
     with torch.no_grad():
         for start in range(0, len(patches), 1000):
@@ -299,7 +301,7 @@ def platt(values: Floats, is_open: Bools) -> Floats:
 
 
 def auc(values: Floats, is_open: Bools) -> float:
-    """Give the share of pairs, one open and one closed, that stand in the right order."""
+    """Return the share of pairs, one open and one closed, that stand in the right order."""
     rank = mannwhitneyu(values[is_open], values[~is_open]).statistic
     return float(rank / is_open.sum() / (~is_open).sum())
 
@@ -324,12 +326,13 @@ def print_right(title: str, probability: Floats, is_open: Bools) -> None:
     )
 
 
-def print_measures(state: EyeState, eyes: list[Eye]) -> None:
-    """Print what the shipped file does on the part kept aside."""
+def print_measures(state: EyeState, eyes: list[Eye], crop_calibration: Floats) -> None:
+    """Print the accuracy of the shipped file on the held-out part; slope and shift turn the logits of crops to probabilities."""
     measured = [eye for eye in eyes if eye.part is Part.MEASURE]
     of_crops = [eye for eye in measured if eye.kind == CROP]
     crop_open = np.array([eye.is_open for eye in of_crops])
-    probability = state.open_probability(np.stack([eye.patch for eye in of_crops]))
+    slope, shift = crop_calibration.tolist()
+    probability = expit(slope * state.logits(np.stack([eye.patch for eye in of_crops])) + shift)
     print_right("crops", probability, crop_open)
     print_reliability("crops", probability, crop_open)
     of_faces = [eye for eye in measured if eye.kind != CROP]
@@ -367,7 +370,7 @@ def main() -> None:
     pair = kind == CROP, kind == FACE
     calibrating = part == Part.CALIBRATE.value
     arrays: dict[str, NDArray[np.float16] | NDArray[np.float32]] = {**net.arrays()}
-    arrays["calibration.crop"] = platt(found[pair[0] & calibrating], is_open[pair[0] & calibrating]).astype(np.float32)
+    crop_calibration = platt(found[pair[0] & calibrating], is_open[pair[0] & calibrating])
     both = found[pair[1] & calibrating].reshape(-1, 2).mean(axis=1)
     arrays["calibration.face"] = platt(both, is_open[pair[1] & calibrating][::2]).astype(np.float32)
     arguments.weights.parent.mkdir(parents=True, exist_ok=True)
@@ -376,8 +379,8 @@ def main() -> None:
     print(
         f"{arguments.weights}: {arguments.weights.stat().st_size} bytes, {sum(a.size for a in arrays.values())} numbers"
     )
-    print(f"slope and shift: crops {arrays['calibration.crop']}, faces {arrays['calibration.face']}")
-    print_measures(EyeState(weights=arguments.weights), eyes)
+    print(f"slope and shift: crops {crop_calibration}, faces {arrays['calibration.face']}")
+    print_measures(EyeState(weights=arguments.weights), eyes, crop_calibration)
     aside = pair[1] & (part != Part.LEARN.value)
     face_open = is_open[aside][::2]
     order = auc(found[aside].reshape(-1, 2).mean(axis=1), face_open)

@@ -45,7 +45,7 @@ def log_uniform(rng: Generator, low: float, high: float) -> float:
 
 
 def resized(chip: PixelArray, side: int) -> PixelArray:
-    """Give a chip as it is of a face photographed smaller."""
+    """Return the chip of the same face photographed at a smaller size."""
     small = Image.fromarray(chip).resize((side, side), Image.Resampling.BOX)
     return np.asarray(small.resize((CHIP_SIZE, CHIP_SIZE), Image.Resampling.BILINEAR))
 
@@ -71,7 +71,7 @@ WAYS: Final[dict[str, Worse]] = {
 
 
 def versions(chip: PixelArray, points: PointArray, rng: Generator) -> tuple[list[PixelArray], list[str]]:
-    """Give a face as it is and made worse, and the names of the ways."""
+    """Return a face unchanged and degraded, with the names of the degradations."""
     chips, ways = [chip], ["as it is"]
     for version in range(1, VERSIONS):
         names = rng.choice(list(WAYS), size=2 if version == VERSIONS - 1 else 1, replace=False).tolist()
@@ -138,7 +138,7 @@ def faces(cache: Path) -> dict[str, Any]:
 
 
 def held_against(data: dict[str, Any]) -> list[FloatArray]:
-    """Give the distances of each face to its person's other photographs as they are."""
+    """Return the distances of each face to its person's other photographs as they are."""
     mean = data["vectors"][:, :2].mean(axis=1)
     clean = np.flatnonzero(data["way"] == "as it is")
     own = {person: clean[data["person"][clean] == person] for person in np.unique(data["person"])}
@@ -150,7 +150,7 @@ def held_against(data: dict[str, Any]) -> list[FloatArray]:
 
 
 def fit(data: dict[str, Any], distances: list[FloatArray], parts: Any) -> tuple[FloatArray, float]:
-    """Give weights and bias of the score's logit."""
+    """Return weights and bias of the score's logit."""
     useful = np.array([len(each) > 0 for each in distances])
     median = np.array([np.median(each) if len(each) else np.nan for each in distances])
     learn = useful & (parts == Part.LEARN)
@@ -175,7 +175,7 @@ def fit(data: dict[str, Any], distances: list[FloatArray], parts: Any) -> tuple[
 
 
 def scores(data: dict[str, Any], weights: FloatArray, bias: float) -> dict[str, FloatArray]:
-    """Give what is compared, each higher for a better face."""
+    """Return the scores to compare; each is higher for a better face."""
     vectors = data["vectors"].astype(np.float64)
     mean, plain = vectors[:, :2].mean(axis=1), vectors[:, 0]
     return {

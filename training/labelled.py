@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Part(Enum):
-    """What a photograph is used for."""
+    """Use of a photograph."""
 
     LEARN = "learn"
     CALIBRATE = "calibrate"
@@ -31,7 +31,7 @@ class Part(Enum):
 
 
 def part_of(name: str) -> Part:
-    """Give the part that a photograph, or all of a person, belongs to by its name."""
+    """Return the part that a photograph, or a person with all photographs, belongs to, derived from the name."""
     tenth = zlib.crc32(name.encode()) % 10
     return Part.LEARN if tenth < 7 else Part.CALIBRATE if tenth == 7 else Part.MEASURE
 
@@ -59,11 +59,11 @@ class Photo:
 
     @property
     def part(self) -> Part:
-        """What this photograph is used for."""
+        """Use of this photograph."""
         return part_of(f"{self.folder}/{self.group}")
 
     def pixels(self) -> Pixels:
-        """Give the photograph as it is: (H, W, 3) uint8 RGB."""
+        """Return the photograph as it is: (H, W, 3) uint8 RGB."""
         if self.folder == "fer2013":
             return np.repeat(_fer()[int(self.name)][..., None], 3, axis=2)
         return np.asarray(Image.open(DATA / self.folder / self.name).convert("RGB"))
@@ -75,7 +75,7 @@ PADDING: Final = {"fer2013": 0.5, "utkface": 0.25, "celeba": 0.0, "masks": 0.25}
 
 
 def padded(photo: Photo) -> Pixels:
-    """Give the photograph with its edge repeated around it, where the face would leave it otherwise."""
+    """Return the photograph with its edge repeated around it, where the face would leave it otherwise."""
     pixels = photo.pixels()
     pad = round(PADDING.get(photo.folder, 0.0) * min(pixels.shape[:2]))
     return np.pad(pixels, ((pad, pad), (pad, pad), (0, 0)), mode="edge")

@@ -30,7 +30,7 @@ HUMAN = np.array([
 
 
 class Human(NamedTuple):
-    """What people marked in landmarks106, image by image.
+    """Landmarks of landmarks106 that people annotated, image by image.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ def human_points(root: Path) -> Human:
 
 
 def held_out(name: str) -> bool:
-    """Say whether a photograph is kept aside for ``benchmarks/pose.py``: half of landmarks106."""
+    """Return whether a photograph is held out for ``benchmarks/pose.py``: half of landmarks106."""
     return name.startswith("landmarks106") and zlib.crc32(name.encode()) % 2 == 0
 
 
@@ -85,7 +85,7 @@ def photos(root: Path, rng: random.Random) -> list[str]:
 
 
 def read(root: Path, name: str, *, mirror: bool = False) -> tuple[NDArray[np.uint8], int]:
-    """Give the photograph as RGB (H, W, 3) and the padding added on each side, in pixels."""
+    """Return the photograph as RGB (H, W, 3) and the padding added on each side, in pixels."""
     image = np.asarray(Image.open(root / name).convert("RGB"))
     pad = image.shape[0] // 4 if Path(name).parts[0] in PADDED else 0
     image = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
@@ -96,7 +96,7 @@ _models: list[Any] = []
 
 
 def models() -> list[Any]:
-    """Give dlib's detector and 68-point predictor, one pair a process."""
+    """Return dlib's detector and 68-point predictor, one pair a process."""
     if not _models:
         _models.extend((dlib.get_frontal_face_detector(), dlib.shape_predictor(str(weights_path(LANDMARKS_68)))))
     return _models
@@ -109,7 +109,7 @@ def landmarks(image: NDArray[np.uint8], box: Any) -> Floats:
 
 
 def largest_face(task: tuple[str, str, bool]) -> tuple[Floats, Floats] | None:
-    """Give box (left, top, right, bottom) and landmarks of the largest face in one photograph, None without a face."""
+    """Return box (left, top, right, bottom) and landmarks of the largest face in one photograph, None without a face."""
     root, name, mirror = task
     image, _ = read(Path(root), name, mirror=mirror)
     boxes = models()[0](image, 1)

@@ -35,7 +35,7 @@ ROUNDS = 60  # of alternating least squares; the reference then moves by less th
 
 
 def factorise(tracks: Floats) -> Floats:
-    """Give points (K, 3), up to rotation and reflection, from tracks (F, K, 2) of mean 0 and of one size."""
+    """Return points (K, 3), up to rotation and reflection, from tracks (F, K, 2) of mean 0 and of one size."""
     faces = len(tracks)
     left, size, right = np.linalg.svd(np.concatenate([tracks[..., 0], tracks[..., 1]]), full_matrices=False)
     first, second = np.split(left[:, :3] * size[:3], [faces])
@@ -57,7 +57,7 @@ def factorise(tracks: Floats) -> Floats:
 
 
 def nearest_rotation(affine: Floats) -> tuple[Floats, Floats]:
-    """Give the rotations (..., 3, 3) and scales (...) nearest to affine cameras (..., 2, 3) of rank two.
+    """Return the rotations (..., 3, 3) and scales (...) nearest to affine cameras (..., 2, 3) of rank two.
 
     The first two rows are the polar factor, in closed form; the third is their cross product.
     """
@@ -74,7 +74,7 @@ def nearest_rotation(affine: Floats) -> tuple[Floats, Floats]:
 
 
 def fit_rotation(affine: Floats, root: Floats, *, steps: int = 3) -> tuple[Floats, Floats]:
-    """Give the rotations (..., 3, 3) and scales (...) with the least reprojection error.
+    """Return the rotations (..., 3, 3) and scales (...) with the least reprojection error.
 
     An affine camera (..., 2, 3) that is off by D has an error of the Frobenius norm of ``D @ root``, where root (..., 3, 3)
     is the Cholesky factor of the centred points' second moment. Gauss-Newton on log scale and a rotation about the camera's
@@ -124,12 +124,12 @@ def refine(tracks: Floats, points: Floats) -> tuple[Floats, Floats]:
 
 
 def at(points: Floats, *which: int) -> Floats:
-    """Give the mean of some of dlib's points in a reference (K, D)."""
+    """Return the mean of some of dlib's points in a reference (K, D)."""
     return np.asarray(points[np.searchsorted(POINTS, which)].mean(axis=0))
 
 
 def framed(points: Floats) -> tuple[Floats, float]:
-    """Put points into the face's frame; give them and how far from symmetric they were.
+    """Transform points into the face's frame; return them and their deviation from symmetry.
 
     x from the image-left to the image-right eye, y from eyes to mouth, z away from the camera; the origin lies between
     the eyes' centres and the unit is their distance.
@@ -175,14 +175,14 @@ def nose_depth(faces: Floats) -> tuple[float, float]:
 
 
 def nose_fraction(points: Floats, pitch: float) -> float:
-    """Give where the nose tip is between eye line (0) and mouth line (1) of a reference at *pitch* degrees."""
+    """Return where the nose tip is between eye line (0) and mouth line (1) of a reference at *pitch* degrees."""
     height = points @ rotation_from_pose(Pose(roll=0, yaw=0, pitch=pitch))[1]
     eyes = at(height, *EYES[0], *EYES[1])
     return float((at(height, NOSE) - eyes) / (at(height, *MOUTH) - eyes))
 
 
 def tilt_of(points: Floats) -> tuple[float, float]:
-    """Give the pitch, in degrees, of the frame's zero on AWS's scale, and the error left in the nose fractions."""
+    """Return the pitch, in degrees, of the frame's zero on AWS's scale, and the error left in the nose fractions."""
     grid = np.arange(-20, 20, 0.05)
     errors = [[nose_fraction(points, pitch + tilt) - seen for pitch, seen in NOSE_FRACTIONS] for tilt in grid]
     cost = np.sqrt(np.square(errors).mean(axis=1))

@@ -76,15 +76,15 @@ NAMES: Final = ("confidence", "brightness", "sharpness", "size", "yaw", "pitch",
 
 
 @attrs.frozen(eq=False)
-class Looked:
-    """What the library makes of a photograph: its measurements, as in `NAMES`, and its vector; NaN where no face is found."""
+class FaceMeasurement:
+    """Output of the library for a photograph: its measurements, as in `NAMES`, and its vector; NaN where no face is found."""
 
     measured: FloatArray
     vector: FloatArray
 
 
-class Looker:
-    """Looks at the largest face of photographs."""
+class FaceMeasurer:
+    """Measures the largest face of photographs."""
 
     def __init__(self) -> None:
         self._embedder = OnnxEmbedder(threads=1)
@@ -92,19 +92,19 @@ class Looker:
         self._quality = MatchQuality()
 
     def locate(self, pixels: PixelArray) -> LocatedFace | None:
-        """Give the largest face, if there is one."""
+        """Return the largest face, if there is one."""
         return next(iter(self._analyzer.locate(pixels)), None)
 
-    def look(self, pixels: PixelArray) -> Looked:
+    def measure(self, pixels: PixelArray) -> FaceMeasurement:
         """Measure and embed it."""
         face = self.locate(pixels)
         if face is None:
-            return Looked(np.full(len(NAMES), np.nan), np.full(128, np.nan, np.float32))
+            return FaceMeasurement(np.full(len(NAMES), np.nan), np.full(128, np.nan, np.float32))
         (vector,), maps = self._embedder.embed_with_maps(face.chip[None])
         (score,) = self._quality.score(maps)
         m = face.measurements
         row = (m.confidence, m.brightness, m.sharpness, m.size, m.pose.yaw, m.pose.pitch, score)
-        return Looked(np.array(row), vector)
+        return FaceMeasurement(np.array(row), vector)
 
 
 def padded(path: Path) -> PixelArray:
@@ -115,11 +115,11 @@ def padded(path: Path) -> PixelArray:
 
 
 def measure(cache: Path) -> dict[str, Any]:
-    """Look at everything; kept in *cache* from one run to the next."""
+    """Analyse all photographs; the results are kept in *cache* from one run to the next."""
     file = cache / "quality_bars.npz"
     if file.exists():
         return dict(np.load(file))
-    looker = Looker()
+    measurer = FaceMeasurer()
     people = {
         folder.name: photos
         for folder in sorted((DATA / "lfw_grey").iterdir())
@@ -129,13 +129,13 @@ def measure(cache: Path) -> dict[str, Any]:
     aside = [name for name in everyone if part_of(f"lfw_grey/{name}") is Part.MEASURE]
     probed = set(aside) | set([name for name in everyone if name not in aside][:MOST_PROBES])
 
-    def look_at(path: Path) -> list[tuple[str, float, Looked]]:
+    def measure_photo(path: Path) -> list[tuple[str, float, FaceMeasurement]]:
         pixels = padded(path)
-        face = looker.locate(pixels)
-        found = [("as it is", 0.0, looker.look(pixels))]
+        face = measurer.locate(pixels)
+        found = [("as it is", 0.0, measurer.measure(pixels))]
         if face is not None and path == people[path.parent.name][0] and path.parent.name in probed:
             found += [
-                (way, step, looker.look(worse(pixels, face, step)))
+                (way, step, measurer.measure(worse(pixels, face, step)))
                 for way, (worse, steps) in WAYS.items()
                 for step in steps
             ]
@@ -143,7 +143,7 @@ def measure(cache: Path) -> dict[str, Any]:
 
     paths = [path for photos in people.values() for path in photos]
     rows = []
-    for number, (path, found) in enumerate(zip(paths, in_order(look_at, paths, 2), strict=True)):
+    for number, (path, found) in enumerate(zip(paths, in_order(measure_photo, paths, 2), strict=True)):
         rows += [(path.parent.name, number, *each) for each in found]
         if number % 200 == 0:
             print(f"{number} of {len(paths)}", flush=True)
@@ -206,7 +206,7 @@ class Curve:
         return cls(float(floor), float(slope), float(middle), logarithmic)
 
     def value_at(self, missed: float) -> float:
-        """Give the measurement at which so many are missed; NaN where fewer never are."""
+        """Return the measurement at which this share is missed; NaN if the share is never that low."""
         if missed <= self.floor:
             return float("nan")
         above = (missed - self.floor) / (1 - self.floor)
@@ -215,7 +215,7 @@ class Curve:
 
 
 def trials(data: dict[str, Any]) -> Iterator[tuple[str, Any, FloatArray, bool]]:
-    """Give what each bar is read from: its name, the looks, the measurement, and whether its curve is over the logarithm."""
+    """Return the input of each threshold: name, photographs, measurement, and whether its curve is over the logarithm."""
     column = {name: data["measured"][:, number] for number, name in enumerate(NAMES)}
     natural = data["way"] == "as it is"
     first = np.isin(data["photo"], data["photo"][data["way"] != "as it is"])
@@ -230,7 +230,7 @@ def trials(data: dict[str, Any]) -> Iterator[tuple[str, Any, FloatArray, bool]]:
 
 
 def refusals(data: dict[str, Any], bars: QualityBars) -> list[tuple[QualityReason, ...]]:
-    """Give the reasons that each look has against the bars."""
+    """Return the reasons for which each photograph fails the thresholds."""
     reasons = []
     for row in data["measured"]:
         m = dict(zip(NAMES, np.nan_to_num(row).tolist(), strict=True))

@@ -15,11 +15,11 @@
     ├── UserAlreadyExistsError (ValueError)
     ├── FaceNotFoundError (LookupError)
     ├── QuotaExceededError (ValueError)          more than AWS's limit: 100 faces a user
-    ├── TokenReusedError (ValueError)            a request's token was given before, with another request
+    ├── TokenReusedError (ValueError)            a request's token was used before, with another request
     ├── FaceModelMismatchError (ValueError)      vectors of two face models were about to be compared
     ├── CalibrationError (ValueError)            a calibration is missing, damaged, or another model's
-    ├── WeightsError (RuntimeError)              a model file is missing, damaged or not the one we know
-    ├── ExecutorError (RuntimeError)             what was to look at photos elsewhere broke, or can't reach them
+    ├── WeightsError (RuntimeError)              a model file is missing, damaged or of another hash
+    ├── ExecutorError (RuntimeError)             the executor for photos broke, or can't read them
     ├── MissingExtraError (ImportError)          a part of the library needs a package that is not installed
     ├── CollectionNotFoundError (LookupError)    the file, or the collection in it, is not there
     ├── CollectionExistsError (ValueError)       the file has a collection of that id already
@@ -29,7 +29,7 @@
     │   ├── StorageFormatError (ValueError)      foreign, truncated, damaged, or of a newer format
     │   ├── StorageFullError                     no room on the disk; nothing was changed
     │   └── StorageReadOnlyError (PermissionError)
-    └── WireError (ValueError)                   a payload is not AWS's shape; says where, in AWS's names
+    └── WireError (ValueError)                   a payload does not have AWS's shape; AWS's path to each fault
 
 Each is also the builtin that callers may already catch. A face that is not there and a user that does not match are
 answers, never errors.
@@ -72,15 +72,15 @@ __all__ = [
 
 
 class FacesearchError(Exception):
-    """Root of the tree: ``except FacesearchError`` catches whatever this library raises on purpose."""
+    """Root of the tree: ``except FacesearchError`` catches every error that this library raises deliberately."""
 
 
 class InvalidParameterError(FacesearchError, ValueError):
-    """An argument is not what it must be; the message names it, shows the value and says what was expected."""
+    """An argument is invalid; the message contains its name, its value and what was expected."""
 
     @classmethod
     def of(cls, argument: str, value: Any, expected: str, *, fix: str = "") -> "InvalidParameterError":
-        """Build the error all of ours look like: ``argument: expected ..., got ...``, and what to do instead if given."""
+        """Build an error with the message ``argument: expected ..., got ...``, followed by *fix*, the next step, if given."""
         return cls(f"{argument}: expected {expected}, got {shown(value)}{'; ' if fix else ''}{fix}")
 
 
@@ -93,7 +93,7 @@ class OutputRefusedError(InvalidParameterError, FileExistsError):
 
 
 class ImageError(FacesearchError, ValueError):
-    """A picture can't be used; the message says what was seen and what is accepted."""
+    """A picture can't be used; the message describes it and what is accepted."""
 
 
 class InvalidImageFormatError(ImageError):
@@ -129,7 +129,7 @@ class QuotaExceededError(FacesearchError, ValueError):
 
 
 class TokenReusedError(FacesearchError, ValueError):
-    """A token that makes a request happen once was given before, with another request; nothing was changed."""
+    """A token for idempotency was used before, with another request; nothing was changed."""
 
 
 class FaceModelMismatchError(FacesearchError, ValueError):
@@ -137,11 +137,11 @@ class FaceModelMismatchError(FacesearchError, ValueError):
 
 
 class CalibrationError(FacesearchError, ValueError):
-    """What percentages mean for a face model is not known: its calibration is missing, damaged, or another model's."""
+    """The calibration of a face model is missing, damaged, or another model's, so that distances have no percentages."""
 
 
 class WeightsError(FacesearchError, RuntimeError):
-    """A model file is missing, damaged, or not the one whose hash we know."""
+    """A model file is missing, damaged, or has another hash than the known one."""
 
 
 class ExecutorError(FacesearchError, RuntimeError):
@@ -149,11 +149,11 @@ class ExecutorError(FacesearchError, RuntimeError):
 
 
 class MissingExtraError(FacesearchError, ImportError):
-    """A part of the library needs a package that is not installed; the message says what to install."""
+    """A part of the library requires a package that is not installed; the message contains the command to install it."""
 
     @classmethod
     def of(cls, part: str, package: str, extra: str) -> "MissingExtraError":
-        """Build the error: *part* needs *package*, which comes with the extra named."""
+        """Build the error: *part* requires *package*, which the extra *extra* installs."""
         return cls(f'{part} needs {package}, which is not installed: pip install "facesearch[{extra}]"')
 
 
@@ -194,9 +194,9 @@ class WireError(FacesearchError, ValueError):
 
 
 def shown(value: Any, limit: int = 80) -> str:
-    r"""Return *value* as it should stand in a message: its repr, cut at *limit* characters.
+    r"""Return the representation of a value in a message: its repr, cut at *limit* characters.
 
-    Of bytes only their number is shown: they may be the content of a file, and a message ends up in logs and in answers.
+    Bytes are replaced by their number: they may be the content of a file, and messages are written to logs and responses.
 
     Examples
     --------
@@ -231,7 +231,7 @@ def without_value(error: Exception) -> str:
 
 
 class _Bytes:
-    """Stands for bytes in a repr."""
+    """Placeholder of bytes in a repr."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -241,7 +241,7 @@ class _Bytes:
 
 
 def _without_content(value: Any, most: int, depth: int = 3) -> Any:
-    """Put a `_Bytes` in place of all bytes in a value, also within plain lists, tuples and dicts; of these the first *most* items."""
+    """Replace all bytes in a value by `_Bytes`, also in the first *most* items of plain lists, tuples and dicts."""
     if isinstance(value, bytes | bytearray | memoryview):
         count = memoryview(value).nbytes
         return _Bytes(count) if count else value

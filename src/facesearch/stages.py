@@ -1,7 +1,7 @@
-"""What the stages of the pipeline promise each other.
+"""The protocols of the pipeline's stages.
 
-A stage is anything with the method named here: dlib's, ONNX Runtime's, your own, or the fakes in `facesearch.testing`, which
-pass the same tests as the real ones. Stages may be called from several threads at once and keep no trace of what they saw.
+A stage is any object with the methods of its protocol: dlib's, ONNX Runtime's, your own, or the fakes in `facesearch.testing`,
+which pass the same tests as the real ones. Several threads may call a stage at once; a stage keeps nothing of the photos.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ _FIVE_POINTS = "five points xy of shape (5, 2), all finite, or None"
 
 @attrs.frozen(kw_only=True)
 class Detection:
-    """A face as a detector sees it.
+    """A detected face.
 
     Attributes
     ----------
@@ -64,8 +64,8 @@ class Detection:
     confidence
         Percent, 0-100.
     quarter_turns
-        0-3: how many quarters of a full turn, counterclockwise as in ``np.rot90``, make the face stand upright within
-        45 degrees. The box is that of the picture as it was given.
+        0-3: quarter turns, counterclockwise as in ``np.rot90``, after which the face is upright within 45 degrees. The box is
+        that of the picture before them.
     points
         (5, 2) float64 xy pixels of the picture as it was given, read-only: the viewer's left eye, the viewer's right eye, the
         tip of the nose, the viewer's left and right corner of the mouth, where left and right are those of the upright face.
@@ -90,10 +90,10 @@ FACE_IN_CHIP = Detection(left=10.5, top=7.9, right=136.8, bottom=134.3, confiden
 
 
 class Detector(Protocol):
-    """Finds faces."""
+    """Detects faces."""
 
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        """Find every face.
+        """Detect every face.
 
         Parameters
         ----------
@@ -103,14 +103,14 @@ class Detector(Protocol):
         Returns
         -------
         tuple of Detection
-            The surest first; empty when there is no face.
+            Highest confidence first; empty when there is no face.
         """
         ...
 
 
 @attrs.frozen(kw_only=True)
 class AlignedFace:
-    """A face cut out upright, always of the same size and place.
+    """A face cropped upright, always at the same size and position.
 
     Attributes
     ----------
@@ -131,10 +131,10 @@ class AlignedFace:
 
 
 class Aligner(Protocol):
-    """Cuts a detected face out upright, always of the same size and place."""
+    """Aligns a detected face: crops it upright, always at the same size and position."""
 
     def align(self, pixels: PixelArray, detection: Detection) -> AlignedFace:
-        """Cut out one face.
+        """Align one face.
 
         Parameters
         ----------
@@ -147,10 +147,10 @@ class Aligner(Protocol):
 
 
 class Landmarker(Protocol):
-    """Finds the parts of an aligned face."""
+    """Locates the landmarks of an aligned face."""
 
     def locate(self, pixels: PixelArray, face: AlignedFace) -> PointArray:
-        """Locate 68 points, or 70.
+        """Locate 68 landmarks, or 70.
 
         Parameters
         ----------
@@ -169,15 +169,15 @@ class Landmarker(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns face chips into vectors whose distances tell people apart."""
+    """Embeds face chips: vectors of one person are near to each other, those of two people are not."""
 
     @property
     def face_model(self) -> FaceModel:
-        """The model that makes the vectors: those of two models are not comparable."""
+        """The model that computes the vectors; vectors of two models are not comparable."""
         ...
 
     def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:
-        """Cut out of the picture what `embed` takes of one face.
+        """Crop the input of `embed` for one face.
 
         Parameters
         ----------

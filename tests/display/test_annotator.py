@@ -1,6 +1,7 @@
 """The annotated photo: one renderer for Python and the command line, without matplotlib, and the photo itself stays as it is."""
 
 import io
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from PIL import Image, ImageColor, ImageDraw
 
 import facesearch as fs
-from facesearch.cli.shell.drawing import marked_file
-from facesearch.display.face_marks import STYLES, FaceClass
+from facesearch.cli.shell.saving import marked_file
+from facesearch.display.annotator import draw_faces
+from facesearch.display.face_marks import STYLES, FaceClass, SeenFace, marks_of
+from facesearch.display.label_layout import HEIGHT, lay_out, letter_size
 from facesearch.responses.search_users import seen_faces
 from facesearch.testing.fakes import fake_analyzer, paint
 from facesearch.testing.strategies import responses
@@ -71,6 +74,56 @@ def test_the_command_line_saves_the_same_image(response: fs.SearchUsersByImageRe
     assert Image.open(io.BytesIO(content)).tobytes() == fs.annotate(PHOTO, response).tobytes()
 
 
+def test_every_face_has_its_frame_in_the_colour_of_its_class() -> None:
+    places = dict(zip(FaceClass, itertools.product((0.05, 0.4, 0.75), (0.1, 0.6)), strict=True))
+    faces = [
+        SeenFace(
+            detail=fs.FaceDetail(bounding_box=fs.BoundingBox(left=left, top=top, width=0.2, height=0.2)), kind=kind
+        )
+        for kind, (left, top) in places.items()
+    ]
+    image = np.asarray(draw_faces(np.full((600, 600, 3), 128, np.uint8), faces))
+    for kind, (left, top) in places.items():
+        first, last = round(600 * left), round(600 * (left + 0.2))
+        upper = image[round(600 * top) - 2 : round(600 * top) + 3, first:last]
+        assert colour_of(kind) in colours(Image.fromarray(upper))
+        assert colours(Image.fromarray(upper)) & {colour_of(other) for other in FaceClass} == {colour_of(kind)}
+
+
+def test_the_text_of_a_label_stays_on_its_ground() -> None:
+    name = "MWij_99.%"
+    detail = fs.FaceDetail(bounding_box=fs.BoundingBox(left=0.1, top=0.1, width=0.5, height=0.5))
+    face = SeenFace(detail=detail, kind=FaceClass.UNKNOWN, name=name)
+    for size in (100, 600, 3000):
+        image = draw_faces(np.zeros((size, size, 3), np.uint8), [face])
+        marks = marks_of([face], size, size)
+        (label,) = lay_out(marks, size, size, letter_size(marks, 800 / max(size, 800)))
+        place = label.place
+        ground = np.asarray(image.crop((round(place.left), round(place.top), round(place.right), round(place.bottom))))
+        ink = np.argwhere((ground == ImageColor.getrgb(label.mark.style.ink)).all(axis=2))
+        letter = place.height / HEIGHT
+        rows, columns = ink[:, 0], ink[:, 1]
+        inner = columns[(rows > letter / 5) & (rows < len(ground) - letter / 5)]  # the corners are round
+        assert len(inner)
+        assert letter / 10 < inner.min() <= inner.max() < ground.shape[1] - letter / 10
+
+
+def test_the_pose_is_drawn_if_asked_for() -> None:
+    box = fs.BoundingBox(left=0.2, top=0.2, width=0.5, height=0.5)
+    detail = fs.FaceDetail(bounding_box=box, pose=fs.Pose(roll=0, yaw=0, pitch=0))
+    face, grey = SeenFace(detail=detail, kind=FaceClass.FOUND, name="ada"), np.full((600, 600, 3), 128, np.uint8)
+    plain, posed = (np.asarray(draw_faces(grey, [face], pose=pose)) for pose in (False, True))
+    rows, columns = np.nonzero((plain != posed).any(axis=2))
+    centre, length = 270, 0.6 * 300
+    assert columns.min() == pytest.approx(centre, abs=10)
+    assert columns.max() == pytest.approx(centre + length, abs=10)
+    assert rows.min() == pytest.approx(centre - length, abs=10)
+    assert rows.max() == pytest.approx(centre, abs=10)
+    assert colour_of(FaceClass.FOUND) in set(
+        map(tuple, posed[centre - 3 : centre + 3, centre - 3 : centre + 3, :].reshape(-1, 3).tolist())
+    )
+
+
 @pytest.mark.parametrize("wrong", [None, "faces", {"UserMatches": []}, [STAFF], fs.CompareFacesResponse()])
 def test_anything_else_is_refused(wrong: Any) -> None:
     with pytest.raises(fs.InvalidParameterError, match="response: expected what search_users_by_image"):
@@ -84,6 +137,17 @@ def test_it_needs_no_matplotlib() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # our own code
     assert done.stdout == "(90, 100)\n"
+
+
+@pytest.mark.parametrize("size", [10, 1e6, 1e18, 1e30])
+def test_pose_and_landmarks_far_outside_the_photo_cost_no_more_work(size: float) -> None:
+    detail = fs.FaceDetail(
+        bounding_box=fs.BoundingBox(left=-size / 2, top=-size / 2, width=size, height=size),
+        pose=fs.Pose(roll=10, yaw=20, pitch=30),
+        landmarks=(fs.Landmark(type=fs.LandmarkType.NOSE, x=size, y=0.5),),
+    )
+    face = SeenFace(detail=detail, kind=FaceClass.DETECTED)
+    assert draw_faces(PHOTO, [face], pose=True) == draw_faces(PHOTO, [face])
 
 
 @pytest.mark.parametrize("size", [1e3, 1e9, 1e18, 1e30])

@@ -90,7 +90,7 @@ def test_nothing_is_fetched_and_no_script_runs() -> None:
     )
     root = parsed(as_html(view))
     links = [value for each in root.iter() for name, value in each.attrib.items() if name in {"href", "src"}]
-    assert len(links) == 2
+    assert len(links) == 2  # the annotated photo and the searched face
     assert all(link.startswith("data:image/jpeg;base64,") for link in links)
     assert not [name for each in root.iter() for name in each.attrib if name.startswith("on")]
 

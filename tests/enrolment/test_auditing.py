@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 import facesearch as fs
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import EnrollmentReason
-from facesearch.enrolment.agreement import Doubt, doubts, has_majority
+from facesearch.enrolment.agreement import Doubt, agreement, doubts, has_majority
 from facesearch.enrolment.auditing import agree, audit, leave_one_out
 from facesearch.matching.template import robust_mean
 from facesearch.responses.audit import AuditReport
@@ -277,7 +277,8 @@ def judged(
         return found[0] if found and found[0][0] <= reach else None
 
     mine = candidates[:0] if present is None else present
-    return list(doubts(candidates, mine, nearest, threshold=threshold, calibration=CALIBRATION, anyway=anyway))
+    agreed = agreement(candidates, mine, threshold=threshold, calibration=CALIBRATION, anyway=anyway)
+    return list(doubts(candidates, mine, nearest, threshold=threshold, calibration=CALIBRATION, agreed=agreed))
 
 
 def reasons(found: list[Doubt | None]) -> list[tuple[EnrollmentReason, ...]]:

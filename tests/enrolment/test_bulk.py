@@ -1149,7 +1149,7 @@ def test_who_is_forgotten_while_a_call_runs_does_not_come_back(tmp_path: Path) -
         def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
             found = super().detect(pixels)
             if self.seen == 8:
-                forgotten.wait(60)
+                forgotten.wait(300)
             return found
 
     staff = fs.Collection("staff", analyzer=attrs.evolve(fake_analyzer(), detector=Waiting()))

@@ -13,7 +13,7 @@ import facesearch as fs
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import Face
 from facesearch.enrolment.judging import Verdict
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 MEN = 5
 _BASES = np.random.default_rng(7).normal(size=(MEN, 128))

@@ -25,7 +25,7 @@ from durable import MEMORY, bytes_of, contents, unprivileged
 from facesearch.benchmark.metrics.roc import roc
 from facesearch.benchmark.photos.cache import load_vectors, save_vectors
 from facesearch.benchmark.plots import plot_roc
-from facesearch.cli.shell.drawing import save_marked
+from facesearch.cli.shell.saving import save_photo
 from facesearch.files.protected import Protected
 from facesearch.files.unfinished import remove_unfinished
 from facesearch.files.writing import OutputKind, signature, write_file
@@ -78,7 +78,7 @@ def kill(process: "subprocess.Popen[str]") -> None:
 
 def marked(path: Path, **options: Any) -> None:
     picture = fs.read_image(np.zeros((100, 100, 3), np.uint8))
-    save_marked(picture, [], path, Protected(), **options)
+    save_photo(picture, [], path, Protected(), force=options.get("overwrite", False))
 
 
 def exported(path: Path, **options: Any) -> None:
@@ -381,8 +381,8 @@ def test_inputs_are_known_by_every_name_and_as_open_files(tmp_path: Path, overwr
         for source in (photo, str(photo), tmp_path / "link.png", tmp_path / "hard.png", stream):
             for target in (photo, tmp_path / "link.png", tmp_path / "hard.png", tmp_path / "x" / ".." / "photo.png"):
                 with pytest.raises(fs.OutputRefusedError, match="an input of this command"):
-                    save_marked(fs.read_image(photo), [], target, Protected([source]), overwrite=overwrite)
-    save_marked(fs.read_image(photo), [], tmp_path / "new.png", Protected([photo, io.BytesIO(b"..")]))
+                    save_photo(fs.read_image(photo), [], target, Protected([source]), force=overwrite)
+    save_photo(fs.read_image(photo), [], tmp_path / "new.png", Protected([photo, io.BytesIO(b"..")]), force=False)
 
     assert bytes_of(tmp_path) == before | {"new.png": (tmp_path / "new.png").read_bytes()}
 

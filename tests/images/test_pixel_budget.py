@@ -20,7 +20,7 @@ from facesearch.images.reading import MAX_SIDE, read_image
 from facesearch.rekognition import Rekognition
 from facesearch.testing.fakes import FakeDetector, fake_analyzer
 
-PATIENCE = 20  # seconds until a thread that should go on is taken for stuck
+PATIENCE = 300  # seconds until a thread that should go on is taken for stuck
 
 
 @settings(max_examples=30, deadline=None)

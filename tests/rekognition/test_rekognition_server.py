@@ -448,12 +448,12 @@ def test_a_client_that_went_away_is_a_line_too(service: StandIn, caplog: pytest.
 
 def test_requests_are_worked_on_at_the_same_time_and_health_is_told_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "usable_cores", lambda: 2)
-    both, done = threading.Barrier(3, timeout=30), threading.Event()
+    both, done = threading.Barrier(3, timeout=300), threading.Event()
 
     class Meeting(StandIn):
         def call(self, operation: str, parameters: Mapping[str, Any], /) -> Mapping[str, Any]:
             both.wait()  # passes only when two requests and the test have arrived
-            assert done.wait(30)
+            assert done.wait(300)
             return super().call(operation, parameters)
 
     meeting = Meeting()
@@ -463,7 +463,7 @@ def test_requests_are_worked_on_at_the_same_time_and_health_is_told_meanwhile(mo
         for thread in threads:
             thread.start()
         both.wait()
-        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         asked.request("GET", "/health")
         assert asked.getresponse().status == 200
         asked.close()

@@ -216,7 +216,8 @@ def test_a_notebook_shows_the_faces_and_the_names() -> None:
     html = fs.search_users_by_image(STAFF, photo)._repr_html_()
 
     assert "data:image/jpeg;base64," in html
-    assert html.count("<svg") == html.count("</svg>") == 1 + 2 + 1 + 2  # photo and curves, each with its legend
+    assert html.count("<svg") == html.count("</svg>") == 2 + 1 + 2  # the photo's legend, and curves with theirs
+    assert 'alt="a photo with its faces annotated: 1 searched and found, 1 not chosen"' in html
     assert ">ada</td>" in html
     assert ">100.00%</td>" in html
     assert ">fewer than 1 in 100,000</td>" in html
@@ -231,6 +232,10 @@ def test_a_notebook_is_safe_from_what_a_payload_brings() -> None:
     )
 
     html = response._repr_html_()  # without a photo and without reasons, as a response of AWS's may come
-    assert "<rect" in html
+    assert (
+        html.count("<img")
+        == html.count('alt="a photo with its faces annotated: 1 searched, nobody known, 1 not chosen"')
+        == 1
+    )
     assert "nobody known" in html
     assert "No face" in fs.SearchUsersByImageResponse()._repr_html_()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 import facesearch as fs
-from facesearch.selection.checks import Check, checks, quality_reasons, wanted
+from facesearch.selection.checks import Check, checks, quality_reasons, threshold_texts
 from facesearch.selection.quality_filter import HIGH_BARS, LOW_BARS, MEDIUM_BARS, FaceMeasurements, QualityReason
 from facesearch.testing.strategies import face_measurements, filter_bars, quality_bars
 
@@ -205,8 +205,8 @@ def test_checks_speak_plainly() -> None:
         "quality not measured, at least 0 wanted",
     ]
     assert str(checks(face, None)[2]) == "brightness 35.0"
-    assert wanted(bars)[:3] == ("yaw -45° to 45°", "pitch -30° to 45°", "brightness at least 35")
-    assert not any(text.startswith("quality") for text in wanted(bars))
+    assert threshold_texts(bars)[:3] == ("yaw -45° to 45°", "pitch -30° to 45°", "brightness at least 35")
+    assert not any(text.startswith("quality") for text in threshold_texts(bars))
 
 
 def test_a_check_may_be_open_on_either_side() -> None:

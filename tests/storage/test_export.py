@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -154,18 +153,6 @@ def test_a_file_that_is_not_there_is_said_not_to_be(folder: Path) -> None:
         fs.Collection.load(folder / "staff.npz")
 
 
-def test_a_file_of_format_1_which_had_no_sources_is_read(
-    staff: fs.Collection, folder: Path, fake: FaceAnalyzer
-) -> None:
-    assert any(face.source for face in staff.faces())
-    staff.save(folder / "staff.npz")
-    without_sources(folder / "staff.npz", 1)
-    loaded = fs.Collection.load(folder / "staff.npz", analyzer=fake)
-
-    assert loaded.users() == staff.users()
-    assert loaded.faces() == tuple(attrs.evolve(face, source=None) for face in staff.faces())
-
-
 @settings(max_examples=15)
 @given(st.lists(st.none() | photo_sources(), min_size=1, max_size=4))
 def test_where_photos_are_from_is_kept_in_files_and_exports(sources: list[str | None]) -> None:
@@ -213,9 +200,9 @@ def pickled() -> bytes:
     return buffer.getvalue()
 
 
-def without_sources(path: Path, format_: int) -> None:
-    """Write a file with the arrays of format 1, whatever format number it has."""
-    changed(path, about=about(path, format=format_), sources=None, source_ends=None)
+def of_format_1(path: Path) -> None:
+    """Make a file one of format 1, which had no sources."""
+    changed(path, about=about(path, format=1), sources=None, source_ends=None)
 
 
 def _append(path: Path, name: str) -> None:
@@ -269,7 +256,9 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "a newer format": lambda p: changed(p, about=about(p, format=3)),
     "a format that is no number": lambda p: changed(p, about=about(p, format="2")),
     "format 1 with sources": lambda p: changed(p, about=about(p, format=1)),
-    "format 2 without sources": lambda p: without_sources(p, 2),
+    "format 1": of_format_1,
+    "without sources": lambda p: changed(p, sources=None, source_ends=None),
+    "without a secret": lambda p: changed(p, about=about(p, secret=None)),
     "sources beyond the end": lambda p: changed(p, source_ends=np.full(FACES, 10**12)),
     "sources before the start": lambda p: changed(p, source_ends=np.array([-1, 0, 0, 0, 0])),
     "sources of nobody": lambda p: changed(p, sources=np.zeros(10**6, np.uint8)),
@@ -373,6 +362,15 @@ def test_a_hostile_file_is_refused(staff: fs.Collection, folder: Path, kind: str
         with pytest.raises(fs.StorageFormatError):
             durable.restore(path)
         assert len(durable) == 0
+
+
+def test_a_format_from_before_the_first_version_is_named_with_the_next_step(staff: fs.Collection, folder: Path) -> None:
+    staff.save(folder / "staff.npz")
+    of_format_1(folder / "staff.npz")
+    with pytest.raises(
+        fs.StorageFormatError, match=r"staff\.npz: .*of format 1, .* reads format 2: index the photos into"
+    ):
+        fs.Collection.load(folder / "staff.npz")
 
 
 def test_a_user_with_too_many_faces_is_refused(folder: Path) -> None:

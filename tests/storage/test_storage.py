@@ -25,10 +25,10 @@ from hypothesis import given, settings, strategies as st
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, raw, unprivileged
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.storage import catalog, erasure as erasing, schema as database
+from facesearch.storage import erasure as erasing, opening as database
+from facesearch.storage.schema import SCHEMA
 from facesearch.storage.sqlite import SqliteStore
 from facesearch.testing.fakes import FAKE_MODEL, fake_calibration, paint
-from older_files import file_of_format_1
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 ONES = np.ones(128)
@@ -230,9 +230,9 @@ def test_a_collection_in_a_file_is_not_pickled(people: Path) -> None:
 
 
 def broken_files(path: Path) -> dict[str, Callable[[], object]]:
-    def newer() -> None:
+    def of_format(number: int) -> None:
         with closing(sqlite3.connect(path)) as sql:
-            sql.execute(f"PRAGMA user_version = {len(database.MIGRATIONS) + 1}")
+            sql.execute(f"PRAGMA user_version = {number}")
 
     def foreign() -> None:
         path.unlink()
@@ -249,7 +249,11 @@ def broken_files(path: Path) -> dict[str, Callable[[], object]]:
             file.write(np.random.default_rng(0).bytes(4096))
 
     return {
-        "of a newer format": newer,
+        "of a newer format": lambda: of_format(5),
+        "of format 1": lambda: of_format(1),
+        "of format 3": lambda: of_format(3),
+        "of format 0": lambda: of_format(0),
+        "of a negative format": lambda: of_format(-1),
         "another SQLite file": foreign,
         "another SQLite file with a log": foreign_log,
         "text": lambda: path.write_text("people\n" * 1000),
@@ -280,8 +284,18 @@ def test_what_is_no_file_of_ours_is_refused_and_left_as_it_was(people: Path, kin
 
 def test_a_newer_format_is_said_to_be_newer(people: Path) -> None:
     broken_files(people)["of a newer format"]()
-    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 4 or older, got 5"):
+    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 4, got 5; open it with that"):
         fs.Collection.open(people, "staff")
+
+
+def test_a_format_from_before_the_first_version_is_named_with_the_next_step(people: Path) -> None:
+    for read_only in (False, True):
+        broken_files(people)["of format 1"]()
+        with pytest.raises(
+            fs.StorageFormatError,
+            match=r"people\.db: of format 1, from before version 0\.1\.0; this version reads format 4: index the photos into a new",
+        ):
+            fs.Collection.open(people, "staff", read_only=read_only)
 
 
 @settings(max_examples=40)
@@ -397,72 +411,19 @@ def test_a_damaged_face_is_named(people: Path, column: str, value: Any) -> None:
 # -------------------------------------------------------------------- formats
 
 
-def test_an_older_file_is_brought_to_this_format(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with fs.Collection.open(people, "staff") as staff:
-        before = contents(staff)
-    steps = ("CREATE TABLE notes (text TEXT)", "INSERT INTO notes SELECT collection_id FROM collections")
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, steps))
-
-    with fs.Collection.open(people, "staff") as staff:
-        assert contents(staff) == before
+def test_the_format_on_the_disk_is_never_changed(people: Path) -> None:
     with closing(sqlite3.connect(people)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
-        assert sql.execute("SELECT count(*) FROM notes").fetchone() == (2,)
-    with fs.Collection.open(people.with_name("new.db"), "staff"), closing(sqlite3.connect(people)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
-
-    monkeypatch.undo()
-    with pytest.raises(fs.StorageFormatError, match="newer"):
-        fs.Collection.open(people, "staff")
-
-
-def test_a_file_of_format_1_is_read_and_can_do_what_this_format_can(folder: Path) -> None:
-    path = folder / "people.db"
-    face_id, vector = file_of_format_1(path)
-
-    with fs.Collection.open(path, "staff", create=False) as staff:
-        assert [(user.user_id, user.user_status.value) for user in staff.users()] == [
-            ("ada", "ACTIVE"),
-            ("bob", "CREATED"),
-        ]
-        (face,) = staff.faces("ada")
-        assert (face.face_id, face.confidence) == (face_id, 99.5)
-        assert staff.search_embedding(vector)[0].user.user_id == "ada"
-        assert staff.rank_faces([vector]) == (((100.0, face),),)
-        assert staff.page_of_users() == (staff.users(), None)
-        staff.add_embedding("bob", vector)
-        assert [match.user.user_id for match in staff.search_embedding(vector)] == ["ada", "bob"]
-        assert [staff.once("token", "request", lambda: "done") for _ in range(2)] == ["done"] * 2
-        catalog.change_tags(path, "staff", add={"a": "b"})
-    with closing(sqlite3.connect(path)) as sql:
+        schema = sql.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name").fetchall()
+        assert hashlib.sha256(repr(schema).encode()).hexdigest()[:12] == "6f6f5215d65a"
         assert sql.execute("PRAGMA user_version").fetchone() == (4,)
-    assert catalog.collection_info(path, "staff").created.timestamp() == 1e9
-    migrated, made = folder / "people.db", folder / "made.db"
-    fs.Collection.open(made, "staff").close()
-    schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
-    with closing(sqlite3.connect(migrated)) as one, closing(sqlite3.connect(made)) as other:
-        assert one.execute(schema).fetchall() == other.execute(schema).fetchall()
+        assert sql.execute("PRAGMA application_id").fetchone() == (0x66616365,)
 
 
-@pytest.mark.parametrize(
-    ("format_", "digest"), [(1, "e9f989560ce5"), (2, "fb3b48fcdbcc"), (3, "b7328883d3e8"), (4, "f7da27ffc61d")]
-)
-def test_a_format_that_files_have_is_never_changed(format_: int, digest: str) -> None:
-    statements = "\n".join(database.MIGRATIONS[format_ - 1])
-    assert hashlib.sha256(statements.encode()).hexdigest()[:12] == digest
-
-
-def test_a_step_that_fails_leaves_the_old_format(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = ("CREATE TABLE notes (text TEXT)", "INSERT INTO nowhere VALUES (1)")
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, steps))
-        with pytest.raises(fs.StorageError, match="SQLITE_ERROR"):
-            fs.Collection.open(people, "staff")
-        with pytest.raises(fs.StorageError, match="SQLITE_ERROR"):
-            fs.Collection.open(people.with_name("new.db"), "staff")
-    assert sorted(bytes_of(people.parent)) == ["people.db"]
-    with fs.Collection.open(people, "staff") as staff:
-        assert len(staff) == 3
+def test_a_step_that_fails_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "SCHEMA", (*SCHEMA, "INSERT INTO nowhere VALUES (1)"))
+    with pytest.raises(fs.StorageError, match="SQLITE_ERROR"):
+        fs.Collection.open(folder / "new.db", "staff")
+    assert not bytes_of(folder)
 
 
 # -------------------------------------------------------------------- all or nothing

@@ -20,10 +20,10 @@ from click.testing import CliRunner
 import facesearch as fs
 from durable import MEMORY, raw
 from facesearch.cli.app import app
-from facesearch.cli.shell import erasure as cli_erasing
+from facesearch.cli.shell import deletion
 from facesearch.storage import catalog, erasure as erasing
 from facesearch.storage.connections import Sessions
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 NAME = "somebody-to-be-deleted"
 VECTOR = np.random.default_rng(7).normal(size=128).astype("<f4")
@@ -181,7 +181,7 @@ def test_of_a_deletion_that_comes_while_another_is_erased_the_mark_stays(
 
 
 def test_what_can_not_be_erased_is_told_on_the_command_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_erasing, "ERASING_SECONDS", 0.1)
+    monkeypatch.setattr(deletion, "ERASING_SECONDS", 0.1)
     where = ["--db", str(path)]
 
     def run(*words: str) -> str:

@@ -20,9 +20,9 @@ from PIL import Image
 import facesearch as fs
 from durable import MEMORY, bytes_of
 from facesearch.cli.app import app
-from facesearch.storage import catalog, schema as database
-from facesearch.storage.memory import StoredFace
-from facesearch.storage.schema_check import check_schema
+from facesearch.storage import catalog, opening as database
+from facesearch.storage.schema import check_schema
+from facesearch.storage.store import StoredFace
 
 ONES = np.ones(128)
 PAGE = 4096
@@ -217,7 +217,7 @@ def test_tables_that_were_written_anew_are_still_ours(people: Path, monkeypatch:
             staff.delete_user(user.user_id, faces=True)
     with closing(sqlite3.connect(people)) as sql:
         assert '"user_data"' in str(sql.execute("SELECT sql FROM sqlite_schema WHERE name = 'user_data'").fetchone())
-        check_schema(sql, people, database.MIGRATIONS)
+        check_schema(sql, people)
     with fs.Collection.open(people, "staff") as staff:
         assert len(staff) == 0
 

@@ -19,10 +19,8 @@ import facesearch as fs
 from durable import MEMORY, raw
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.arrays import FloatArray
-from facesearch.enrolment import enroller as admission
 from facesearch.rekognition.service import Rekognition
 from facesearch.storage import catalog, memory as storage
-from facesearch.storage.content_ids import former_content_id
 from facesearch.testing.fakes import fake_analyzer, paint
 
 ONES = np.ones(128)
@@ -74,24 +72,6 @@ def test_an_export_carries_the_secret_so_that_photos_are_known_again(folder: Pat
             (record,) = collection.index_faces(PHOTO, external_image_id="photo").face_records
             assert (record.face.face_id, record.face.image_id) == (face_id, image_id)
             assert collection.face_count == 2
-
-
-def test_a_face_of_before_keeps_its_id_and_its_photo_is_known(
-    folder: Path, fake: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    album = folder / "album" / "ada"
-    album.mkdir(parents=True)
-    Image.fromarray(PHOTO).save(album / "1.png")
-    with fs.Collection.open(folder / "people.db", "staff", analyzer=fake) as staff:
-        with monkeypatch.context() as patched:
-            patched.setattr(admission, "content_id", lambda _, *parts: former_content_id(*parts))
-            staff.index_folder(folder / "album")
-            face = staff.index_faces(PHOTO, external_image_id="photo").face_records[0].face
-        before = staff.faces()
-        assert staff.index_faces(PHOTO, external_image_id="photo").face_records[0].face == face
-        assert staff.index_folder(folder / "album").known == 1
-        assert staff.enroll("ada", [(album / "1.png").read_bytes()]).accepted
-        assert staff.faces() == before
 
 
 def test_what_a_file_keeps_of_a_refused_photo_can_not_be_compared_with_another_file(
@@ -190,13 +170,3 @@ def test_answers_past_their_day_are_gone_when_the_file_is_opened(folder: Path) -
     assert b"the-answer-to-it" in raw(folder)
     timed.open(folder / "people.db", "staff").close()
     assert b"the-answer-to-it" not in raw(folder)
-
-
-def test_answers_of_an_older_format_which_named_faces_are_gone(folder: Path) -> None:
-    from older_files import file_of_format_3
-
-    path = folder / "people.db"
-    file_of_format_3(path, answer='{"AssociatedFaces": [{"FaceId": "a-face-that-was-deleted"}]}')
-    assert b"a-face-that-was-deleted" in raw(folder)
-    fs.Collection.open(path, "staff").close()
-    assert b"a-face-that-was-deleted" not in raw(folder)

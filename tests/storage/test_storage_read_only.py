@@ -1,4 +1,4 @@
-"""Read-only collections: read-only disks, backups, files of other users, and files of older formats."""
+"""Read-only collections: read-only disks, backups, and files of other users."""
 
 import os
 import shlex
@@ -21,8 +21,7 @@ import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
 from facesearch.cli.app import app
 from facesearch.rekognition.service import Rekognition
-from facesearch.storage import catalog, guarded_sql, schema as database
-from older_files import file_of_format_1
+from facesearch.storage import catalog, guarded_sql, opening as database
 
 ONES = np.ones(128)
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts and attributes of Linux")
@@ -250,35 +249,6 @@ def test_a_log_that_was_left_behind_is_read_or_named(folder: Path) -> None:
         assert "late" in staff
 
 
-# -------------------------------------------------------------------- older formats
-
-
-def test_a_file_of_an_older_format_is_read_without_changing_it(folder: Path) -> None:
-    path = folder / "people.db"
-    face_id, vector = file_of_format_1(path)
-    before = bytes_of(folder)
-    with fs.Collection.open(path, "staff", read_only=True) as staff:
-        assert [face.face_id for face in staff.faces("ada")] == [face_id]
-        assert staff.search_embedding(vector)[0].user.user_id == "ada"
-        assert staff.rank_faces([vector])[0][0][1].face_id == face_id
-        with pytest.raises(fs.StorageReadOnlyError):
-            staff.create_user("zoe")
-        assert bytes_of(folder) == before
-        fs.Collection.open(path, "staff").close()  # brings it to this format
-        with fs.Collection.open(path, "staff") as writer:
-            writer.create_user("zoe")
-        assert "zoe" in staff
-
-
-def test_a_shell_completes_ids_of_an_older_format_without_changing_the_file(folder: Path) -> None:
-    path = folder / "people.db"
-    file_of_format_1(path)
-    before = bytes_of(folder)
-    assert database.ids_beginning(path, "") == ["staff"]
-    assert database.ids_beginning(path, "", collection_id="staff") == ["ada", "bob"]
-    assert bytes_of(folder) == before
-
-
 # -------------------------------------------------------------------- completion
 
 
@@ -295,6 +265,14 @@ def complete(path: Path, *words: str) -> list[str]:
     done = CliRunner(env=environment).invoke(app, [], prog_name="facesearch")
     assert not done.stderr, done.stderr
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+
+def test_a_shell_completes_ids_without_changing_the_file(folder: Path) -> None:
+    path = people_in(folder)
+    before = bytes_of(folder)
+    assert database.ids_beginning(path, "") == ["staff"]
+    assert database.ids_beginning(path, "", collection_id="staff") == ["ada", "bob", "eve"]
+    assert bytes_of(folder) == before
 
 
 def test_a_shell_is_offered_no_id_that_it_could_run(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Classify eyes as open or closed with a small network of our own, on 32 x 32 pixels around each eye.
 
-The patch is cut in the eye's own frame, so that neither the face's size nor its tilt matters; the network sees it with its
-mean and contrast taken out, as it is and mirrored. It learned from single-eye crops and from whole faces
-(``training/eye_state.py``, which also prints how often it is right).
+The patch is cropped in the eye's own frame, so that neither the face's size nor its tilt matters. The network normalises its
+mean and contrast, and averages the patch and its mirror image. It was trained on single-eye crops and on whole faces by
+``training/eye_state.py``, which also prints its accuracy.
 """
 
 import math
@@ -22,7 +22,7 @@ from facesearch.networks.weights import EYE_STATE, read_weights
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["PATCH_SIZE", "EyeState", "crop_patch", "cut_patch", "eye_patch", "eye_patches", "eye_state_model"]
+__all__ = ["PATCH_SIZE", "EyeState", "cut_patch", "eye_patch", "eye_patches", "eye_state_model"]
 
 PATCH_SIZE: Final = 32  # pixels a side
 _SPAN: Final = 1.7  # sides of the patch, in widths of the eye from corner to corner
@@ -84,29 +84,6 @@ def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
     return np.stack([left, right[:, ::-1]])
 
 
-def crop_patch(crop: PixelArray) -> PixelArray:
-    """Convert a crop of one eye, with or without its brow, to a patch for `EyeState.open_probability`.
-
-    Parameters
-    ----------
-    crop
-        (H, W, 3) uint8 RGB: an eye about in the middle that fills much of the width.
-
-    Returns
-    -------
-    ndarray of shape (32, 32, 3)
-        uint8 RGB: the square around the whole crop; its edge is repeated beyond it.
-
-    Raises
-    ------
-    InvalidParameterError
-        *crop* does not have this shape and type.
-    """
-    _check_picture("crop", crop)
-    height, width = crop.shape[:2]
-    return cut_patch(crop, np.array([width - 1, height - 1]) / 2, np.array([float(max(height, width)), 0.0]))
-
-
 class EyeState:
     """Classifies eyes as open or closed.
 
@@ -127,28 +104,7 @@ class EyeState:
 
     def __init__(self, *, threads: int | None = 1, weights: Path | None = None) -> None:
         self._threads, self._weights = threads, weights
-        self._loaded: Once[tuple[Any, dict[str, tuple[float, float]]]] = Once()
-
-    def open_probability(self, patches: PixelArray) -> npt.NDArray[np.float64]:
-        """Return the probability that each eye is open, taken alone.
-
-        Parameters
-        ----------
-        patches
-            (N, 32, 32, 3) uint8 RGB from `eye_patch` or `crop_patch`, N >= 0. Mirroring a patch changes nothing.
-
-        Returns
-        -------
-        ndarray of shape (N,)
-            0 (closed) to 1 (open), calibrated on as many open as closed eyes: of the eyes with probability p a share p is open.
-
-        Raises
-        ------
-        InvalidParameterError
-            *patches* do not have this shape and type.
-        """
-        _check_patches(patches, 4)
-        return self._probability(self._logits(patches), "crop")
+        self._loaded: Once[tuple[Any, tuple[float, float]]] = Once()
 
     def face_open_probability(self, patches: PixelArray) -> npt.NDArray[np.float64]:
         """Return the probability that the eyes of each face are open.
@@ -168,27 +124,31 @@ class EyeState:
         InvalidParameterError
             *patches* do not have this shape and type.
         """
-        _check_patches(patches, 5)
+        expected = (PATCH_SIZE, PATCH_SIZE, 3)
+        if patches.dtype != np.uint8 or patches.ndim != 5 or patches.shape[2:] != expected:  # noqa: PLR2004  # (N, 2, H, W, RGB)
+            raise InvalidParameterError.of(
+                "patches", (patches.dtype, patches.shape), f"uint8 patches (N, 2, {PATCH_SIZE}, {PATCH_SIZE}, 3)"
+            )
         if patches.shape[1] != len(_EYES):
             raise InvalidParameterError.of("patches", patches.shape, "two eyes a face (N, 2, 32, 32, 3)")
-        logits = self._logits(patches.reshape(-1, *patches.shape[2:])).reshape(-1, len(_EYES))
-        return self._probability(logits.mean(axis=1), "face")
+        logits = self.logits(patches.reshape(-1, *expected)).reshape(-1, len(_EYES)).mean(axis=1)
+        slope, shift = self._loaded(self._load)[1]
+        return np.asarray((1 + np.tanh((slope * logits + shift) / 2)) / 2)
 
-    def _logits(self, patches: PixelArray) -> npt.NDArray[np.float64]:
+    def logits(self, patches: PixelArray) -> npt.NDArray[np.float64]:
+        """Return the output of the network for each eye, taken alone: (N,) of (N, 32, 32, 3) uint8 RGB, above 0 for open."""
         session, _ = self._loaded(self._load)
         (logits,) = session.run(["logit"], {"patches": np.ascontiguousarray(patches)})
         return np.asarray(logits, np.float64)
 
-    def _probability(self, logits: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.float64]:
-        slope, shift = self._loaded(self._load)[1][kind]
-        return np.asarray((1 + np.tanh((slope * logits + shift) / 2)) / 2)
-
-    def _load(self) -> tuple[Any, dict[str, tuple[float, float]]]:
+    def _load(self) -> tuple[Any, tuple[float, float]]:
         content = self._weights.read_bytes() if self._weights else read_weights(EYE_STATE)
         with np.load(BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
-        calibration = {kind: _pair(arrays.pop(f"calibration.{kind}")) for kind in ("crop", "face")}
-        return open_session(eye_state_model(arrays), threads=self._threads), calibration
+            arrays = {
+                name: np.asarray(file[name], np.float32) for name in file.files if not name.startswith("calibration.")
+            }
+            slope, shift = file["calibration.face"].tolist()
+        return open_session(eye_state_model(arrays), threads=self._threads), (slope, shift)
 
 
 def eye_state_model(arrays: dict[str, npt.NDArray[np.float32]]) -> "onnx.ModelProto":
@@ -277,17 +237,6 @@ def cut_patch(pixels: PixelArray, center: PointArray, along: PointArray) -> Pixe
     return np.asarray(image.transform(size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))
 
 
-def _pair(values: npt.NDArray[np.float32]) -> tuple[float, float]:
-    slope, shift = values.tolist()
-    return slope, shift
-
-
 def _check_picture(argument: str, pixels: PixelArray) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:  # noqa: PLR2004  # RGB
         raise InvalidParameterError.of(argument, (pixels.dtype, pixels.shape), "uint8 RGB (H, W, 3)")
-
-
-def _check_patches(patches: PixelArray, dimensions: int) -> None:
-    wanted = (PATCH_SIZE, PATCH_SIZE, 3)
-    if patches.dtype != np.uint8 or patches.ndim != dimensions or patches.shape[-3:] != wanted:
-        raise InvalidParameterError.of("patches", (patches.dtype, patches.shape), f"uint8 patches (..., {wanted})")

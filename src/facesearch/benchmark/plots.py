@@ -123,28 +123,19 @@ def plot_discard(
 ) -> Path:
     """Draw the false non-match rate left over the share of genuine pairs discarded, and the best that could be.
 
+    The other parameters, the result and the errors are those of `plot_roc`.
+
     Parameters
     ----------
-    path
-        Where to write the PNG; the folder is made if need be.
     curves
         From the name in the legend to the curve: one for each quality score, for example.
     up_to
         Where to end, 0-1. Beyond, few pairs are left and the rate jumps.
-    overwrite
-        Replace a file that is no figure of the benchmark too.
-
-    Returns
-    -------
-    Path
-        The file written.
 
     Raises
     ------
-    OutputRefusedError
-        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
-        If matplotlib is not installed, *up_to* is not in [0, 1], or there is no curve.
+        Also if *up_to* is not in [0, 1], or there is no curve.
     """
     _check_curves(curves, ErrorVersusDiscard)
     end = check_float("up_to", up_to, 0, 1)
@@ -180,30 +171,21 @@ def plot_scores(
     thresholds: Mapping[str, float] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Draw how the distances of genuine and impostor pairs are spread.
+    """Draw the distributions of the distances of genuine and impostor pairs.
+
+    The other parameters, the result and the errors are those of `plot_roc`.
 
     Parameters
     ----------
-    path
-        Where to write the PNG; the folder is made if need be.
     distances, same
         See `facesearch.benchmark.verify`.
     thresholds
         Distances to mark, by the name to mark them with.
-    overwrite
-        Replace a file that is no figure of the benchmark too.
-
-    Returns
-    -------
-    Path
-        The file written.
 
     Raises
     ------
-    OutputRefusedError
-        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
-        If matplotlib is not installed, or an argument is wrong.
+        Also if an argument is wrong.
     """
     scores, genuine = check_scores(distances, same)
     figure, axes = _canvas("Distance", "Share of the pairs of its kind, percent")
@@ -231,26 +213,17 @@ def plot_scores(
 def plot_reliability(path: str | Path, rates: Sequence[StatedRate], *, overwrite: bool = False) -> Path:
     """Draw measured false match rates over the stated ones, with their intervals.
 
+    The other parameters, the result and the errors are those of `plot_roc`.
+
     Parameters
     ----------
-    path
-        Where to write the PNG; the folder is made if need be.
     rates
         See `facesearch.benchmark.metrics.reliability`. Where no impostor matched, only the upper end of the interval is drawn.
-    overwrite
-        Replace a file that is no figure of the benchmark too.
-
-    Returns
-    -------
-    Path
-        The file written.
 
     Raises
     ------
-    OutputRefusedError
-        If a file is there that is no figure of the benchmark, or that is an open database.
     InvalidParameterError
-        If matplotlib is not installed, or there are no rates.
+        Also if there are no rates.
     """
     if not rates:
         raise InvalidParameterError.of("rates", rates, "one or more")

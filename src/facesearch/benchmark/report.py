@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 from attrs import field
+from tabulate import tabulate
 
 from facesearch.benchmark.machine import Machine
 from facesearch.common.validation import is_a, maybe
@@ -71,14 +72,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     read     2
     detect  98
     """
-    cells = [[str(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    lines = []
-    for row in cells:
-        first = row[0].ljust(widths[0])
-        rest = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        lines.append("  ".join([first, *rest]).rstrip())
-    return "\n".join(lines)
+    sides = ["left", *["right"] * (len(heads) - 1)]
+    return tabulate([heads, *rows], tablefmt="plain", colalign=sides, disable_numparse=True)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
-from facesearch.common.validation import check_is, check_text
+from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
 from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
@@ -20,7 +20,8 @@ from facesearch.errors import (
     UserNotFoundError,
 )
 from facesearch.matching.calibration import Calibration, calibration as calibration_of
-from facesearch.storage.memory import MemoryStore, Store
+from facesearch.storage.memory import MemoryStore
+from facesearch.storage.store import Store
 
 __all__ = [
     "MAX_FACES_PER_DELETION",
@@ -69,9 +70,7 @@ class CollectionBase:
                 f"calibration: expected that of {face_model.name} ({face_model.digest[:12]}), "
                 f"got that of {theirs.name} ({theirs.digest[:12]})"
             )
-        if not isinstance(thumbnails, bool):
-            raise InvalidParameterError.of("thumbnails", thumbnails, "True or False")
-        self._thumbnails = thumbnails
+        self._thumbnails = check_bool("thumbnails", thumbnails)
         self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
 
     def __getstate__(self) -> object:

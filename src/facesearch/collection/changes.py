@@ -18,7 +18,7 @@ from facesearch.collection.base import (
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_text
 from facesearch.domain.entities import USER_ID_PATTERN, Face, FaceModel, User
-from facesearch.enrolment.membership import part_for_association, part_for_deletion, part_for_disassociation
+from facesearch.enrolment.membership import split_for_association, split_for_deletion, split_for_disassociation
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
 from facesearch.matching.template import check_embedding
 from facesearch.responses.collection import (
@@ -29,7 +29,7 @@ from facesearch.responses.collection import (
     DisassociateFacesResponse,
 )
 from facesearch.storage.content_ids import content_id
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 __all__ = ["MAX_FACES_PER_REQUEST", "TOKEN_SECONDS", "CollectionChanges"]
 
@@ -191,12 +191,12 @@ class CollectionChanges(CollectionBase):
             If another argument is wrong.
         """
         check_float("user_match_threshold", user_match_threshold, 0, 100)
-        wanted = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
+        unique_ids = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._store.writing():
             self._check_user(user_id)
             had = self._store.faces_of(user_id)
-            taken, refused = part_for_association(
-                self._store, user_id, wanted, threshold=user_match_threshold, calibration=self._calibration
+            taken, refused = split_for_association(
+                self._store, user_id, unique_ids, threshold=user_match_threshold, calibration=self._calibration
             )
             self._check_quota(user_id, len(had) + len(taken))
             self._store.assign(taken, user_id)
@@ -229,10 +229,10 @@ class CollectionChanges(CollectionBase):
         InvalidParameterError
             If another argument is wrong.
         """
-        wanted = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
+        unique_ids = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._store.writing():
             self._check_user(user_id)
-            gone, refused = part_for_disassociation(self._store, user_id, wanted)
+            gone, refused = split_for_disassociation(self._store, user_id, unique_ids)
             self._store.assign(gone, None)
             self._store.refresh([user_id])
             return DisassociateFacesResponse(
@@ -260,10 +260,10 @@ class CollectionChanges(CollectionBase):
         InvalidParameterError
             If *face_ids* is wrong.
         """
-        wanted = check_face_ids(face_ids, MAX_FACES_PER_DELETION)
+        unique_ids = check_face_ids(face_ids, MAX_FACES_PER_DELETION)
         with self._store.writing():
             self._forget_old_answers()
-            gone, refused = part_for_deletion(self._store, wanted)
+            gone, refused = split_for_deletion(self._store, unique_ids)
             self._store.remove_faces(gone)
         return DeleteFacesResponse(deleted_faces=tuple(gone), unsuccessful_face_deletions=tuple(refused))
 
@@ -339,12 +339,12 @@ class CollectionChanges(CollectionBase):
         given: dict[str, int] = {}  # id -> row
         waiting, copies, secret = dict(enumerate(zip(user_ids, vectors, strict=True))), 0, self._store.secret()
         while waiting:
-            wanted = {
+            candidates = {
                 row: content_id(secret, "vector", user_id, vector.tobytes().hex(), copies)
                 for row, (user_id, vector) in waiting.items()
             }
-            known = self._store.known(wanted.values())
-            for row, face_id in wanted.items():
+            known = self._store.faces_by_id(candidates.values())
+            for row, face_id in candidates.items():
                 if face_id not in known and face_id not in given:
                     given[face_id] = row
                     del waiting[row]

@@ -117,14 +117,14 @@ class CollectionContents(CollectionBase):
         """
         check_int("limit", limit, 1, _MOST)
         start = "" if after is None else check_face_id("after", after)
-        wanted = None if face_ids is None else check_face_ids(face_ids, MAX_FACES_PER_DELETION)
+        asked = None if face_ids is None else check_face_ids(face_ids, MAX_FACES_PER_DELETION)
         with self._store.reading():
             if user_id is not None:
                 self._check_user(user_id)
-            if wanted is None:
-                return tuple(self._store.page_of_faces(start, limit, user_id))
-            named = self._store.faces_named(face_id for face_id in wanted if face_id > start)
-        ordered = (named[face_id] for face_id in sorted(named))
+            if asked is None:
+                return tuple(self._store.faces(user_id, after=start, limit=limit))
+            found = self._store.faces_by_id(face_id for face_id in asked if face_id > start)
+        ordered = (found[face_id] for face_id in sorted(found))
         return tuple(face for face in ordered if user_id is None or face.user_id == user_id)[:limit]
 
     def face_embedding(self, face_id: str) -> FloatArray:

@@ -103,7 +103,7 @@ class CollectionFiles(CollectionBase):
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, None)
-        choice = check_choice(calibration)
+        choice = _choice(calibration, analyzer)
         sessions = sessions_of(path, timeout, read_only=read_only)
         with ExitStack() as undo:
             undo.callback(sessions.close)
@@ -125,8 +125,11 @@ class CollectionFiles(CollectionBase):
                 collection_id,
                 face_model=entry.face_model,
                 analyzer=analyzer,
-                calibration=_chosen_calibration(
-                    choice, entry.calibration, analyzer, entry.face_model, f"{sessions.path}: {collection_id}"
+                calibration=chosen(
+                    choice,
+                    entry.calibration,
+                    face_model=entry.face_model,
+                    origin=f"{sessions.path}: {collection_id}",
                 ),
                 thumbnails=entry.thumbnails,
             )
@@ -318,13 +321,13 @@ class CollectionFiles(CollectionBase):
         True
         """
         check_settings(None, analyzer, None)
-        choice = check_choice(calibration)
+        choice = _choice(calibration, analyzer)
         export = read_export(path)
         loaded = cls(
             export.collection_id,
             face_model=export.face_model,
             analyzer=analyzer,
-            calibration=_chosen_calibration(choice, export.calibration, analyzer, export.face_model, str(path)),
+            calibration=chosen(choice, export.calibration, face_model=export.face_model, origin=str(path)),
             thumbnails=export.thumbnails,
         )
         loaded._restore(export)
@@ -364,8 +367,7 @@ class CollectionFiles(CollectionBase):
             faces = Counter(stored.face.user_id for stored in export.faces if stored.face.user_id)
             for user_id, number in faces.items():
                 self._check_quota(user_id, number)
-            if export.secret is not None:  # so that photos get the same ids as before
-                self._store.set_secret(export.secret)
+            self._store.set_secret(export.secret)  # so that photos get the same ids as before
             self._store.create_users(export.user_ids)
             self._store.put_faces(
                 stored if self._thumbnails else attrs.evolve(stored, thumbnail=None) for stored in export.faces
@@ -379,13 +381,10 @@ class CollectionFiles(CollectionBase):
         self.close()
 
 
-def _chosen_calibration(
-    choice: CalibrationChoice, kept: str | None, analyzer: FaceAnalyzer | None, face_model: FaceModel, origin: str
-) -> Calibration | None:
-    """Return the calibration to use; ``None`` for the analyzer's or the library's."""
-    if choice is None and analyzer is not None and analyzer.calibration is not None:
-        return None
-    return chosen(choice, kept, face_model=face_model, origin=origin)
+def _choice(calibration: CalibrationChoice, analyzer: FaceAnalyzer | None) -> CalibrationChoice:
+    """Return the calibration argument, or by default the analyzer's calibration, if it has one."""
+    choice = check_choice(calibration)
+    return analyzer.calibration if choice is None and analyzer else choice
 
 
 def _stored_calibration(calibration: Calibration) -> str | None:

@@ -8,7 +8,7 @@ import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.base import CollectionBase, check_sequence
-from facesearch.common.validation import check_float, check_int, check_text
+from facesearch.common.validation import check_bool, check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, Face, UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
@@ -18,14 +18,13 @@ from facesearch.enrolment.folder_plan import plan_photos
 from facesearch.enrolment.folder_registrar import Registrar
 from facesearch.enrolment.folder_run import index_photos
 from facesearch.enrolment.judging import Verdict
-from facesearch.enrolment.photo_workers import AnalysisOptions, PhotoWorkers
-from facesearch.enrolment.progress import showing
-from facesearch.errors import InvalidParameterError
+from facesearch.enrolment.photo_workers import PhotoWorkers
+from facesearch.enrolment.progress import progress_reporter
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.responses.collection import Enrollment, EnrollmentReport, FaceRecord, IndexFacesResponse, UnindexedFace
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 __all__ = ["CollectionPhotos"]
 
@@ -166,8 +165,7 @@ class CollectionPhotos(CollectionBase):
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         check_sequence("images", images, "a sequence of one or more pictures")
         where = check_sources("sources", sources, images)
-        if not isinstance(anyway, bool):
-            raise InvalidParameterError.of("anyway", anyway, "True or False")
+        check_bool("anyway", anyway)
         quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
         analyses = [
             analyze_to_enroll(analyzer, read_image(image), quality, thumbnails=self._thumbnails) for image in images
@@ -187,7 +185,7 @@ class CollectionPhotos(CollectionBase):
             self._check_quota(user_id, len(self._store.faces_of(user_id) | accepted))
             # Nothing is written before here, and nothing raises after.
             enroller.enroll(user_id, verdict, reversed(given))
-            kept = self._store.faces_named(accepted)
+            kept = self._store.faces_by_id(accepted)
             return EnrollmentReport(
                 user=self._user(user_id) if self._store.has_user(user_id) else None,
                 photos=tuple(
@@ -282,16 +280,16 @@ class CollectionPhotos(CollectionBase):
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         if in_flight is not None:
             check_int("in_flight", in_flight, 1)
-        for argument, value in (("send_photos", send_photos), ("anyway", anyway)):
-            if not isinstance(value, bool):
-                raise InvalidParameterError.of(argument, value, "True or False")
+        check_bool("send_photos", send_photos)
+        check_bool("anyway", anyway)
         quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
         plan = plan_photos(path)
         workers = PhotoWorkers(
             analyzer,
             # There are as many worker processes as cores: one core each.
             self._analyzer or FaceAnalyzer(threads=1),
-            AnalysisOptions(quality_filter=quality, thumbnails=self._thumbnails),
+            quality,
+            thumbnails=self._thumbnails,
             executor=executor,
             send_photos=send_photos,
             most=in_flight,
@@ -305,8 +303,8 @@ class CollectionPhotos(CollectionBase):
             thumbnails=self._thumbnails,
             root=plan.path if plan.path.is_dir() else plan.path.parent,
         )
-        with showing(progress, plan.photos) as tell:
-            return index_photos(plan, workers, registrar, tell)
+        with progress_reporter(progress, plan.photos) as report:
+            return index_photos(plan, workers, registrar, report)
 
     def forget_photos(self, user_id: str | None = None) -> int:
         """Remove the stored outcomes of rejected photos and the faces of waiting photos: `index_folder` analyzes them again.

@@ -253,7 +253,7 @@ class CollectionSearch(CollectionBase):
             for found, _ in ranked
         ]
         with self._store.reading():
-            faces = self._store.faces_named({face_id for answer in answers for _, face_id in answer})
+            faces = self._store.faces_by_id({face_id for answer in answers for _, face_id in answer})
         return tuple(
             tuple((percent, faces[face_id]) for percent, face_id in answer if face_id in faces) for answer in answers
         )

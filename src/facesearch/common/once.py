@@ -23,13 +23,12 @@ class _Made(Generic[T]):
 
 
 class Once(Generic[T]):
-    """A value made by the first call; other threads that call meanwhile wait for it.
+    """A value computed by the first call; other threads wait for it.
 
-    It belongs to the process that made it: after a fork the child makes one of its own. Sessions of ONNX Runtime and networks of
-    dlib need that, since their threads don't exist in the child, and the parent's threads may have been using them.
+    The value belongs to one process: after a fork the child computes its own. Sessions of ONNX Runtime and networks of dlib need
+    that, since their threads don't exist in the child, and the parent's threads may have been using them.
 
-    The function that makes the value is an argument of the call, so that an object that stores a `Once` is freed as soon as it is
-    unreferenced.
+    The function is an argument of the call, so that an object that stores a `Once` is freed as soon as it is unreferenced.
 
     Examples
     --------

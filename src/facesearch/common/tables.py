@@ -1,6 +1,6 @@
-"""Show answers as one line and short tables: as text in ``print`` and as HTML in notebooks.
+"""Show values as one line and short tables: as text in ``print`` and as HTML in notebooks.
 
-Nothing is computed before an answer is shown. Texts from outside are escaped in HTML and made printable in text.
+Nothing is computed before a value is shown. Texts from outside are escaped in HTML and made printable in text.
 """
 
 from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ class Table:
 
 
 class Shown:
-    """A value that shows itself in ``print``, in IPython and in notebooks; its ``repr`` is one short line."""
+    """A base class of values with a table in ``print``, IPython and notebooks; ``repr`` is one short line."""
 
     __slots__ = ()
 
@@ -83,7 +83,7 @@ class Shown:
         return "\n\n".join([printable(self._headline()), *tables])
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001  # IPython's protocol
-        # In a list or a dict one line has to do.
+        # Within a list or a dict, only the short line.
         printer.text(repr(self) if len(getattr(printer, "stack", ())) > 1 else str(self))
 
     def _repr_html_(self) -> str:
@@ -104,7 +104,7 @@ T = TypeVar("T", bound=Row)
 
 
 class Listing(Shown, tuple[T, ...], Generic[T]):
-    """A tuple that shows itself as a table; in all else it is a tuple, equal to any other of the same items.
+    """A tuple that is shown as a table; it equals any tuple of the same items.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Listing(Shown, tuple[T, ...], Generic[T]):
 
     def _shown_tables(self) -> Iterable[Table]:
         if self:
-            # Only what is shown is asked for its cells; a collection may have a million faces.
+            # Only the shown items compute their cells: a collection may have a million faces.
             shown = [item.row_cells() for item in self[:ROWS_SHOWN]]
             rows = [(number, *cells) for number, cells in enumerate(shown, 1)]
             yield Table(("", *self[0].ROW_HEAD), rows, more=len(self) - len(rows))

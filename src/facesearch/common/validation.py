@@ -30,6 +30,8 @@ __all__ = [
     "is_bool",
     "matches",
     "maybe",
+    "maybe_float",
+    "maybe_int",
     "plain_float",
     "plain_int",
     "tuple_of",
@@ -57,12 +59,12 @@ def check_bool(argument: str, value: Any) -> bool:
 
 
 def check_float(argument: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return *value* as a finite float in ``[low, high]``, both ends allowed; ``bool`` and strings are no numbers.
+    """Return *value* as a finite float in ``[low, high]``, inclusive; ``bool`` and strings are refused.
 
     Raises
     ------
     InvalidParameterError
-        If it is none; the message names *argument*.
+        If it is not; the message names *argument*.
     """
     result: Any = plain_float(value)
     if isinstance(result, float) and math.isfinite(result) and low <= result <= high:
@@ -72,12 +74,12 @@ def check_float(argument: str, value: Any, low: float = -math.inf, high: float =
 
 
 def check_int(argument: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return *value* as an int in ``[low, high]``; ``bool`` and floats are no whole numbers.
+    """Return *value* as an int in ``[low, high]``; ``bool`` and floats are refused.
 
     Raises
     ------
     InvalidParameterError
-        If it is none; the message names *argument*.
+        If it is not; the message names *argument*.
     """
     result: Any = plain_int(value)
     if isinstance(result, int) and not isinstance(result, bool) and low <= result and (high is None or result <= high):
@@ -92,7 +94,7 @@ def check_member(argument: str, value: Any, kind: type[E]) -> E:
     Raises
     ------
     InvalidParameterError
-        If it is none; the message names *argument* and the choices.
+        If it is not; the message names *argument* and the choices.
     """
     try:
         return kind(value)
@@ -107,7 +109,7 @@ def check_is(argument: str, value: Any, kind: type[T]) -> T:
     Raises
     ------
     InvalidParameterError
-        If it is none; the message names *argument* and how to make such an object.
+        If it is not; the message names *argument* and how to make such an object.
     """
     if isinstance(value, kind):
         return value
@@ -151,7 +153,7 @@ def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:
     Raises
     ------
     InvalidParameterError
-        If it is none; the message names *argument*.
+        If it is not; the message names *argument*.
     """
     if isinstance(value, str) and len(value) <= max_length and re.fullmatch(pattern, value):
         return value
@@ -159,8 +161,8 @@ def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:
 
 
 def plain_float(value: float) -> float:
-    """Convert any real number to a float; leave other values for the validator to refuse."""
-    given: Any = value  # what callers pass may not be what the annotation asks for
+    """Convert any real number to a float; return other values unchanged, for the validator to refuse."""
+    given: Any = value  # callers may pass a value of another type
     if isinstance(given, bool) or not isinstance(given, Real):
         return given
     try:
@@ -170,9 +172,19 @@ def plain_float(value: float) -> float:
 
 
 def plain_int(value: int) -> int:
-    """Convert any whole number to an int; leave other values for the validator to refuse."""
-    given: Any = value  # what callers pass may not be what the annotation asks for
+    """Convert any whole number to an int; return other values unchanged, for the validator to refuse."""
+    given: Any = value  # callers may pass a value of another type
     return given if isinstance(given, bool) or not isinstance(given, Integral) else int(given)
+
+
+def maybe_float(value: float | None) -> float | None:
+    """Convert as `plain_float`; keep ``None``."""
+    return None if value is None else plain_float(value)
+
+
+def maybe_int(value: int | None) -> int | None:
+    """Convert as `plain_int`; keep ``None``."""
+    return None if value is None else plain_int(value)
 
 
 def between(low: float = -math.inf, high: float = math.inf) -> Validator:
@@ -181,7 +193,7 @@ def between(low: float = -math.inf, high: float = math.inf) -> Validator:
 
 
 def whole(low: int) -> Validator:
-    """Accept whole numbers from *low* up."""
+    """Accept whole numbers >= *low*."""
     return lambda _, field, value: _void(check_int(field.name, value, low))
 
 
@@ -253,4 +265,4 @@ def _fix(value: Any, kind: type[Any]) -> str:
 
 
 def _void(_: object) -> None:
-    """Drop a result: validators return none."""
+    """Drop a result: validators return ``None``."""

@@ -2,7 +2,8 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +26,39 @@ _MOST_PIXELS: Final = 1920 * 1080
 _BORDER: Final = 1 / 3
 
 
-class HogDetector(Detector):
+class _DlibDetector(Detector):
+    """The steps that both detectors share; `_run` returns dlib's boxes, each with its score."""
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return type(self), ()
+
+    @override
+    def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
+        border = round(max(pixels.shape[:2]) * _BORDER)
+        return self._detect_with_border(pixels, 0) or self._detect_with_border(pixels, border)
+
+    def _detect_with_border(self, pixels: PixelArray, border: int) -> tuple[Detection, ...]:
+        padded = np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
+        searched = reduced(padded, _MOST_PIXELS)
+        scale = padded.shape[1] / searched.shape[1]
+        detections = [
+            Detection(
+                left=box.left() * scale - border,
+                top=box.top() * scale - border,
+                right=(box.right() + 1) * scale - border,  # dlib's right and bottom belong to the box
+                bottom=(box.bottom() + 1) * scale - border,
+                confidence=100 / (1 + math.exp(-5 * score)),
+            )
+            for box, score in self._run(searched)
+        ]
+        return tuple(sorted(detections, key=lambda face: -face.confidence))
+
+    @abstractmethod
+    def _run(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
+        """Return the boxes of all faces, in dlib's class, and their scores."""
+
+
+class HogDetector(_DlibDetector):
     """dlib's frontal face detector: histograms of gradients, five linear filters.
 
     For upright faces turned less than about 45 degrees; profiles and tilted heads are missed.
@@ -38,13 +71,7 @@ class HogDetector(Detector):
     def __init__(self) -> None:
         self._local = threading.local()  # the detector keeps scratch space: one for each thread
 
-    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
-        return type(self), ()
-
     @override
-    def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        return _detect(pixels, self._run)
-
     def _run(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
         if not hasattr(self._local, "detector"):
             with LOADING:
@@ -57,7 +84,7 @@ class HogDetector(Detector):
         return [(box, score - 0.15) for box, score in zip(boxes, scores, strict=True)]
 
 
-class DlibMmodDetector(Detector):
+class DlibMmodDetector(_DlibDetector):
     """dlib's convolutional face detector, in dlib's own engine: exact and slow (over a second for 512x512).
 
     It detects the same faces as `facesearch.detection.mmod.MmodDetector`, except heads that lie on their side or are upside
@@ -72,13 +99,7 @@ class DlibMmodDetector(Detector):
         # The network keeps its activations in itself: one caller at a time.
         self._loaded: Once[tuple[threading.Lock, Any]] = Once()
 
-    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
-        return type(self), ()
-
     @override
-    def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        return _detect(pixels, self._run)
-
     def _run(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
         lock, network = self._loaded(self._load)
         check_pool()
@@ -90,27 +111,3 @@ class DlibMmodDetector(Detector):
 
         with as_path(read_weights(FACE_DETECTOR)) as path:
             return threading.Lock(), dlib.cnn_face_detection_model_v1(path)
-
-
-def _detect(pixels: PixelArray, run: Callable[[PixelArray], Iterable[tuple[Any, float]]]) -> tuple[Detection, ...]:
-    border = round(max(pixels.shape[:2]) * _BORDER)
-    return _detect_with_border(pixels, run, 0) or _detect_with_border(pixels, run, border)
-
-
-def _detect_with_border(
-    pixels: PixelArray, run: Callable[[PixelArray], Iterable[tuple[Any, float]]], border: int
-) -> tuple[Detection, ...]:
-    padded = np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
-    searched = reduced(padded, _MOST_PIXELS)
-    scale = padded.shape[1] / searched.shape[1]
-    detections = [
-        Detection(
-            left=box.left() * scale - border,
-            top=box.top() * scale - border,
-            right=(box.right() + 1) * scale - border,  # dlib's right and bottom belong to the box
-            bottom=(box.bottom() + 1) * scale - border,
-            confidence=100 / (1 + math.exp(-5 * score)),
-        )
-        for box, score in run(searched)
-    ]
-    return tuple(sorted(detections, key=lambda face: -face.confidence))

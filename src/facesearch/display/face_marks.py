@@ -1,7 +1,7 @@
-"""What there is to draw of each face on a photo, whatever draws it: place, class, words, landmarks and pose.
+"""Compute what is drawn of each face on a photo: box, class, label texts, landmarks and pose.
 
-A class is told three times over: by its colour (Okabe and Ito's, which colour-blind people tell apart), by how its frame is
-drawn, and in words. The pictures in a notebook and those of `facesearch.plotting` are both made of these marks.
+A class has its own colour (of Okabe and Ito's palette, which colour-blind people distinguish), its own line style and its own
+words, so that each of the three suffices. `facesearch.display.annotator` draws the marks.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ Point = tuple[float, float]
 
 
 class FaceClass(Enum):
-    """What became of a face."""
+    """The outcome of a face."""
 
     FOUND = "found"
     UNKNOWN = "nobody known"
@@ -48,7 +48,7 @@ class FaceClass(Enum):
 
 @attrs.frozen(kw_only=True)
 class Style:
-    """How a class is drawn.
+    """Style of a class.
 
     Attributes
     ----------
@@ -99,25 +99,25 @@ _WORDS = {
 }
 _REASONS_IN_LEGEND = 2
 _DETAILED = 4  # letter sizes: from this side on a face shows its landmarks and pose
-_NOT_CHOSEN = {"FACE_NOT_LARGEST", "EXCEEDS_MAX_FACES"}  # the face itself would have done
+_NOT_CHOSEN = {"FACE_NOT_LARGEST", "EXCEEDS_MAX_FACES"}  # reasons that concern other faces, not this one
 
 
 @attrs.frozen(kw_only=True)
 class SeenFace:
-    """A face and what became of it.
+    """A face and its outcome.
 
     Attributes
     ----------
     detail
-        What it looks like.
+        Description of the face.
     kind
-        What became of it.
+        Outcome.
     name
-        Who it is, where that is known.
+        User id, where it is known.
     similarity
-        To that user, percent, 0-100.
+        Similarity to that user, percent, 0-100.
     reasons
-        AWS's names of why it was passed over.
+        AWS's names of the reasons why it was not searched.
     """
 
     detail: FaceDetail = field(validator=is_a(FaceDetail))
@@ -155,6 +155,10 @@ class Rectangle:
             height=self.height + 2 * margin,
         )
 
+    def contains(self, point: Point) -> bool:
+        """Return whether a point lies in the rectangle or on its edge."""
+        return self.left <= point[0] <= self.right and self.top <= point[1] <= self.bottom
+
     def shared(self, other: "Rectangle") -> float:
         """Return the area of the intersection with another rectangle, pixels squared."""
         across = min(self.right, other.right) - max(self.left, other.left)
@@ -171,15 +175,13 @@ class Mark:
     number
         1 and up, in the order of the faces.
     kind
-        What became of the face.
+        Outcome of the face.
     box
         Around the face.
     texts
-        Labels, the most telling first, each shorter than the one before; the last is the number.
-    hint
-        One line with all of it, for where there is room.
+        Possible labels, the most informative first, each shorter than the one before; the last is the number.
     landmarks
-        As many as are known.
+        Known landmarks.
     axes
         Where the head's own axes through the middle of the box end: to the viewer's right of the face, to the top of the
         head, and where the nose points. ``None`` without a pose, and where it was not asked for.
@@ -189,13 +191,12 @@ class Mark:
     kind: FaceClass
     box: Rectangle
     texts: tuple[str, ...]
-    hint: str
     landmarks: tuple[Point, ...] = ()
     axes: tuple[Point, Point, Point] | None = None
 
     @property
     def style(self) -> Style:
-        """How it is drawn."""
+        """Style of the mark's class."""
         return STYLES[self.kind]
 
     @property
@@ -209,17 +210,17 @@ class Mark:
         return min(letter / 7, max(side / 14, letter / 12))
 
     def shows_details(self, letter: float) -> bool:
-        """Return whether landmarks and pose are drawn: on a small face they would look like dirt."""
+        """Return whether landmarks and pose are drawn: a small face has no room for them."""
         return min(self.box.width, self.box.height) >= _DETAILED * letter
 
 
 def class_of(reasons: Iterable[str]) -> FaceClass:
-    """Return the class of an unsearched face: passed over for another face, or refused for its quality."""
+    """Return the class of an unsearched face: not chosen because of other faces, or refused for its quality."""
     return FaceClass.NOT_CHOSEN if _NOT_CHOSEN.issuperset(reasons) else FaceClass.REFUSED
 
 
 def in_words(reasons: Sequence[str]) -> str:
-    """Put AWS's names of reasons into a few plain words."""
+    """Describe reasons, by AWS's names, in a few plain words."""
     return ", ".join(_WORDS.get(reason, reason.lower().replace("_", " ")) for reason in reasons) or "not searched"
 
 
@@ -248,7 +249,7 @@ def marks_of(faces: Sequence[SeenFace], width: int, height: int, *, pose: bool =
     width, height
         Of the picture to draw on, in pixels.
     pose
-        Whether the head's axes are drawn too. Over a face they look like a mistake to those who did not ask for them.
+        Whether to compute the head's axes too. They are off by default, since they cover the face.
 
     Returns
     -------
@@ -268,18 +269,13 @@ def drawing_order(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _mark(face: SeenFace, number: int, width: int, height: int) -> Mark:
-    detail = face.detail
-    left, top, right, bottom = detail.bounding_box.to_pixels(width, height)
-    texts = _texts(face, number)
-    sure = "" if detail.confidence is None else f", a face with {detail.confidence:.0f}% confidence"
-    names = f" ({', '.join(face.reasons)})" if face.reasons else ""
+    left, top, right, bottom = face.detail.bounding_box.to_pixels(width, height)
     return Mark(
         number=number,
         kind=face.kind,
         box=Rectangle(left=left, top=top, width=right - left, height=bottom - top),
-        texts=texts,
-        hint=f"face {number}: {_what(face)}{names}{sure}",
-        landmarks=tuple((landmark.x * width, landmark.y * height) for landmark in detail.landmarks or ()),
+        texts=_texts(face, number),
+        landmarks=tuple((landmark.x * width, landmark.y * height) for landmark in face.detail.landmarks or ()),
     )
 
 

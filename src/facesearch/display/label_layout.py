@@ -1,7 +1,7 @@
-"""Where the labels of faces go, so that none covers another and hardly any covers a face.
+"""Place the labels of faces, so that no label covers another one and hardly any covers a face.
 
-All lengths are in pixels of the picture that is drawn on. Widths of texts are those of DejaVu Sans, matplotlib's own font and
-one of the widest: in another font a label has some room to spare.
+All lengths are in pixels of the picture that is drawn on. Widths of texts are those of the wider of two fonts: that of Pillow, in
+which labels are drawn, and DejaVu Sans, in which matplotlib writes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,25 +23,25 @@ HEIGHT = 1.45  # of a label, in letter sizes
 _MARGIN = 0.4  # on both sides of its text, likewise
 _BASELINE = 1.08  # from its upper edge, likewise
 
-# The advance of each letter in letter sizes; any other counts as the widest.
+# The advance of each letter in letter sizes, in the wider of the two fonts; any other counts as the widest.
 _WIDTHS = {
     letter: width
     for width, letters in {
         0.28: "'ijl",
-        0.30: "IJ",
+        0.30: "I",
         0.34: " ,./:;\\|·",
         0.36: "f-",
         0.40: "()[]t!",
         0.41: "r",
-        0.53: '"*_`sz\N{EN DASH}',
-        0.56: "?cL",
-        0.59: "Fkvxy",
+        0.53: '"_`sz\N{EN DASH}',
+        0.56: "*?Jc",
+        0.59: "FLkvxy",
         0.62: "PTYao",
         0.64: "eESbdghnpqu${}0123456789",
         0.72: "KAVBRXZC",
         0.75: "UHN",
         0.80: "DG&OQ",
-        0.86: "w#+<=>^~M",
+        0.87: "w#+<=>^~M",
         0.97: "%m",
     }.items()
     for letter in letters
@@ -73,18 +73,18 @@ _LATER = (
 
 @attrs.frozen(kw_only=True)
 class Label:
-    """A text and where it stands.
+    """A text and its place.
 
     Attributes
     ----------
     mark
-        Whose it is.
+        The labelled face.
     text
         One line.
     place
-        The ground to draw under it.
+        Ground to draw below the text.
     baseline
-        xy where the text begins.
+        xy of the middle of the text, on its baseline.
     """
 
     mark: Mark
@@ -207,7 +207,7 @@ class _Room:
         if best is None:
             return None
         place = best[1]
-        baseline = (place.left + _MARGIN * self.letter, place.top + _BASELINE * self.letter)
+        baseline = (place.left + place.width / 2, place.top + _BASELINE * self.letter)
         return Label(mark=mark, text=shown, place=place, baseline=baseline)
 
     def _places(self, box: Rectangle, wide: float, high: float) -> Iterator[Rectangle]:

@@ -1,4 +1,4 @@
-"""What there is to draw of a calibration: how often strangers, and how seldom photos of one person, are as similar.
+"""Compute the curves of a calibration: the share of strangers that are as similar, and of photos of one person that are less.
 
 The axis runs along the distance of two faces, from far apart to the same vector, and is labelled with similarities: so the
 many percentages that lie close together near 100 have room. Its two parts, where rates were measured and where they are too
@@ -6,9 +6,10 @@ low for that, have a scale each.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import attrs
+import numpy as np
 
 from facesearch.matching.calibration import Calibration, CalibrationRow
 
@@ -53,7 +54,7 @@ class Curve:
     words: str
 
 
-# Blue and vermilion of Okabe and Ito's palette, which colour-blind people tell apart (https://jfly.uni-koeln.de/color/).
+# Blue and vermilion of Okabe and Ito's palette, which colour-blind people distinguish (https://jfly.uni-koeln.de/color/).
 CURVES = (
     Curve(rate="fmr", colour="#0072B2", dash=(), words="strangers at least so similar"),
     Curve(rate="fnmr", colour="#D55E00", dash=(4, 2), words="photos of one person less similar"),
@@ -80,7 +81,7 @@ class RatePoint:
 
 @attrs.frozen(kw_only=True)
 class Pin:
-    """Somebody to mark on the axis.
+    """A user to mark on the axis.
 
     Attributes
     ----------
@@ -89,7 +90,7 @@ class Pin:
     similarity
         Percent, 0-100.
     found
-        Whether this is a match; otherwise it is who comes next.
+        Whether this is a match; otherwise it is the next user.
     """
 
     text: str
@@ -99,7 +100,7 @@ class Pin:
 
 @attrs.frozen(kw_only=True)
 class Tick:
-    """Where a similarity, percent, stands on the axis."""
+    """A labelled similarity, percent, and its position on the axis, 0-1."""
 
     position: float
     similarity: float
@@ -108,10 +109,7 @@ class Tick:
 def position(calibration: Calibration, similarity: float) -> float:
     """Return the position of a similarity, 0-100 percent, on the axis: 1 at 100, 0 at the end of the measured points and below."""
     nearest, farthest = calibration.rows[0].distance, calibration.rows[-1].distance
-    distance = min(calibration.distance_at(similarity), farthest)
-    if distance <= nearest:
-        return 1 - distance / nearest * UNMEASURED
-    return (farthest - distance) / (farthest - nearest) * (1 - UNMEASURED)
+    return float(np.interp(calibration.distance_at(similarity), (0, nearest, farthest), (1, 1 - UNMEASURED, 0)))
 
 
 def rates(calibration: Calibration, curve: Curve) -> tuple[RatePoint, ...]:
@@ -120,7 +118,7 @@ def rates(calibration: Calibration, curve: Curve) -> tuple[RatePoint, ...]:
     Parameters
     ----------
     calibration
-        Whose.
+        The calibration.
     curve
         One of `CURVES`. A rate of 0 has no place on a logarithmic axis and is left out.
     """
@@ -179,20 +177,15 @@ def strangers(calibration: Calibration, similarity: float) -> str:
         return f"fewer than {_one_in(rows[0].fmr)}"
     if similarity < rows[-1].similarity:
         return f"more than {_one_in(rows[-1].fmr)}"
-    return _one_in(math.exp(_logarithm(calibration, similarity)))
-
-
-def _logarithm(calibration: Calibration, similarity: float) -> float:
-    distance = calibration.distance_at(similarity)
-    points = list(_logarithms(calibration))
-    after = next((place for place, (x, _) in enumerate(points) if x >= distance), len(points) - 1)
-    (x0, y0), (x1, y1) = points[max(after - 1, 0)], points[after]
-    return y1 if x1 == x0 else y0 + (y1 - y0) * min(max((distance - x0) / (x1 - x0), 0.0), 1.0)
-
-
-def _logarithms(calibration: Calibration) -> Iterator[tuple[float, float]]:
-    for row in calibration.rows:
-        yield row.distance, math.log(max(row.fmr, 1 / max(calibration.impostor_comparisons, 1)))
+    return _one_in(
+        math.exp(
+            np.interp(
+                calibration.distance_at(similarity),
+                [row.distance for row in rows],
+                [math.log(max(row.fmr, 1 / max(calibration.impostor_comparisons, 1))) for row in rows],
+            )
+        )
+    )
 
 
 def _one_in(rate: float) -> str:

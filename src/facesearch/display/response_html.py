@@ -1,18 +1,23 @@
-"""What a notebook shows for a response: the photo with its faces, who was found and how sure that is, and why not others.
+"""Convert a response to HTML for a notebook: annotated photo, matches on the measured curves, reasons of unsearched faces.
 
-One piece of HTML without scripts and without anything to load. Texts take the colour of the page, so that they can be read in
-a dark theme too. Whatever comes from outside is escaped.
+The HTML has no scripts and loads nothing. Texts have the colour of the page, so that they are readable in a dark theme too. All
+untrusted text is escaped.
 """
 
+import base64
+import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
 import attrs
+import numpy as np
 
-from facesearch.display.face_marks import FaceClass, SeenFace, in_words, legend
-from facesearch.display.photo_svg import data_uri, draw_photo, draw_swatch
+from facesearch.display.annotator import draw_for_screen
+from facesearch.display.face_marks import HALO, HALO_OPACITY, STYLES, FaceClass, SeenFace, in_words, legend
 from facesearch.display.rates import Pin, strangers
 from facesearch.display.rates_svg import curve_swatches, draw_curve
+from facesearch.images.stored_thumbnails import small_picture
 from facesearch.images.thumbnails import SHOWN_USERS, Pictures, Preview
 from facesearch.matching.calibration import Calibration
 
@@ -21,20 +26,24 @@ __all__ = ["ResponseView", "as_html", "ranges"]
 _ROWS_SHOWN = 20
 _LEFT = "text-align:left;overflow-wrap:anywhere"  # a notebook sets tables to the right; ids may be 128 letters long
 _THUMBNAIL = 84  # pixels on the screen
+_NARROWEST = 320  # pixels: a smaller photo is shown enlarged to this width
+_EMPTY = np.full((360, 480, 3), 232, np.uint8)  # the ground of the faces where there is no photo
+_DENSITY = 2  # pixels of the annotated photo for one of the screen: sharp on high-resolution screens too
+_QUALITY = 80  # of the annotated photo as JPEG
 
 
 @attrs.frozen(kw_only=True)
 class ResponseView:
-    """What there is to show of a response.
+    """The parts of a response that are shown.
 
     Attributes
     ----------
     faces
-        All that were detected, in the order of their numbers.
+        All detected faces, in the order of their numbers.
     matches
         User ids and similarities, percent; best first.
     next_user
-        Who comes next.
+        User id and similarity of the next user.
     """
 
     faces: tuple[SeenFace, ...]
@@ -46,9 +55,9 @@ class ResponseView:
 
 
 def as_html(view: ResponseView) -> str:
-    """Put a response into HTML; a ``<div>``."""
+    """Return the HTML of a response, a ``<div>``."""
     searched = any(face.kind in {FaceClass.FOUND, FaceClass.UNKNOWN} for face in view.faces)
-    parts = [draw_photo(view.preview, view.faces), _legend(view.faces)]
+    parts = [_photo(view.preview, view.faces), _legend(view.faces)]
     if not searched:
         parts.append("<p>No face in this photo could be searched.</p>")
     elif not view.matches:
@@ -60,7 +69,7 @@ def as_html(view: ResponseView) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Write rising numbers down in short: ``"2-31, 33"``."""
+    """Format rising numbers as ranges: ``"2-31, 33"``."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:
@@ -70,13 +79,46 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}\N{EN DASH}{run[-1]}" for run in runs)
 
 
+def _photo(preview: Preview | None, faces: Sequence[SeenFace]) -> str:
+    """Return the annotated photo as an ``<img>``; without a photo the faces are drawn on an empty ground."""
+    photo = small_picture(preview.jpeg) if preview else None
+    pixels, kind = (_EMPTY, "PNG") if photo is None else (photo, "JPEG")
+    width = max(pixels.shape[1], _NARROWEST)
+    file = io.BytesIO()
+    image = draw_for_screen(pixels, faces, scale=width / pixels.shape[1], density=_DENSITY)
+    image.save(file, kind, quality=_QUALITY)
+    counts = Counter(STYLES[face.kind].words for face in faces)
+    counted = ", ".join(f"{count} {words}" for words, count in counts.items()) or "none"
+    return (
+        f'<img src="{_data_uri(file.getvalue(), kind.lower())}" alt="a photo with its faces annotated: {counted}" '
+        f'style="max-width:{width}px;width:100%;height:auto"/>'
+    )
+
+
+def _data_uri(file: bytes, kind: str = "jpeg") -> str:
+    """Return a data URI that contains a picture file."""
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode('ascii')}"
+
+
 def _legend(faces: Sequence[SeenFace]) -> str:
     entries = legend(faces)
-    return _line((draw_swatch(kind), words) for kind, words in entries) if entries else ""
+    return _line((_swatch(kind), words) for kind, words in entries) if entries else ""
+
+
+def _swatch(kind: FaceClass) -> str:
+    """Return a piece of the frame of a class as an ``<svg>``."""
+    style, width = STYLES[kind], 2.5
+    dash = " ".join(f"{length * width:.2f}" for length in style.dash)
+    return (
+        '<svg width="36" height="12" viewBox="0 0 36 12" style="vertical-align:middle" aria-hidden="true">'
+        f'<line x1="2" y1="6" x2="34" y2="6" stroke="{style.halo}" stroke-opacity="{HALO_OPACITY}" '
+        f'stroke-width="{width * HALO:.2f}"/><line x1="2" y1="6" x2="34" y2="6" stroke="{style.colour}" '
+        f'stroke-width="{width:.2f}" stroke-dasharray="{dash or "none"}"/></svg>'
+    )
 
 
 def _line(entries: Iterable[tuple[str, str]]) -> str:
-    """Put the entries of a legend, swatches and words, side by side."""
+    """Return the entries of a legend, swatches and words, side by side."""
     spans = "".join(
         f'<span style="display:inline-block;margin-right:1.2em">{swatch} {escape(words)}</span> '
         for swatch, words in entries
@@ -94,7 +136,7 @@ def _strip(pictures: Pictures, similarities: dict[str, float]) -> str:
 
 def _group(caption: str, thumbnails: Sequence[bytes]) -> str:
     images = "".join(
-        f'<img src="{data_uri(jpeg)}" alt="" width="{_THUMBNAIL}" height="{_THUMBNAIL}" '
+        f'<img src="{_data_uri(jpeg)}" alt="" width="{_THUMBNAIL}" height="{_THUMBNAIL}" '
         'style="display:inline-block;margin:0 4px 0 0;border-radius:4px"/>'
         for jpeg in thumbnails
     )

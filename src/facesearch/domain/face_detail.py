@@ -62,67 +62,51 @@ class AgeRange:
 
 
 @attrs.frozen(kw_only=True)
-class Smile:
+class _YesOrNo:
+    """An answer, and the confidence in it, 0-100 percent."""
+
+    value: bool = field(validator=is_bool)
+    confidence: float = field(converter=plain_float, validator=between(0, 100))
+
+
+@attrs.frozen(kw_only=True)
+class Smile(_YesOrNo):
     """Whether the face smiles, and the confidence in that, 0-100."""
 
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-
 
 @attrs.frozen(kw_only=True)
-class Eyeglasses:
+class Eyeglasses(_YesOrNo):
     """Whether the face wears eyeglasses, and the confidence in that, 0-100."""
 
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-
 
 @attrs.frozen(kw_only=True)
-class Sunglasses:
+class Sunglasses(_YesOrNo):
     """Whether the face wears sunglasses, and the confidence in that, 0-100."""
 
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-
 
 @attrs.frozen(kw_only=True)
-class Beard:
+class Beard(_YesOrNo):
     """Whether the face has a beard, and the confidence in that, 0-100."""
 
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-
 
 @attrs.frozen(kw_only=True)
-class Mustache:
+class Mustache(_YesOrNo):
     """Whether the face has a mustache, and the confidence in that, 0-100."""
 
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-
 
 @attrs.frozen(kw_only=True)
-class EyesOpen:
+class EyesOpen(_YesOrNo):
     """Whether the eyes are open, and the confidence in that, 0-100."""
 
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-
 
 @attrs.frozen(kw_only=True)
-class MouthOpen:
+class MouthOpen(_YesOrNo):
     """Whether the mouth is open, and the confidence in that, 0-100."""
 
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
-
 
 @attrs.frozen(kw_only=True)
-class FaceOccluded:
+class FaceOccluded(_YesOrNo):
     """Whether something covers eyes, nose or mouth, and the confidence in that, 0-100."""
-
-    value: bool = field(validator=is_bool)
-    confidence: float = field(converter=plain_float, validator=between(0, 100))
 
 
 class GenderType(Enum):

@@ -12,7 +12,7 @@ __all__ = ["crop_to_picture", "cut_by_five_points"]
 
 # The correlation of the five points with the template, 0-1, is 0.92 and more for 381 faces of `landmarks106/`, `people/` and
 # `groups/`. Without correlation, the best similarity would shrink the picture to a point.
-_LEAST_LIKENESS = 0.3
+_LEAST_CORRELATION = 0.3
 
 
 def cut_by_five_points(
@@ -48,13 +48,13 @@ def cut_by_five_points(
 
 
 def crop_to_picture(found: PointArray, template: PointArray) -> PointArray:
-    """Return the (2, 3) similarity transform from xy of the crop to xy of the picture, for (N, 2) points found and wanted.
+    """Return the (2, 3) similarity transform from xy of the crop to xy of the picture, for (N, 2) points: *found* in the picture, *template* in the crop.
 
     See `facesearch.images.crops.similarity`. Points that are not arranged as in a face are refused.
     """
     here, there = found @ [1, 1j], template @ [1, 1j]
-    centred, wanted = here - here.mean(), there - there.mean()
-    common, spread = np.vdot(centred, wanted), np.vdot(centred, centred).real
-    if abs(common) <= _LEAST_LIKENESS * np.sqrt(spread * np.vdot(wanted, wanted).real):
+    centred, target = here - here.mean(), there - there.mean()
+    common, spread = np.vdot(centred, target), np.vdot(centred, centred).real
+    if abs(common) <= _LEAST_CORRELATION * np.sqrt(spread * np.vdot(target, target).real):
         raise InvalidParameterError.of("points", found.round(1).tolist(), "eyes, nose and mouth as in a face")
     return similarity(found, template)

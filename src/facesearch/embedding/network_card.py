@@ -1,4 +1,4 @@
-"""Declare your own face-embedding network and its input on a card."""
+"""Declare a face-embedding network and its input on a card."""
 
 import hashlib
 import json
@@ -88,7 +88,7 @@ def _template(value: Iterable[Iterable[float]]) -> Points:
 
 
 def _triple(argument: str, value: float | Iterable[float]) -> Triple:
-    given: Any = value  # what callers pass may not be what the annotation asks for
+    given: Any = value  # callers may pass a value of another type
     try:
         one, two, three = [given] * 3 if isinstance(given, Real) else given
     except (TypeError, ValueError):
@@ -118,7 +118,7 @@ def _layout(value: str | TensorLayout) -> TensorLayout:
 
 @attrs.frozen(kw_only=True)
 class NetworkCard:
-    """Your own network and its input. The value of a pixel becomes ``(byte - mean) * scale``.
+    """A face-embedding network and its input. The value of a pixel becomes ``(byte - mean) * scale``.
 
     Attributes
     ----------

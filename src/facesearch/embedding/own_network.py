@@ -1,7 +1,7 @@
-"""Embed faces with your own network: an ONNX file, declared on a card and checked against it.
+"""Embed faces with a user's own network: an ONNX file, declared on a card and checked against it.
 
-For networks like ArcFace's, which take a small crop with eyes, nose and mouth at fixed places. Nothing is downloaded; you need
-the permission of the file's owner: docs/own-network.md.
+For networks like ArcFace's, which take a small crop with eyes, nose and mouth at fixed places. Nothing is downloaded; the file's
+owner must permit its use: docs/own-network.md.
 """
 
 from functools import partial
@@ -29,7 +29,7 @@ _TOLERANCE = 1e-3
 
 
 class NetworkEmbedder(Embedder):
-    """Your own network as the embedding stage of `FaceAnalyzer`.
+    """The embedding stage of `FaceAnalyzer` with a user's own network.
 
     The file is hashed here, and read at the first face or by `load`; it must not have changed then. Safe to use from many threads.
 
@@ -205,7 +205,7 @@ class _Network:
         width, height = self._card.size
         noise = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), np.uint8)
         apart = np.concatenate([self._run(noise[:1]), self._run(noise[1:])])
-        if not _alike(apart[:1], self._run(noise[:1])):
+        if not _nearly_equal(apart[:1], self._run(noise[:1])):
             raise WeightsError(f"{self._card.path}: expected the same vector for the same crop, got two")
         if self._input.shape[0] == 1:
             return 1
@@ -213,17 +213,18 @@ class _Network:
             together = self._run(noise)
         except (WeightsError, InvalidParameterError):
             return 1  # some files declare any number, and have a fixed 1 further in
-        return _BATCH if _alike(apart, together) else 1
+        return _BATCH if _nearly_equal(apart, together) else 1
 
 
-def _choose(argument: str, name: str | None, there: Any) -> Any:
-    names = [each.name for each in there]
+def _choose(argument: str, name: str | None, tensors: Any) -> Any:
+    """Return the tensor with the card's name, or the only one."""
+    names = [each.name for each in tensors]
     if name is None and len(names) == 1:
-        return there[0]
+        return tensors[0]
     if name in names:
-        return there[names.index(name)]
+        return tensors[names.index(name)]
     raise InvalidParameterError.of(argument, name, f"one of {', '.join(names)}")
 
 
-def _alike(one: FloatArray, other: FloatArray) -> bool:
+def _nearly_equal(one: FloatArray, other: FloatArray) -> bool:
     return bool(np.abs(one - other).max() <= _TOLERANCE * np.abs(one).max())

@@ -161,8 +161,7 @@ def doubts(
     *,
     threshold: float,
     calibration: Calibration,
-    anyway: bool = False,
-    agreed: Agreement | None = None,
+    agreed: Agreement,
 ) -> tuple[Doubt | None, ...]:
     """Return the doubt about each candidate face of a user.
 
@@ -178,10 +177,8 @@ def doubts(
         Percent, 0-100; at 0 nothing is doubted.
     calibration
         Converts distances to percentages.
-    anyway
-        Whether a new user's photos need no majority.
     agreed
-        The result of `agreement` for the same arguments, where it is known already.
+        The result of `agreement` for the same faces.
 
     Returns
     -------
@@ -192,7 +189,7 @@ def doubts(
     -----
     PHOTOS_DISAGREE: the user has no faces, there are two candidates or more, and no one of them matches more than half of all
     candidates, itself included, at a similarity of `facesearch.enrolment.auditing.OWN_SIMILARITY`. All candidates have this reason then, unless
-    *anyway* is True. Two photos that differ are refused too: one of them is wrong, and it is unknown which.
+    `agreement` was called with *anyway*. Two photos that differ are refused too: one of them is wrong, and it is unknown which.
 
     LOW_MATCH_CONFIDENCE: where the user has faces, the similarity to them is below *threshold*, as when faces are
     associated. Where it has none and there are three candidates or more, the similarity to the other candidates is below
@@ -205,8 +202,6 @@ def doubts(
     """
     if threshold == 0:
         return (None,) * len(candidates)
-    if agreed is None:
-        agreed = agreement(candidates, present, threshold=threshold, calibration=calibration, anyway=anyway)
     judge = _Judge(candidates, present, calibration)
     return tuple(judge.doubt(row, agreed, nearest_other, threshold) for row in range(len(candidates)))
 
@@ -224,8 +219,8 @@ class _Judge:
         company = np.concatenate([self.present, self.candidates[others]])
         distance = self.distance(row, company) if len(company) else None
         confidence = low.get(row, None if distance is None else self.similarity(distance))
-        spoken_for = row in low or (confidence is not None and confidence >= OWN_SIMILARITY)
-        reach = self.calibration.distance_at(threshold if spoken_for else SURE_SIMILARITY)
+        is_supported = row in low or (confidence is not None and confidence >= OWN_SIMILARITY)
+        reach = self.calibration.distance_at(threshold if is_supported else SURE_SIMILARITY)
         other = nearest_other(self.candidates[row], reach)
         if other and distance is not None and other[0] >= NEARER_RATIO * distance:
             other = None

@@ -393,8 +393,8 @@ def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int
     """Return for each face the nearest other user as (distance, row), or ``None`` if none is within reach."""
     if not len(faces):
         return []
-    nobody = np.zeros(len(faces))
-    distances = _Distances.between(gallery.faces[faces], nobody, gallery.vectors, gallery.offsets)
+    no_offset = np.zeros(len(faces))
+    distances = _Distances.between(gallery.faces[faces], no_offset, gallery.vectors, gallery.offsets)
     result: list[tuple[float, int] | None] = [None] * len(faces)
     for first in range(0, len(faces), block):
         mine = np.arange(first, min(first + block, len(faces)))

@@ -1,6 +1,6 @@
 """Enrolment of faces into a collection: their ids, the judgement, and the association with users.
 
-Call the methods within `facesearch.storage.memory.Store.writing`.
+Call the methods within `facesearch.storage.store.Store.writing`.
 """
 
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from facesearch.enrolment.candidates import CandidateFace
 from facesearch.enrolment.judging import FacesOf, Rules, Verdict, judge
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import check_embedding
-from facesearch.storage.content_ids import content_id, former_content_id
-from facesearch.storage.memory import Store, StoredFace
+from facesearch.storage.content_ids import content_id
+from facesearch.storage.store import Store, StoredFace
 
-__all__ = ["MAX_FACES_PER_USER", "Enroller", "image_ids"]
+__all__ = ["MAX_FACES_PER_USER", "Enroller", "image_id"]
 
 MAX_FACES_PER_USER = 100
 """As in Amazon Rekognition: "100 faces per user"."""
 
 
-def image_ids(secret: bytes, digest: str | None) -> tuple[str, str]:
-    """Return the id of the photo with a digest, and its id from before collections had secrets."""
-    return content_id(secret, "image", digest), former_content_id("image", digest)
+def image_id(secret: bytes, digest: str | None) -> str:
+    """Return the id of the photo with a digest."""
+    return content_id(secret, "image", digest)
 
 
 @attrs.frozen(eq=False)
@@ -54,11 +54,11 @@ class Enroller:
         InvalidEmbeddingError
             If its vector is invalid.
         """
-        box = seen.detail.bounding_box
+        box, secret = seen.detail.bounding_box, self.store.secret()
         face = Face(
-            face_id=self._face_id(digest, seen, external_image_id),
+            face_id=content_id(secret, "face", self.face_model.digest, digest, external_image_id, box),
             bounding_box=box,
-            image_id=image_ids(self.store.secret(), digest)[0],
+            image_id=image_id(secret, digest),
             external_image_id=external_image_id,
             confidence=seen.detail.confidence,
             index_faces_model_version=self.face_model.version,
@@ -69,7 +69,7 @@ class Enroller:
     def keep(self, faces: Iterable[StoredFace]) -> dict[str, Face]:
         """Store the faces that are not stored yet, and return all of them by id, as they are in the collection."""
         given = {stored.face.face_id: stored for stored in faces}
-        known = self.store.faces_named(given)
+        known = self.store.faces_by_id(given)
         self.store.put_faces(stored for face_id, stored in given.items() if face_id not in known)
         return {face_id: known.get(face_id, stored.face) for face_id, stored in given.items()}
 
@@ -94,9 +94,3 @@ class Enroller:
             self.keep(stored for stored in faces if stored.face.face_id in accepted)
             self.store.assign(verdict.accepted, user_id)
             self.store.refresh([user_id])
-
-    def _face_id(self, digest: str, face: CandidateFace, external_image_id: str | None) -> str:
-        content = "face", self.face_model.digest, digest, external_image_id, face.detail.bounding_box
-        face_id, former = content_id(self.store.secret(), *content), former_content_id(*content)
-        # The face of an older file, or of an export of one, keeps its former id.
-        return former if former in self.store.known([former]) else face_id

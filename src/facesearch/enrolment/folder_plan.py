@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 from attrs import field
 
+from facesearch.common.tables import counted
 from facesearch.common.validation import is_a, maybe, tuple_of
 from facesearch.domain.entities import USER_ID_PATTERN
 from facesearch.errors import InvalidParameterError, shown
@@ -28,36 +29,14 @@ _COLUMNS: Final = ("photo", "user_id")
 _MOST_ID: Final = 128  # characters of a user id
 _AT_ONCE: Final = 16  # unassociated photos that are written together
 # Latin letters that Unicode does not decompose into a letter and a mark, and their plain spelling.
-_LATIN: Final = str.maketrans(
-    {
-        "ß": "ss",
-        "ẞ": "SS",
-        "æ": "ae",
-        "Æ": "AE",
-        "œ": "oe",
-        "Œ": "OE",
-        "þ": "th",
-        "Þ": "Th",
-        "ø": "o",
-        "Ø": "O",
-        "đ": "d",
-        "Đ": "D",
-        "ð": "d",
-        "Ð": "D",
-        "ł": "l",
-        "Ł": "L",
-        "ħ": "h",
-        "Ħ": "H",
-        "\u0131": "i",
-        "ŧ": "t",
-        "Ŧ": "T",
-        "ŋ": "n",
-        "Ŋ": "N",
-        "ĸ": "k",
-        "ə": "e",
-        "Ə": "E",
-    }
-)
+_LATIN: Final = {
+    ord(letter): plain
+    for letter, plain in zip(
+        "øØđĐðÐłŁħĦ\u0131ŧŦŋŊĸəƏßẞæÆœŒþÞ",
+        [*"oOdDdDlLhHitTnNkeE", "ss", "SS", "ae", "AE", "oe", "OE", "th", "Th"],
+        strict=True,
+    )
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -219,7 +198,9 @@ def _folder(root: Path) -> PhotoPlan:
             if not photos:
                 found.notes.append(f"{_name(entry.name)}: there is no photo in it")
             elif user_id is None:
-                found.notes.append(f"{_name(entry.name)}: no user id, {_counted(len(photos))} left out; {_RENAME}")
+                found.notes.append(
+                    f"{_name(entry.name)}: no user id, {counted(len(photos), 'photo')} left out; {_RENAME}"
+                )
             elif user_id in people:
                 raise _one_id(root, people[user_id][0], entry.name, user_id)
             else:
@@ -227,11 +208,13 @@ def _folder(root: Path) -> PhotoPlan:
         elif _is_file(entry) and found.is_photo(entry.name):
             loose.append(Path(entry.path))
     if loose and people:
-        found.notes.append(f"{_counted(len(loose))} beside the people's folders left out: whose they are is not told")
+        found.notes.append(
+            f"{counted(len(loose), 'photo')} beside the people's folders left out: whose they are is not told"
+        )
     users = [PersonPhotos(user_id=user_id, photos=people[user_id][1]) for user_id in sorted(people)]
     return PhotoPlan(
         path=root,
-        people=tuple(users or _nobodys(loose)),
+        people=tuple(users or _unassociated(loose)),
         skipped=tuple(sorted(found.skipped.items(), key=lambda item: (-item[1], item[0]))),
         notes=tuple(found.notes),
         renamed=tuple((name, user_id) for user_id, (name, _) in sorted(people.items()) if name != user_id),
@@ -290,7 +273,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_symlink()
 
 
-def _nobodys(photos: Iterable[Path]) -> Iterator[PersonPhotos]:
+def _unassociated(photos: Iterable[Path]) -> Iterator[PersonPhotos]:
     every = tuple(photos)
     for start in range(0, len(every), _AT_ONCE):
         yield PersonPhotos(photos=every[start : start + _AT_ONCE])
@@ -347,10 +330,6 @@ _RENAME: Final = f"a user id is {_IDS}. Rename the folder, or list the photos in
 
 def _is_user_id(name: str) -> bool:
     return len(name) <= _MOST_ID and re.fullmatch(USER_ID_PATTERN, name) is not None
-
-
-def _counted(photos: int) -> str:
-    return f"{photos} photo{'' if photos == 1 else 's'}"
 
 
 def _name(name: str) -> str:

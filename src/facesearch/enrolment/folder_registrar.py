@@ -27,13 +27,13 @@ from facesearch.common.validation import between, is_a, is_bool, maybe, plain_fl
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
 from facesearch.domain.sources import relative_source
 from facesearch.enrolment.candidates import PhotoAnalysis
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER, Enroller, image_ids
+from facesearch.enrolment.enroller import MAX_FACES_PER_USER, Enroller, image_id
 from facesearch.enrolment.judging import Verdict
 from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
 from facesearch.enrolment.photo_workers import BrokenFile
 from facesearch.errors import ExecutorError
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.storage.memory import StoredFace
+from facesearch.storage.store import StoredFace
 
 __all__ = ["Registrar", "SeenPhoto", "StoppedError"]
 
@@ -97,8 +97,8 @@ class Registrar:
     thumbnails: bool = field(validator=is_bool)
     root: Path = field(validator=is_a(Path))
 
-    def recall(self, user_id: str | None, photos: Sequence[SeenPhoto]) -> list[PhotoOutcome | None]:
-        """Return the outcomes of a user's photos from earlier calls.
+    def recall(self, user_id: str | None, photos: Sequence[SeenPhoto]) -> list[tuple[PhotoOutcome | None, bool]]:
+        """Return the results of a user's photos from earlier calls.
 
         Parameters
         ----------
@@ -109,43 +109,37 @@ class Registrar:
 
         Returns
         -------
-        list of PhotoOutcome or None
-            ``None`` for a photo to analyze. A photo is accepted if the user has its face, by whatever rules; other outcomes
-            count if they were judged by the same rules. PHOTOS_DISAGREE counts only if no photo of the user is new.
+        list of (PhotoOutcome or None, bool)
+            The outcome, and whether the photo has none but is analyzed already, with a face that waits to be judged. A photo is
+            accepted if the user has its face, by whatever rules; other outcomes count if they were judged by the same rules.
+            PHOTOS_DISAGREE counts only if no photo of the user is new.
         """
         store = self.enroller.store
         with store.reading():
             secret = store.secret()
             if user_id is None:
-                return [
+                outcomes = [
                     PhotoOutcome()
-                    if any((each, photo.name) in self._nobodys for each in image_ids(secret, photo.digest))
+                    if (image_id(secret, photo.digest), photo.name) in self._unassociated
                     else self._remembered(None, photo)
                     for photo in photos
                 ]
+                return [(outcome, False) for outcome in outcomes]
             faces = store.faces(user_id) if store.has_user(user_id) else []
             had = {face.image_id for face in faces}
             found = [
-                PhotoOutcome()
-                if not had.isdisjoint(image_ids(secret, photo.digest))
-                else self._remembered(user_id, photo)
+                PhotoOutcome() if image_id(secret, photo.digest) in had else self._remembered(user_id, photo)
                 for photo in photos
             ]
-            waiting = store.are_waiting(self._waiting_keys(user_id, photos))
-        is_new = waiting or None in found
+            keys = self._waiting_keys(user_id, photos)
+            waiting = store.waiting(keys)
         again = set()
         if len(faces) < MAX_FACES_PER_USER:
             again.add(QUOTA_EXCEEDED)
-        if is_new or faces or self.anyway:
+        if waiting or None in found or faces or self.anyway:
             again.add(PHOTOS_DISAGREE)
-        return [None if outcome and again.intersection(outcome.reasons) else outcome for outcome in found]
-
-    def are_waiting(self, user_id: str, photos: Sequence[SeenPhoto]) -> list[bool]:
-        """Return for each photo of a user whether an earlier call analyzed it and its face waits to be judged."""
-        keys = self._waiting_keys(user_id, photos)
-        with self.enroller.store.reading():
-            waiting = self.enroller.store.are_waiting(keys)
-        return [key in waiting for key in keys]
+        valid = [None if outcome and again.intersection(outcome.reasons) else outcome for outcome in found]
+        return [(outcome, outcome is None and key in waiting) for outcome, key in zip(valid, keys, strict=True)]
 
     def keep(self, photos: Iterable[tuple[str | None, SeenPhoto]]) -> list[PhotoOutcome | None]:
         """Store the results that depend on no other photo, in one transaction.
@@ -261,25 +255,25 @@ class Registrar:
         return PhotoOutcome.of_unusable(photo.analysis) if user_id else PhotoOutcome.of_indexed(photo.analysis)
 
     @lazy
-    def _nobodys(self) -> frozenset[tuple[str | None, str | None]]:
+    def _unassociated(self) -> frozenset[tuple[str | None, str | None]]:
         """Ids and names of all photos with faces in the collection at the start, which may have been associated since."""
         with self.enroller.store.reading():
             return frozenset((face.image_id, face.external_image_id) for face in self.enroller.store.faces())
 
     def _remember(self, user_id: str | None, photo: SeenPhoto, outcome: PhotoOutcome | None) -> None:
         if outcome and not outcome.accepted and photo.digest is not None and outcome.error != _FORGOTTEN:
-            key = self._key(user_id, photo, self._rules)
+            key = self._key(user_id, photo, self._outcome_settings)
             self.enroller.store.remember_photo(key, outcome.dumps(), user_id, outcome.other_user_id)
 
     def _remembered(self, user_id: str | None, photo: SeenPhoto) -> PhotoOutcome | None:
-        told = self.enroller.store.photo_outcome(self._key(user_id, photo, self._rules))
+        stored = self.enroller.store.photo_outcome(self._key(user_id, photo, self._outcome_settings))
         try:
-            return PhotoOutcome.loads(*told) if told else None
+            return PhotoOutcome.loads(*stored) if stored else None
         except (ValueError, TypeError, AttributeError):  # invalid text: analyze the photo again
             return None
 
     def _waiting_key(self, user_id: str, photo: SeenPhoto) -> str:
-        return self._key(user_id, photo, self._looked)
+        return self._key(user_id, photo, self._analysis_settings)
 
     def _waiting_keys(self, user_id: str, photos: Sequence[SeenPhoto]) -> list[str]:
         return [self._waiting_key(user_id, photo) for photo in photos]
@@ -289,16 +283,16 @@ class Registrar:
         return hashlib.sha256(repr((user_id, photo.digest, rules)).encode()).hexdigest()
 
     @lazy
-    def _looked(self) -> tuple[object, ...]:
+    def _analysis_settings(self) -> tuple[object, ...]:
         """Return all settings that the analysis of a photo depends on."""
         names = [stable_name(type(getattr(self.analyzer, stage))) for stage in _STAGES]
         bars = self.analyzer.bars.of(self.quality_filter)
         return _RULES, self.enroller.face_model.digest, *names, bars, self.thumbnails
 
     @lazy
-    def _rules(self) -> tuple[object, ...]:
+    def _outcome_settings(self) -> tuple[object, ...]:
         """Return all settings that the outcome of a photo depends on, apart from the other photos."""
-        return *self._looked, self.threshold
+        return *self._analysis_settings, self.threshold
 
 
 _STAGES: Final = ("detector", "aligner", "landmarker", "embedder", "describer")

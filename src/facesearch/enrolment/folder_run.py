@@ -35,7 +35,7 @@ _OLDEST_UNWRITTEN: Final = 0.5  # seconds
 
 
 def index_photos(
-    plan: PhotoPlan, workers: PhotoWorkers, registrar: Registrar, tell: Callable[[FolderProgress], object]
+    plan: PhotoPlan, workers: PhotoWorkers, registrar: Registrar, report: Callable[[FolderProgress], object]
 ) -> FolderReport:
     """Analyze, judge and store all photos of a plan.
 
@@ -47,7 +47,7 @@ def index_photos(
         Analyze the photos.
     registrar
         Stores and judges the results.
-    tell
+    report
         Called, in this thread, each time a photo is done.
 
     Returns
@@ -65,7 +65,7 @@ def index_photos(
     try:
         thread.start()
         while (progress := run.next()) is not None:
-            tell(progress)
+            report(progress)
     except BaseException as error:
         run.stop.set()
         if thread.ident is not None:
@@ -109,14 +109,14 @@ class _Run:
         self.stop = threading.Event()
         self.error: BaseException | None = None
         self._plan, self._workers, self._registrar = plan, workers, registrar
-        self._told: SimpleQueue[FolderProgress | None] = SimpleQueue()
-        self._line: deque[_Photo] = deque()  # in the plan's order; not yet taken
-        self._under_way: set[Future[PhotoAnalysis | BrokenFile]] = set()
+        self._reports: SimpleQueue[FolderProgress | None] = SimpleQueue()
+        self._queue: deque[_Photo] = deque()  # in the plan's order; not yet taken
+        self._in_flight: set[Future[PhotoAnalysis | BrokenFile]] = set()
         self._unwritten: list[_Photo] = []  # analyzed
         self._unwritten_since = 0.0
         self._waiting: dict[str, list[_Photo]] = {}
         self._start = time.monotonic()
-        self._done = self._known = self._accepted = self._nobodys = 0
+        self._done = self._known = self._accepted = self._unassociated = 0
         self._users: set[str] = set()
         self._kept_out: set[str] = set()
         self._refused: dict[int, RefusedPhoto] = {}  # by number
@@ -128,7 +128,7 @@ class _Run:
         """Wait for the next progress; return ``None`` at the end."""
         while True:
             try:
-                return self._told.get(timeout=_POLL)  # waiting for ever can't be interrupted on Windows
+                return self._reports.get(timeout=_POLL)  # waiting for ever can't be interrupted on Windows
             except Empty:
                 continue
 
@@ -149,7 +149,7 @@ class _Run:
             accepted=self._accepted,
             known=self._known,
             users=len(self._users),
-            nobodys=self._nobodys,
+            nobodys=self._unassociated,
             refused=tuple(self._refused[number] for number in sorted(self._refused)),
             broken=tuple(self._broken[number] for number in sorted(self._broken)),
             kept_out=tuple(sorted(self._kept_out)),
@@ -164,15 +164,15 @@ class _Run:
         """Run until all photos are done, an error occurs, or the stop event is set."""
         try:
             with self._workers:
-                self._see_all()
+                self._analyze_all()
             if not self.stop.is_set():
                 self._judge()
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
             self.error = error
         finally:
-            self._told.put(None)
+            self._reports.put(None)
 
-    def _see_all(self) -> None:
+    def _analyze_all(self) -> None:
         number = 0
         try:
             for person in self._plan.people:
@@ -186,11 +186,11 @@ class _Run:
                     if not self._make_room():
                         return
                     self._begin(photos, photo)
-                    self._line.append(photo)
-            while self._line and self._wait_for_first():
+                    self._queue.append(photo)
+            while self._queue and self._wait_for_first():
                 self._take()
         finally:
-            for future in self._under_way:
+            for future in self._in_flight:
                 future.cancel()
             self._write()
 
@@ -205,12 +205,9 @@ class _Run:
             else:
                 photo.digest = digest
         readable = [photo for photo in photos if photo.digest is not None]
-        seen = [photo.as_seen for photo in readable]
-        outcomes = self._registrar.recall(user_id, seen)
-        waiting = self._registrar.are_waiting(user_id, seen) if user_id is not None else [False] * len(seen)
-        for photo, outcome, waits in zip(readable, outcomes, waiting, strict=True):
-            photo.outcome, photo.waits = outcome, waits and outcome is None
-            photo.known = photo.waits or outcome is not None
+        results = self._registrar.recall(user_id, [photo.as_seen for photo in readable])
+        for photo, (photo.outcome, photo.waits) in zip(readable, results, strict=True):
+            photo.known = photo.waits or photo.outcome is not None
 
     def _begin(self, photos: Sequence[_Photo], photo: _Photo) -> None:
         """Submit an unknown photo for analysis, once where a user has it several times."""
@@ -219,11 +216,11 @@ class _Run:
         twin = next((each for each in photos if each.digest == photo.digest and each.future), None)
         photo.future = twin.future if twin else self._workers.submit(photo.path, enroll=photo.user_id is not None)
         if photo.future:
-            self._under_way.add(photo.future)
+            self._in_flight.add(photo.future)
 
     def _make_room(self) -> bool:
         """Take photos that are ready, and wait while too many are in progress; return whether to continue."""
-        while self._line and (self._line[0].is_ready or len(self._under_way) >= self._workers.most):
+        while self._queue and (self._queue[0].is_ready or len(self._in_flight) >= self._workers.most):
             if not self._wait_for_first():
                 return False
             self._take()
@@ -231,7 +228,7 @@ class _Run:
 
     def _wait_for_first(self) -> bool:
         """Wait for the first photo of the queue or the stop event; return whether the photo is ready."""
-        photo = self._line[0]
+        photo = self._queue[0]
         if not photo.is_ready:
             self._write()
         while photo.future and not photo.is_ready and not self.stop.is_set():
@@ -239,13 +236,13 @@ class _Run:
         return photo.is_ready
 
     def _take(self) -> None:
-        """Take the first photo from the queue."""
-        photo = self._line.popleft()
+        """Remove the first photo from the queue, and collect its analysis."""
+        photo = self._queue.popleft()
         if photo.known:
             self._finish(photo)
             return
         if photo.future:
-            self._under_way.discard(photo.future)
+            self._in_flight.discard(photo.future)
             photo.analysis = self._workers.result(photo.path, photo.future)
         if isinstance(photo.analysis, PhotoAnalysis):
             # The file may have changed since it was hashed: the analyzed content counts.
@@ -278,7 +275,7 @@ class _Run:
             self._count(photo)
         # The last photo is reported after the judgement.
         if not self._waiting or self._done < self._plan.photos:
-            self._tell()
+            self._report_progress()
 
     def _judge(self) -> None:
         people = {user_id: [photo.as_seen for photo in photos] for user_id, photos in self._waiting.items()}
@@ -293,14 +290,14 @@ class _Run:
                 photo.outcome = outcome
                 self._count(photo)
         self._waiting.clear()
-        self._tell()
+        self._report_progress()
 
     def _count(self, photo: _Photo) -> None:
         outcome, user_id = photo.outcome or PhotoOutcome(), photo.user_id
         if outcome.accepted:
             self._accepted += 1
             if user_id is None:
-                self._nobodys += 1
+                self._unassociated += 1
             else:
                 self._users.add(user_id)
         elif outcome.error is not None:
@@ -314,8 +311,8 @@ class _Run:
             if user_id is not None and PHOTOS_DISAGREE in outcome.reasons:
                 self._kept_out.add(user_id)
 
-    def _tell(self) -> None:
-        self._told.put(
+    def _report_progress(self) -> None:
+        self._reports.put(
             FolderProgress(
                 total=self._plan.photos,
                 done=self._done,

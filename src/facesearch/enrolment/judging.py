@@ -35,7 +35,7 @@ from facesearch.matching.row_keys import NameRows
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import VectorIndex
 from facesearch.responses.collection import Enrollment
-from facesearch.storage.memory import Store, StoredFace
+from facesearch.storage.store import Store, StoredFace
 
 __all__ = ["FacesOf", "Rules", "Verdict", "judge"]
 
@@ -184,7 +184,7 @@ class _Judgement:
 
     def _given(self, user_id: str) -> _Given:
         given = {stored.face.face_id: stored.embedding for stored in self._faces_of(user_id)}
-        known = self._store.faces_named(given)
+        known = self._store.faces_by_id(given)
         owners = {face_id: known[face_id].user_id if face_id in known else None for face_id in given}
         return _Given(
             had=[face_id for face_id, owner in owners.items() if owner == user_id],

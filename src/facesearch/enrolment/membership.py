@@ -15,12 +15,12 @@ from facesearch.responses.collection import (
     UnsuccessfulFaceDisassociation,
     UnsuccessfulFaceDisassociationReason,
 )
-from facesearch.storage.memory import Anchor, Store
+from facesearch.storage.store import Anchor, Store
 
-__all__ = ["part_for_association", "part_for_deletion", "part_for_disassociation"]
+__all__ = ["split_for_association", "split_for_deletion", "split_for_disassociation"]
 
 
-def part_for_association(
+def split_for_association(
     store: Store, user_id: str, face_ids: Iterable[str], *, threshold: float, calibration: Calibration
 ) -> tuple[list[str], list[UnsuccessfulFaceAssociation]]:
     """Split faces into those that can be associated with a user and those that can't.
@@ -41,14 +41,14 @@ def part_for_association(
     anchor = store.anchor(user_id)
     had = store.faces_of(user_id)
     refused = {
-        face_id: _why_not_associate(store, user_id, face_id, anchor, threshold=threshold, calibration=calibration)
+        face_id: _association_fault(store, user_id, face_id, anchor, threshold=threshold, calibration=calibration)
         for face_id in face_ids
     }
     taken = [face_id for face_id, fault in refused.items() if fault is None and face_id not in had]
     return taken, [fault for fault in refused.values() if fault]
 
 
-def _why_not_associate(
+def _association_fault(
     store: Store, user_id: str, face_id: str, anchor: Anchor | None, *, threshold: float, calibration: Calibration
 ) -> UnsuccessfulFaceAssociation | None:
     """Return why a face can't be associated with a user, or ``None`` where it can; *anchor* is the user's template, if any."""
@@ -67,7 +67,7 @@ def _why_not_associate(
     return None
 
 
-def part_for_disassociation(
+def split_for_disassociation(
     store: Store, user_id: str, face_ids: Iterable[str]
 ) -> tuple[list[str], list[UnsuccessfulFaceDisassociation]]:
     """Split faces into those of a user and those that are not; unassociated faces are in neither list."""
@@ -85,7 +85,7 @@ def part_for_disassociation(
     return gone, refused
 
 
-def part_for_deletion(store: Store, face_ids: Iterable[str]) -> tuple[list[str], list[UnsuccessfulFaceDeletion]]:
+def split_for_deletion(store: Store, face_ids: Iterable[str]) -> tuple[list[str], list[UnsuccessfulFaceDeletion]]:
     """Split faces into unassociated ones, which can be deleted, and the others."""
     gone, refused = [], []
     for face_id in face_ids:

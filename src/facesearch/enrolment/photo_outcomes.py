@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 from attrs import field
 
-from facesearch.common.validation import between, is_a, maybe, plain_float, tuple_of
+from facesearch.common.validation import between, is_a, maybe, maybe_float, tuple_of
 from facesearch.domain.reasons import EnrollmentReason
 from facesearch.enrolment.candidates import PhotoAnalysis
 from facesearch.responses.collection import Enrollment
@@ -45,13 +45,9 @@ class PhotoOutcome:
 
     reasons: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     figures: tuple[str, ...] = field(default=(), validator=tuple_of(str))
-    confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     other_user_id: str | None = field(default=None, validator=maybe(is_a(str)))
-    other_confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    other_confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     error: str | None = field(default=None, validator=maybe(is_a(str)))
 
     @classmethod
@@ -112,13 +108,15 @@ class PhotoOutcome:
 
     def dumps(self) -> str:
         """Return the outcome as JSON, without the other user's id."""
-        told = attrs.asdict(self, filter=lambda field, value: field.name != "other_user_id" and value not in {None, ()})
-        return json.dumps(told, separators=(",", ":"))
+        content = attrs.asdict(
+            self, filter=lambda field, value: field.name != "other_user_id" and value not in {None, ()}
+        )
+        return json.dumps(content, separators=(",", ":"))
 
     @classmethod
     def loads(cls, text: str, other_user_id: str | None) -> "PhotoOutcome":
         """Return the outcome that `dumps` wrote."""
-        told = json.loads(text)
+        content = json.loads(text)
         for name in ("reasons", "figures"):
-            told[name] = tuple(told.get(name, ()))
-        return cls(**told, other_user_id=other_user_id)
+            content[name] = tuple(content.get(name, ()))
+        return cls(**content, other_user_id=other_user_id)

@@ -32,7 +32,7 @@ from facesearch.images.reading import MAX_FILE_BYTES, read_image
 from facesearch.networks.runtime import usable_cores
 from facesearch.selection.quality_filter import QualityFilter
 
-__all__ = ["AnalysisOptions", "BrokenFile", "PhotoWorkers", "content_digest"]
+__all__ = ["BrokenFile", "PhotoWorkers", "content_digest"]
 
 # Photos in progress per core: enough that no worker idles while the next result in order is slow. A path takes no memory, a
 # photo's bytes some megabytes.
@@ -41,22 +41,6 @@ _EACH_SENT: Final = 4
 _ANALYZERS: Final = 2  # kept in a worker process
 
 Source = str | bytes
-
-
-@attrs.frozen(kw_only=True)
-class AnalysisOptions:
-    """The options of the analysis.
-
-    Attributes
-    ----------
-    quality_filter
-        The filter that faces must pass.
-    thumbnails
-        Whether to make a thumbnail of each face that passes.
-    """
-
-    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
-    thumbnails: bool = field(validator=is_bool)
 
 
 @attrs.frozen(kw_only=True)
@@ -92,10 +76,7 @@ def content_digest(path: Path) -> str | BrokenFile:
 
 
 def analyze_photo(
-    analyzer: FaceAnalyzer,
-    options: AnalysisOptions,
-    source: Source,
-    enroll: bool,  # noqa: FBT001  # its only caller is submit
+    analyzer: FaceAnalyzer, quality_filter: QualityFilter, source: Source, *, thumbnails: bool, enroll: bool
 ) -> PhotoAnalysis | BrokenFile:
     """Analyze a photo, given as a path or as its bytes; *enroll* returns the one face to enrol instead of all faces."""
     analyze = analyze_to_enroll if enroll else analyze_to_index
@@ -105,17 +86,14 @@ def analyze_photo(
     except ImageError as error:
         text = str(error).removeprefix("image: ").removeprefix(f"image {shown(source)}: ")
         return BrokenFile(error=text, missing=isinstance(error, ImageNotFoundError))
-    return analyze(analyzer, picture, options.quality_filter, thumbnails=options.thumbnails)
+    return analyze(analyzer, picture, quality_filter, thumbnails=thumbnails)
 
 
 def analyze_in_worker(
-    recipe: bytes,
-    options: AnalysisOptions,
-    source: Source,
-    enroll: bool,  # noqa: FBT001  # its only caller is submit
+    recipe: bytes, quality_filter: QualityFilter, source: Source, *, thumbnails: bool, enroll: bool
 ) -> PhotoAnalysis | BrokenFile:
     """Analyze a photo in a worker process, with the pickled analyzer *recipe*."""
-    return analyze_photo(_analyzer(recipe), options, source, enroll)
+    return analyze_photo(_analyzer(recipe), quality_filter, source, thumbnails=thumbnails, enroll=enroll)
 
 
 @lru_cache(maxsize=_ANALYZERS)
@@ -133,8 +111,10 @@ class PhotoWorkers:
         The analyzer for this process.
     elsewhere
         The analyzer for other processes, with the number of threads for one process.
-    options
-        The options of the analysis.
+    quality_filter
+        The filter that faces must pass.
+    thumbnails
+        Make a thumbnail of each face that passes.
     executor
         Runs the tasks; ``None`` for a thread for each core of this process.
     send_photos
@@ -152,8 +132,9 @@ class PhotoWorkers:
         self,
         analyzer: FaceAnalyzer,
         elsewhere: FaceAnalyzer,
-        options: AnalysisOptions,
+        quality_filter: QualityFilter,
         *,
+        thumbnails: bool,
         executor: Executor | None,
         send_photos: bool,
         most: int | None,
@@ -166,9 +147,11 @@ class PhotoWorkers:
         self.most = most or (_EACH_SENT if send_photos else _EACH) * usable_cores()
         # A subclass may run more than threads of this process.
         if self._own or type(executor) is ThreadPoolExecutor:
-            self._analyze: Callable[..., PhotoAnalysis | BrokenFile] = partial(analyze_photo, analyzer, options)
+            self._analyze: Callable[..., PhotoAnalysis | BrokenFile] = partial(
+                analyze_photo, analyzer, quality_filter, thumbnails=thumbnails
+            )
         else:
-            self._analyze = partial(analyze_in_worker, _recipe(elsewhere), options)
+            self._analyze = partial(analyze_in_worker, _recipe(elsewhere), quality_filter, thumbnails=thumbnails)
 
     def submit(self, path: Path, *, enroll: bool) -> "Future[PhotoAnalysis | BrokenFile]":
         """Submit a photo for analysis.
@@ -186,7 +169,7 @@ class PhotoWorkers:
             broken.set_result(BrokenFile(error=f"expected a readable file, got {error}"))
             return broken
         try:
-            future: Future[PhotoAnalysis | BrokenFile] = executor.submit(self._analyze, source, enroll)
+            future: Future[PhotoAnalysis | BrokenFile] = executor.submit(self._analyze, source, enroll=enroll)
         except (BrokenExecutor, RuntimeError) as error:  # the latter of one that was shut down
             raise _failed(error) from error
         return future

@@ -10,18 +10,18 @@ from facesearch.common.progress import progress_bar
 from facesearch.errors import InvalidParameterError
 from facesearch.responses.folder import FolderProgress
 
-__all__ = ["showing"]
+__all__ = ["progress_reporter"]
 
 _EVERY: Final = 5.0  # seconds between two lines in the log
 
 _logger = logging.getLogger("facesearch")
 
-Tell = Callable[[FolderProgress], object]
+Report = Callable[[FolderProgress], object]
 
 
 @contextlib.contextmanager
-def showing(progress: bool | Tell, total: int) -> Iterator[Tell]:  # noqa: FBT001  # the public option, passed on
-    """Yield the function that shows progress.
+def progress_reporter(progress: bool | Report, total: int) -> Iterator[Report]:  # noqa: FBT001  # the public option, passed on
+    """Yield the function that reports progress.
 
     Parameters
     ----------

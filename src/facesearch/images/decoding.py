@@ -17,20 +17,16 @@ from facesearch.images.formats import gif, heif, jpeg, png, tiff, webp
 from facesearch.images.formats.jpeg import MAX_SCANS, MAX_SEGMENTS, size_of
 from facesearch.images.formats.kinds import AWS_FORMATS, FORMATS, TEXTS, described, format_of, listed
 from facesearch.images.formats.raster import (
-    DEEP_WHITE,
     MAX_SIDE,
     MIN_SIDE,
     Admit,
     DamagedPictureError,
     UnsupportedPictureError,
     check_sides,
-    orientation_in,
-    upright,
 )
 
 __all__ = [
     "AWS_FORMATS",
-    "DEEP_WHITE",
     "FORMATS",
     "MAX_SCANS",
     "MAX_SEGMENTS",
@@ -40,8 +36,6 @@ __all__ = [
     "check_sides",
     "decoded",
     "is_jpeg_of_size",
-    "orientation_in",
-    "upright",
 ]
 
 _DECODERS: Final[Mapping[str, Callable[[bytes, Admit], Image.Image]]] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Pictures made smaller or larger, for the detectors."""
+"""Resize pictures for the detectors."""
 
 import math
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The small JPEGs that collections, exports and answers keep: they may come from a stranger's file, and are checked and decoded here only."""
+"""Check and decode stored thumbnails and previews, which may come from an untrusted file."""
 
 from typing import Any, Final
 
@@ -17,9 +17,9 @@ _LONGEST_SIDE: Final = 1000  # pixels; previews have up to 640
 
 
 def is_thumbnail(data: Any) -> bool:
-    """Return whether a value is what `facesearch.images.thumbnails.thumbnail` makes: a JPEG of 112 x 112 pixels, of at most 32,768 bytes.
+    """Check whether a value is a thumbnail: a JPEG of 112 x 112 pixels and at most 32,768 bytes.
 
-    Its headers decide; nothing is decoded.
+    Only its headers are read; nothing is decoded.
     """
     return (
         isinstance(data, bytes)

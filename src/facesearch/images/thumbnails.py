@@ -1,4 +1,4 @@
-"""Small JPEG pictures, in memory: of a photo, for the notebook view of a response, and of faces.
+"""Encode small JPEG pictures in memory: previews of photos and thumbnails of faces.
 
 A response carries a small copy of its photo. Most responses are never displayed, so a picture is encoded when it is first read.
 """

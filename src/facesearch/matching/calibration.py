@@ -8,8 +8,7 @@ selects matches and never changes a similarity. A percentage is
 
 import json
 import math
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -24,6 +23,7 @@ from facesearch.common.validation import between, check_float, check_is, is_a, p
 from facesearch.domain.entities import FaceModel
 from facesearch.errors import CalibrationError, InvalidParameterError, without_value
 from facesearch.files.writing import OutputKind, write_file
+from facesearch.matching.curve import Curve
 
 __all__ = [
     "CALIBRATION_FILE",
@@ -74,9 +74,9 @@ class Calibration(Shown):
     face_model
         The model of the distances; it applies to no other.
     data
-        Description of the photos that it was measured on.
+        Description of the photos of the measurement.
     people, impostor_comparisons, genuine_comparisons
-        Numbers of people and comparisons that it was measured on.
+        Numbers of people and comparisons of the measurement.
     rows
         From the nearest distance to the farthest; similarity falls, the false-match rate rises.
     user_spread
@@ -99,7 +99,7 @@ class Calibration(Shown):
     genuine_comparisons: int = field(converter=plain_int, validator=whole(0))
     rows: tuple[CalibrationRow, ...] = field(validator=tuple_of(CalibrationRow))
     user_spread: float = field(default=0.0, converter=plain_float, validator=between(0))
-    _curve: "_Curve" = field(init=False, repr=False, eq=False)
+    _curve: Curve = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         knots = [(0.0, 100.0), *((row.distance, row.similarity) for row in self.rows)]
@@ -108,7 +108,7 @@ class Calibration(Shown):
             raise InvalidParameterError.of(
                 "rows", knots[1:], "two or more, distances rising from above 0, similarities falling"
             )
-        object.__setattr__(self, "_curve", _Curve.through(knots))
+        object.__setattr__(self, "_curve", Curve.through(knots))
 
     def similarity(self, distance: float) -> float:
         """Return the similarity of two faces with embeddings at this distance.
@@ -163,9 +163,9 @@ class Calibration(Shown):
         Raises
         ------
         OutputRefusedError
-            If a file is there that is no calibration, or that is an open database.
+            If an existing file is no calibration, or is an open database.
         OSError
-            If it can't be written; a file that was there is as it was.
+            If it can't be written; an existing file is unchanged.
         """
         with write_file(path, CALIBRATION_FILE, overwrite=overwrite) as file:
             file.write(f"{self.to_json()}\n".encode())
@@ -274,63 +274,6 @@ def _parse(content: str, path: str) -> Calibration:
         raise CalibrationError(
             f"{path}: no calibration ({without_value(error)})"
         ) from None  # the cause quotes the file
-
-
-@attrs.frozen
-class _Curve:
-    """A strictly falling curve: cubic between the knots, falling with the square of the distance after the last.
-
-    References
-    ----------
-    Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5 (1984), doi:10.1137/0905021: what scipy calls PCHIP.
-    """
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    slope: tuple[float, ...]
-
-    @classmethod
-    def through(cls, knots: Sequence[tuple[float, float]]) -> "_Curve":
-        x, y = (tuple(float(knot[axis]) for knot in knots) for axis in (0, 1))
-        width = [b - a for a, b in pairwise(x)]
-        rise = [(b - a) / w for a, b, w in zip(y, y[1:], width, strict=False)]
-        inner = [
-            (w0 + w1) * 3 / ((2 * w1 + w0) / r0 + (w1 + 2 * w0) / r1)
-            for w0, w1, r0, r1 in zip(width, width[1:], rise, rise[1:], strict=False)
-        ]
-        # Flat enough at 0 that equal photos read 100, and never level, so that it falls strictly.
-        return cls(x, y, (rise[0] / 4, *inner, rise[-1] / 2))
-
-    def at(self, x: float) -> float:
-        if x >= self.x[-1]:
-            beyond = 1 + self._decay * (x - self.x[-1])
-            return self.y[-1] / (beyond * beyond)
-        piece = bisect_right(self.x, x) - 1
-        return self._cubic(piece, (x - self.x[piece]) / (self.x[piece + 1] - self.x[piece]))
-
-    def inverse(self, y: float) -> float:
-        if y <= self.y[-1]:
-            return self.x[-1] + (math.sqrt(self.y[-1] / y) - 1) / self._decay
-        if y == self.y[0]:
-            return self.x[0]
-        low, high = self.x[0], self.x[-1]
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.at(middle) > y else (low, middle)
-        return (low + high) / 2
-
-    @property
-    def _decay(self) -> float:
-        """Rate of decay that continues the slope of the last piece."""
-        return -self.slope[-1] / self.y[-1] / 2
-
-    def _cubic(self, piece: int, t: float) -> float:
-        width = self.x[piece + 1] - self.x[piece]
-        (y0, y1), (s0, s1) = self.y[piece : piece + 2], self.slope[piece : piece + 2]
-        return y0 + t * t * (3 - 2 * t) * (y1 - y0) + width * t * (1 - t) * ((1 - t) * s0 - t * s1)
-
-
-_HALVINGS = 60
 
 
 @cache

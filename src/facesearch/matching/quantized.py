@@ -94,7 +94,7 @@ class Codes:
         self.excess[places] = _MOST_DIGIT * codes.sum(axis=1)
         self.steps[places] = steps
         self.weights[places] = weights
-        with np.errstate(over="ignore"):  # lengths of 1e19: doubted without end
+        with np.errstate(over="ignore"):  # lengths of 1e19: an infinite bound
             self.doubts[places] = (norms / 2 + doubts - weights).astype(np.float32)
 
 

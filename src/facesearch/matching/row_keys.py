@@ -127,15 +127,15 @@ class NumberRows(RowKeys[int]):
 
     @override
     def claim(self, keys: Sequence[int]) -> Rows:
-        # Rising keys above all that were there take next to no time.
-        wanted = np.asarray(keys, np.int64)
-        if len(wanted) and (not self._sorted or wanted[0] > self._sorted[-1]) and (wanted[1:] > wanted[:-1]).all():
-            rows = np.arange(len(self), len(self) + len(wanted))
-            for grown, new in ((self._keys, wanted), (self._sorted, wanted), (self._rows, rows)):
+        # Fast path: ascending keys greater than all earlier ones.
+        given = np.asarray(keys, np.int64)
+        if len(given) and (not self._sorted or given[0] > self._sorted[-1]) and (given[1:] > given[:-1]).all():
+            rows = np.arange(len(self), len(self) + len(given))
+            for grown, new in ((self._keys, given), (self._sorted, given), (self._rows, rows)):
                 grown.frombytes(new.tobytes())
             return rows
         found = []
-        for key in wanted.tolist():
+        for key in given.tolist():
             row = self.row(key)
             if row is None:
                 row = len(self)

@@ -120,13 +120,13 @@ class Shortlist:
         The first pass that scores the rows.
     max_distance
         The answer has the rows within this distance, and the nearest one beyond.
-    wanted
+    nearest
         At most this number of the nearest rows, >= 1.
     """
 
-    def __init__(self, scored: FirstPass, *, max_distance: float, wanted: int) -> None:
+    def __init__(self, scored: FirstPass, *, max_distance: float, nearest: int) -> None:
         count = len(scored.norms)
-        self._wanted = wanted
+        self._nearest = nearest
         self._slack, self._spread = scored.slack, scored.spread
         self._reach = (scored.norms - max_distance * max_distance) / 2
         self._cuts = np.full(count, -np.inf)  # rows with lower upper scores are discarded
@@ -135,7 +135,7 @@ class Shortlist:
             tuple[npt.NDArray[np.int16], Rows, FloatArray, FloatArray]
         ] = []  # probe, row, raw score and doubt of each
         self._hit_count = 0
-        self._enough_hits = self._fewest_hits = count * max(_FIRST_ROWS, 2 * wanted)
+        self._enough_hits = self._fewest_hits = count * max(_FIRST_ROWS, 2 * nearest)
         self._most_rows = _rows_at_once(count)
         self.rows_at_once = _FIRST_ROWS
 
@@ -176,8 +176,8 @@ class Shortlist:
         if beyond.any():
             cut = max(cut, lower[beyond].max())
         left = np.flatnonzero(upper >= cut)
-        if len(left) >= self._wanted:
-            place = len(left) - self._wanted
+        if len(left) >= self._nearest:
+            place = len(left) - self._nearest
             cut = max(cut, np.partition(lower[left], place)[place])
             left = left[upper[left] >= cut]
         self._cuts[number] = cut

@@ -159,7 +159,7 @@ class VectorIndex(Generic[K]):
         center = self._center if len(probes) <= _FEW_PROBES else None
         scored: FirstPass = FloatScores(probes, len(self)) if center is None else CodeScores(probes, center)
         # One more than the limit: the next.
-        shortlist = Shortlist(scored, max_distance=max_distance, wanted=limit + 1)
+        shortlist = Shortlist(scored, max_distance=max_distance, nearest=limit + 1)
         for number, block in enumerate(self._blocks):
             first, place = number * self._block_rows, 0
             used = min(self._block_rows, len(self) - first)

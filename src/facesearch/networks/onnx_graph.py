@@ -141,7 +141,7 @@ class Graph:
         """Pad with zeros at the ends, as dlib's add_prev does with the smaller of its two maps."""
         if old == new:
             return name
-        growth = [wanted - have for wanted, have in zip(new, old, strict=True)]
+        growth = [after - before for after, before in zip(new, old, strict=True)]
         return self.node("Pad", name, self.constant(np.array([0, 0, 0, 0, 0, *growth])))
 
 

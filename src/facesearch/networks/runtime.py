@@ -1,4 +1,4 @@
-"""Run networks in ONNX Runtime: sessions, cores."""
+"""Open sessions of ONNX Runtime."""
 
 import os
 import sys

@@ -233,7 +233,7 @@ def read_weights(file: WeightFile) -> bytes:
 
 
 def weights_path(file: WeightFile) -> Path:
-    """Return the path of a model file, for messages and for comparisons with other engines, after checking its content.
+    """Return the path of a verified model file, for messages and for comparisons with other engines.
 
     The file may change before the path is opened: use `read_weights` to load a model.
 

@@ -1,4 +1,4 @@
-"""What all pictures share: figures without pyplot, and texts that are as large as their picture, whatever its scale."""
+"""Helpers of all figures: figures without pyplot, and texts sized in data units."""
 
 import io
 from functools import partial
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["DOTS", "axes_at", "check_matplotlib", "new_figure", "scale_of", "show", "write"]
+__all__ = ["DOTS", "MOST_PIXELS", "axes_at", "check_matplotlib", "new_figure", "scale_of", "show", "write"]
 
 T = TypeVar("T")
 
 DOTS = 150  # dots an inch
-_MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
+MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
 
 
 def check_matplotlib() -> None:
-    """See that there is something to draw with.
+    """Check that matplotlib is installed.
 
     Raises
     ------
@@ -40,17 +40,17 @@ def new_figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure  # no pyplot: it keeps global state, and wants a screen
 
     figure = Figure(figsize=(width, height), dpi=DOTS)
-    return _showing_itself(figure, figure)
+    return _with_png(figure, figure)
 
 
 def axes_at(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
     """Add axes to a figure, in inches from its upper left corner."""
     across, down = figure.get_size_inches()
     axes = figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
-    return _showing_itself(axes, figure)
+    return _with_png(axes, figure)
 
 
-def _showing_itself(value: T, figure: "Figure") -> T:
+def _with_png(value: T, figure: "Figure") -> T:
     """Add a notebook representation to a figure, or to axes: Jupyter by itself draws only pyplot's figures."""
     vars(value)["_repr_png_"] = partial(_png, figure)
     return value
@@ -73,17 +73,15 @@ def show(axes: "Axes", pixels: PixelArray, place: Rectangle) -> None:
     """Show a picture of (H, W, 3) uint8 RGB in a rectangle; y runs down."""
     from PIL import Image
 
-    shrink = -(-max(pixels.shape) // _MOST_PIXELS)
+    shrink = -(-max(pixels.shape) // MOST_PIXELS)
     shown = Image.fromarray(pixels).reduce(shrink) if shrink > 1 else pixels
     axes.imshow(shown, extent=(place.left, place.right, place.bottom, place.top), aspect="equal", zorder=0)
 
 
-def write(
-    axes: "Axes", text: str, place: tuple[float, float], letter: float, *, ink: str | None = None, zorder: float = 5
-) -> None:
+def write(axes: "Axes", text: str, place: tuple[float, float], letter: float) -> None:
     """Write a line that begins at *place*, with letters of that size in units of the axes; y runs down.
 
-    It is drawn as a shape: so it stays within the ground that was laid out for it, at any scale.
+    It is drawn as a shape, so that it keeps its place beside the pictures at any scale.
     """
     import matplotlib as mpl
     from matplotlib.font_manager import FontProperties
@@ -94,5 +92,5 @@ def write(
     font = FontProperties(family="DejaVu Sans")  # matplotlib's own: it is always there
     path = TextPath((0, 0), text, size=letter, prop=font, usetex=False)
     upright = Affine2D().scale(1, -1).translate(*place)
-    colour = mpl.rcParams["text.color"] if ink is None else ink
-    axes.add_patch(PathPatch(path.transformed(upright), facecolor=colour, linewidth=0, zorder=zorder))
+    colour = mpl.rcParams["text.color"]
+    axes.add_patch(PathPatch(path.transformed(upright), facecolor=colour, linewidth=0, zorder=5))

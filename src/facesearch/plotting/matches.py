@@ -1,4 +1,4 @@
-"""The searched face beside faces of those it was found to be."""
+"""Draw the searched face beside faces of the matched users."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -28,7 +28,6 @@ _GAP, _BETWEEN = 0.06, 0.35  # between pictures of one user, and between users
 _LETTER, _CAPTION = 0.15, 0.46  # size of letters, and height of two lines of them
 _NARROWEST = 1.7  # of what a user takes: room for a name
 _INCHES = 1.0
-_MARGIN = 0.0  # of the longer side of the box, around a face that is cut out of a photo; thumbnails are as tight
 _GREY = "#777777"
 
 
@@ -53,7 +52,7 @@ class Strip:
 
     @classmethod
     def of(cls, response: SearchUsersByImageResponse, image: ImageSource | None) -> "Strip":
-        """Take what is to be shown from a response."""
+        """Make the strip of a response."""
         searched = _Group(("searched" if response.searched_face else "no face", ""), (_searched(response, image),), 1)
         kept = {user.user_id: user.thumbnails for user in response.pictures.users} if response.pictures else {}
         users = [
@@ -105,10 +104,10 @@ def plot_matches(
     Parameters
     ----------
     response
-        What a search answered; its first 5 matches are shown, each with up to 3 faces, nearest first. A collection keeps
-        them if it was made with ``thumbnails=True``; otherwise a user's place stays empty.
+        Response of a search. Its first 5 matches are shown, each with up to 3 faces, nearest first. A collection keeps faces
+        if it was created with ``thumbnails=True``; otherwise a user's place stays empty.
     image
-        The photo, from which the searched face is then cut out; by default what is seen of it in the response.
+        The photo, from which the searched face is cropped; by default the small picture in the response.
     axes
         Where to draw; by default in a figure of its own. A unit is the side of a picture, y runs down.
 
@@ -172,7 +171,7 @@ def _cut(pixels: PixelArray, box: BoundingBox) -> PixelArray | None:
     """Cut a square around a box; what lies outside of the picture repeats its edge."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = box.to_pixels(width, height)
-    side = min(max(right - left, bottom - top) * (1 + 2 * _MARGIN), 2.0 * max(width, height))
+    side = min(max(right - left, bottom - top), 2.0 * max(width, height))
     x, y = (left + right - side) / 2, (top + bottom - side) / 2
     count = max(1, round(side))
     rows, columns = (np.clip(np.arange(count) + round(start), 0, end - 1) for start, end in ((y, height), (x, width)))

@@ -1,4 +1,4 @@
-"""All of an answer in one figure."""
+"""Draw a whole response in one figure."""
 
 from typing import TYPE_CHECKING
 
@@ -27,14 +27,14 @@ _LABELS = 0.85  # what is written beside them
 
 
 def plot_response(image: ImageSource, response: SearchUsersByImageResponse, *, pose: bool = False) -> "Figure":
-    """Draw a photo with its faces, who was found, and how sure that is, in one figure.
+    """Draw an annotated photo, its matches and their similarities on the measured curves, in one figure.
 
     Parameters
     ----------
     image
         The photo; path, bytes, binary file, PIL image, or uint8 array.
     response
-        What a search answered for it. Where no face was searched there is the photo alone.
+        Response of a search for the photo. If no face was searched, the photo is shown alone.
     pose
         As for `plot_faces`.
 

@@ -1,4 +1,4 @@
-"""How sure a match is: its similarity on the measured curves of strangers and of photos of one person."""
+"""Draw matches on the measured curves of strangers and of photos of one person."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +37,14 @@ _GREY = "#777777"  # seen on a dark ground and on a light one
 def plot_similarity(
     response: SearchUsersByImageResponse, *, calibration: Calibration | None = None, axes: "Axes | None" = None
 ) -> "Axes":
-    """Draw the matches on the curves of a calibration: how often strangers are as similar, and photos of one person less.
+    """Draw the matches on the curves of a calibration: the shares of strangers that are as similar, and of photos of one person less.
 
     Parameters
     ----------
     response
-        What a search answered; its first 5 matches and who comes next are marked.
+        Response of a search; its first 5 matches and the next user are marked.
     calibration
-        What the percentages mean; by default what the response was made with.
+        Calibration of the percentages; by default the one of the response.
     axes
         Where to draw; by default in a figure of its own.
 
@@ -130,7 +130,7 @@ def _pins(response: SearchUsersByImageResponse, calibration: Calibration) -> lis
 
 
 def _draw_pins(axes: "Axes", pins: list[Pin], calibration: Calibration) -> "list[Any]":
-    """Draw pins, and give what stands for each in the legend."""
+    """Draw pins, and return the handle of each for the legend."""
     places = [position(calibration, pin.similarity) for pin in pins]
     heads = []
     for pin, place, row in zip(pins, places, stacked(places, _HEAD_APART), strict=True):

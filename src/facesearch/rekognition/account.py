@@ -21,16 +21,10 @@ from facesearch.errors import (
     StorageFormatError,
     StorageFullError,
     StorageReadOnlyError,
-    TokenReusedError,
 )
 from facesearch.images.reading import AWS_FORMATS, Picture, read_image
 from facesearch.rekognition.backends import Backend
-from facesearch.rekognition.error_mapping import no_collection
-from facesearch.rekognition.exceptions import (
-    IdempotentParameterMismatchException,
-    InvalidS3ObjectException,
-    ResourceNotFoundException,
-)
+from facesearch.rekognition.exceptions import InvalidS3ObjectException, ResourceNotFoundException
 from facesearch.rekognition.s3_objects import ObjectStore
 
 __all__ = ["Account", "Answer", "Request", "UpdatingUsers"]
@@ -117,35 +111,29 @@ class Account:
 
         Raises
         ------
-        ResourceNotFoundException
+        CollectionNotFoundError
             If the collection does not exist.
         """
         for last in (False, True):
-            try:
-                collection = self.backend.get(collection_id)
-            except CollectionNotFoundError:
-                break
+            collection = self.backend.get(collection_id)
             try:
                 return work(collection)
-            except CollectionNotFoundError:  # deleted by another process, which may have created a new one
-                self.backend.forget(collection)
             except (StorageBusyError, StorageFullError):
                 raise
-            except StorageReadOnlyError:
-                self.backend.forget(collection)  # reopened for writing as soon as the file is writable again
-                raise
-            except StorageError:  # such as a file restored from a copy: it is usable once reopened
+            except (StorageError, CollectionNotFoundError) as error:
                 self.backend.forget(collection)
-                if last:
+                # Another process may have deleted the collection and created it anew, or restored the file from a copy: reopened, it
+                # is usable. A file that can't be written is reopened by the next request, perhaps for writing then.
+                if last or isinstance(error, StorageReadOnlyError):
                     raise
-        raise no_collection(collection_id)
+        raise AssertionError  # pragma: no cover  # the last pass returns or raises
 
     def with_picture(self, request: Request, work: Callable[[Collection, Picture], T]) -> T:
         """Call *work* with a collection and the image of a request; the image is read only if the collection exists.
 
         Raises
         ------
-        ResourceNotFoundException
+        CollectionNotFoundError
             If the collection does not exist.
         RekognitionError, ImageError
             If the image can't be fetched or decoded.
@@ -164,9 +152,9 @@ class Account:
 
         Raises
         ------
-        IdempotentParameterMismatchException
+        TokenReusedError
             If the token was used with other parameters.
-        ResourceNotFoundException
+        CollectionNotFoundError
             If the collection does not exist.
         """
         token = request.get("ClientRequestToken")
@@ -186,12 +174,7 @@ class Account:
             stored = collection.once(f"{operation} {token}", same, answer)
             return new[0] if new else _with_face_ids(stored, request.get("FaceIds", ()))
 
-        try:
-            return self.with_collection(request["CollectionId"], do)
-        except TokenReusedError as error:
-            raise IdempotentParameterMismatchException(
-                f"The ClientRequestToken: {token} you have supplied is already in use."
-            ) from error
+        return self.with_collection(request["CollectionId"], do)
 
     def short_arn(self, collection_id: str) -> str:
         """Return a collection's ARN as CreateCollection does, without ``arn:``."""

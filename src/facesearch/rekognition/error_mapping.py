@@ -1,9 +1,13 @@
 """Map the library's errors to AWS's errors."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from facesearch.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
     FaceModelMismatchError,
+    FaceNotFoundError,
     FacesearchError,
     ImageError,
     ImageTooLargeError,
@@ -14,12 +18,14 @@ from facesearch.errors import (
     QuotaExceededError,
     StorageBusyError,
     StorageReadOnlyError,
+    TokenReusedError,
     UserAlreadyExistsError,
     UserNotFoundError,
 )
 from facesearch.rekognition.exceptions import (
     AccessDeniedException,
     ConflictException,
+    IdempotentParameterMismatchException,
     ImageTooLargeException,
     InternalServerError,
     InvalidImageFormatException,
@@ -31,27 +37,41 @@ from facesearch.rekognition.exceptions import (
     ThrottlingException,
 )
 
-__all__ = ["invalid_parameters", "no_collection", "no_user", "to_rekognition_error"]
+__all__ = ["invalid_parameters", "to_rekognition_error"]
 
-# The first match applies. The message starts with AWS's own text where one is known, since callers compare it.
+# The first match applies. Messages have AWS's own text where one is known, since callers compare it.
 _FAULTS: tuple[tuple[type[FacesearchError], type[RekognitionError], str], ...] = (
-    (ImageTooLargeError, ImageTooLargeException, "Image size is too large. "),
-    (ImageTooSmallError, InvalidParameterException, "Request has invalid parameters. "),
-    (InvalidImageFormatError, InvalidImageFormatException, "Request has invalid image format. "),
-    (ImageError, InvalidParameterException, "Request has invalid parameters. "),
-    (CollectionExistsError, ResourceAlreadyExistsException, ""),
-    (UserNotFoundError, ResourceNotFoundException, ""),
-    (UserAlreadyExistsError, ConflictException, ""),
-    (QuotaExceededError, ServiceQuotaExceededException, ""),
-    (FaceModelMismatchError, InvalidParameterException, "Request has invalid parameters. "),
-    (InvalidParameterError, InvalidParameterException, "Request has invalid parameters. "),
+    (ImageTooLargeError, ImageTooLargeException, "Image size is too large. {error}"),
+    (ImageTooSmallError, InvalidParameterException, "Request has invalid parameters. {error}"),
+    (InvalidImageFormatError, InvalidImageFormatException, "Request has invalid image format. {error}"),
+    (ImageError, InvalidParameterException, "Request has invalid parameters. {error}"),
+    (CollectionExistsError, ResourceAlreadyExistsException, "The collection id: {CollectionId} already exists."),
+    (CollectionNotFoundError, ResourceNotFoundException, "The collection id: {CollectionId} does not exist"),
+    (UserNotFoundError, ResourceNotFoundException, "The user id: {UserId} does not exist"),
+    (UserAlreadyExistsError, ConflictException, "The user id: {UserId} already exists."),
+    (FaceNotFoundError, InvalidParameterException, "faceId was not found in the collection."),
+    (
+        TokenReusedError,
+        IdempotentParameterMismatchException,
+        "The ClientRequestToken: {ClientRequestToken} you have supplied is already in use.",
+    ),
+    (QuotaExceededError, ServiceQuotaExceededException, "{error}"),
+    (FaceModelMismatchError, InvalidParameterException, "Request has invalid parameters. {error}"),
+    (InvalidParameterError, InvalidParameterException, "Request has invalid parameters. {error}"),
 )
 
 
-def to_rekognition_error(error: FacesearchError) -> RekognitionError:
+def to_rekognition_error(error: FacesearchError, parameters: Mapping[str, Any]) -> RekognitionError:
     """Return the error that AWS would send; a `RekognitionError` is returned unchanged.
 
     Errors that the caller can't fix, such as a full disk, map to InternalServerError. Messages contain nothing about this machine.
+
+    Parameters
+    ----------
+    error
+        The library's error.
+    parameters
+        The request's, of which messages repeat the ids.
     """
     if isinstance(error, RekognitionError):
         return error
@@ -59,23 +79,13 @@ def to_rekognition_error(error: FacesearchError) -> RekognitionError:
         return ThrottlingException()
     if isinstance(error, StorageReadOnlyError):
         return AccessDeniedException("You are not authorized to perform this operation. The collections are read-only.")
-    if isinstance(error, CollectionNotFoundError):
-        return ResourceNotFoundException()
     for kind, fault, text in _FAULTS:
         # OutputRefusedError concerns the file of collections and names its path: the caller can't fix it.
         if isinstance(error, kind) and not isinstance(error, OutputRefusedError):
-            return fault(f"{text}{error}")
+            of_arn = str(parameters.get("ResourceArn", "")).rpartition("/")[2]
+            ids = {name: parameters.get(name) for name in ("CollectionId", "UserId", "ClientRequestToken")}
+            return fault(text.format(**ids | {"CollectionId": ids["CollectionId"] or of_arn}, error=error))
     return InternalServerError()
-
-
-def no_collection(collection_id: str) -> ResourceNotFoundException:
-    """Return AWS's error for a collection that does not exist."""
-    return ResourceNotFoundException(f"The collection id: {collection_id} does not exist")
-
-
-def no_user(user_id: str) -> ResourceNotFoundException:
-    """Return the error for a user that does not exist."""
-    return ResourceNotFoundException(f"The user id: {user_id} does not exist")
 
 
 def invalid_parameters(why: str) -> InvalidParameterException:

@@ -27,7 +27,6 @@ __all__ = [
     "Response",
     "Service",
     "body_of",
-    "error_body",
     "error_response",
     "handle",
     "log_failure",
@@ -216,20 +215,10 @@ def body_of(answer: Mapping[str, Any]) -> bytes:
     return json.dumps(answer, default=_timestamp, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def error_body(fault: RekognitionError) -> bytes:
-    """Encode an error: its name, its message, and as Logref the request id that the log contains."""
-    content = {
-        "__type": fault.code,
-        "Code": fault.code,
-        "Logref": fault.request_id,
-        "Message": fault.message,
-    }
-    return json.dumps(content).encode("ascii")
-
-
 def error_response(fault: RekognitionError) -> Response:
-    """Return the complete response for an error."""
-    content = error_body(fault)
+    """Return the complete response for an error; its Logref is the request id that the log contains."""
+    error = {"__type": fault.code, "Code": fault.code, "Logref": fault.request_id, "Message": fault.message}
+    content = json.dumps(error).encode("ascii")
     return fault.http_status, _headers(fault.request_id, content), content
 
 

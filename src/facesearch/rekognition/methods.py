@@ -19,6 +19,10 @@ class Methods(ABC):
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
         """Execute an operation by its name; a parameter that is ``None`` counts as absent."""
 
+    def _call(self, operation: str, arguments: Mapping[str, Any]) -> Answer:
+        """Execute an operation with the arguments of its method: the method's ``locals()``."""
+        return self.call(operation, {name: value for name, value in arguments.items() if name != "self"})
+
     # ---------------------------------------------------------------- collections
     def create_collection(self, *, CollectionId: str, Tags: Mapping[str, str] | None = None) -> Answer:
         """Create a collection.
@@ -33,7 +37,7 @@ class Methods(ABC):
         RekognitionError
             ResourceAlreadyExistsException, ServiceQuotaExceededException.
         """
-        return self.call("CreateCollection", {"CollectionId": CollectionId, "Tags": Tags})
+        return self._call("CreateCollection", locals())
 
     def describe_collection(self, *, CollectionId: str) -> Answer:
         """Return the number of faces and users of a collection, its face model and its creation time.
@@ -48,7 +52,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self.call("DescribeCollection", {"CollectionId": CollectionId})
+        return self._call("DescribeCollection", locals())
 
     def list_collections(self, *, NextToken: str | None = None, MaxResults: int | None = None) -> Answer:
         """List the collections, sorted by id.
@@ -63,7 +67,7 @@ class Methods(ABC):
         RekognitionError
             InvalidPaginationTokenException.
         """
-        return self.call("ListCollections", {"NextToken": NextToken, "MaxResults": MaxResults})
+        return self._call("ListCollections", locals())
 
     def delete_collection(self, *, CollectionId: str) -> Answer:
         """Delete a collection with its faces and users.
@@ -78,7 +82,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self.call("DeleteCollection", {"CollectionId": CollectionId})
+        return self._call("DeleteCollection", locals())
 
     def tag_resource(self, *, ResourceArn: str, Tags: Mapping[str, str]) -> Answer:
         """Add tags to a collection.
@@ -93,7 +97,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, ServiceQuotaExceededException.
         """
-        return self.call("TagResource", {"ResourceArn": ResourceArn, "Tags": Tags})
+        return self._call("TagResource", locals())
 
     def untag_resource(self, *, ResourceArn: str, TagKeys: Sequence[str]) -> Answer:
         """Remove tags from a collection.
@@ -108,7 +112,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self.call("UntagResource", {"ResourceArn": ResourceArn, "TagKeys": TagKeys})
+        return self._call("UntagResource", locals())
 
     def list_tags_for_resource(self, *, ResourceArn: str) -> Answer:
         """Return the tags of a collection.
@@ -123,7 +127,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self.call("ListTagsForResource", {"ResourceArn": ResourceArn})
+        return self._call("ListTagsForResource", locals())
 
     # ---------------------------------------------------------------- faces
 
@@ -150,17 +154,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, ServiceQuotaExceededException, and the errors for images.
         """
-        return self.call(
-            "IndexFaces",
-            {
-                "CollectionId": CollectionId,
-                "Image": Image,
-                "ExternalImageId": ExternalImageId,
-                "DetectionAttributes": DetectionAttributes,
-                "MaxFaces": MaxFaces,
-                "QualityFilter": QualityFilter,
-            },
-        )
+        return self._call("IndexFaces", locals())
 
     def list_faces(
         self,
@@ -183,16 +177,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, InvalidPaginationTokenException.
         """
-        return self.call(
-            "ListFaces",
-            {
-                "CollectionId": CollectionId,
-                "NextToken": NextToken,
-                "MaxResults": MaxResults,
-                "UserId": UserId,
-                "FaceIds": FaceIds,
-            },
-        )
+        return self._call("ListFaces", locals())
 
     def delete_faces(self, *, CollectionId: str, FaceIds: Sequence[str]) -> Answer:
         """Delete unassociated faces from a collection.
@@ -207,7 +192,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException.
         """
-        return self.call("DeleteFaces", {"CollectionId": CollectionId, "FaceIds": FaceIds})
+        return self._call("DeleteFaces", locals())
 
     def search_faces(
         self, *, CollectionId: str, FaceId: str, MaxFaces: int | None = None, FaceMatchThreshold: float | None = None
@@ -224,15 +209,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, InvalidParameterException.
         """
-        return self.call(
-            "SearchFaces",
-            {
-                "CollectionId": CollectionId,
-                "FaceId": FaceId,
-                "MaxFaces": MaxFaces,
-                "FaceMatchThreshold": FaceMatchThreshold,
-            },
-        )
+        return self._call("SearchFaces", locals())
 
     def search_faces_by_image(
         self,
@@ -255,16 +232,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, InvalidParameterException if no face is detected, and the errors for images.
         """
-        return self.call(
-            "SearchFacesByImage",
-            {
-                "CollectionId": CollectionId,
-                "Image": Image,
-                "MaxFaces": MaxFaces,
-                "FaceMatchThreshold": FaceMatchThreshold,
-                "QualityFilter": QualityFilter,
-            },
-        )
+        return self._call("SearchFacesByImage", locals())
 
     # ---------------------------------------------------------------- users
 
@@ -281,9 +249,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, ConflictException, IdempotentParameterMismatchException.
         """
-        return self.call(
-            "CreateUser", {"CollectionId": CollectionId, "UserId": UserId, "ClientRequestToken": ClientRequestToken}
-        )
+        return self._call("CreateUser", locals())
 
     def delete_user(self, *, CollectionId: str, UserId: str, ClientRequestToken: str | None = None) -> Answer:
         """Delete a user; its faces stay in the collection, unassociated.
@@ -298,9 +264,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, IdempotentParameterMismatchException.
         """
-        return self.call(
-            "DeleteUser", {"CollectionId": CollectionId, "UserId": UserId, "ClientRequestToken": ClientRequestToken}
-        )
+        return self._call("DeleteUser", locals())
 
     def list_users(self, *, CollectionId: str, MaxResults: int | None = None, NextToken: str | None = None) -> Answer:
         """List the users of a collection.
@@ -315,7 +279,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, InvalidPaginationTokenException.
         """
-        return self.call("ListUsers", {"CollectionId": CollectionId, "MaxResults": MaxResults, "NextToken": NextToken})
+        return self._call("ListUsers", locals())
 
     def associate_faces(
         self,
@@ -339,16 +303,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, ServiceQuotaExceededException beyond 100 faces, IdempotentParameterMismatchException.
         """
-        return self.call(
-            "AssociateFaces",
-            {
-                "CollectionId": CollectionId,
-                "UserId": UserId,
-                "FaceIds": FaceIds,
-                "UserMatchThreshold": UserMatchThreshold,
-                "ClientRequestToken": ClientRequestToken,
-            },
-        )
+        return self._call("AssociateFaces", locals())
 
     def disassociate_faces(
         self, *, CollectionId: str, UserId: str, FaceIds: Sequence[str], ClientRequestToken: str | None = None
@@ -365,15 +320,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, IdempotentParameterMismatchException.
         """
-        return self.call(
-            "DisassociateFaces",
-            {
-                "CollectionId": CollectionId,
-                "UserId": UserId,
-                "FaceIds": FaceIds,
-                "ClientRequestToken": ClientRequestToken,
-            },
-        )
+        return self._call("DisassociateFaces", locals())
 
     def search_users(
         self,
@@ -396,16 +343,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, InvalidParameterException.
         """
-        return self.call(
-            "SearchUsers",
-            {
-                "CollectionId": CollectionId,
-                "UserId": UserId,
-                "FaceId": FaceId,
-                "UserMatchThreshold": UserMatchThreshold,
-                "MaxUsers": MaxUsers,
-            },
-        )
+        return self._call("SearchUsers", locals())
 
     def search_users_by_image(
         self,
@@ -429,16 +367,7 @@ class Methods(ABC):
         RekognitionError
             ResourceNotFoundException, and the errors for images.
         """
-        return self.call(
-            "SearchUsersByImage",
-            {
-                "CollectionId": CollectionId,
-                "Image": Image,
-                "UserMatchThreshold": UserMatchThreshold,
-                "MaxUsers": MaxUsers,
-                "QualityFilter": QualityFilter,
-            },
-        )
+        return self._call("SearchUsersByImage", locals())
 
     # ---------------------------------------------------------------- photos alone
 
@@ -455,7 +384,7 @@ class Methods(ABC):
         RekognitionError
             The errors for images.
         """
-        return self.call("DetectFaces", {"Image": Image, "Attributes": Attributes})
+        return self._call("DetectFaces", locals())
 
     def compare_faces(
         self,
@@ -477,12 +406,4 @@ class Methods(ABC):
         RekognitionError
             InvalidParameterException if no face is detected in a photo, and the errors for images.
         """
-        return self.call(
-            "CompareFaces",
-            {
-                "SourceImage": SourceImage,
-                "TargetImage": TargetImage,
-                "SimilarityThreshold": SimilarityThreshold,
-                "QualityFilter": QualityFilter,
-            },
-        )
+        return self._call("CompareFaces", locals())

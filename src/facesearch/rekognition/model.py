@@ -1,7 +1,8 @@
 r"""Request model of each operation: members, types, constraints and defaults.
 
 Source: Amazon Rekognition's service model (botocore, apiVersion 2016-06-27); the defaults are in its documentation only.
-The tests compare this module with botocore's copy. `DEVIATIONS` lists the constraints that are omitted on purpose.
+The tests compare this module with botocore's copy. One constraint is omitted: the model permits 255 characters of a PaginationToken, and
+the developer guide's own ListUsers example has 424.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import attrs
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
 from facesearch.images.reading import MAX_BYTES
 
-__all__ = ["DEVIATIONS", "IMAGE", "OPERATIONS", "Member", "Shape"]
+__all__ = ["IMAGE", "OPERATIONS", "Member", "Shape"]
 
 Kind = Literal["string", "integer", "float", "blob", "list", "map", "structure"]
 
@@ -173,13 +174,3 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
     }
 )
 """Request members of each supported operation, by AWS's names."""
-
-DEVIATIONS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
-    {
-        (
-            "PaginationToken",
-            "max",
-        ): "the model permits 255 characters, the developer guide's own ListUsers example has 424",
-    }
-)
-"""Constraints of the service model that are not enforced, by shape and constraint, with the reason."""

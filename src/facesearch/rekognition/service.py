@@ -206,7 +206,7 @@ class Rekognition(Methods):
         except FacesearchError as error:
             if self._closed:  # by another thread, during the call
                 raise ClosedError(_CLOSED) from error
-            fault = to_rekognition_error(error)
+            fault = to_rekognition_error(error, parameters)
             fault.operation_name = operation
             if fault is error:
                 raise

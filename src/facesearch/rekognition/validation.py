@@ -193,7 +193,7 @@ def _blob(value: Any, path: str) -> Any:
     return bytes(data)
 
 
-def _wrong_type(value: Any, wanted: str, path: str) -> SerializationException:
+def _wrong_type(value: Any, expected: str, path: str) -> SerializationException:
     """Return the error for a value of the wrong type, in the words of AWS's JSON parser, without the value itself."""
     where = f" at '{path}'" if path else ""
     if isinstance(value, Mapping):
@@ -204,8 +204,8 @@ def _wrong_type(value: Any, wanted: str, path: str) -> SerializationException:
     numbers = {int: "NUMBER_VALUE", float: "NUMBER_VALUE"}
     kind = type(value)
     name = (names | numbers).get(kind, kind.__name__)
-    article = "an" if wanted == "Integer" else "a"
-    return SerializationException(f"{name} can not be converted to {article} {wanted}{where}")
+    article = "an" if expected == "Integer" else "a"
+    return SerializationException(f"{name} can not be converted to {article} {expected}{where}")
 
 
 # ---------------------------------------------------------------- constraints

@@ -1,4 +1,4 @@
-"""Draw the faces of a response on its photo: `facesearch.annotate`, and the faces that a response is about."""
+"""Draw the faces of a response on its photo: `facesearch.annotate`."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -65,7 +65,7 @@ def annotate(photo: ImageSource, response: FacesOfPhoto) -> Image.Image:
 
 
 def faces_of_photo(argument: str, response: Any) -> tuple[SeenFace, ...]:
-    """Return the faces that a response is about, in the order of their numbers.
+    """Return the faces of a response, in the order of their numbers.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import attrs
 from attrs import field
 
 from facesearch.common.tables import Shown, Table
-from facesearch.common.validation import between, matches, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.common.validation import between, matches, maybe, maybe_float, plain_float, plain_int, tuple_of, whole
 from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
 from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
@@ -49,9 +49,7 @@ class MisplacedFace:
     user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
     similarity: float = field(converter=plain_float, validator=between(0, 100))
     other_user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
-    other_similarity: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    other_similarity: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
 

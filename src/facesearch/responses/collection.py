@@ -8,7 +8,7 @@ import attrs
 from attrs import field
 
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
-from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
+from facesearch.common.validation import between, is_a, matches, maybe, maybe_float, tuple_of
 from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face, User, UserStatus
 from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.domain.reasons import EnrollmentReason, UnindexedFaceReason
@@ -34,7 +34,7 @@ __all__ = [
     "UnsuccessfulFaceDeletionReason",
     "UnsuccessfulFaceDisassociation",
     "UnsuccessfulFaceDisassociationReason",
-    "named",
+    "reason_names",
 ]
 
 
@@ -48,7 +48,7 @@ class FaceRecord:
 
 @attrs.frozen(kw_only=True)
 class UnindexedFace:
-    """A face that was detected but not indexed, with every reason that holds."""
+    """A face that was detected but not indexed, with every reason."""
 
     reasons: tuple[UnindexedFaceReason, ...] = field(default=(), validator=tuple_of(UnindexedFaceReason))
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
@@ -96,7 +96,7 @@ class IndexFacesResponse(Shown):
             for each in self.face_records
         ]
         others = [
-            (named(each.reasons), *each.face_detail.bounding_box.row_cells(), each.face_detail.confidence, "")
+            (reason_names(each.reasons), *each.face_detail.bounding_box.row_cells(), each.face_detail.confidence, "")
             for each in self.unindexed_faces
         ]
         yield Table(("", *BOX_HEAD, "confidence", "face id"), [*indexed, *others])
@@ -104,13 +104,13 @@ class IndexFacesResponse(Shown):
 
 @attrs.frozen(kw_only=True)
 class AssociatedFace:
-    """A face that a user now has."""
+    """A face that was associated with a user."""
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
 
 
 class UnsuccessfulFaceAssociationReason(Enum):
-    """Why a face was not associated."""
+    """The reason why a face was not associated."""
 
     FACE_NOT_FOUND = "FACE_NOT_FOUND"
     ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
@@ -119,7 +119,7 @@ class UnsuccessfulFaceAssociationReason(Enum):
 
 @attrs.frozen(kw_only=True)
 class UnsuccessfulFaceAssociation:
-    """A face that was not associated, and why.
+    """A face that was not associated, with the reasons.
 
     Attributes
     ----------
@@ -131,9 +131,7 @@ class UnsuccessfulFaceAssociation:
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
     user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
-    confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     reasons: tuple[UnsuccessfulFaceAssociationReason, ...] = field(
         default=(), validator=tuple_of(UnsuccessfulFaceAssociationReason)
     )
@@ -160,13 +158,13 @@ class AssociateFacesResponse(Shown):
 
 @attrs.frozen(kw_only=True)
 class DisassociatedFace:
-    """A face that a user no longer has."""
+    """A face that was disassociated from a user."""
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
 
 
 class UnsuccessfulFaceDisassociationReason(Enum):
-    """Why a face was not disassociated."""
+    """The reason why a face was not disassociated."""
 
     FACE_NOT_FOUND = "FACE_NOT_FOUND"
     ASSOCIATED_TO_A_DIFFERENT_USER = "ASSOCIATED_TO_A_DIFFERENT_USER"
@@ -174,7 +172,7 @@ class UnsuccessfulFaceDisassociationReason(Enum):
 
 @attrs.frozen(kw_only=True)
 class UnsuccessfulFaceDisassociation:
-    """A face that was not disassociated, and why.
+    """A face that was not disassociated, with the reasons.
 
     Attributes
     ----------
@@ -209,7 +207,7 @@ class DisassociateFacesResponse(Shown):
 
 
 class UnsuccessfulFaceDeletionReason(Enum):
-    """Why a face was not deleted."""
+    """The reason why a face was not deleted."""
 
     ASSOCIATED_TO_AN_EXISTING_USER = "ASSOCIATED_TO_AN_EXISTING_USER"
     FACE_NOT_FOUND = "FACE_NOT_FOUND"
@@ -217,7 +215,7 @@ class UnsuccessfulFaceDeletionReason(Enum):
 
 @attrs.frozen(kw_only=True)
 class UnsuccessfulFaceDeletion:
-    """A face that was not deleted, and why.
+    """A face that was not deleted, with the reasons.
 
     Attributes
     ----------
@@ -273,13 +271,9 @@ class Enrollment(Shown):
 
     face: Face | None = field(default=None, validator=maybe(is_a(Face)))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
-    confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
-    user_confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    user_confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
 
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
@@ -288,13 +282,13 @@ class Enrollment(Shown):
 
     def row_cells(self) -> tuple[Cell, ...]:
         """Return the cells of this photo's row in the table of a report."""
-        result = "accepted" if self.face else named(self.reasons)
+        result = "accepted" if self.face else reason_names(self.reasons)
         face_id = self.face.face_id if self.face else ""
         source = show_source(self.face.source) if self.face and self.face.source else None
         return result, self.confidence, self.user_id, self.user_confidence, face_id, source
 
     def _headline(self) -> str:
-        return f"accepted, face {self.face.face_id}" if self.face else f"not accepted: {named(self.reasons)}"
+        return f"accepted, face {self.face.face_id}" if self.face else f"not accepted: {reason_names(self.reasons)}"
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -356,7 +350,7 @@ class EnrollmentReport(Shown):
         yield Table(("photo", *Enrollment.ROW_HEAD), rows)
 
 
-def named(reasons: Iterable[Enum]) -> str:
+def reason_names(reasons: Iterable[Enum]) -> str:
     """Return the names of reasons as one text, for a table."""
     return ", ".join(str(reason.value) for reason in reasons) or "no reason given"
 
@@ -368,5 +362,5 @@ def _outcomes(
 ) -> Table:
     """Return a table with the result for each face."""
     rows = [(face_id, verb, "") for face_id in done]
-    rows += [(each.face_id, named(each.reasons), each.user_id or "") for each in failed]
+    rows += [(each.face_id, reason_names(each.reasons), each.user_id or "") for each in failed]
     return Table(("face id", "", "user"), rows)

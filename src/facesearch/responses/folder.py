@@ -10,7 +10,7 @@ import attrs
 from attrs import field
 
 from facesearch.common.printable import printable
-from facesearch.common.tables import Shown
+from facesearch.common.tables import Shown, counted
 from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
 
 __all__ = ["BrokenPhoto", "FolderProgress", "FolderReport", "RefusedPhoto"]
@@ -148,7 +148,7 @@ class FolderReport(Shown):
         counts = [f"{self.accepted:,} accepted", f"{len(self.refused):,} refused", f"{len(self.broken):,} broken"]
         if self.known:
             counts.append(f"{self.known:,} known before")
-        return f"{_counted(self.photos, 'photo')}, {_counted(self.users, 'user')}: {', '.join(counts)}"
+        return f"{counted(self.photos, 'photo')}, {counted(self.users, 'user')}: {', '.join(counts)}"
 
     def _asides(self) -> Sequence[str]:
         lines = []
@@ -157,10 +157,10 @@ class FolderReport(Shown):
             more = f" and {len(self.kept_out) - _NAMES_SHOWN:,} more" if len(self.kept_out) > _NAMES_SHOWN else ""
             lines.append(f"not added, their photos don't show one person: {who}{more} ({_ANYWAY})")
         if self.nobodys:
-            lines.append(f"the faces of {_counted(self.nobodys, 'photo')} are nobody's: no folder or list says whose")
+            lines.append(f"the faces of {counted(self.nobodys, 'photo')} are nobody's: no folder or list says whose")
         if self.skipped:
             kinds = ", ".join(f"{count:,} {printable(suffix) or 'without ending'}" for suffix, count in self.skipped)
-            files = _counted(sum(count for _, count in self.skipped), "other file")
+            files = counted(sum(count for _, count in self.skipped), "other file")
             lines.append(f"{files} skipped: {kinds}")
         return [*lines, *self.notes]
 
@@ -220,10 +220,6 @@ class FolderProgress(Shown):
         waiting = f"{self.waiting:,} to be judged, " if self.waiting else ""
         counts = f"{waiting}{self.accepted:,} accepted, {self.refused:,} refused, {self.broken:,} broken"
         return f"{self.done:,} of {self.total:,} photos, {self.rate:.1f} a second{left}: {counts}"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _clock(seconds: float) -> str:

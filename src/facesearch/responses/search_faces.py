@@ -11,7 +11,7 @@ from attrs import field
 
 from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
-from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
+from facesearch.common.validation import between, is_a, matches, maybe, maybe_float, plain_float, tuple_of
 from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
 from facesearch.domain.face_detail import Emotion, FaceDetail, ImageQuality, Pose, Smile
 from facesearch.domain.geometry import BoundingBox, Landmark
@@ -95,7 +95,7 @@ class SearchFacesByImageResponse(Shown):
 
     searched_face_bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
     searched_face_confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
+        default=None, converter=maybe_float, validator=maybe(between(0, 100))
     )
     face_matches: tuple[FaceMatch, ...] = field(default=(), validator=tuple_of(FaceMatch))
     face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))

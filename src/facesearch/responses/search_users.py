@@ -1,4 +1,4 @@
-"""What a search answers: AWS's ``SearchUsersByImage`` response and its parts.
+"""The response of SearchUsersByImage, and its parts.
 
 Source: Amazon Rekognition API reference, ``SearchUsersByImage``.
 """
@@ -21,7 +21,7 @@ from facesearch.domain.reasons import UnsearchedFaceReason
 from facesearch.images.thumbnails import Pictures, Preview
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.calibration_choice import describe_foreign
-from facesearch.responses.collection import named
+from facesearch.responses.collection import reason_names
 from facesearch.selection.evidence import Evidence, require_evidence
 from facesearch.selection.explanation import Explanation
 from facesearch.selection.quality_filter import QualityBars, QualityFilter
@@ -56,14 +56,14 @@ class MatchedUser:
 
 @attrs.frozen(kw_only=True)
 class UserMatch:
-    """A user whose vector is near enough to the searched face's.
+    """A user that is similar enough to the searched face.
 
     Attributes
     ----------
     similarity
         Percent, 0-100; higher is closer. See `facesearch.matching.calibration`.
     user
-        Who it is.
+        The matched user.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("user", "similarity")
@@ -72,13 +72,13 @@ class UserMatch:
     user: MatchedUser = field(validator=is_a(MatchedUser))
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of matches shows of this one."""
+        """Return the cells of this match's row in a table."""
         return self.user.user_id, self.similarity
 
 
 @attrs.frozen(kw_only=True)
 class UnsearchedFace:
-    """A face that was detected but not searched, with every reason that holds.
+    """A face that was detected but not searched, with every reason.
 
     Attributes
     ----------
@@ -94,38 +94,38 @@ class UnsearchedFace:
 
 @attrs.frozen(kw_only=True)
 class SearchedFaceDetails:
-    """The one face that was searched with: the largest that passed the filter."""
+    """The searched face: the largest one that passed the filter."""
 
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SearchUsersByImageResponse(Shown):
-    """The answer to "who is in this photo?".
+    """The response of SearchUsersByImage: the users similar to the largest face of a photo.
 
     Attributes
     ----------
     user_matches
-        Highest similarity first; equal ones by user id. Empty when nobody is similar enough, or no face was searched.
+        Highest similarity first; equal ones by user id. Empty when no user is similar enough, or no face was searched.
     face_model_version
         Digits and dots.
     searched_face
         ``None`` when the photo has no face that passed the filter.
     unsearched_faces
-        Every other face that was detected: searched and unsearched together are the detected ones.
+        The other detected faces. Searched and unsearched faces together are all detected faces.
     preview
-        A small copy of the photo for ``_repr_html_``, in memory only: it is no part of the answer, of equality, of
-        ``repr`` or of the wire. ``attrs.evolve(response, preview=None)`` drops it.
+        A small copy of the photo for ``_repr_html_``, in memory only. Not part of equality, of ``repr`` or of AWS's format.
+        ``attrs.evolve(response, preview=None)`` drops it.
     next_user
-        The nearest user that is not among the matches: below the threshold, or beyond the greatest number asked for. No part of
-        equality or of the wire.
+        The nearest user that is not among the matches: below the threshold, or beyond *max_users*. Not part of equality or of
+        AWS's format.
     evidence
-        What `explain` goes by: what was measured of each face. No part of equality, of ``repr`` or of the wire.
+        The measurements of each face, for `explain`. Not part of equality, of ``repr`` or of AWS's format.
     pictures
-        The searched face and faces of the best matches, where the collection keeps thumbnails; for pictures only, like
+        Thumbnails of the searched face and of the best matches, if the collection stores thumbnails; in memory only, like
         `preview`. ``attrs.evolve(response, preview=None, pictures=None)`` drops all pictures.
     calibration
-        What the percentages mean; for pictures only, no part of equality or of the wire.
+        The calibration of the percentages, for drawings. Not part of equality or of AWS's format.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = (*BOX_HEAD, "user", "similarity", "next user", "similarity to it")
@@ -147,10 +147,10 @@ class SearchUsersByImageResponse(Shown):
 
     @property
     def margin(self) -> float | None:
-        """By how much the first match is more similar than whoever comes next, in percentage points, >= 0.
+        """The similarity of the first match minus that of the next user, in percentage points, >= 0.
 
-        A small one says that two users look alike to the network: be unsure. ``None`` where nobody matched, and all of the
-        first's similarity where there is no other user.
+        A small margin means that two users look alike to the network, and the match is uncertain. ``None`` without a match;
+        the whole similarity of the first match where there is no other user.
         """
         if not self.user_matches:
             return None
@@ -163,7 +163,8 @@ class SearchUsersByImageResponse(Shown):
         Parameters
         ----------
         quality_filter
-            What would have been, with another filter or with bars of your own? By default that of the search.
+            Another filter, or thresholds of your own, to explain what the result would have been; by default the filter of
+            the search.
 
         Raises
         ------
@@ -175,7 +176,7 @@ class SearchUsersByImageResponse(Shown):
 
     @property
     def calibration_note(self) -> str | None:
-        """The name of the calibration that the percentages are by, in one line; ``None`` if it comes with the library."""
+        """The name of the calibration of the percentages, in one line; ``None`` if it comes with the library."""
         return describe_foreign(self.calibration)
 
     def __eq__(self, other: object) -> bool:
@@ -187,7 +188,7 @@ class SearchUsersByImageResponse(Shown):
         return hash_fields(self, SearchUsersByImageResponse)
 
     def _repr_html_(self) -> str:
-        """Show the photo with its faces boxed, who was found, and why the other faces were not searched."""
+        """Return HTML with the photo, its faces, the matches, and the reasons of the unsearched faces."""
         return as_html(
             ResponseView(
                 faces=seen_faces(self),
@@ -200,7 +201,7 @@ class SearchUsersByImageResponse(Shown):
         )
 
     def row_cells(self) -> tuple[Cell, ...]:
-        """Return what a table of responses shows of this one."""
+        """Return the cells of this response's row in a table."""
         box = self.searched_face.face_detail.bounding_box.row_cells() if self.searched_face else (None,) * len(BOX_HEAD)
         best = self.user_matches[0].row_cells() if self.user_matches else ("", None)
         rival = self.user_matches[1] if len(self.user_matches) > 1 else self.next_user
@@ -221,21 +222,21 @@ class SearchUsersByImageResponse(Shown):
         yield Table(UserMatch.ROW_HEAD, [match.row_cells() for match in self.user_matches])
         searched = [self.searched_face.face_detail] if self.searched_face else []
         faces = [(face, "searched") for face in searched]
-        faces += [(each.face_details, named(each.reasons)) for each in self.unsearched_faces]
+        faces += [(each.face_details, reason_names(each.reasons)) for each in self.unsearched_faces]
         rows = [(*face.bounding_box.row_cells(), face.confidence, what) for face, what in faces]
         yield Table((*BOX_HEAD, "confidence", ""), rows)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SearchedFaceResponse(SearchUsersByImageResponse):
-    """The answer about one face of a photo, as `facesearch.search_all_faces` gives it: a face was searched.
+    """The response about one face of a photo, from `facesearch.search_all_faces`.
 
-    It is equal to a `SearchUsersByImageResponse` with the same content.
+    It equals a `SearchUsersByImageResponse` with the same content.
 
     Attributes
     ----------
     searched_face
-        The face; never ``None``.
+        The searched face; never ``None``.
     """
 
     searched_face: SearchedFaceDetails = field(validator=is_a(SearchedFaceDetails))
@@ -247,7 +248,7 @@ def seen_faces(*responses: SearchUsersByImageResponse) -> tuple[SeenFace, ...]:
     Parameters
     ----------
     responses
-        One, or those that `facesearch.search_all_faces` gave for one photo.
+        One response, or those of `facesearch.search_all_faces` for one photo.
 
     Returns
     -------

@@ -169,7 +169,7 @@ def _search(
                 unsearched_faces=unsearched,
                 preview=preview,
                 next_user=beyond,
-                evidence=attrs.evolve(probing.evidence, told=(*selection.accepted[place : place + 1], *refused)),
+                evidence=attrs.evolve(probing.evidence, listed=(*selection.accepted[place : place + 1], *refused)),
                 pictures=collection.pictures(face, matches) if face and matches else None,
                 calibration=collection.calibration,
             )

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import attrs
 from attrs import field
 
-from facesearch.common.validation import between, is_a, maybe, plain_float
+from facesearch.common.validation import between, is_a, maybe, maybe_float
 from facesearch.domain.reasons import QualityReason
 from facesearch.selection.quality_filter import REFERENCE_SIDE, FaceMeasurements, QualityBars
 
-__all__ = ["SIZE_UNIT", "Check", "checks", "quality_reasons", "wanted"]
+__all__ = ["SIZE_UNIT", "Check", "checks", "quality_reasons", "threshold_texts"]
 
 SIZE_UNIT = f"px of a photo of {REFERENCE_SIDE} px"
 
@@ -52,13 +52,9 @@ class Check:
 
     reason: QualityReason = field(validator=is_a(QualityReason))
     measurement: str = field(validator=is_a(str))
-    value: float | None = field(converter=attrs.converters.optional(plain_float), validator=maybe(between()))
-    at_least: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
-    )
-    at_most: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
-    )
+    value: float | None = field(converter=maybe_float, validator=maybe(between()))
+    at_least: float | None = field(default=None, converter=maybe_float, validator=maybe(between()))
+    at_most: float | None = field(default=None, converter=maybe_float, validator=maybe(between()))
     unit: str = field(validator=is_a(str))
 
     @property
@@ -116,7 +112,7 @@ def checks(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Check, ...
     return _checks(measured, bars)
 
 
-def wanted(bars: QualityBars) -> tuple[str, ...]:
+def threshold_texts(bars: QualityBars) -> tuple[str, ...]:
     """Return the thresholds of a filter as texts: ``("yaw -45° to 45°", ..., "sharpness at least 35", ...)``."""
     return tuple(
         f"{check.measurement} {check.wanted}"

@@ -1,12 +1,11 @@
 """The figures behind the reasons other than quality: comparisons with another face, a limit, or a user."""
 
-from enum import Enum
 from typing import Protocol
 
 import attrs
 from attrs import field
 
-from facesearch.common.validation import between, is_a, maybe, plain_float
+from facesearch.common.validation import between, is_a, maybe, maybe_float
 from facesearch.domain.reasons import EnrollmentReason, UnsearchedFaceReason
 from facesearch.selection.face_selection import RIVAL_AREA
 
@@ -39,12 +38,8 @@ class Comparison:
 
     reason: str = field(validator=is_a(str))
     measurement: str = field(validator=is_a(str))
-    value: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
-    )
-    against: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between())
-    )
+    value: float | None = field(default=None, converter=maybe_float, validator=maybe(between()))
+    against: float | None = field(default=None, converter=maybe_float, validator=maybe(between()))
     unit: str = field(default="", validator=is_a(str))
     user_id: str | None = field(default=None, validator=maybe(is_a(str)))
     text: str = field(validator=is_a(str))
@@ -62,10 +57,10 @@ def not_largest(area: float, searched: float) -> Comparison:
         text = f"area {one} px², the searched face has hardly more"
     else:
         text = f"area {one} px², the searched face has {other}"
-    return _comparison(
-        UnsearchedFaceReason.FACE_NOT_LARGEST,
-        "area",
-        text,
+    return Comparison(
+        reason=UnsearchedFaceReason.FACE_NOT_LARGEST.value,
+        measurement="area",
+        text=text,
         value=area,
         against=searched,
         unit="px²",
@@ -74,10 +69,10 @@ def not_largest(area: float, searched: float) -> Comparison:
 
 def one_too_many(place: int, most: int, *, of_all: bool) -> Comparison:
     """Compare the rank of a face by size, where 1 is the largest, with the limit; *of_all* ranks the faces that fail too."""
-    return _comparison(
-        UnsearchedFaceReason.EXCEEDS_MAX_FACES,
-        "place by size",
-        f"number {place} by size{'' if of_all else ' of those that pass'}, at most {most} wanted",
+    return Comparison(
+        reason=UnsearchedFaceReason.EXCEEDS_MAX_FACES.value,
+        measurement="place by size",
+        text=f"number {place} by size{'' if of_all else ' of those that pass'}, at most {most} wanted",
         value=place,
         against=most,
         unit="faces",
@@ -88,10 +83,10 @@ def rival(largest: float, second: float) -> Comparison:
     """Compare the area of a photo's second largest face with that of the largest, both in the same unit."""
     share = 100 * second / largest if largest else 100.0
     shown, bar = _apart(share, 100 * RIVAL_AREA)
-    return _comparison(
-        EnrollmentReason.SEVERAL_FACES,
-        "area of the second face",
-        f"another face has {shown}% of its area, less than {bar}% wanted",
+    return Comparison(
+        reason=EnrollmentReason.SEVERAL_FACES.value,
+        measurement="area of the second face",
+        text=f"another face has {shown}% of its area, less than {bar}% wanted",
         value=share,
         against=100 * RIVAL_AREA,
         unit="percent",
@@ -101,10 +96,10 @@ def rival(largest: float, second: float) -> Comparison:
 def unlike(own: float, needed: float | None) -> Comparison:
     """Compare the similarity of a face to its user's faces with the threshold, percent."""
     shown, bar = (f"{own:.1f}", "") if needed is None else _apart(own, needed, digits=1)
-    return _comparison(
-        EnrollmentReason.LOW_MATCH_CONFIDENCE,
-        "similarity",
-        f"similarity to its own {shown}%" + (f", at least {bar}% wanted" if bar else ""),
+    return Comparison(
+        reason=EnrollmentReason.LOW_MATCH_CONFIDENCE.value,
+        measurement="similarity",
+        text=f"similarity to its own {shown}%" + (f", at least {bar}% wanted" if bar else ""),
         value=own,
         against=needed,
         unit="percent",
@@ -114,10 +109,10 @@ def unlike(own: float, needed: float | None) -> Comparison:
 def _disagreeing(own: float | None) -> Comparison:
     """Return that the photos of a user have no majority, with the similarity of one to the others, percent."""
     figure = "" if own is None else f"similarity to the others {own:.1f}%, "
-    return _comparison(
-        EnrollmentReason.PHOTOS_DISAGREE,
-        "similarity",
-        f"{figure}no photo of this user matches more than half of them",
+    return Comparison(
+        reason=EnrollmentReason.PHOTOS_DISAGREE.value,
+        measurement="similarity",
+        text=f"{figure}no photo of this user matches more than half of them",
         value=own,
         unit="percent",
     )
@@ -125,8 +120,8 @@ def _disagreeing(own: float | None) -> Comparison:
 
 def _claimed() -> Comparison:
     """Return that a photo was given for several users in one call."""
-    reason = EnrollmentReason.GIVEN_FOR_SEVERAL_USERS
-    return _comparison(reason, "user", "the same photo was given for another user too, in the same call")
+    text = "the same photo was given for another user too, in the same call"
+    return Comparison(reason=EnrollmentReason.GIVEN_FOR_SEVERAL_USERS.value, measurement="user", text=text)
 
 
 class Judged(Protocol):
@@ -180,10 +175,10 @@ def judged(reason: EnrollmentReason, photo: Judged, needed: float | None) -> Com
 def nearer(user_id: str, other: float, own: float | None) -> Comparison:
     """Compare the similarities of a face to another user and to its own user, percent; *own* is ``None`` without own faces."""
     shown, mine = (f"{other:.1f}", "") if own is None else _apart(other, own, digits=1)
-    return _comparison(
-        EnrollmentReason.NEARER_TO_ANOTHER_USER,
-        "similarity",
-        f"similarity to {user_id} {shown}%, " + (f"to its own {mine}%" if mine else "of its own there is none"),
+    return Comparison(
+        reason=EnrollmentReason.NEARER_TO_ANOTHER_USER.value,
+        measurement="similarity",
+        text=f"similarity to {user_id} {shown}%, " + (f"to its own {mine}%" if mine else "of its own there is none"),
         value=other,
         against=own,
         unit="percent",
@@ -193,29 +188,8 @@ def nearer(user_id: str, other: float, own: float | None) -> Comparison:
 
 def taken(user_id: str) -> Comparison:
     """Return that another user has the face already."""
-    reason = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER
-    return _comparison(reason, "user", f"it is a face of {user_id} already", user_id=user_id)
-
-
-def _comparison(
-    reason: Enum,
-    measurement: str,
-    text: str,
-    *,
-    value: float | None = None,
-    against: float | None = None,
-    unit: str = "",
-    user_id: str | None = None,
-) -> Comparison:
-    return Comparison(
-        reason=reason.value,
-        measurement=measurement,
-        value=value,
-        against=against,
-        unit=unit,
-        user_id=user_id,
-        text=text,
-    )
+    reason, text = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER.value, f"it is a face of {user_id} already"
+    return Comparison(reason=reason, measurement="user", text=text, user_id=user_id)
 
 
 def _apart(value: float, bar: float, *, digits: int = 0) -> tuple[str, str]:

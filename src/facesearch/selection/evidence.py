@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import attrs
 from attrs import field
 
-from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.common.validation import between, is_a, is_bool, maybe, maybe_float, plain_int, tuple_of, whole
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.reasons import EnrollmentReason, QualityReason, UnsearchedFaceReason
 from facesearch.errors import InvalidParameterError
@@ -50,7 +50,7 @@ class Evidence:
         Of every detected face.
     width, height
         Of the upright photo, in pixels.
-    told
+    listed
         Positions of the faces that the response contains.
     max_faces, largest_only
         The rule, see `facesearch.selection.face_selection.select`.
@@ -65,12 +65,10 @@ class Evidence:
     measurements: tuple[FaceMeasurements, ...] = field(validator=tuple_of(FaceMeasurements))
     width: int = field(converter=plain_int, validator=whole(1))
     height: int = field(converter=plain_int, validator=whole(1))
-    told: tuple[int, ...] = field(validator=tuple_of(int))
+    listed: tuple[int, ...] = field(validator=tuple_of(int))
     max_faces: int | None = field(default=None, validator=maybe(whole(1)))
     largest_only: bool = field(default=False, validator=is_bool)
-    needed: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    needed: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
 
     @classmethod
     def of(
@@ -93,7 +91,7 @@ class Evidence:
             measurements=tuple(face.measurements for face in faces),
             width=size[0],
             height=size[1],
-            told=tuple(range(len(faces))),
+            listed=tuple(range(len(faces))),
             max_faces=max_faces,
             largest_only=largest_only,
         )
@@ -112,7 +110,7 @@ class Evidence:
         order = by_size(self.measurements)
         faces = []
         for rank, position in enumerate(order, start=1):
-            if position in self.told:
+            if position in self.listed:
                 reasons = refused.get(position, ())
                 compared = [self._compared(reason, rank, order, selection) for reason in reasons]
                 faces.append(self._face(rank, position, bars, reasons, compared))

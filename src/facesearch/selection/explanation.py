@@ -16,13 +16,13 @@ from facesearch.common.validation import (
     is_a,
     is_bool,
     maybe,
-    plain_float,
-    plain_int,
+    maybe_float,
+    maybe_int,
     tuple_of,
     whole,
 )
 from facesearch.domain.face_detail import FaceDetail
-from facesearch.selection.checks import Check, wanted
+from facesearch.selection.checks import Check, threshold_texts
 from facesearch.selection.comparisons import Comparison
 from facesearch.selection.quality_filter import QualityBars, QualityFilter
 
@@ -70,10 +70,8 @@ class FaceExplanation(Shown):
     reasons: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     checks: tuple[Check, ...] = field(default=(), validator=tuple_of(Check))
     comparisons: tuple[Comparison, ...] = field(default=(), validator=tuple_of(Comparison))
-    rank: int | None = field(default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1)))
-    area: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0))
-    )
+    rank: int | None = field(default=None, converter=maybe_int, validator=maybe(whole(1)))
+    area: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0)))
     box: tuple[int, int, int, int] | None = field(default=None, validator=maybe(tuple_of(int)))
 
     @property
@@ -147,15 +145,15 @@ class Explanation(Shown):
         plain: dict[str, Any] = _plain(self)
         if self.calibration is None:
             del plain["calibration"]
-        for face, told in zip(self.faces, plain["faces"], strict=True):
-            told["detail"] = {name: value for name, value in (told["detail"] or {}).items() if value is not None}
-            for check, shown in zip(face.checks, told["checks"], strict=True):
+        for face, of_face in zip(self.faces, plain["faces"], strict=True):
+            of_face["detail"] = {name: value for name, value in (of_face["detail"] or {}).items() if value is not None}
+            for check, shown in zip(face.checks, of_face["checks"], strict=True):
                 shown["passed"] = check.passed
         return plain
 
     def __str__(self) -> str:
         indent = "wanted: "
-        asked = textwrap.wrap(self._wanted(), _WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
+        asked = textwrap.wrap(self._thresholds(), _WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
         lines = [self._headline(), *self._calibrated(), *asked]
         if not self.faces:
             return "\n".join(lines)
@@ -171,8 +169,8 @@ class Explanation(Shown):
         """Return the printed table as HTML, one row for each reason."""
         rows = list(self._rows())
         parts = [f"<p>{escape(line)}</p>" for line in (self._headline(), *self._calibrated())]
-        if self._wanted():
-            parts.append(f"<p>wanted: {escape(self._wanted())}</p>")
+        if self._thresholds():
+            parts.append(f"<p>wanted: {escape(self._thresholds())}</p>")
         if rows:
             head = "".join(f"<th{_LEFT}>{name}</th>" for name in (self._counted, "box in px", "", "figures"))
             body = "".join(
@@ -198,8 +196,8 @@ class Explanation(Shown):
         """Return a line with the name of the calibration, where it does not come with the library."""
         return () if self.calibration is None else (f"percentages: calibration {self.calibration}",)
 
-    def _wanted(self) -> str:
-        return ", ".join(wanted(self.bars)) if self.bars else ""
+    def _thresholds(self) -> str:
+        return ", ".join(threshold_texts(self.bars)) if self.bars else ""
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         """Yield the table's cells: number, box, verdict, figures; the first two only in a face's first row."""

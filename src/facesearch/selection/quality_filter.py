@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 from attrs import field
 
-from facesearch.common.validation import between, check_member, is_a, maybe, plain_float
+from facesearch.common.validation import between, check_member, is_a, maybe, maybe_float, plain_float
 from facesearch.domain.face_detail import Pose
 from facesearch.domain.reasons import QualityReason
 from facesearch.errors import InvalidParameterError
@@ -81,9 +81,7 @@ class FaceMeasurements:
     brightness: float = field(converter=plain_float, validator=between(0, 100))
     sharpness: float = field(converter=plain_float, validator=between(0, 100))
     pose: Pose = field(validator=is_a(Pose))
-    quality: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    quality: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
 
 
 @attrs.frozen(kw_only=True)

@@ -40,7 +40,7 @@ from facesearch.storage.erasure import (
     mark_deletion,
 )
 from facesearch.storage.guarded_sql import COUNT, ID, TEXT, Kind, fetch, path_of
-from facesearch.storage.schema import create, translated
+from facesearch.storage.opening import create, translated
 
 __all__ = [
     "MAX_TAGS",

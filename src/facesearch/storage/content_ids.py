@@ -9,12 +9,9 @@ import secrets
 import uuid
 from typing import Any, Final
 
-__all__ = ["SECRET_BYTES", "content_id", "former_content_id", "new_secret"]
+__all__ = ["SECRET_BYTES", "content_id", "keyed_hash", "new_secret"]
 
 SECRET_BYTES: Final = 32
-
-# Before collections had secrets, ids were hashes of content alone (RFC 9562, version 5).
-_NAMESPACE: Final = uuid.UUID("7f5b2f0e-5d0c-5a52-9d43-9a6b9f3b7c11")
 
 
 def new_secret() -> bytes:
@@ -33,11 +30,10 @@ def content_id(secret: bytes, *parts: Any) -> str:
     >>> content_id(one, "image", "ab") == content_id(other, "image", "ab")
     False
     """
-    digest = hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), key=secret, digest_size=16).digest()
     # Version 4: without the secret key it can't be distinguished from a random UUID.
-    return str(uuid.UUID(bytes=digest, version=4))
+    return str(uuid.UUID(bytes=keyed_hash(repr(parts), secret), version=4))
 
 
-def former_content_id(*parts: Any) -> str:
-    """Return the UUID that *parts* had before collections had secrets; faces of older files and exports keep it."""
-    return str(uuid.uuid5(_NAMESPACE, repr(parts)))
+def keyed_hash(text: str, key: bytes) -> bytes:
+    """Return the keyed digest of a text, 16 bytes."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()

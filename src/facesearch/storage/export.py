@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 from attrs import field
 
 from facesearch.common.validation import check_text
@@ -27,13 +28,12 @@ from facesearch.files.writing import OutputKind, check_output
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.matching.template import LONGEST, refused_rows
 from facesearch.storage.content_ids import SECRET_BYTES
-from facesearch.storage.memory import StoredFace
 from facesearch.storage.npz import Arrays, DamagedError, has_arrays, read_arrays, starts_with_array, write_arrays
+from facesearch.storage.store import StoredFace
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
-# The format that is written. Files of format 1, without sources, are read too. A file must have exactly the arrays of its format.
-_FORMAT: Final = 2
+_FORMAT: Final = 2  # format 1 is from before version 0.1.0, and not read
 
 # Each array's type, where S128 stands for texts of up to 128 characters, and how many dimensions it has.
 _ARRAYS: Final = {
@@ -51,11 +51,7 @@ _ARRAYS: Final = {
     "sources": ("|u1", 1),  # sources of photos, one after the other, see facesearch.domain.sources.encode_source
     "source_ends": ("<i8", 1),  # for each face: end of its source; start and end are equal if it has none
 }
-_ARRAYS_OF: Final = {1: {name: kind for name, kind in _ARRAYS.items() if not name.startswith("source")}, 2: _ARRAYS}
-_PARTS: Final = {
-    "thumbnails": "thumbnail_ends",
-    "sources": "source_ends",
-}  # arrays of bytes, and the arrays of their ends
+_PARTS: Final = {"thumbnails": "thumbnail_ends", "sources": "source_ends"}  # arrays of bytes, and of their ends
 _MAX_ABOUT: Final = 100_000  # bytes, nearly all for the calibration
 _BOX: Final = ("left", "top", "width", "height")
 
@@ -75,7 +71,7 @@ class Export:
     faces
         Sorted by face id.
     secret
-        The key of the ids of faces and photos, see `facesearch.storage.content_ids`; ``None`` in files older than these keys.
+        The key of the ids of faces and photos, see `facesearch.storage.content_ids`.
     """
 
     collection_id: str
@@ -84,7 +80,7 @@ class Export:
     calibration: str | None
     user_ids: Sequence[str]
     faces: Iterable[StoredFace]
-    secret: bytes | None = field(default=None, repr=False)
+    secret: bytes = field(repr=False)
 
 
 # Arrays of every format, past and future; a format can have others.
@@ -134,7 +130,7 @@ def read_export(path: str | os.PathLike[str]) -> Export:
         If the file can't be read.
     """
     where = Path(path).absolute()
-    arrays = read_arrays(where, *_ARRAYS_OF.values())
+    arrays = read_arrays(where, _ARRAYS, _check_format)
     try:
         return _export(arrays)
     except DamagedError as error:
@@ -153,7 +149,7 @@ def _arrays(export: Export) -> Arrays:
         "face_model": attrs.asdict(export.face_model),
         "thumbnails": export.thumbnails,
         "calibration": export.calibration,
-        "secret": None if export.secret is None else export.secret.hex(),
+        "secret": export.secret.hex(),
     }
     columns: dict[str, list[Any]] = {name: [] for name in _ARRAYS}
     for stored in export.faces:
@@ -186,12 +182,7 @@ def _arrays(export: Export) -> Arrays:
 
 
 def _export(arrays: Arrays) -> Export:
-    if len(arrays["about"]) > _MAX_ABOUT:
-        raise DamagedError(f"about: expected at most {_MAX_ABOUT} bytes, got {len(arrays['about'])}")
     about = json.loads(arrays["about"].tobytes())
-    if not isinstance(about["format"], int) or set(_ARRAYS_OF.get(about["format"], ())) != set(arrays):
-        known = " or ".join(map(str, _ARRAYS_OF))
-        raise DamagedError(f"of another format, expected {known}, with the arrays of that format")
     face_model = FaceModel(**about["face_model"])
     _check(arrays, face_model.dimension)
     collection_id, thumbnails, calibration = about["collection_id"], about["thumbnails"], about["calibration"]
@@ -206,13 +197,29 @@ def _export(arrays: Arrays) -> Export:
         calibration=calibration,
         user_ids=user_ids,
         faces=list(_faces(arrays, user_ids, face_model)),
-        secret=_secret(about.get("secret")),
+        secret=_secret(about["secret"]),
     )
 
 
-def _secret(digits: Any) -> bytes | None:
-    if digits is None:
-        return None
+def _check_format(array: npt.NDArray[Any]) -> None:
+    if len(array) > _MAX_ABOUT:
+        raise DamagedError(f"about: expected at most {_MAX_ABOUT} bytes, got {len(array)}")
+    about = json.loads(array.tobytes())
+    format_ = about.get("format") if isinstance(about, dict) else None
+    if not isinstance(format_, int):
+        raise DamagedError("about: expected the number of a format")
+    if format_ < _FORMAT:
+        raise DamagedError(
+            f"of format {format_}, from before version 0.1.0; this version reads format {_FORMAT}: "
+            "index the photos into a new collection and save it"
+        )
+    if format_ > _FORMAT:
+        raise DamagedError(
+            f"of format {format_}, written by a newer facesearch; this version reads format {_FORMAT}: load it with that version"
+        )
+
+
+def _secret(digits: Any) -> bytes:
     if not isinstance(digits, str) or len(digits) != 2 * SECRET_BYTES:
         raise DamagedError(f"about: expected a secret of {SECRET_BYTES} bytes")
     return bytes.fromhex(digits)
@@ -231,10 +238,10 @@ def _check(arrays: Arrays, dimension: int) -> None:
     owners = arrays["owners"]
     if faces and not (owners.min() >= -1 and owners.max() < len(arrays["user_ids"])):
         raise DamagedError("owners: expected -1 or the index of a user")
-    for name in _PARTS.keys() & arrays.keys():
-        ends = arrays[_PARTS[name]]
+    for name, part_ends in _PARTS.items():
+        ends = arrays[part_ends]
         if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays[name]):
-            raise DamagedError(f"{_PARTS[name]}: expected ascending offsets up to the length of {name}")
+            raise DamagedError(f"{part_ends}: expected ascending offsets up to the length of {name}")
     if refused_rows(arrays["vectors"]):
         raise DamagedError(f"vectors: expected finite numbers, none all zero, each of a length of {LONGEST:g} at most")
 
@@ -262,8 +269,6 @@ def _faces(arrays: Arrays, user_ids: Sequence[str], face_model: FaceModel) -> It
 
 
 def _parts(arrays: Arrays, name: str) -> Iterator[bytes | None]:
-    """Return for each face its part of an array of bytes; ``None`` for an empty one, and where the format has no such array."""
-    if name not in arrays:
-        return itertools.repeat(None)
+    """Return for each face its part of an array of bytes; ``None`` for an empty one."""
     content, ends = arrays[name].tobytes(), arrays[_PARTS[name]].tolist()
     return (content[start:end] or None for start, end in itertools.pairwise([0, *ends]))

@@ -9,7 +9,7 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from facesearch.errors import CollectionNotFoundError, StorageFormatError
 from facesearch.files.writing import OutputKind, write_file
-from facesearch.storage.schema import translated
+from facesearch.storage.opening import translated
 
 __all__ = ["Arrays", "DamagedError", "has_arrays", "read_arrays", "starts_with_array", "write_arrays"]
 
@@ -95,7 +95,7 @@ def starts_with_array(file: IO[bytes], name: str) -> bool:
     return head.startswith(_START) and head[_MEMBER:] == expected
 
 
-def read_arrays(path: Path, *kinds: Kinds) -> Arrays:
+def read_arrays(path: Path, kinds: Kinds, check: Callable[[npt.NDArray[Any]], None]) -> Arrays:
     """Read a file that has exactly these arrays.
 
     Parameters
@@ -104,7 +104,10 @@ def read_arrays(path: Path, *kinds: Kinds) -> Arrays:
         Absolute.
     kinds
         For each array, its type as NumPy writes it and its number of dimensions, 1 or 2. ``"|S128"`` stands for texts of 1 to 128
-        characters. If several sets are given, the file must match one of them exactly.
+        characters.
+    check
+        Called with the first of these arrays before the names of the others are compared; raises `DamagedError` if the file has
+        another format.
 
     Returns
     -------
@@ -125,7 +128,7 @@ def read_arrays(path: Path, *kinds: Kinds) -> Arrays:
             with path.open("rb") as file:
                 _check_directory(file)
                 with zipfile.ZipFile(file) as archive:
-                    return _read(archive, kinds, file.seek(0, os.SEEK_END))
+                    return _read(archive, kinds, check, file.seek(0, os.SEEK_END))
         except FileNotFoundError:
             raise CollectionNotFoundError(f"{path}: no such file") from None
         except DamagedError as error:
@@ -148,16 +151,17 @@ def _check_directory(file: IO[bytes]) -> None:
         raise DamagedError(f"expected a list of contents of at most {_MAX_DIRECTORY} bytes, got {length}")
 
 
-def _read(archive: zipfile.ZipFile, choices: Sequence[Kinds], size: int) -> Arrays:
+def _read(archive: zipfile.ZipFile, kinds: Kinds, check: Callable[[npt.NDArray[Any]], None], size: int) -> Arrays:
     members = archive.infolist()
-    found = sorted(member.filename for member in members)
-    kinds = next((each for each in choices if found == sorted(f"{name}.npy" for name in each)), None)
-    if kinds is None:
-        raise DamagedError(f"expected the arrays {', '.join(choices[-1])}")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise DamagedError("expected arrays without compression")
     if sum(member.file_size for member in members) > size:
         raise DamagedError("expected arrays no larger than the file")
+    found, first = [member.filename for member in members], next(iter(kinds))
+    if f"{first}.npy" in found:
+        check(_read_array(archive, first, *kinds[first]))
+    if sorted(found) != sorted(f"{name}.npy" for name in kinds):
+        raise DamagedError(f"expected the arrays {', '.join(kinds)}")
     return {name: _read_array(archive, name, *kind) for name, kind in kinds.items()}
 
 

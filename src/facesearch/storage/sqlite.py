@@ -30,7 +30,7 @@ from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import Ranked
 from facesearch.storage.catalog import Entry
 from facesearch.storage.connections import Sessions
-from facesearch.storage.content_ids import SECRET_BYTES
+from facesearch.storage.content_ids import SECRET_BYTES, keyed_hash
 from facesearch.storage.erasure import (
     ERASING_WAIT,
     Eraser,
@@ -43,7 +43,7 @@ from facesearch.storage.erasure import (
 )
 from facesearch.storage.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.storage.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
-from facesearch.storage.memory import Anchor, Counts, Store, StoredFace, keyed_hash
+from facesearch.storage.store import Anchor, Counts, Store, StoredFace
 
 __all__ = ["SqliteStore"]
 
@@ -237,9 +237,9 @@ class SqliteStore(Store):
     @override
     def create_users(self, user_ids: Iterable[str]) -> None:
         block, number = self._changing(), self._entry.number
-        wanted = dict.fromkeys(user_ids)
-        known = self._uids(wanted)
-        new = list(enumerate((user_id for user_id in wanted if user_id not in known), self._next("users")))
+        unique = dict.fromkeys(user_ids)
+        known = self._uids(unique)
+        new = list(enumerate((user_id for user_id in unique if user_id not in known), self._next("users")))
         block.sql.executemany(
             "INSERT INTO users (uid, collection, name_hash, faces, change) VALUES (?, ?, ?, 0, ?)",
             ((uid, number, self._hash(user_id), block.change) for uid, user_id in new),
@@ -272,11 +272,6 @@ class SqliteStore(Store):
             for uid in self._uids([user_id]).values()
             for (face_id,) in self._rows((UUID_BYTES,), query, uid)
         )
-
-    @override
-    def user_vector(self, user_id: str) -> FloatArray | None:
-        anchor = self.anchor(user_id)
-        return None if anchor is None else anchor.vector
 
     @override
     def user_vectors(self) -> tuple[list[str], FloatArray]:
@@ -343,25 +338,17 @@ class SqliteStore(Store):
         return self._nearest(lambda: self._face_index, self._face_ids, probes, max_distance, limit)
 
     @override
-    def faces(self, user_id: str | None = None) -> list[Face]:
-        if user_id is None:
-            rows = self._rows(_FACE_KINDS, f"{_FACES} WHERE faces.collection = ? ORDER BY face_id", self._entry.number)
-        else:
-            query = f"{_FACES} WHERE uid = ? ORDER BY face_id"
-            rows = [row for uid in self._uids([user_id]).values() for row in self._rows(_FACE_KINDS, query, uid)]
-        return [self._face(*row) for row in rows]
-
-    @override
-    def page_of_faces(self, after: str, limit: int, user_id: str | None = None) -> list[Face]:
+    def faces(self, user_id: str | None = None, *, after: str = "", limit: int | None = None) -> list[Face]:
         if user_id is None:
             condition, owner = "faces.collection = ?", self._entry.number
         else:
             condition, owner = "uid = ?", self._uids([user_id])[user_id]
         query = f"{_FACES} WHERE {condition} AND face_id > ? ORDER BY face_id LIMIT ?"
-        return [self._face(*row) for row in self._rows(_FACE_KINDS, query, owner, _bytes(after), limit)]
+        most = -1 if limit is None else limit  # -1 is SQLite's for no limit
+        return [self._face(*row) for row in self._rows(_FACE_KINDS, query, owner, _bytes(after), most)]
 
     @override
-    def faces_named(self, face_ids: Iterable[str]) -> dict[str, Face]:
+    def faces_by_id(self, face_ids: Iterable[str]) -> dict[str, Face]:
         query = f"{_FACES} WHERE faces.collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
             rows = _among(sql, _FACE_KINDS, query, map(_bytes, face_ids), self._entry.number)
@@ -388,22 +375,10 @@ class SqliteStore(Store):
                     yield StoredFace(face, vector, jpeg)
 
     @override
-    def face(self, face_id: str) -> Face | None:
-        query = f"{_FACES} WHERE faces.collection = ? AND face_id = ?"
-        rows = self._rows(_FACE_KINDS, query, self._entry.number, _bytes(face_id))
-        return self._face(*rows[0]) if rows else None
-
-    @override
-    def known(self, face_ids: Iterable[str]) -> set[str]:
-        return set(self._fids(face_ids))
-
-    @override
     def embedding(self, face_id: str) -> FloatArray:
         (fid,) = self._fids([face_id]).values()
-        vector: FloatArray = self._vectors(
-            self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)],
-            "face_data",
-        )[0]
+        rows = self._rows((VALUE, ID), "SELECT vector, fid FROM face_data WHERE fid = ?", fid) or [(None, fid)]
+        vector: FloatArray = self._vectors(rows, "face_data")[0]
         return vector
 
     @override
@@ -487,7 +462,7 @@ class SqliteStore(Store):
     @override
     def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
         given = {key: (user_id, stored) for key, user_id, stored in photos}
-        block, known = self._changing(), self.are_waiting(given)
+        block, known = self._changing(), self.waiting(given)
         for wid, key in enumerate((key for key in given if key not in known), self._next("waiting")):
             user_id, stored = given[key]
             block.sql.execute(
@@ -510,14 +485,6 @@ class SqliteStore(Store):
             hashed[key]: StoredFace(self._face(wid, face_id, None, *columns), vector, jpeg)
             for (key, _, wid, jpeg, face_id, *columns), vector in zip(rows, vectors, strict=True)
         }
-
-    @override
-    def are_waiting(self, keys: Iterable[str]) -> set[str]:
-        hashed = {self._key(key): key for key in keys}
-        with self._sessions.reading() as sql:
-            query = "SELECT key FROM waiting WHERE collection = ? AND key IN (*)"
-            rows = _among(sql, (BLOB,), query, hashed, self._entry.number)
-        return {hashed[key] for (key,) in rows}
 
     @override
     def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
@@ -591,21 +558,21 @@ class SqliteStore(Store):
 
     def _uids(self, user_ids: Iterable[str]) -> dict[str, int]:
         """Return the row numbers of the existing users among those ids."""
-        wanted = set(user_ids)
+        given = set(user_ids)
         query = "SELECT user_id, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND name_hash IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, (_USER_ID, ID), query, map(self._hash, wanted), self._entry.number)
-        return {user_id: uid for user_id, uid in rows if user_id in wanted}  # other users may have the same hash
+            rows = _among(sql, (_USER_ID, ID), query, map(self._hash, given), self._entry.number)
+        return {user_id: uid for user_id, uid in rows if user_id in given}  # other users may have the same hash
 
     def _names(self, uids: Sequence[int]) -> list[str]:
         query = "SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)"
-        return self._named(_USER_ID, query, uids)
+        return self._ids_of(_USER_ID, query, uids)
 
     def _face_ids(self, fids: Sequence[int]) -> list[str]:
         query = "SELECT fid, face_id FROM faces WHERE fid IN (*)"
-        return [_uuid(face_id) for face_id in self._named(UUID_BYTES, query, fids)]
+        return [_uuid(face_id) for face_id in self._ids_of(UUID_BYTES, query, fids)]
 
-    def _named(self, kind: Kind, query: str, numbers: Sequence[int]) -> list[Any]:
+    def _ids_of(self, kind: Kind, query: str, numbers: Sequence[int]) -> list[Any]:
         with self._sessions.committed() as sql:
             found = dict(_among(sql, (ID, kind), query, numbers))
         if len(found) < len(numbers):

@@ -1,6 +1,6 @@
 """Hypothesis strategies for the values of this library, for your own property tests. Requires hypothesis.
 
-Each draws every value its class allows, edges included, and shrinks toward few, short and round ones.
+Each strategy draws every value that its class accepts, limits included, and shrinks toward few, short and round values.
 
 Examples
 --------
@@ -144,12 +144,16 @@ def user_matches(*, max_size: int = 5) -> SearchStrategy[tuple[results.UserMatch
 
     Shrinks toward none.
     """
+    return _ranked(results.UserMatch, lambda match: match.user.user_id, max_size)
 
-    def ordered(found: list[results.UserMatch]) -> tuple[results.UserMatch, ...]:
-        return tuple(sorted(found, key=lambda match: (-match.similarity, match.user.user_id)))
 
-    one = values(results.UserMatch)
-    return st.lists(one, max_size=max_size, unique_by=lambda match: match.user.user_id).map(ordered)
+def _ranked(kind: type[T], id_of: Callable[[T], str], max_size: int) -> SearchStrategy[tuple[T, ...]]:
+    """Draw matches with different ids, highest similarity first, equal ones by id."""
+
+    def ordered(found: list[Any]) -> tuple[T, ...]:
+        return tuple(sorted(found, key=lambda match: (-match.similarity, id_of(match))))
+
+    return st.lists(values(kind), max_size=max_size, unique_by=id_of).map(ordered)
 
 
 def unsearched_faces(*, max_size: int = 3) -> SearchStrategy[tuple[results.UnsearchedFace, ...]]:
@@ -187,12 +191,7 @@ def face_matches(*, max_size: int = 5) -> SearchStrategy[tuple[face_results.Face
 
     Shrinks toward none.
     """
-
-    def ordered(found: list[face_results.FaceMatch]) -> tuple[face_results.FaceMatch, ...]:
-        return tuple(sorted(found, key=lambda match: (-match.similarity, match.face.face_id)))
-
-    one = values(face_results.FaceMatch)
-    return st.lists(one, max_size=max_size, unique_by=lambda match: match.face.face_id).map(ordered)
+    return _ranked(face_results.FaceMatch, lambda match: match.face.face_id, max_size)
 
 
 def search_faces_responses() -> SearchStrategy[face_results.SearchFacesResponse]:
@@ -280,9 +279,9 @@ def _values(kind: Any) -> SearchStrategy[Any]:
 
 
 def _field(name: str, annotation: Any) -> SearchStrategy[Any]:
-    if name not in _BY_FIELD:
+    strategy = _BY_FIELD.get(name)
+    if strategy is None:
         return _of(annotation)
-    strategy = _BY_FIELD[name]()
     return st.none() | strategy if _is_optional(annotation) else strategy
 
 
@@ -315,26 +314,13 @@ _WHOLE: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     face_results.CompareFacesResponse: compare_faces_responses,
 }
 
-_BY_FIELD: dict[Any, Callable[[], SearchStrategy[Any]]] = {
-    "confidence": lambda: _PERCENT,
-    "user_confidence": lambda: _PERCENT,
-    "similarity": lambda: _PERCENT,
-    "brightness": lambda: _PERCENT,
-    "sharpness": lambda: _PERCENT,
-    "roll": lambda: _DEGREES,
-    "yaw": lambda: _DEGREES,
-    "pitch": lambda: _DEGREES,
-    "x": lambda: _COORDINATES,
-    "y": lambda: _COORDINATES,
-    "left": lambda: _COORDINATES,
-    "top": lambda: _COORDINATES,
-    "width": lambda: st.floats(0, 1e6),
-    "height": lambda: st.floats(0, 1e6),
-    "user_id": user_ids,
-    "face_id": face_ids,
-    "image_id": face_ids,
-    "external_image_id": user_ids,
-    "face_model_version": lambda: _VERSIONS,
-    "index_faces_model_version": lambda: _VERSIONS,
-    "deleted_faces": lambda: st.lists(face_ids(), max_size=3).map(tuple),
+_BY_FIELD: dict[str, SearchStrategy[Any]] = {
+    **dict.fromkeys(("confidence", "user_confidence", "similarity", "brightness", "sharpness"), _PERCENT),
+    **dict.fromkeys(("roll", "yaw", "pitch"), _DEGREES),
+    **dict.fromkeys(("x", "y", "left", "top"), _COORDINATES),
+    **dict.fromkeys(("width", "height"), st.floats(0, 1e6)),
+    **dict.fromkeys(("user_id", "external_image_id"), user_ids()),
+    **dict.fromkeys(("face_id", "image_id"), face_ids()),
+    **dict.fromkeys(("face_model_version", "index_faces_model_version"), _VERSIONS),
+    "deleted_faces": st.lists(face_ids(), max_size=3).map(tuple),
 }

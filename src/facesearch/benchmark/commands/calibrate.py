@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, seed
+from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, photo_protocol, seed
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import embed_photos
@@ -31,9 +31,7 @@ def calibrate(
     name: str | None,
     save: str | None,
     force: bool,
-    padding: float,
-    choice: str,
-    centred_share: float,
+    options: CutOptions,
     cache: str | None,
     seed: int,
     engine: str,
@@ -47,7 +45,6 @@ def calibrate(
     if save:
         inputs: list[str | Path] = [*paths, *([cache] if cache else [])]
         check_output(save, CALIBRATION_FILE, protected=Protected(inputs), overwrite=force)
-    options = CutOptions(padding=padding, choice=choice, centred_share=centred_share)
     embedded = embed_photos(paths, analyzer=analyzer_of(engine), options=options, cache=cache)
     data = name or f"{Path(folder).resolve().name}, {len(paths):,} photographs"
     found = calibrate_people(people, embedded, data=data, seed=seed)
@@ -57,10 +54,7 @@ def calibrate(
         command=f"calibrate {folder}",
         protocol={
             "comparisons": "every two photos of two people, and every two of one",
-            "photos": f"{len(paths)} of {len(people)} people, padded by {options.padding:g}; of several faces the "
-            f"{options.choice.value} counts (--choice)",
-            "undetected": f"{embedded.undetected} photos; none dropped: {options.rule}",
-            "engine": engine,
+            **photo_protocol(embedded, engine, people=f" of {len(people)} people"),
         },
         result=found,
         figures=str(found),

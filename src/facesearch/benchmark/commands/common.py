@@ -1,18 +1,30 @@
 """The class of the four commands, and the options that several share."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import Any, Final
 
 import click
 
 from facesearch.analysis.analyzer import Engine, FaceAnalyzer, default_analyzer
-from facesearch.benchmark.photos.cutting import CENTRED_SHARE, FaceChoice
+from facesearch.benchmark.photos.cutting import CENTRED_SHARE, CutOptions, FaceChoice
+from facesearch.benchmark.photos.embedded import EmbeddedPhotos
 from facesearch.benchmark.report import Report
 from facesearch.common.validation import check_float
 
-__all__ = ["COUNT", "ENGINES", "ReportCommand", "analyzer_of", "cut_options", "force", "percent", "seed", "share"]
+__all__ = [
+    "COUNT",
+    "ENGINES",
+    "ReportCommand",
+    "analyzer_of",
+    "cut_options",
+    "force",
+    "percent",
+    "photo_protocol",
+    "seed",
+    "share",
+]
 
-Function = TypeVar("Function", bound=Callable[..., Report])
 COUNT: Final = click.IntRange(min=1)
 ENGINES: Final = click.Choice([engine.value for engine in Engine])
 
@@ -78,8 +90,13 @@ def analyzer_of(engine: str) -> FaceAnalyzer:
     return default_analyzer() if Engine(engine) is Engine.ONNX else FaceAnalyzer(engine=engine)
 
 
-def cut_options(command: Function) -> Function:
-    """Add the options for how a face is cut out of a photo, and the cache of vectors."""
+def cut_options(command: Callable[..., Report]) -> Callable[..., Report]:
+    """Add the options for how a face is cut out of a photo, passed as ``options``, and for the cache of vectors."""
+
+    @wraps(command)
+    def with_options(*, padding: float, choice: str, centred_share: float, **others: Any) -> Report:
+        return command(options=CutOptions(padding=padding, choice=choice, centred_share=centred_share), **others)
+
     for option in (
         click.option("--cache", metavar="FILE", help="Keep the vectors in this .npz file; not in a repository."),
         click.option(
@@ -105,16 +122,31 @@ def cut_options(command: Function) -> Function:
             help="Share of the longer side to add on each side before detecting; 0.25 where faces fill the frame.",
         ),
     ):
-        command = option(command)
-    return command
+        with_options = option(with_options)
+    return with_options
 
 
-def force(command: Function) -> Function:
-    """Add ``--force``."""
-    option = click.option("--force", is_flag=True, help="Replace files of other kinds too, but never the photos.")
-    return option(command)
+def photo_protocol(embedded: EmbeddedPhotos, engine: str, *, people: str = "", undetected: str = "") -> dict[str, str]:
+    """Return the lines of a report about its photos: number, cropping, and how undetected faces are treated.
+
+    Parameters
+    ----------
+    embedded
+        The photos.
+    engine
+        Value of ``--engine``.
+    people, undetected
+        Added to the number of photos, and to that of the photos without a detected face.
+    """
+    options = embedded.options
+    return {
+        "photos": f"{len(embedded.photos)}{people}, padded by {options.padding:g}; of several faces the "
+        f"{options.choice.value} counts (--choice)",
+        "undetected": f"{embedded.undetected} photos{undetected}; none dropped: {options.rule}",
+        "engine": engine,
+    }
 
 
-def seed(command: Function) -> Function:
-    """Add ``--seed``."""
-    return click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random draws.")(command)
+force = click.option("--force", is_flag=True, help="Replace files of other kinds too, but never the photos.")
+seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random draws.")
+force.__doc__, seed.__doc__ = "Add ``--force``.", "Add ``--seed``."

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import click
 
-from facesearch.benchmark.commands.common import COUNT, ReportCommand, analyzer_of, cut_options, percent, seed, share
+from facesearch.benchmark.commands.common import (
+    COUNT,
+    ReportCommand,
+    analyzer_of,
+    cut_options,
+    percent,
+    photo_protocol,
+    seed,
+    share,
+)
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
@@ -67,9 +76,7 @@ def identify(
     distractors: str | None,
     thresholds: tuple[float, ...],
     fpir: tuple[float, ...],
-    padding: float,
-    choice: str,
-    centred_share: float,
+    options: CutOptions,
     cache: str | None,
     seed: int,
     engine: str,
@@ -87,7 +94,6 @@ def identify(
     paths = [path for group in (people, others) for photos in group.values() for path in photos]
     if len(set(paths)) < len(paths):
         raise InvalidParameterError.of("distractors", distractors, "a folder of other photos")
-    options = CutOptions(padding=padding, choice=choice, centred_share=centred_share)
     embedded = embed_photos(paths, analyzer=analyzer_of(engine), options=options, cache=cache)
     results = identification.identify(
         _grouped(people, embedded),
@@ -106,10 +112,7 @@ def identify(
             "people": f"{len(people)}: {len(split.mates)} enrolled and searched, {len(split.strangers)} strangers, "
             f"{len(split.distractors) + len(others)} distractors",
             "searches": f"{results[0].rank1.trials} of enrolled people, {searches} of strangers",
-            "photos": f"{len(paths)}, padded by {options.padding:g}; of several faces the {options.choice.value} "
-            f"counts (--choice)",
-            "undetected": f"{embedded.undetected} photos; none dropped: {options.rule}",
-            "engine": engine,
+            **photo_protocol(embedded, engine),
         },
         result=results,
         figures=_figures(results),

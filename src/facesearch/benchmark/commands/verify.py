@@ -6,7 +6,7 @@ import attrs
 import click
 import numpy as np
 
-from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, share
+from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, photo_protocol, share
 from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.metrics.reliability import StatedRate, reliability
 from facesearch.benchmark.metrics.roc import BoolArray, roc
@@ -49,9 +49,7 @@ def verify(
     far: tuple[float, ...],
     plots: str | None,
     force: bool,
-    padding: float,
-    choice: str,
-    centred_share: float,
+    options: CutOptions,
     cache: str | None,
     engine: str,
 ) -> Report:
@@ -60,7 +58,6 @@ def verify(
     PAIRS.csv has the columns a, b, same, fold; files are relative to its folder.
     """
     pairs = read_pairs(source)
-    options = CutOptions(padding=padding, choice=choice, centred_share=centred_share)
     # Pairs that can't be judged and plots that can't be written fail before the long work.
     verification.verify(np.zeros(len(pairs)), pairs.same, pairs.fold)
     if plots:
@@ -82,10 +79,7 @@ def verify(
         protocol={
             "pairs": f"{len(pairs)}: {result.verification.genuine} genuine, {result.verification.impostor} impostor",
             "folds": f"{len(result.verification.folds)}; the threshold of each is chosen on the others",
-            "photos": f"{len(pairs.photos)}, padded by {options.padding:g}; of several faces the {options.choice.value} "
-            f"counts (--choice)",
-            "undetected": f"{embedded.undetected} photos, in {touched} pairs; none dropped: {options.rule}",
-            "engine": engine,
+            **photo_protocol(embedded, engine, undetected=f", in {touched} pairs"),
         },
         result=result,
         figures=_figures(result),

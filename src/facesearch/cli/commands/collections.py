@@ -6,8 +6,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.completion import complete_collection
-from facesearch.cli.shell.confirmation import confirmed
-from facesearch.cli.shell.erasure import wait_for_erasing
+from facesearch.cli.shell.deletion import confirmed, wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option, database, db, force, yes
@@ -75,7 +74,7 @@ def collections(*, db: Path, as_json: bool) -> Exit:
 @json_option
 def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool) -> Exit:
     """Delete a collection with its users, faces and vectors; the file stays."""
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=True) as collection:
         what = f"collection {collection_id}, {counted(len(collection), 'user')}"
     if not yes and not confirmed(f"Delete {what}?"):
         return Exit.NOTHING

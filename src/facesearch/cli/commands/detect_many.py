@@ -13,12 +13,10 @@ from facesearch.cli.shell.many_photos import (
     Outcome,
     SaveFolder,
     list_photos,
-    process_photos,
+    report_photos,
     spreadsheet_cell,
-    status_of,
-    stopped_by_ctrl_c,
 )
-from facesearch.cli.shell.output import print_csv_row, print_json_line, print_line, print_note
+from facesearch.cli.shell.output import print_csv_row, print_json_line, print_line
 from facesearch.cli.shell.words import FACE_COLUMNS, describe_face, face_cells
 from facesearch.display.face_marks import FaceClass, SeenFace
 
@@ -36,6 +34,11 @@ class Detection:
     width: int
     height: int
     marked: bytes | None
+
+    @property
+    def found(self) -> bool:
+        """Whether a face was detected."""
+        return bool(self.faces)
 
 
 def detect_many(
@@ -61,17 +64,14 @@ def detect_many(
     if as_csv:
         print_csv_row(["photo", "face", *_FIGURES, "status"])
     lines = None if as_json or as_csv else Lines(paths, [*zip(FACE_COLUMNS, _WIDTHS, strict=True)])
-    results: list[tuple[bool, bool]] = []
-    with stopped_by_ctrl_c(results, paths):
-        for number, done in enumerate(process_photos(paths, work, workers)):
-            if lines is None:
-                _show_json(done) if as_json else _show_rows(done)
-            elif done.result is not None:
-                _show_lines(lines, done.photo, done.result)
-            if folder is not None and done.result is not None and done.result.marked is not None:
-                print_note(f"wrote {folder.write(number, done.result.marked)}")
-            results.append((done.result is not None and bool(done.result.faces), done.error is not None))
-    return status_of(results)
+
+    def show(done: Outcome[Detection]) -> None:
+        if lines is None:
+            _show_json(done) if as_json else _show_rows(done)
+        elif done.result is not None:
+            _show_lines(lines, done.photo, done.result)
+
+    return report_photos(paths, work, show, workers=workers, folder=folder)
 
 
 def _show_json(done: Outcome[Detection]) -> None:

@@ -26,7 +26,7 @@ from facesearch.networks.runtime import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
 from facesearch.storage.catalog import is_erased
 from facesearch.storage.export import EXPORT_FILE
-from facesearch.storage.schema import open_as_it_is, translated
+from facesearch.storage.opening import connect_read_only, translated
 
 __all__ = ["Finding", "State", "findings"]
 
@@ -107,18 +107,24 @@ def _ok(about: str, text: str) -> Finding:
     return Finding(about=about, state=State.OK, text=text)
 
 
+def _note(about: str, text: str, advice: str) -> Finding:
+    return Finding(about=about, state=State.NOTE, text=text, advice=advice)
+
+
 def _wrong(about: str, text: str, advice: str) -> Finding:
     return Finding(about=about, state=State.WRONG, text=text, advice=advice)
 
 
 def _python() -> Iterator[Finding]:
     version = platform.python_version()
-    wanted = metadata.metadata("facesearch")["Requires-Python"]
+    required = metadata.metadata("facesearch")["Requires-Python"]
     text = f"{version} on {platform.system()} {platform.machine()}, facesearch {fs.__version__} in {Path(fs.__file__).parent}"
-    if version in SpecifierSet(wanted, prereleases=True):
+    if version in SpecifierSet(required, prereleases=True):
         yield _ok("python", text)
     else:
-        yield _wrong("python", f"{text}; {wanted} is required", f"create a virtual environment with Python {wanted}")
+        yield _wrong(
+            "python", f"{text}; {required} is required", f"create a virtual environment with Python {required}"
+        )
 
 
 def _packages() -> Iterator[Finding]:
@@ -143,12 +149,7 @@ def _packages() -> Iterator[Finding]:
             yield _wrong(" and ".join(names), "both are installed, and overwrite each other", advice)
     for name, (extra, what) in _EXTRAS.items():
         if _version(name) is None:
-            yield Finding(
-                about=name,
-                state=State.NOTE,
-                text=f"not installed; it is for {what}",
-                advice=f'pip install "facesearch[{extra}]"',
-            )
+            yield _note(name, f"not installed; it is for {what}", f'pip install "facesearch[{extra}]"')
 
 
 def _weights() -> Iterator[Finding]:
@@ -176,12 +177,7 @@ def _cores() -> Iterator[Finding]:
     if usable >= all_of_them:
         yield _ok("cores", text)
     else:
-        yield Finding(
-            about="cores",
-            state=State.NOTE,
-            text=text,
-            advice="if this is not intended, check taskset and the limits of the container",
-        )
+        yield _note("cores", text, "if this is not intended, check taskset and the limits of the container")
 
 
 def _sqlite() -> Iterator[Finding]:
@@ -216,7 +212,7 @@ def _version(name: str) -> str | None:
 
 def _database(path: Path) -> Iterator[Finding]:
     """Check a file of collections: SQLite's integrity check of every page, then the vectors of all users."""
-    with translated(path), contextlib.closing(open_as_it_is(path.absolute(), _TIMEOUT).connection) as connection:
+    with translated(path), contextlib.closing(connect_read_only(path.absolute(), _TIMEOUT).connection) as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
     size, free = path.stat().st_size, shutil.disk_usage(path.absolute().parent).free
     if faults:
@@ -226,14 +222,10 @@ def _database(path: Path) -> Iterator[Finding]:
     yield _ok(str(path), f"{size / 1e6:,.1f} MB, no page damaged")
     if free < size:
         text = f"{free / 1e6:,.1f} MB are free on its disk"
-        yield Finding(
-            about=str(path), state=State.NOTE, text=text, advice="free disk space: a full disk prevents all writes"
-        )
+        yield _note(str(path), text, "free disk space: a full disk prevents all writes")
     if not is_erased(path):
         text = "deleted data is still in the file, since another process was reading, or a process was killed"
-        yield Finding(
-            about=str(path), state=State.NOTE, text=text, advice="it is erased when the file is next opened for writing"
-        )
+        yield _note(str(path), text, "it is erased when the file is next opened for writing")
     yield from _exposed(path)
     for info in fs.collections(path):
         with fs.Collection.open(path, info.collection_id, create=False, read_only=True) as collection:
@@ -249,9 +241,7 @@ def _exposed(path: Path) -> Iterator[Finding]:
     mode = path.stat().st_mode
     if os.name != "nt" and mode & (stat.S_IRGRP | stat.S_IROTH):  # Windows has no such bits
         text = f"other users can read it (mode {mode & 0o777:04o})"
-        yield Finding(
-            about=str(path), state=State.NOTE, text=text, advice="if this is not intended: chmod 600 on the file"
-        )
+        yield _note(str(path), text, "if this is not intended: chmod 600 on the file")
     for each in unfinished_files(Path(os.path.realpath(path)), EXPORT_FILE.starts):
         advice = "remove it: it may contain personal data, and no running process writes it"
-        yield Finding(about=str(each), state=State.NOTE, text="left by a process that was killed", advice=advice)
+        yield _note(str(each), "left by a process that was killed", advice)

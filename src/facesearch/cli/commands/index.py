@@ -13,7 +13,14 @@ import facesearch as fs
 from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command, Stopped
-from facesearch.cli.shell.options import as_json as json_option, database, photo_from, quality_filter, workers
+from facesearch.cli.shell.options import (
+    as_json as json_option,
+    database,
+    percentage,
+    photo_from,
+    quality_filter,
+    workers,
+)
 from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, printable, table
 from facesearch.cli.shell.progress import photo_bar
 
@@ -39,14 +46,7 @@ _LIST = ".csv"
 @database
 @click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="User in all of the photos.")
 @quality_filter("AUTO")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 100),
-    default=75,
-    show_default=True,
-    metavar="PERCENT",
-    help="Least similarity of a photo to the faces that its user has already.",
-)
+@percentage("--threshold", "Least similarity of a photo to the faces that its user has already.", default=75)
 @click.option(
     "--anyway",
     is_flag=True,

@@ -9,11 +9,10 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.completion import complete_user
-from facesearch.cli.shell.confirmation import confirmed
-from facesearch.cli.shell.erasure import wait_for_erasing
+from facesearch.cli.shell.deletion import confirmed, wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import as_json as json_option, database, yes
+from facesearch.cli.shell.options import as_json as json_option, database, percentage, yes
 from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, table
 
 __all__ = [
@@ -135,7 +134,7 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
 
     Amazon Rekognition's DeleteUser keeps the faces.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=True) as collection:
         count = len(collection.faces(user_id))
     what = f"user {user_id} {'and' if with_faces else 'but not'} {counted(count, 'face')}"
     if not yes and not confirmed(f"Delete {what} from {collection_id}?"):
@@ -157,14 +156,7 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
 @click.argument("user_id", metavar="ID", shell_complete=complete_user)
 @click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
 @database
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 100),
-    default=75,
-    show_default=True,
-    metavar="PERCENT",
-    help="Least similarity of a face to the faces that the user has already.",
-)
+@percentage("--threshold", "Least similarity of a face to the faces that the user has already.", default=75)
 @json_option
 def associate_faces(
     *, user_id: str, face_ids: Sequence[str], db: Path, collection_id: str, threshold: float, as_json: bool
@@ -232,18 +224,8 @@ def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_js
     exits={Exit.DONE: "no mistake found", Exit.NOTHING: "a possible mistake was found"},
 )
 @database
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 100),
-    metavar="PERCENT",
-    help="Users with at least this similarity are reported as one person.  [default: 99]",
-)
-@click.option(
-    "--own-threshold",
-    type=click.FloatRange(0, 100),
-    metavar="PERCENT",
-    help="A face with less similarity to its user's other faces is reported.  [default: 50]",
-)
+@percentage("--threshold", "Users with at least this similarity are reported as one person.  [default: 99]")
+@percentage("--own-threshold", "A face with less similarity to its user's other faces is reported.  [default: 50]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Most findings of each kind, worst first.")
 @json_option
 def audit(

@@ -16,12 +16,11 @@ from facesearch.cli.shell.options import (
     check_picture,
     force,
     photo_from,
-    save_many,
+    save,
     threshold,
     workers,
 )
 from facesearch.cli.shell.output import print_block, print_json, print_line, print_note, table
-from facesearch.cli.shell.saving import check_saving, save_photo
 from facesearch.cli.shell.words import box_in_pixels, describe_face, face_table
 
 __all__ = ["compare", "detect"]
@@ -47,7 +46,7 @@ __all__ = ["compare", "detect"]
 )
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @attributes
-@save_many
+@save
 @force
 @workers
 @as_json
@@ -75,6 +74,8 @@ def detect(
         return detect_many(
             photos, attributes, save_to=save_to, force=force, workers=workers, as_json=as_json, as_csv=as_csv
         )
+    from facesearch.cli.shell.saving import check_saving, save_photo
+
     (photo,) = photos
     check_picture(save_to)
     source = photo_from(photo)

@@ -20,12 +20,11 @@ from facesearch.cli.shell.options import (
     force,
     photo_from,
     quality_filter,
-    save_many,
+    save,
     threshold,
     workers,
 )
 from facesearch.cli.shell.output import counted, print_block, print_json, print_note_block, table
-from facesearch.cli.shell.saving import check_saving, save_photo
 from facesearch.cli.shell.words import describe_face, explained
 
 __all__ = ["search"]
@@ -60,7 +59,7 @@ __all__ = ["search"]
 @click.option(
     "--why", is_flag=True, help="Explain for each face why it was searched or not; with --json on standard error."
 )
-@save_many
+@save
 @force
 @workers
 @as_json
@@ -114,6 +113,8 @@ def search(
         )
         with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
             return search_many(collection, db, photos, request)
+    from facesearch.cli.shell.saving import check_saving, save_photo
+
     (photo,) = photos
     check_picture(save_to)
     source = photo_from(photo)

@@ -13,17 +13,14 @@ from facesearch.cli.shell.many_photos import (
     Outcome,
     SaveFolder,
     list_photos,
-    process_photos,
+    report_photos,
     spreadsheet_cell,
-    status_of,
-    stopped_by_ctrl_c,
 )
 from facesearch.cli.shell.output import (
     print_block,
     print_csv_row,
     print_json_line,
     print_line,
-    print_note,
     print_note_block,
     printable,
 )
@@ -100,20 +97,16 @@ def search_many(collection: fs.Collection, db: Path, photos: Sequence[str], requ
     if request.as_csv:
         print_csv_row(_CSV)
     lines = None if request.as_json or request.as_csv else _Table(paths, request)
-    results: list[tuple[bool, bool]] = []
-    with stopped_by_ctrl_c(results, paths):
-        for number, done in enumerate(process_photos(paths, work, request.workers)):
-            if lines is None:
-                _show_json(done, request) if request.as_json else _show_rows(done)
-            elif done.result is not None:
-                lines.show(done.photo, done.result)
-            if done.result is not None:
-                if request.why:
-                    _explain(done.photo, done.result, aside=lines is None)
-                if folder is not None and done.result.marked is not None:
-                    print_note(f"wrote {folder.write(number, done.result.marked)}")
-            results.append((done.result is not None and done.result.found, done.error is not None))
-    return status_of(results)
+
+    def show(done: Outcome[Answer]) -> None:
+        if lines is None:
+            _show_json(done, request) if request.as_json else _show_rows(done)
+        elif done.result is not None:
+            lines.show(done.photo, done.result)
+        if done.result is not None and request.why:
+            _explain(done.photo, done.result, aside=lines is None)
+
+    return report_photos(paths, work, show, workers=request.workers, folder=folder)
 
 
 def _show_json(done: Outcome[Answer], request: SearchRequest) -> None:

@@ -127,7 +127,7 @@ def _enrol_strangers(collection: "fs.Collection", count: int, log: Log) -> None:
     start, photos = time.perf_counter(), stranger_photos(count)
     accepted = 0
     for number, photo in enumerate(photos):
-        # The quality filter would refuse such faces. Here they are wanted, as users that must not match.
+        # The quality filter would refuse such faces. The demo enrols them as users that must not match.
         report = collection.enroll(f"stranger_{number:03}", [photo], quality_filter="NONE")
         accepted += report.accepted
     log(f"  strangers: {accepted} of {len(photos)} enlarged pictures had a face to enrol ({_seconds_since(start)})")

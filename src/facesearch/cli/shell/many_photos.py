@@ -1,12 +1,11 @@
 """Process many photos in one command: list them, run on all cores, report in order, and save the marked photos."""
 
-import contextlib
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import click
 
@@ -27,12 +26,13 @@ __all__ = [
     "are_many",
     "list_photos",
     "process_photos",
+    "report_photos",
     "spreadsheet_cell",
     "status_of",
-    "stopped_by_ctrl_c",
 ]
 
 R = TypeVar("R")
+P = TypeVar("P", bound="Result")
 _MOST_BYTES: Final = 200  # longest stem of a saved file; file systems permit 255 bytes
 _FORMULA: Final = ("=", "+", "-", "@")
 _NARROWEST: Final = 12
@@ -109,19 +109,53 @@ def process_photos(
         yield done
 
 
-@contextlib.contextmanager
-def stopped_by_ctrl_c(done: Sized, photos: Sized) -> Iterator[None]:
-    """Convert Ctrl-C to an error that states how many photos are in *done*.
+class Result(Protocol):
+    """Result of the work on one photo."""
+
+    @property
+    def found(self) -> bool:
+        """Whether the photo has a match."""
+
+    @property
+    def marked(self) -> bytes | None:
+        """With ``--save``, content of the annotated photo's file."""
+
+
+def report_photos(
+    photos: Sequence[str],
+    work: "Callable[[int, fs.Picture], P]",
+    show: Callable[[Outcome[P]], None],
+    *,
+    workers: int | None,
+    folder: "SaveFolder | None",
+) -> Exit:
+    """Process photos as `process_photos` does, report each outcome in order, and return the exit status.
+
+    Parameters
+    ----------
+    photos, work, workers
+        As for `process_photos`.
+    show
+        Prints an outcome.
+    folder
+        Output folder of the annotated photos.
 
     Raises
     ------
     Stopped
-        On Ctrl-C.
+        On Ctrl-C; the message states how many photos are done.
     """
+    results: list[tuple[bool, bool]] = []
     try:
-        yield
+        for number, outcome in enumerate(process_photos(photos, work, workers)):
+            show(outcome)
+            result = outcome.result
+            if folder is not None and result is not None and result.marked is not None:
+                print_note(f"wrote {folder.write(number, result.marked)}")
+            results.append((result is not None and result.found, result is None))
     except KeyboardInterrupt as error:
-        raise Stopped(f"Interrupted: {len(done):,} of {counted(len(photos), 'photo')} done.") from error
+        raise Stopped(f"Interrupted: {len(results):,} of {counted(len(photos), 'photo')} done.") from error
+    return status_of(results)
 
 
 def status_of(results: Iterable[tuple[bool, bool]]) -> Exit:
@@ -198,7 +232,7 @@ class SaveFolder:
         databases: Sequence[Path] = (),
         force: bool = False,
     ) -> None:
-        from facesearch.cli.shell.drawing import check_marked
+        from facesearch.cli.shell.saving import check_marked
         from facesearch.files.protected import Protected
 
         self._folder, self._force = folder, force
@@ -225,7 +259,7 @@ class SaveFolder:
 
     def drawn(self, number: int, picture: "fs.Picture", faces: "Sequence[SeenFace]") -> bytes:
         """Return the content of the output file of photo *number*, from 0, with its faces marked."""
-        from facesearch.cli.shell.drawing import marked_file
+        from facesearch.cli.shell.saving import marked_file
 
         return marked_file(picture, faces, Path(self._names[number]))
 
@@ -237,7 +271,7 @@ class SaveFolder:
         OSError
             If the file can't be written, or another file has appeared at its path.
         """
-        from facesearch.cli.shell.drawing import write_marked
+        from facesearch.cli.shell.saving import write_marked
 
         path = self._folder / self._names[number]
         write_marked(content, path, self._protected, overwrite=self._force)

@@ -20,9 +20,10 @@ __all__ = [
     "check_picture",
     "database",
     "force",
+    "percentage",
     "photo_from",
     "quality_filter",
-    "save_many",
+    "save",
     "threshold",
     "workers",
     "yes",
@@ -53,9 +54,42 @@ SAVE: Final = "'--save'"  # click's spelling in errors
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
 
 
+def _option(name: str, *names: str, **settings: Any) -> Callable[[Wrapped], Wrapped]:
+    """Return `click.option` of these arguments, with a docstring."""
+    decorator = click.option(name, *names, **settings)
+    decorator.__doc__ = f"Add ``{name}``."
+    return decorator
+
+
+db = _option(
+    "--db",
+    required=True,
+    envvar="FACESEARCH_DB",
+    show_envvar=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that holds the collection.",
+)
+as_json = _option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
+as_csv = _option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")
+force = _option(
+    "--force", is_flag=True, help="Replace a file of another kind too, but never a photo or database in use."
+)
+workers = _option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Photos to process in parallel.  [default: cores]"
+)
+yes = _option("--yes", is_flag=True, help="Do not ask.")
+# Of one photo or many; a command calls `check_picture` where it has a single photo.
+save = _option(
+    "--save",
+    "save_to",
+    type=click.Path(path_type=Path),
+    help="Write the photo with its faces marked to this JPEG or PNG file; of many photos, each to a new file in this folder.",
+)
+
+
 def database(command: Wrapped) -> Wrapped:
     """Add ``--db`` and ``--collection``."""
-    command = click.option(
+    collection = click.option(
         "--collection",
         "collection_id",
         envvar="FACESEARCH_COLLECTION",
@@ -65,37 +99,20 @@ def database(command: Wrapped) -> Wrapped:
         metavar="ID",
         shell_complete=complete_collection,
         help="Collection in the file.",
-    )(command)
-    return db(command)
+    )
+    return db(collection(command))
 
 
-def db(command: Wrapped) -> Wrapped:
-    """Add ``--db``."""
-    return click.option(
-        "--db",
-        required=True,
-        envvar="FACESEARCH_DB",
-        show_envvar=True,
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="File that holds the collection.",
-    )(command)
+def percentage(name: str, what: str, *, default: float | None = None) -> Callable[[Wrapped], Wrapped]:
+    """Add an option for a similarity, 0-100 percent, such as ``--threshold``."""
+    return _option(
+        name, type=click.FloatRange(0, 100), default=default, show_default=True, metavar="PERCENT", help=what
+    )
 
 
-def as_json(command: Wrapped) -> Wrapped:
-    """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")(command)
-
-
-def threshold(command: Wrapped) -> Wrapped:
-    """Add ``--threshold``."""
-    return click.option(
-        "--threshold",
-        type=click.FloatRange(0, 100),
-        default=80,
-        show_default=True,
-        metavar="PERCENT",
-        help="Least similarity, 0-100; `facesearch calibration` lists the rates for each.",
-    )(command)
+threshold = percentage(
+    "--threshold", "Least similarity, 0-100; `facesearch calibration` lists the rates for each.", default=80
+)
 
 
 def quality_filter(default: str) -> Callable[[Wrapped], Wrapped]:
@@ -118,50 +135,14 @@ class _Names(click.Choice[str]):
         return [super(_Names, self).convert(name.strip(), param, ctx) for name in names]
 
 
-def attributes(command: Wrapped) -> Wrapped:
-    """Add ``--attributes``."""
-    return click.option(
-        "--attributes",
-        type=_Names(ATTRIBUTES, case_sensitive=False),
-        multiple=True,
-        callback=lambda _, __, given: tuple(name for names in given for name in names) or ("DEFAULT",),
-        metavar="NAMES",
-        help="Attributes of each face: ALL, or names such as SMILE,AGE_RANGE.",
-    )(command)
-
-
-def save_many(command: Wrapped) -> Wrapped:
-    """Add ``--save`` to a command for many photos; the command calls `check_picture` for a single photo."""
-    return click.option(
-        "--save",
-        "save_to",
-        type=click.Path(path_type=Path),
-        help="Write the photo with its faces marked to this JPEG or PNG file; of many photos, each to a new file in this folder.",
-    )(command)
-
-
-def force(command: Wrapped) -> Wrapped:
-    """Add ``--force``."""
-    return click.option(
-        "--force", is_flag=True, help="Replace a file of another kind too, but never a photo or database in use."
-    )(command)
-
-
-def workers(command: Wrapped) -> Wrapped:
-    """Add ``--workers``."""
-    return click.option(
-        "--workers", type=click.IntRange(1), metavar="N", help="Photos to process in parallel.  [default: cores]"
-    )(command)
-
-
-def as_csv(command: Wrapped) -> Wrapped:
-    """Add ``--csv``."""
-    return click.option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")(command)
-
-
-def yes(command: Wrapped) -> Wrapped:
-    """Add ``--yes``."""
-    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+attributes = _option(
+    "--attributes",
+    type=_Names(ATTRIBUTES, case_sensitive=False),
+    multiple=True,
+    callback=lambda _, __, given: tuple(name for names in given for name in names) or ("DEFAULT",),
+    metavar="NAMES",
+    help="Attributes of each face: ALL, or names such as SMILE,AGE_RANGE.",
+)
 
 
 def photo_from(argument: str) -> str | BinaryIO:

@@ -32,7 +32,7 @@ __all__ = [
     "terminal_width",
 ]
 
-_GAP = "  "
+_GAP = 2  # columns between two cells
 _NARROWEST = 8  # least width of a shortened column
 _ELLIPSIS = "..."
 
@@ -120,22 +120,18 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     ada           3
     countess     12
     """
+    from tabulate import tabulate  # imported here, so that help and completion start faster
+
     cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     most = terminal_width()
     if most is not None:
-        others = sum(widths) - widths[shrinks] + len(_GAP) * (len(widths) - 1)
-        widths[shrinks] = min(widths[shrinks], max(most - others, _NARROWEST))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        room = max(most - sum(widths) + widths[shrinks] - _GAP * (len(widths) - 1), _NARROWEST)
         for row in cells:
-            row[shrinks] = shortened(row[shrinks], widths[shrinks])
+            row[shrinks] = shortened(row[shrinks], room)
     to_right = set(right)
-    return "\n".join(
-        _GAP.join(
-            cell.rjust(width) if column in to_right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
+    sides = ["right" if column in to_right else "left" for column in range(len(headers))]
+    return tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
 
 
 def terminal_width() -> int | None:

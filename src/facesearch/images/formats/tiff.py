@@ -96,13 +96,13 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
 def _read_tags(data: bytes, order: str) -> Tags:
     """Read the tags of the first directory that define the pixels."""
     tags: dict[int, tuple[int, ...]] = {}
-    wanted = {*_KEPT, _ORIENTATION, _OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
+    needed = {*_KEPT, _ORIENTATION, _OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
     try:
         (start,) = struct.unpack_from(f"{order}L", data, 4)
         (count,) = struct.unpack_from(f"{order}H", data, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, values = struct.unpack_from(f"{order}HHL", data, entry)
-            if tag in tags or tag not in wanted or kind not in _TYPES or not 0 < values <= _MOST_VALUES:
+            if tag in tags or tag not in needed or kind not in _TYPES or not 0 < values <= _MOST_VALUES:
                 continue
             form = f"{order}{values}{_TYPES[kind]}"
             where = entry + 8 if struct.calcsize(form) <= 4 else struct.unpack_from(f"{order}L", data, entry + 8)[0]  # noqa: PLR2004 - bytes of an entry's value

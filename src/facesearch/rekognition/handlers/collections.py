@@ -2,13 +2,9 @@
 
 from typing import Final
 
-from facesearch.errors import CollectionExistsError, CollectionNotFoundError
+from facesearch.errors import CollectionNotFoundError
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.error_mapping import no_collection
-from facesearch.rekognition.exceptions import (
-    ResourceAlreadyExistsException,
-    ResourceNotFoundException,
-)
+from facesearch.rekognition.exceptions import ResourceNotFoundException
 from facesearch.rekognition.pagination import parse_token, token_of
 
 __all__ = [
@@ -28,10 +24,7 @@ PAGE: Final = 1000
 def create_collection(account: Account, request: Request) -> Answer:
     """Handle CreateCollection."""
     collection_id = request["CollectionId"]
-    try:
-        made = account.backend.create(collection_id, request.get("Tags") or {})
-    except CollectionExistsError as error:
-        raise ResourceAlreadyExistsException(f"The collection id: {collection_id} already exists.") from error
+    made = account.backend.create(collection_id, request.get("Tags") or {})
     return {
         "StatusCode": 200,
         "CollectionArn": account.short_arn(collection_id),
@@ -72,38 +65,23 @@ def list_collections(account: Account, request: Request) -> Answer:
 def delete_collection(account: Account, request: Request) -> Answer:
     """Handle DeleteCollection."""
     collection_id = request["CollectionId"]
-    try:
-        account.backend.delete(collection_id)
-        account.updating.forget(collection_id)
-    except CollectionNotFoundError as error:
-        raise no_collection(collection_id) from error
+    account.backend.delete(collection_id)
+    account.updating.forget(collection_id)
     return {"StatusCode": 200}
 
 
 def tag_resource(account: Account, request: Request) -> Answer:
     """Handle TagResource."""
-    collection_id, tags = account.collection_of(request["ResourceArn"]), request["Tags"]
-    try:
-        account.backend.change_tags(collection_id, add=tags, remove=())
-    except CollectionNotFoundError as error:
-        raise no_collection(collection_id) from error
+    account.backend.change_tags(account.collection_of(request["ResourceArn"]), add=request["Tags"], remove=())
     return {}
 
 
 def untag_resource(account: Account, request: Request) -> Answer:
     """Handle UntagResource."""
-    collection_id = account.collection_of(request["ResourceArn"])
-    try:
-        account.backend.change_tags(collection_id, add={}, remove=request["TagKeys"])
-    except CollectionNotFoundError as error:
-        raise no_collection(collection_id) from error
+    account.backend.change_tags(account.collection_of(request["ResourceArn"]), add={}, remove=request["TagKeys"])
     return {}
 
 
 def list_tags_for_resource(account: Account, request: Request) -> Answer:
     """Handle ListTagsForResource."""
-    collection_id = account.collection_of(request["ResourceArn"])
-    try:
-        return {"Tags": account.backend.tags(collection_id)}
-    except CollectionNotFoundError as error:
-        raise no_collection(collection_id) from error
+    return {"Tags": account.backend.tags(account.collection_of(request["ResourceArn"]))}

@@ -4,10 +4,8 @@ from typing import Final
 
 from facesearch.aws import to_aws
 from facesearch.collection.collection import Collection
-from facesearch.errors import FaceNotFoundError, UserNotFoundError
 from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.error_mapping import no_user
 from facesearch.rekognition.exceptions import (
     InvalidParameterException,
     ServiceQuotaExceededException,
@@ -57,10 +55,7 @@ def list_faces(account: Account, request: Request) -> Answer:
 
     def work(collection: Collection) -> Answer:
         # One face more than the page shows whether there is a next page.
-        try:
-            faces = collection.page_of_faces(after=after, limit=size + 1, user_id=user_id, face_ids=face_ids)
-        except UserNotFoundError as error:
-            raise no_user(str(user_id)) from error
+        faces = collection.page_of_faces(after=after, limit=size + 1, user_id=user_id, face_ids=face_ids)
         answer: Answer = {
             "Faces": [to_aws(face) for face in faces[:size]],
             "FaceModelVersion": collection.face_model.version,
@@ -83,15 +78,12 @@ def search_faces(account: Account, request: Request) -> Answer:
     """Handle SearchFaces."""
 
     def work(collection: Collection) -> Answer:
-        try:
-            response = search_by_face(
-                collection,
-                request["FaceId"],
-                face_match_threshold=request["FaceMatchThreshold"],
-                max_faces=request.get("MaxFaces"),
-            )
-        except FaceNotFoundError as error:
-            raise InvalidParameterException("faceId was not found in the collection.") from error
+        response = search_by_face(
+            collection,
+            request["FaceId"],
+            face_match_threshold=request["FaceMatchThreshold"],
+            max_faces=request.get("MaxFaces"),
+        )
         return to_aws(response)
 
     return account.with_collection(request["CollectionId"], work)

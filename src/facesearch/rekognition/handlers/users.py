@@ -4,22 +4,11 @@ from typing import Any, Final
 
 from facesearch.aws import to_aws
 from facesearch.collection.collection import MAX_FACES_PER_USER, Collection
-from facesearch.errors import (
-    FaceNotFoundError,
-    InvalidParameterError,
-    QuotaExceededError,
-    UserAlreadyExistsError,
-    UserNotFoundError,
-)
+from facesearch.errors import InvalidParameterError, QuotaExceededError
 from facesearch.images.reading import Picture
 from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.error_mapping import invalid_parameters, no_user
-from facesearch.rekognition.exceptions import (
-    ConflictException,
-    InvalidPaginationTokenException,
-    InvalidParameterException,
-    ServiceQuotaExceededException,
-)
+from facesearch.rekognition.error_mapping import invalid_parameters
+from facesearch.rekognition.exceptions import InvalidPaginationTokenException, ServiceQuotaExceededException
 from facesearch.rekognition.pagination import parse_token, token_of
 from facesearch.search.faces import search_users as search_by_id
 from facesearch.search.users import search_users_by_image as search_by_image
@@ -40,13 +29,9 @@ PAGE: Final = 500
 
 def create_user(account: Account, request: Request) -> Answer:
     """Handle CreateUser."""
-    user_id = request["UserId"]
 
     def work(collection: Collection) -> Answer:
-        try:
-            collection.create_user(user_id)
-        except UserAlreadyExistsError as error:
-            raise ConflictException(f"The user id: {user_id} already exists.") from error
+        collection.create_user(request["UserId"])
         return {}
 
     return account.once("CreateUser", request, work)
@@ -57,11 +42,8 @@ def delete_user(account: Account, request: Request) -> Answer:
     user_id = request["UserId"]
 
     def work(collection: Collection) -> Answer:
-        try:
-            collection.delete_user(user_id)
-            account.updating.forget(collection.collection_id, user_id)
-        except UserNotFoundError as error:
-            raise no_user(user_id) from error
+        collection.delete_user(user_id)
+        account.updating.forget(collection.collection_id, user_id)
         return {}
 
     return account.once("DeleteUser", request, work)
@@ -95,8 +77,6 @@ def associate_faces(account: Account, request: Request) -> Answer:
             response = collection.associate_faces(
                 user_id, request["FaceIds"], user_match_threshold=request["UserMatchThreshold"]
             )
-        except UserNotFoundError as error:
-            raise no_user(user_id) from error
         except QuotaExceededError as error:
             raise ServiceQuotaExceededException(
                 f"The user id: {user_id} can not have more than {MAX_FACES_PER_USER} faces"
@@ -111,10 +91,7 @@ def disassociate_faces(account: Account, request: Request) -> Answer:
     user_id = request["UserId"]
 
     def work(collection: Collection) -> Answer:
-        try:
-            response = collection.disassociate_faces(user_id, request["FaceIds"])
-        except UserNotFoundError as error:
-            raise no_user(user_id) from error
+        response = collection.disassociate_faces(user_id, request["FaceIds"])
         return _user_response(account, collection, user_id, response, changed=bool(response.disassociated_faces))
 
     return account.once("DisassociateFaces", request, work)
@@ -127,18 +104,13 @@ def search_users(account: Account, request: Request) -> Answer:
         raise invalid_parameters("Expected either UserId or FaceId")
 
     def work(collection: Collection) -> Answer:
-        try:
-            response = search_by_id(
-                collection,
-                user_id=user_id,
-                face_id=face_id,
-                user_match_threshold=request["UserMatchThreshold"],
-                max_users=request.get("MaxUsers"),
-            )
-        except FaceNotFoundError as error:
-            raise InvalidParameterException("faceId was not found in the collection.") from error
-        except UserNotFoundError as error:
-            raise no_user(str(user_id)) from error
+        response = search_by_id(
+            collection,
+            user_id=user_id,
+            face_id=face_id,
+            user_match_threshold=request["UserMatchThreshold"],
+            max_users=request.get("MaxUsers"),
+        )
         return _with_statuses(account, collection, to_aws(response))
 
     return account.with_collection(request["CollectionId"], work)

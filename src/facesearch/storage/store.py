@@ -1,0 +1,226 @@
+"""The protocol of a store of users, faces and vectors.
+
+A store keeps users, faces and vectors consistent. It implements no rule of AWS; those belong to the collection. All methods except
+`Store.nearest` and `Store.nearest_faces` are called within `Store.reading` or `Store.writing`.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import attrs
+import numpy as np
+
+from facesearch.common.arrays import FloatArray
+from facesearch.domain.entities import Face
+from facesearch.matching.vector_index import Ranked
+
+__all__ = ["Anchor", "Counts", "Store", "StoredFace"]
+
+
+@attrs.frozen(eq=False)
+class StoredFace:
+    """A face, its vector, (dimension,) float32, and its thumbnail if one is stored."""
+
+    face: Face
+    embedding: FloatArray
+    thumbnail: bytes | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Counts:
+    """The numbers of users and faces in a store."""
+
+    users: int
+    faces: int
+
+
+@attrs.frozen(eq=False)
+class Anchor:
+    """A user's vector, and the offset that is added to squared distances from it."""
+
+    vector: FloatArray
+    offset: float
+
+    def distance(self, embedding: FloatArray) -> float:
+        """Return the distance of a face from the user."""
+        difference = embedding.astype(np.float64) - self.vector
+        return float(np.sqrt(difference @ difference + self.offset))
+
+
+class Store(Protocol):
+    """Users, faces and vectors, in memory or in a file."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Read one consistent state. Blocks may be nested; within `writing`, a block reads the uncommitted changes."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Run a write transaction. If the block raises, durable stores roll back. Not to be begun within `reading`."""
+
+    def close(self) -> None:
+        """Close the files; a store in memory has none."""
+
+    def erase(self, wait: float) -> bool:
+        """Erase deleted data from the disk. Not to be called within a block.
+
+        Readers can delay this: the method waits up to *wait* seconds for them. It returns whether all deleted data is erased.
+        """
+
+    def secret(self) -> bytes:
+        """Return the secret key of the ids of faces and photos; see `facesearch.storage.content_ids`."""
+
+    def set_secret(self, secret: bytes) -> None:
+        """Replace the secret key; existing ids stay as they are."""
+
+    def count(self) -> Counts:
+        """Count users and faces; this takes constant time."""
+
+    def count_unassociated(self) -> int:
+        """Count the faces that are associated with no user."""
+
+    # ---------------------------------------------------------------- users
+
+    def has_user(self, user_id: str) -> bool:
+        """Check whether a user exists."""
+
+    def users(self) -> list[tuple[str, int]]:
+        """Return all user ids, sorted, each with its number of faces."""
+
+    def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
+        """Return the first *limit* users with numbers above *after*: number, >= 1, user id, and number of faces.
+
+        Numbers rise in the order in which users were created, and are never reused.
+        """
+
+    def create_users(self, user_ids: Iterable[str]) -> None:
+        """Add users without faces; existing users stay as they are."""
+
+    def delete_user(self, user_id: str) -> None:
+        """Remove an existing user; its faces become unassociated."""
+
+    def faces_of(self, user_id: str) -> frozenset[str]:
+        """Return the ids of a user's faces; an empty set if the user does not exist."""
+
+    def user_vector(self, user_id: str) -> FloatArray | None:
+        """Return a user's vector as of the last `refresh`: (dimension,) float32; ``None`` if it has none."""
+        anchor = self.anchor(user_id)
+        return None if anchor is None else anchor.vector
+
+    def user_vectors(self) -> tuple[list[str], FloatArray]:
+        """Return the ids of all users that have faces, sorted, and their vectors: (N, dimension) float32."""
+
+    def refresh(self, user_ids: Iterable[str]) -> None:
+        """Recompute the vectors of existing users from their current faces."""
+
+    def anchor(self, user_id: str) -> Anchor | None:
+        """Return the vector that new faces of a user are compared with; ``None`` for a user without faces."""
+
+    def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """Find the nearest users for each probe, and the next one; see `facesearch.matching.vector_index.VectorIndex.nearest`.
+
+        This needs no block, so that several threads can search at once. Within `writing` it searches the last committed state.
+        """
+
+    # ---------------------------------------------------------------- faces
+
+    def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """Find the nearest faces for each probe, associated or not, and the next one, as `nearest` does for users.
+
+        Names are face ids, and no offset is added to the distances. The first search reads or copies the vectors of all faces.
+        A collection in which faces are never searched has no such cost.
+        """
+
+    def faces(self, user_id: str | None = None, *, after: str = "", limit: int | None = None) -> list[Face]:
+        """Return all faces, or those of an existing user, sorted by face id: the first *limit* with ids greater than *after*."""
+
+    def faces_by_id(self, face_ids: Iterable[str]) -> dict[str, Face]:
+        """Return the existing faces among those ids, by id."""
+
+    def stored_faces(self) -> Iterator[StoredFace]:
+        """Iterate over all faces with their vectors and thumbnails, sorted by face id."""
+
+    def face(self, face_id: str) -> Face | None:
+        """Return a face, or ``None`` if it does not exist."""
+        return self.faces_by_id([face_id]).get(face_id)
+
+    def embedding(self, face_id: str) -> FloatArray:
+        """Return the vector of an existing face: (dimension,) float32."""
+
+    def thumbnail(self, face_id: str) -> bytes | None:
+        """Return the thumbnail of an existing face, or ``None`` if none is stored."""
+
+    def put_faces(self, faces: Iterable[StoredFace]) -> None:
+        """Add new faces, of existing users or unassociated. Call `refresh` for the users afterwards."""
+
+    def remove_faces(self, face_ids: Iterable[str]) -> None:
+        """Remove existing faces and their thumbnails. Call `refresh` for their users afterwards."""
+
+    def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
+        """Associate existing faces with a user, or with none. Call `refresh` for all users concerned afterwards."""
+
+    # ---------------------------------------------------------------- outcomes of rejected photos
+
+    def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
+        """Return what `remember_photo` stored under a key: the outcome, and the other user's id; ``None`` if nothing."""
+
+    def remember_photo(self, key: str, outcome: str, user_id: str | None, other_user_id: str | None) -> None:
+        """Store the outcome of a photo.
+
+        Parameters
+        ----------
+        key
+            64 hex digits.
+        outcome
+            JSON without user ids or face ids.
+        user_id
+            The user that the photo was to be enrolled for, existing or not; ``None`` for none.
+        other_user_id
+            An existing user that the outcome mentions.
+        """
+
+    def forget_photos(self, user_id: str | None = None) -> int:
+        """Remove stored outcomes: those of a user's photos and those that mention the user, or all; return their number.
+
+        `delete_user` does so too. Waiting photos are not affected.
+        """
+
+    # ---------------------------------------------------------------- waiting photos: enrolled later
+
+    def put_waiting(self, photos: Iterable[tuple[str, str, StoredFace]]) -> None:
+        """Store the faces of photos that are judged later; an existing key keeps its face.
+
+        Parameters
+        ----------
+        photos
+            For each a key, 64 hex digits; the user that it is to be enrolled for, existing or not; and its face, which is not yet a
+            face of the collection.
+        """
+
+    def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
+        """Return the faces of the waiting photos among those keys, by key."""
+
+    def forget_waiting(self, user_ids: Iterable[str] | None = None) -> int:
+        """Remove the waiting photos of some users, as `delete_user` does too, or all; return their number."""
+
+    # ---------------------------------------------------------------- answers to idempotent requests
+
+    def answer_to(self, token: str, request: str) -> tuple[str, bool] | None:
+        """Return the answer stored under a token, and whether it was to the same request; ``None`` if there is none."""
+
+    def remember_answer(self, token: str, request: str, answer: str, given: float) -> None:
+        """Store the answer to a request.
+
+        Parameters
+        ----------
+        token
+            A token without a stored answer.
+        request
+            The request. Token and request are stored as keyed hashes only.
+        answer
+            A text without user ids or face ids.
+        given
+            Time of the answer, seconds since 1970.
+        """
+
+    def forget_answers(self, before: float) -> None:
+        """Remove the answers given before a time, seconds since 1970."""

@@ -1,0 +1,42 @@
+"""Every implementation of `Store`, each behind a collection. A new store is one line of CASES; the suites then run it too."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+import facesearch as fs
+
+__all__ = ["CASES", "DURABLE", "Case"]
+
+
+class Open(Protocol):
+    """Open a collection in a store; create it if it does not exist."""
+
+    def __call__(self, folder: Path, collection_id: str, /, **options: Any) -> fs.Collection: ...
+
+
+@attrs.frozen
+class Case:
+    """A store.
+
+    A durable one keeps its files in the folder, any number of handles may be open at once, and a failed transaction is undone.
+    """
+
+    open: Open
+    durable: bool
+
+
+def in_memory(_: Path, collection_id: str, /, **options: Any) -> fs.Collection:
+    return fs.Collection(collection_id, **options)
+
+
+def in_a_file(folder: Path, collection_id: str, /, **options: Any) -> fs.Collection:
+    return fs.Collection.open(folder / "people.db", collection_id, **options)
+
+
+CASES = {
+    "in memory": Case(in_memory, durable=False),
+    "in a file": Case(in_a_file, durable=True),
+}
+DURABLE = {name: case for name, case in CASES.items() if case.durable}
