@@ -10,7 +10,7 @@ the teacher is that of the two ``.tflite`` files, the detector YuNet's file of t
         --steps 2000 --seed 1 --rate 1e-3 --often 0.4 --irises 5
 
 One thread, bfloat16 where the processor has it: another machine's file has the same accuracy and other bytes. On one core of a
-Xeon with AMX the labels take about 20 minutes, the crops 3, the two trainings 24 and 6.
+Xeon with AMX the labels take about 20 minutes, the crops 4, the two trainings 25 and 6.
 """
 
 import argparse
