@@ -91,6 +91,36 @@ def test_bad_options_are_named_at_once(options: dict[str, Any], message: str) ->
         fake_analyzer().analyze_many([], **options)
 
 
+def test_the_family_of_models_chooses_detector_and_landmarks_and_keeps_the_vectors_comparable() -> None:
+    ours, dlibs = fs.FaceAnalyzer(), fs.FaceAnalyzer(models="dlib")
+
+    assert [type(stage).__name__ for stage in (ours.detector, ours.aligner, ours.landmarker)] == [
+        "YuNetDetector", "LandmarkAligner", "FaceLandmarker",
+    ]  # fmt: skip
+    assert [type(stage).__name__ for stage in (dlibs.detector, dlibs.aligner, dlibs.landmarker)] == [
+        "MmodDetector", "DlibAligner", "DlibLandmarker",
+    ]  # fmt: skip
+    assert fs.FaceAnalyzer(engine="dlib").models is fs.ModelFamily.DLIB
+    assert ours.face_model == dlibs.face_model
+
+
+def test_dlibs_engine_runs_no_other_models() -> None:
+    with pytest.raises(fs.InvalidParameterError, match="models: expected 'dlib' with engine='dlib'"):
+        fs.FaceAnalyzer(engine="dlib", models="facesearch")
+    with pytest.raises(fs.InvalidParameterError, match="models: expected one of facesearch, dlib, got"):
+        fs.FaceAnalyzer(models="mediapipe")  # type: ignore[arg-type]  # what is tested
+
+
+def test_both_families_find_the_same_person_at_nearly_the_same_place() -> None:
+    ours, dlibs = (fs.FaceAnalyzer(models=models).analyze(astronaut())[0] for models in ("facesearch", "dlib"))
+    boxes = [face.detail.bounding_box for face in (ours, dlibs)]
+
+    assert np.linalg.norm(ours.embedding - dlibs.embedding) < fs.calibration().distance_at(99)
+    assert boxes[0].left == pytest.approx(boxes[1].left, abs=0.1 * boxes[1].width)
+    assert boxes[0].height == pytest.approx(boxes[1].height, rel=0.1)
+    assert ours.detail.pose.roll == pytest.approx(dlibs.detail.pose.roll, abs=5)
+
+
 @pytest.mark.parametrize("engine", ["tensorrt", "", None, "ONNX"])
 def test_an_unknown_engine_is_named(engine: Any) -> None:
     with pytest.raises(fs.InvalidParameterError, match="engine: expected one of onnx, dlib, got"):
