@@ -108,7 +108,7 @@ def test_dlibs_engine_runs_no_other_models() -> None:
     with pytest.raises(fs.InvalidParameterError, match="models: expected 'dlib' with engine='dlib'"):
         fs.FaceAnalyzer(engine="dlib", models="facesearch")
     with pytest.raises(fs.InvalidParameterError, match="models: expected one of facesearch, dlib, got"):
-        fs.FaceAnalyzer(models="mediapipe")  # type: ignore[arg-type]  # what is tested
+        fs.FaceAnalyzer(models="mediapipe")
 
 
 def test_both_families_find_the_same_person_at_nearly_the_same_place() -> None:
