@@ -103,7 +103,7 @@ RESNET = WeightFile(
 )
 FACE_DETECTOR = WeightFile(
     name="mmod_human_face_detector.dat",
-    purpose="detection: faces at any angle a camera sees, by a convolutional network",
+    purpose="detection with models='dlib': faces at any angle a camera sees",
     sha256="4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
     package=_DISTRIBUTION,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
@@ -124,7 +124,7 @@ YUNET = WeightFile(
 )
 LANDMARKS_5 = WeightFile(
     name="shape_predictor_5_face_landmarks.dat",
-    purpose="alignment: eye corners and nose, from which the face chip is cut",
+    purpose="alignment with models='dlib': eye corners and nose, from which the face chip is cut",
     sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
     package=_DISTRIBUTION,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
@@ -133,7 +133,7 @@ LANDMARKS_5 = WeightFile(
 )
 LANDMARKS_68 = WeightFile(
     name="shape_predictor_68_face_landmarks.dat",
-    purpose="landmarks: AWS's 30 points, pose and the bounding box",
+    purpose="landmarks with models='dlib': AWS's 30 points, pose and the bounding box",
     sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
     package=_DISTRIBUTION,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
