@@ -45,7 +45,7 @@ IMPORTANCE = np.concatenate([
 
 
 def convolution(before: int, after: int, *, size: int = 3, stride: int = 1) -> list[nn.Module]:
-    """Give a convolution and its normalisation."""
+    """Return a convolution and its normalisation."""
     return [nn.Conv2d(before, after, size, stride, size // 2, bias=False), nn.BatchNorm2d(after)]
 
 

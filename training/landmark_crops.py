@@ -57,7 +57,7 @@ class Crops:
 
 
 def owners(root: Path, names: npt.NDArray[np.str_]) -> list[str]:
-    """Say who is on each photograph: the folder where it is a person's, celeba's identity, else the photograph itself."""
+    """Return the person of each photograph: the folder where it is a person's, celeba's identity, else the photograph itself."""
     with (root / "celeba/identity.csv").open(newline="") as file:
         rows = list(csv.reader(file))[1:]
     people = {row[0]: row[1] for row in rows}

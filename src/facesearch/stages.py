@@ -23,6 +23,7 @@ __all__ = [
     "CHIP_PADDING",
     "CHIP_SIZE",
     "FACE_IN_CHIP",
+    "LANDMARK_SHAPES",
     "AlignedFace",
     "Aligner",
     "Detection",
@@ -144,6 +145,10 @@ class Aligner(Protocol):
             A face in it.
         """
         ...
+
+
+# Of what a landmarker locates: iBUG's 68 points, or these and the centres of both irises.
+LANDMARK_SHAPES = frozenset({(68, 2), (70, 2)})
 
 
 class Landmarker(Protocol):

@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.common.once import Once
+from facesearch.detection.landmarks import EYES
 from facesearch.errors import InvalidParameterError
 from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import EYE_STATE, read_weights
+from facesearch.stages import LANDMARK_SHAPES
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +28,6 @@ __all__ = ["PATCH_SIZE", "EyeState", "cut_patch", "eye_patch", "eye_patches", "e
 
 PATCH_SIZE: Final = 32  # pixels a side
 _SPAN: Final = 1.7  # sides of the patch, in widths of the eye from corner to corner
-_EYES: Final = (slice(36, 42), slice(42, 48))  # of the 68 points: the viewer's left, the viewer's right
 _LEFT_CORNER, _RIGHT_CORNER = 0, 3  # of an eye's six points
 _OPSET, _IR_VERSION = 17, 8  # ONNX Runtime 1.12 and later
 
@@ -78,9 +79,9 @@ def eye_patches(pixels: PixelArray, points: PointArray) -> PixelArray:
     InvalidParameterError
         *pixels* or *points* do not have these shapes and types.
     """
-    if points.shape not in {(68, 2), (70, 2)}:
+    if points.shape not in LANDMARK_SHAPES:
         raise InvalidParameterError.of("points", points.shape, "68 points (68, 2), or (70, 2) with irises")
-    left, right = (eye_patch(pixels, points[eye]) for eye in _EYES)
+    left, right = (eye_patch(pixels, points[eye]) for eye in EYES)
     return np.stack([left, right[:, ::-1]])
 
 
@@ -129,9 +130,9 @@ class EyeState:
             raise InvalidParameterError.of(
                 "patches", (patches.dtype, patches.shape), f"uint8 patches (N, 2, {PATCH_SIZE}, {PATCH_SIZE}, 3)"
             )
-        if patches.shape[1] != len(_EYES):
+        if patches.shape[1] != len(EYES):
             raise InvalidParameterError.of("patches", patches.shape, "two eyes a face (N, 2, 32, 32, 3)")
-        logits = self.logits(patches.reshape(-1, *expected)).reshape(-1, len(_EYES)).mean(axis=1)
+        logits = self.logits(patches.reshape(-1, *expected)).reshape(-1, len(EYES)).mean(axis=1)
         slope, shift = self._loaded(self._load)[1]
         return np.asarray((1 + np.tanh((slope * logits + shift) / 2)) / 2)
 

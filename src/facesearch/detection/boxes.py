@@ -8,9 +8,10 @@ import numpy.typing as npt
 from facesearch.errors import WeightsError
 from facesearch.networks.layers import Convolution, Network, Overlap
 
-__all__ = ["boxes_turned_back", "suppress", "turned_back", "window_boxes"]
+__all__ = ["ENDS", "boxes_turned_back", "distinct", "suppress", "turned_back", "window_boxes"]
 
 _AT_ONCE: Final = 64  # boxes
+ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, with right and bottom inclusive, to edges
 
 
 def window_boxes(
@@ -125,3 +126,32 @@ def boxes_turned_back(boxes: npt.NDArray[np.float64], turn: int, shape: tuple[in
     """Map (N, 4) edges left, top, right, bottom as `turned_back` maps points."""
     corners = turned_back(boxes.reshape(-1, 2, 2), turn, shape)
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+def distinct(
+    boxes: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
+    upright: npt.NDArray[np.bool_],
+    overlap: Overlap,
+) -> list[int]:
+    """Keep one box for each face that several passes over a turned picture found, preferably of a pass in which it was upright.
+
+    Parameters
+    ----------
+    boxes
+        (N, 4) left, top, right, bottom: edges, in pixels of the picture before it was turned.
+    scores
+        (N,), in any unit.
+    upright
+        (N,) whether the face was upright in its pass.
+    overlap
+        How far two boxes of different faces may overlap.
+
+    Returns
+    -------
+    list of int
+        Rows of *boxes*, the highest score first.
+    """
+    ranks = scores + (1 + scores.max(initial=0.0)) * upright
+    kept = suppress(boxes - ENDS, ranks, overlap).tolist()
+    return sorted(kept, key=lambda row: -scores[row])

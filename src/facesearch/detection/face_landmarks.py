@@ -15,7 +15,7 @@ from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.common.once import Once
 from facesearch.detection.landmarks import EYES, IRISES
 from facesearch.detection.pupils import find_pupil
-from facesearch.images.crops import crop_similar, similarity
+from facesearch.images.crops import crop_similar, resembles, similarity
 from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import FACE_LANDMARKS, read_weights
 from facesearch.stages import CHIP_SIZE, FACE_IN_CHIP, AlignedFace, Aligner, Detection, Landmarker
@@ -43,7 +43,6 @@ _SCALED: Final = 0.2  # of the natural logarithm
 _MOST_PASSES: Final = 4
 # A new square of another size than this, to the first one, is no face's: then the detector's word stands.
 _MOST_RESIZED: Final = 2.0
-_LEAST_LIKENESS: Final = 0.3  # correlation of five points with the template, 0-1; above 0.9 for faces
 _SEARCHED_EYE: Final = (
     5.0  # pixels from corner to corner: below, the network's iris is at least as good as the search's
 )
@@ -112,11 +111,8 @@ def _locate(pixels: PixelArray, to_picture: PointArray) -> PointArray:
 def _first_chip(detection: Detection, height: int, width: int) -> PointArray:
     """Return the chip that a detection's points define, or its box where it has none or they are not arranged as a face."""
     points = detection.points
-    if points is not None:
-        centred, template = points - points.mean(axis=0), _FIVE_TEMPLATE - _FIVE_TEMPLATE.mean(axis=0)
-        here, there = centred @ [1, 1j], template @ [1, 1j]
-        if abs(np.vdot(here, there)) > _LEAST_LIKENESS * np.linalg.norm(here) * np.linalg.norm(there):
-            return _within(similarity(points, _FIVE_TEMPLATE), height, width)
+    if points is not None and resembles(points, _FIVE_TEMPLATE):
+        return _within(similarity(points, _FIVE_TEMPLATE), height, width)
     return _within(_from_box(detection), height, width)
 
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 from facesearch.common.arrays import PixelArray
 from facesearch.common.once import Once
 from facesearch.common.validation import maybe, whole
-from facesearch.detection.boxes import boxes_turned_back, suppress, window_boxes
+from facesearch.detection.boxes import ENDS, boxes_turned_back, distinct, suppress, window_boxes
 from facesearch.errors import WeightsError
 from facesearch.images.resizing import cropped, reduced, scaled
 from facesearch.networks.dlib_onnx import detector_model
@@ -151,14 +151,14 @@ def _search(session: Any, pixels: PixelArray, scale: float) -> tuple[_Floats, _F
         room = np.pad(np.asarray(level), ((_BORDER, _BORDER), (_BORDER, _BORDER), (0, 0)), mode="edge")
         for number, maps in enumerate(session.run(None, {"pixels": room[None]})):
             found, certain = window_boxes(_network(), maps[0])
-            edges = np.add(found, _ENDS) / _RATIO**number - _BORDER
+            edges = np.add(found, ENDS) / _RATIO**number - _BORDER
             boxes.append(edges * ([width / level.width, height / level.height] * 2))
             scores.append(certain)
         level = level.reduce(2)
         if min(level.size) < _LEAST_SIDE:
             break
     every, certain = np.vstack(boxes), np.hstack(scores)
-    kept = suppress(every * scale - _ENDS, certain, _overlap())  # in whole pixels of the searched picture
+    kept = suppress(every * scale - ENDS, certain, _overlap())  # in whole pixels of the searched picture
     voted = [_voted(every[index], every, certain) for index in kept]
     return np.array(voted).reshape(-1, 4), certain[kept]
 
@@ -192,15 +192,10 @@ def _missing_turns(session: Any, pixels: PixelArray, box: _Floats, favoured: flo
 
 
 def _distinct(found: list[_Face]) -> list[_Face]:
-    """Keep one box for each face, preferably from the pass in which it was upright; highest score first."""
+    """Keep one of the passes that found each face; highest score first."""
     boxes = np.array([face.box for face in found]).reshape(-1, 4)
-    for_upright = 1 + max((face.score for face in found), default=0.0)
-    ranks = np.array([face.score + for_upright * face.upright for face in found])
-    kept = [found[index] for index in suppress(boxes - _ENDS, ranks, _overlap())]
-    return sorted(kept, key=lambda face: -face.score)
-
-
-_ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, with right and bottom inclusive, to edges
+    scores, upright = np.array([face.score for face in found]), np.array([face.upright for face in found], bool)
+    return [found[row] for row in distinct(boxes, scores, upright, _overlap())]
 
 
 @cache

@@ -15,6 +15,7 @@ from facesearch.common.arrays import PointArray
 from facesearch.domain.face_detail import Pose
 from facesearch.domain.rotation import rotation_from_pose
 from facesearch.errors import InvalidParameterError
+from facesearch.stages import LANDMARK_SHAPES
 
 __all__ = ["REFERENCE", "rotation_from_pose", "solve_pose"]
 
@@ -82,7 +83,7 @@ def solve_pose(landmarks: PointArray) -> Pose:
     The signs are those of eight faces in AWS's published example responses: positive roll turns clockwise on screen, positive yaw
     toward the right of the picture, positive pitch up.
     """
-    if landmarks.shape not in {(68, 2), (70, 2)} or not np.isfinite(landmarks).all():
+    if landmarks.shape not in LANDMARK_SHAPES or not np.isfinite(landmarks).all():
         raise InvalidParameterError.of("landmarks", landmarks, "(68, 2) or (70, 2) finite xy pixels")
     seen = (landmarks - landmarks[0])[_POINTS] @ (1, 1j)
     x, y, z, *camera = (_SOLVER @ seen).tolist()

@@ -13,7 +13,7 @@ from typing_extensions import override
 from facesearch.common.arrays import PixelArray
 from facesearch.common.once import Once
 from facesearch.common.validation import maybe, whole
-from facesearch.detection.boxes import boxes_turned_back, suppress, turned_back
+from facesearch.detection.boxes import ENDS, boxes_turned_back, distinct, suppress, turned_back
 from facesearch.images.resizing import cropped, scaled
 from facesearch.networks.layers import Overlap
 from facesearch.networks.runtime import open_session
@@ -71,7 +71,6 @@ _TURNED_SHARE: Final = 1 / 3
 _OVERLAP: Final = Overlap(iou=0.3, covered=0.7)
 _VOTE: Final = 0.6  # intersection over union: boxes of neighbouring cells vote for the same face
 _AT_ONCE: Final = 64  # faces voted for at once: bounds the memory in crowds
-_ENDS: Final = (0, 0, 1, 1)  # from boxes with right and bottom inclusive to edges
 
 # From YuNet's box and points to dlib's box: medians over people/ and landmarks106/, against HogDetector. The middle of dlib's box is
 # that of the five points, moved towards the eyes by a share of the side; the side is a share of the network's box.
@@ -200,7 +199,7 @@ def _search(session: Any, pixels: PixelArray, border: int) -> tuple[_Floats, _Fl
         boxes, points, scores = _candidates(session, small, _BORDER)
         found.append((boxes * factor, points * factor, scores))
     boxes, points, scores = (np.concatenate(each) for each in zip(*found, strict=True))
-    kept = suppress(boxes - _ENDS, scores, _OVERLAP)
+    kept = suppress(boxes - ENDS, scores, _OVERLAP)
     every = np.concatenate([boxes, points.reshape(-1, 10)], axis=1)
     parts = [boxes[kept[start : start + _AT_ONCE]] for start in range(0, len(kept), _AT_ONCE)]
     voted = [np.empty((0, 14)), *(_votes(part, boxes, scores) @ every for part in parts)]
@@ -306,11 +305,10 @@ def _looks(session: Any, pixels: PixelArray, boxes: _Floats, sides: _Floats) -> 
 
 
 def _distinct(found: list[_Face]) -> list[_Face]:
-    """Keep one box for each face, preferably from the pass in which it was upright; highest score first."""
+    """Keep one of the passes that found each face; highest score first."""
     boxes = np.array([face.box for face in found]).reshape(-1, 4)
-    ranks = np.array([face.score + face.upright for face in found])
-    kept = [found[index] for index in suppress(boxes - _ENDS, ranks, _OVERLAP)]
-    return sorted(kept, key=lambda face: -face.score)
+    scores, upright = np.array([face.score for face in found]), np.array([face.upright for face in found], bool)
+    return [found[row] for row in distinct(boxes, scores, upright, _OVERLAP)]
 
 
 def _detection(face: _Face, scale: _Floats) -> Detection:

@@ -6,13 +6,10 @@ import numpy as np
 
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.errors import InvalidParameterError
-from facesearch.images.crops import crop_similar, similarity
+from facesearch.images.crops import crop_similar, resembles, similarity
+from facesearch.stages import LANDMARK_SHAPES
 
 __all__ = ["crop_to_picture", "cut_by_five_points"]
-
-# The correlation of the five points with the template, 0-1, is 0.92 and more for 381 faces of `landmarks106/`, `people/` and
-# `groups/`. Without correlation, the best similarity would shrink the picture to a point.
-_LEAST_CORRELATION = 0.3
 
 
 def cut_by_five_points(
@@ -41,7 +38,7 @@ def cut_by_five_points(
     InvalidParameterError
         The points are not arranged as in a face.
     """
-    if points.shape not in {(68, 2), (70, 2)} or not np.isfinite(points).all():
+    if points.shape not in LANDMARK_SHAPES or not np.isfinite(points).all():
         raise InvalidParameterError.of("points", points, "68 finite points xy")
     eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
     return crop_similar(pixels, crop_to_picture(np.stack([*eyes, *points[[30, 48, 54]]]), np.array(template)), size)
@@ -52,9 +49,6 @@ def crop_to_picture(found: PointArray, template: PointArray) -> PointArray:
 
     See `facesearch.images.crops.similarity`. Points that are not arranged as in a face are refused.
     """
-    here, there = found @ [1, 1j], template @ [1, 1j]
-    centred, target = here - here.mean(), there - there.mean()
-    common, spread = np.vdot(centred, target), np.vdot(centred, centred).real
-    if abs(common) <= _LEAST_CORRELATION * np.sqrt(spread * np.vdot(target, target).real):
+    if not resembles(found, template):
         raise InvalidParameterError.of("points", found.round(1).tolist(), "eyes, nose and mouth as in a face")
     return similarity(found, template)

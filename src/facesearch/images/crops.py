@@ -10,9 +10,13 @@ from facesearch.common.arrays import PixelArray, PointArray
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["crop_similar", "similarity"]
+__all__ = ["crop_similar", "resembles", "similarity"]
 
 IntArray = npt.NDArray[np.int64]
+
+# The correlation of five points of a face with the template, 0-1, is 0.92 and more for 381 faces of `landmarks106/`, `people/` and
+# `groups/`. Without correlation, the best similarity would shrink the picture to a point.
+_LEAST_CORRELATION = 0.3
 
 
 def crop_similar(
@@ -81,6 +85,13 @@ def _reduced(pixels: PixelArray, start: IntArray, stop: IntArray, shrink: int) -
     if len(columns) == inside.size[0] and len(rows) == inside.size[1] and not before.any():
         return inside
     return Image.fromarray(np.asarray(inside)[rows[:, None], columns])
+
+
+def resembles(found: PointArray, template: PointArray) -> bool:
+    """Return whether (N, 2) points are arranged as a template is, but for a similarity transform: the opposite makes no crop."""
+    centred, target = (points @ [1, 1j] - points.mean(axis=0) @ [1, 1j] for points in (found, template))
+    common, spread = np.vdot(centred, target), np.vdot(centred, centred).real * np.vdot(target, target).real
+    return bool(abs(common) > _LEAST_CORRELATION * np.sqrt(spread))
 
 
 def similarity(found: PointArray, template: PointArray) -> PointArray:

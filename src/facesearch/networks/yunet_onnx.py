@@ -110,7 +110,7 @@ def _merged(
 
 
 def _take_pixels(graph: "onnx.GraphProto") -> None:
-    """Let the graph take whole bytes, colour last, RGB: YuNet's own input is float32, colour first, BGR."""
+    """Convert the input to whole bytes, colour last, RGB: YuNet's own input is float32, colour first, BGR."""
     from onnx import TensorProto, helper, numpy_helper
 
     names = [each.name for each in graph.input]
@@ -120,9 +120,8 @@ def _take_pixels(graph: "onnx.GraphProto") -> None:
     (first,) = users
     graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "facesearch_bgr"))
     added = [
-        helper.make_node(
-            "Transpose", ["pixels"], ["facesearch_planes"], perm=[0, 3, 1, 2]
-        ),  # while a pixel is one byte
+        # Transposed first, while a pixel is one byte a colour.
+        helper.make_node("Transpose", ["pixels"], ["facesearch_planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["facesearch_planes"], ["facesearch_floats"], to=TensorProto.FLOAT),
         helper.make_node("Gather", [first.input[1], "facesearch_bgr"], ["facesearch_first"], axis=1),
     ]

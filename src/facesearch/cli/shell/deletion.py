@@ -1,4 +1,4 @@
-"""Ask before a deletion, and wait until the deleted data is erased."""
+"""Confirm a deletion, and wait until the deleted data is erased."""
 
 import signal
 from pathlib import Path
