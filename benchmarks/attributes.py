@@ -273,7 +273,7 @@ def print_time(seen: Sequence[Seen]) -> None:
     aligned = analyzer.aligner.align(pixels, analyzer.detector.detect(pixels)[0])
     points = analyzer.landmarker.locate(pixels, aligned)
     place = PlacedFace(
-        chip=aligned.chip,
+        crop=aligned.chip,
         points=points,
         pupils=(find_pupil(points[36:42], pixels), find_pupil(points[42:48], pixels)),
         pose=solve_pose(points),
@@ -281,7 +281,7 @@ def print_time(seen: Sequence[Seen]) -> None:
     )
     for count in (1, 4, 16):
         places = [place] * count
-        chips = np.stack([place.chip] * count)
+        chips = np.stack([place.crop] * count)
         plain, full = [], []
         for _ in range(40):
             plain.append(_time(partial(analyzer.embedder.embed, chips)) / count)

@@ -28,7 +28,8 @@ from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.detection.alignment import DlibAligner
 from facesearch.detection.landmarks import DlibLandmarker
 from facesearch.detection.mmod import MmodDetector
-from facesearch.embedding.dlib_resnet import FaceMaps, OnnxEmbedder
+from facesearch.embedding.dlib_resnet import OnnxEmbedder
+from facesearch.embedding.mapped import FeatureMaps
 from facesearch.images.reading import read_image
 from facesearch.matching.calibration import calibration
 from facesearch.stages import CHIP_SIZE
@@ -115,7 +116,7 @@ def faces(cache: Path) -> dict[str, Any]:
         vectors, maps = embedder.embed_with_maps(np.stack(seen))
         views.append(vectors.reshape(4, len(chips), -1).swapaxes(0, 1))
         both = slice(0, 2 * len(chips))
-        maps = FaceMaps(fine=maps.fine[both], middle=maps.middle[both], coarse=maps.coarse[both], views=2)
+        maps = FeatureMaps(arrays={name: values[both] for name, values in maps.arrays.items()}, views=2)
         rows["photo"] += [number] * len(chips)
         rows["person"] += [path.parent.name] * len(chips)
         rows["way"] += ways

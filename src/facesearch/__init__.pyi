@@ -63,6 +63,9 @@ from .embedding.network_card import (
 from .embedding.own_network import (
     NetworkEmbedder as NetworkEmbedder,
 )
+from .embedding.sface import (
+    SFaceEmbedder as SFaceEmbedder,
+)
 from .errors import (
     CalibrationError as CalibrationError,
     ClosedError as ClosedError,

@@ -9,7 +9,7 @@ import facesearch as fs
 from facesearch.appearance.match_quality import MatchQuality, features
 from facesearch.benchmark import blurred, covered, darkened
 from facesearch.common.arrays import PixelArray
-from facesearch.embedding.dlib_resnet import FaceMaps
+from facesearch.embedding.mapped import FeatureMaps
 from samples import astronaut, hopper
 
 MEASURED = {"astronaut": astronaut, "hopper": hopper}
@@ -19,13 +19,14 @@ ANYTHING = fs.QualityBars(
 noise = st.integers(0, 2**32 - 1)
 
 
-def maps_of(seed: int, faces: int, views: int = 2) -> FaceMaps:
+def maps_of(seed: int, faces: int, views: int = 2) -> FeatureMaps:
     rng = np.random.default_rng(seed)
 
     def drawn(*shape: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
         return rng.normal(0, 3, (views * faces, *shape)).astype(np.float32)
 
-    return FaceMaps(fine=drawn(64, 2, 2), middle=drawn(128, 8, 8), coarse=drawn(256, 2, 2), views=views)
+    arrays = {"fine": drawn(64, 2, 2), "middle": drawn(128, 8, 8), "coarse": drawn(256, 2, 2)}
+    return FeatureMaps(arrays=arrays, views=views)
 
 
 @settings(max_examples=20)
@@ -34,7 +35,7 @@ def test_scores_are_percentages_face_by_face(seed: int, faces: int, views: int) 
     maps = maps_of(seed, faces, views)
     scores = MatchQuality().score(maps)
     first = slice(0, None, faces)
-    alone = FaceMaps(fine=maps.fine[first], middle=maps.middle[first], coarse=maps.coarse[first], views=views)
+    alone = FeatureMaps(arrays={name: values[first] for name, values in maps.arrays.items()}, views=views)
 
     assert len(scores) == faces
     assert all(0 <= score <= 100 for score in scores)

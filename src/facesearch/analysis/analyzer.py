@@ -195,7 +195,7 @@ class FaceAnalyzer:
         ]
         assessed = list(faces)
         if unknown:
-            scores, vectors = self.describer.assess(np.stack([faces[position].chip for position in unknown]))
+            scores, vectors = self.describer.assess(np.stack([_looks(faces[position]) for position in unknown]))
             for position, score, vector in zip(unknown, scores, vectors, strict=True):
                 face = faces[position]
                 assessed[position] = attrs.evolve(
@@ -325,6 +325,8 @@ class FaceAnalyzer:
         points, chip = self.landmarker.locate(pixels, aligned), aligned.chip
         landmarks = aws_landmarks(points, pixels)
         box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
+        probe = self.embedder.cut(pixels, aligned, points)
+        looks = probe if self.describer.embedder is self.embedder else self.describer.cut(pixels, aligned, points)
         face = LocatedFace(
             detail=DetectedFace(
                 bounding_box=box,
@@ -342,12 +344,18 @@ class FaceAnalyzer:
                 pose=pose,
             ),
             chip=chip,
-            probe=self.embedder.cut(pixels, aligned, points),
+            probe=probe,
+            looks=None if looks is probe else looks,
         )
         size = np.array([width, height])
         left, right = (np.array([landmark.x, landmark.y]) * size for landmark in landmarks[:2])  # the pupils
         side = float(np.hypot(*aligned.to_picture[:, 0])) * CHIP_SIZE
-        return face, PlacedFace(chip=chip, points=points, pupils=(left, right), pose=pose, chip_side=side)
+        return face, PlacedFace(crop=looks, points=points, pupils=(left, right), pose=pose, chip_side=side)
+
+
+def _looks(face: LocatedFace) -> PixelArray:
+    """Return the describer's input."""
+    return face.probe if face._looks is None else face._looks  # noqa: SLF001  # set by this module only
 
 
 @cache

@@ -55,6 +55,8 @@ class LocatedFace(Shown):
     chip: PixelArray = attrs.field(repr=False, eq=content)
     probe: PixelArray = attrs.field(repr=False, eq=content)
     unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
+    # The describer's input, where it is another one than the embedder's.
+    _looks: PixelArray | None = attrs.field(default=None, repr=False, eq=False)
     # The vector, where the pass that described the face computed it too.
     _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
 
@@ -78,7 +80,7 @@ class AnalyzedFace(LocatedFace):
     Attributes
     ----------
     embedding
-        (128,) float32, compared by Euclidean distance. Not of unit length.
+        (128,) float32, compared by Euclidean distance.
     face_model
         The model that computed it.
     """

@@ -17,7 +17,7 @@ from facesearch.common.equality import content, frozen
 from facesearch.domain.attributes import Attribute, Unassessed
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
-from facesearch.stages import Embedder
+from facesearch.stages import AlignedFace, Embedder
 
 __all__ = ["Appearance", "Describer", "FaceDescriber", "PlacedFace", "described"]
 
@@ -30,8 +30,8 @@ class PlacedFace:
 
     Attributes
     ----------
-    chip
-        (150, 150, 3) uint8 RGB, the face upright.
+    crop
+        From `Describer.cut`: uint8 RGB, the face upright.
     points
         (68, 2) or (70, 2) xy pixels of the picture.
     pupils
@@ -42,7 +42,7 @@ class PlacedFace:
         Pixels of the picture that a side of the face's chip covers.
     """
 
-    chip: PixelArray = attrs.field(repr=False)
+    crop: PixelArray = attrs.field(repr=False)
     points: PointArray = attrs.field(repr=False)
     pupils: tuple[PointArray, PointArray]
     pose: Pose
@@ -62,7 +62,7 @@ class Appearance:
     quality
         Match quality, percent; see `Describer.assess`.
     vector
-        (128,) float32: vector of the chip from the describer's embedder, where it has one.
+        (128,) float32: vector of the face from the describer's embedder, where it has one.
     """
 
     fields: Mapping[str, Any] = attrs.field(converter=frozen)
@@ -77,6 +77,13 @@ class Describer(Protocol):
     @property
     def embedder(self) -> Embedder | None:
         """The embedder that computes vectors in the same pass as the descriptions; ``None`` if there is none."""
+        ...
+
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:
+        """Crop what a face is described from, as `facesearch.stages.Embedder.cut` does.
+
+        Not called where the analyzer embeds with `embedder`: then the embedder's crop serves both.
+        """
         ...
 
     def describe(
@@ -100,13 +107,13 @@ class Describer(Protocol):
         """
         ...
 
-    def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
+    def assess(self, crops: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
         """Predict the match quality of faces.
 
         Parameters
         ----------
-        chips
-            (N, 150, 150, 3) uint8 RGB, N >= 1.
+        crops
+            (N, h, w, 3) uint8 RGB, N >= 1, from `cut`.
 
         Returns
         -------
@@ -146,7 +153,7 @@ class FaceDescriber(Describer):
     def describe(
         self, pixels: PixelArray, faces: Sequence[PlacedFace], asked: frozenset[Attribute]
     ) -> tuple[Appearance, ...]:
-        vectors, maps = self._embedder.embed_with_maps(np.stack([face.chip for face in faces]))
+        vectors, maps = self._embedder.embed_with_maps(np.stack([face.crop for face in faces]))
         answers = self._heads.read(maps)
         eyes_open = [1.0] * len(faces)
         if asked & _EYES:
@@ -159,8 +166,12 @@ class FaceDescriber(Describer):
         )
 
     @override
-    def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
-        vectors, maps = self._embedder.embed_with_maps(chips)
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:
+        return self._embedder.cut(pixels, face, points)
+
+    @override
+    def assess(self, crops: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
+        vectors, maps = self._embedder.embed_with_maps(crops)
         return self._quality.score(maps), vectors
 
 

@@ -15,7 +15,7 @@ from facesearch.common.arrays import FloatArray
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
 from facesearch.domain.face_detail import EmotionType
-from facesearch.embedding.dlib_resnet import FaceMaps
+from facesearch.embedding.mapped import FeatureMaps
 from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import FACE_HEADS, read_weights
 
@@ -46,7 +46,7 @@ def heads_model(weights: Mapping[str, FloatArray]) -> "onnx.ModelProto":
     Returns
     -------
     onnx.ModelProto
-        Inputs ``fine``, ``middle`` and ``coarse``, as in `FaceMaps`; output ``answers``: (N, 18) float32.
+        Inputs ``fine``, ``middle`` and ``coarse``, as in `FeatureMaps`; output ``answers``: (N, 18) float32.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -94,14 +94,14 @@ class FaceHeads:
         self._threads = None if threads is None else check_int("threads", threads, 1)
         self._loaded: Once[tuple[Any, FloatArray, FloatArray]] = Once()
 
-    def read(self, maps: FaceMaps) -> tuple[Answers, ...]:
+    def read(self, maps: FeatureMaps) -> tuple[Answers, ...]:
         """Predict the attributes of N faces, N >= 1.
 
         Each prediction depends on its own face only. It is the mean over all views, so that with two views a face and its
         mirror image have the same attributes.
         """
         session, scale, shift = self._loaded(self._load)
-        (rows,) = session.run(["out"], {"maps.fine": maps.fine, "maps.middle": maps.middle, "maps.coarse": maps.coarse})
+        (rows,) = session.run(["out"], {f"maps.{name}": values for name, values in maps.arrays.items()})
         faces = rows.reshape(maps.views, -1, rows.shape[1]).mean(axis=0, dtype=np.float64)
         return tuple(_answers(row, scale, shift) for row in faces)
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from facesearch.common.arrays import FloatArray
 from facesearch.common.once import Once
-from facesearch.embedding.dlib_resnet import FaceMaps
+from facesearch.embedding.mapped import FeatureMaps
 from facesearch.networks.weights import FACE_QUALITY, read_weights
 
 __all__ = ["MatchQuality", "features"]
 
 
-def features(maps: FaceMaps) -> FloatArray:
+def features(maps: FeatureMaps) -> FloatArray:
     """Return the features of the score.
 
     Parameters
@@ -30,7 +30,7 @@ def features(maps: FaceMaps) -> FloatArray:
     ndarray of shape (N, 384)
         float32: the mean of each channel of the coarse map and of the middle one, and of all views.
     """
-    means = np.concatenate([maps.coarse.mean(axis=(2, 3)), maps.middle.mean(axis=(2, 3))], axis=1)
+    means = np.concatenate([maps.arrays[name].mean(axis=(2, 3)) for name in ("coarse", "middle")], axis=1)
     mean: FloatArray = means.reshape(maps.views, -1, means.shape[1]).mean(axis=0)
     return mean
 
@@ -41,7 +41,7 @@ class MatchQuality:
     def __init__(self) -> None:
         self._loaded: Once[tuple[FloatArray, float]] = Once()
 
-    def score(self, maps: FaceMaps) -> tuple[float, ...]:
+    def score(self, maps: FeatureMaps) -> tuple[float, ...]:
         """Score N faces.
 
         Parameters

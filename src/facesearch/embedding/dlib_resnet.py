@@ -2,17 +2,17 @@
 
 import hashlib
 import threading
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-import attrs
 import numpy as np
 from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.once import Once
-from facesearch.common.validation import check_int
 from facesearch.domain.entities import FaceModel
+from facesearch.embedding.mapped import MappedEmbedder
 from facesearch.networks.dlib_objects import as_path, check_pool
 from facesearch.networks.dlib_onnx import embedding_model
 from facesearch.networks.dlib_reader import read_network
@@ -20,7 +20,7 @@ from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import RESNET, read_weights
 from facesearch.stages import AlignedFace, Embedder
 
-__all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "FaceMaps", "OnnxEmbedder"]
+__all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "OnnxEmbedder"]
 
 DLIB_RESNET = FaceModel(
     name="dlib_face_recognition_resnet_model_v1", version="1.0", digest=RESNET.sha256, dimension=128
@@ -35,37 +35,10 @@ DLIB_RESNET_MIRRORED = FaceModel(
 )
 
 
-# Faces embedded in one run: larger batches are no faster and cost 2 MB a face.
-_BATCH = 16
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class FaceMaps:
-    """Feature maps of the network for N faces: the last map of three of its sizes, float32.
-
-    Attributes
-    ----------
-    fine
-        (V * N, 64, 17, 17).
-    middle
-        (V * N, 128, 8, 8).
-    coarse
-        (V * N, 256, 2, 2).
-    views
-        V: 1, or 2 where the N mirror images follow the N faces.
-    """
-
-    fine: FloatArray
-    middle: FloatArray
-    coarse: FloatArray
-    views: int = 1
-
-
 class _DlibResnet(Embedder):
     """dlib's ResNet in any engine: its model and its input."""
 
-    def __init__(self, *, mirrored: bool) -> None:
-        self._mirrored = mirrored
+    _mirrored: bool
 
     @property
     def face_model(self) -> FaceModel:
@@ -77,8 +50,11 @@ class _DlibResnet(Embedder):
         return face.chip
 
 
-class OnnxEmbedder(_DlibResnet):
+class OnnxEmbedder(_DlibResnet, MappedEmbedder):
     """dlib's ResNet in ONNX Runtime: the same vectors as dlib's own engine to 1e-5, an order of magnitude faster.
+
+    Its feature maps, the last of three sizes: ``fine`` (V * N, 64, 17, 17), ``middle`` (V * N, 128, 8, 8), ``coarse``
+    (V * N, 256, 2, 2).
 
     Parameters
     ----------
@@ -89,50 +65,9 @@ class OnnxEmbedder(_DlibResnet):
         vectors, as in face_recognition.
     """
 
-    def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
-        super().__init__(mirrored=mirrored)
-        self._threads = None if threads is None else check_int("threads", threads, 1)
-        self._loaded: Once[Any] = Once()
-
-    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
-        return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
+    _MAPS: ClassVar[Mapping[str, str]] = {"fine": "stage2", "middle": "stage3", "coarse": "stage5"}
 
     @override
-    def embed(self, chips: PixelArray) -> FloatArray:
-        return self._vectors(self._run(self._views(chips), ["embedding"])[0])
-
-    def embed_with_maps(self, chips: PixelArray) -> tuple[FloatArray, FaceMaps]:
-        """Embed faces and return the feature maps too.
-
-        Parameters
-        ----------
-        chips
-            (N, 150, 150, 3) uint8 RGB, N >= 1.
-
-        Returns
-        -------
-        tuple of ndarray of shape (N, 128), and FaceMaps
-            The vectors are those of `embed`.
-        """
-        vectors, fine, middle, coarse = self._run(self._views(chips), ["embedding", "stage2", "stage3", "stage5"])
-        return self._vectors(vectors), FaceMaps(
-            fine=fine, middle=middle, coarse=coarse, views=2 if self._mirrored else 1
-        )
-
-    def _views(self, chips: PixelArray) -> PixelArray:
-        return np.concatenate([chips, chips[:, :, ::-1]]) if self._mirrored else chips
-
-    def _vectors(self, vectors: FloatArray) -> FloatArray:
-        return vectors.reshape(2, -1, self.face_model.dimension).mean(axis=0) if self._mirrored else vectors
-
-    def _run(self, chips: PixelArray, outputs: list[str]) -> list[FloatArray]:
-        session = self._loaded(self._load)
-        if len(chips) == 0:
-            return [np.empty((0, self.face_model.dimension), np.float32)]
-        batches = [np.ascontiguousarray(chips[start : start + _BATCH]) for start in range(0, len(chips), _BATCH)]
-        parts = [session.run(outputs, {"pixels": batch}) for batch in batches]
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
-
     def _load(self) -> Any:
         model = embedding_model(read_network(read_weights(RESNET)), stages=True)
         return open_session(model, threads=self._threads)
@@ -152,7 +87,7 @@ class DlibEmbedder(_DlibResnet):
     """
 
     def __init__(self, *, mirrored: bool = True) -> None:
-        super().__init__(mirrored=mirrored)
+        self._mirrored = mirrored
         # The network keeps its activations in itself: one caller at a time.
         self._loaded: Once[tuple[threading.Lock, Any]] = Once()
 

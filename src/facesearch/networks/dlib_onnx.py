@@ -50,7 +50,7 @@ def embedding_model(network: Network, *, stages: bool = False) -> "onnx.ModelPro
     """
     if network.size is None or not isinstance(network.layers[-1], Dense):
         raise WeightsError("expected an embedding network: an input of fixed size and a vector as output")
-    graph = Graph(network)
+    graph = Graph(network.size)
     graph.run(network, start=graph.end)
     graph.output("embedding", graph.end, ["N", graph.shape[0]])
     for number, (shape, name) in enumerate(graph.stages.items() if stages else (), start=1):
@@ -101,7 +101,7 @@ def detector_model(
     if ranges is not None and (len(ranges) != maps or not all(0 < top < math.inf for top in ranges)):
         raise InvalidParameterError.of("ranges", ranges, f"{maps} positive numbers")
     network = _detector(network)
-    graph = Graph(network)
+    graph = Graph(network.size)
     level = graph.end
     scales = graph.constant(np.array([1, 1, ratio, ratio], np.float32))
     channel = graph.constant(np.array([1]))
@@ -141,7 +141,7 @@ def detector_ranges(
         There are no *pictures*.
     """
     network = _detector(network)
-    graph = Graph(network)
+    graph = Graph(network.size)
     graph.run(network, start=graph.end)
     tops = [f"top{index}" for index, _ in enumerate(graph.relus)]
     for top, name in zip(tops, graph.relus, strict=True):

@@ -26,9 +26,9 @@ _IR_VERSION: Final = 8  # goes with that opset
 
 
 class Graph:
-    """An ONNX graph in the making, from ``pixels`` to ``end``."""
+    """An ONNX graph in the making, from ``pixels``, of *size* rows and columns or of any, to ``end``."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, size: tuple[int, int] | None) -> None:
         from onnx import TensorProto, helper, numpy_helper
 
         self._helper, self._tensor, self._float = helper, numpy_helper.from_array, TensorProto.FLOAT
@@ -37,7 +37,7 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
         self.relus: list[str] = []
         self.stages: dict[Shape, str] = {}  # the last map of each size that leaves a residual block
-        rows, columns = network.size or ("H", "W")
+        rows, columns = size or ("H", "W")
         self._input = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", rows, columns, 3])
         turned = self.node("Transpose", "pixels", perm=[0, 3, 1, 2])  # while a pixel is one byte, not four
         self.end = self.node("Cast", turned, to=TensorProto.FLOAT)

@@ -28,6 +28,7 @@ __all__ = [
     "LANDMARKS_5",
     "LANDMARKS_68",
     "RESNET",
+    "SFACE",
     "YUNET",
     "WeightFile",
     "models",
@@ -100,6 +101,18 @@ RESNET = WeightFile(
     licence="public domain, by its author; CC0 1.0, as packaged",
     training_data="about 3 million faces of 7,485 people: FaceScrub, VGG Face and photos from the web, without the people "
     "of LFW; who they are is not published, so how well it serves a group must be measured",
+)
+SFACE = WeightFile(
+    name="face_recognition_sface_2021dec_int8bq.onnx",
+    purpose="embedding: 128 numbers for a face",
+    sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+    package=_OPENCV_ZOO,
+    origin="Yaoyao Zhong and Weihong Deng, https://github.com/zhongyy/SFace; OpenCV Zoo, https://github.com/opencv/opencv_zoo, which "
+    "quantised it",
+    licence="Apache-2.0",
+    training_data="not stated by its authors (asked in opencv_zoo's issues 124 and 313); their code trains on CASIA-WebFace, VGGFace2 "
+    "and MS1MV2: photos of celebrities from the web, for research. Whether that binds what was learned from them is not settled, and "
+    "how the groups share in them is not published, so how well it serves a group must be measured",
 )
 FACE_DETECTOR = WeightFile(
     name="mmod_human_face_detector.dat",
@@ -199,6 +212,7 @@ def models() -> tuple[WeightFile, ...]:
     ...
     """
     files = (
+        SFACE,
         RESNET,
         FACE_DETECTOR,
         YUNET,

@@ -154,7 +154,7 @@ class FakeDescriber(Describer):
         faces: Sequence[PlacedFace],
         asked: frozenset[Attribute],
     ) -> tuple[Appearance, ...]:
-        reds = [float(face.chip[..., 0].mean()) / 255 for face in faces]
+        reds = [float(face.crop[..., 0].mean()) / 255 for face in faces]
         return tuple(
             described(
                 face,
@@ -170,8 +170,12 @@ class FakeDescriber(Describer):
         )
 
     @override
-    def assess(self, chips: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
-        return (100.0,) * len(chips), np.zeros((len(chips), FAKE_MODEL.dimension), np.float32)
+    def cut(self, pixels: PixelArray, face: AlignedFace, points: PointArray) -> PixelArray:
+        return face.chip
+
+    @override
+    def assess(self, crops: PixelArray) -> tuple[tuple[float, ...], FloatArray]:
+        return (100.0,) * len(crops), np.zeros((len(crops), FAKE_MODEL.dimension), np.float32)
 
 
 def fake_calibration() -> Calibration:

@@ -1,0 +1,99 @@
+"""Embed faces with a network of the library in ONNX Runtime, which also returns its feature maps."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from typing_extensions import override
+
+from facesearch.common.arrays import FloatArray, PixelArray
+from facesearch.common.once import Once
+from facesearch.common.validation import check_int
+from facesearch.stages import Embedder
+
+__all__ = ["FeatureMaps", "MappedEmbedder"]
+
+# Faces embedded in one run: larger batches are no faster and cost memory for each face.
+_BATCH = 16
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class FeatureMaps:
+    """Feature maps of an embedding network for N faces.
+
+    Attributes
+    ----------
+    arrays
+        By name, (V * N, channels, rows, columns) float32; each embedder tells its own.
+    views
+        V: 1, or 2 where the N mirror images follow the N faces.
+    """
+
+    arrays: Mapping[str, FloatArray]
+    views: int = 1
+
+
+class MappedEmbedder(Embedder):
+    """Base of the library's embedders in ONNX Runtime: batches, mirror images, feature maps.
+
+    Parameters
+    ----------
+    threads
+        Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
+    mirrored
+        Return the mean of the vectors of a face and of its mirror image, which separates people better.
+    """
+
+    # Outputs of the session beside "embedding", by the name of the feature map.
+    _MAPS: ClassVar[Mapping[str, str]]
+
+    def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
+        self._mirrored = mirrored
+        self._threads = None if threads is None else check_int("threads", threads, 1)
+        self._loaded: Once[Any] = Once()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
+        return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
+
+    @override
+    def embed(self, chips: PixelArray) -> FloatArray:
+        return self._vectors(self._run(self._views(chips), ["embedding"])[0])
+
+    def embed_with_maps(self, chips: PixelArray) -> tuple[FloatArray, FeatureMaps]:
+        """Embed faces and return the feature maps too.
+
+        Parameters
+        ----------
+        chips
+            (N, h, w, 3) uint8 RGB, N >= 1, from `cut`.
+
+        Returns
+        -------
+        tuple of ndarray of shape (N, dimension), and FeatureMaps
+            The vectors are those of `embed`.
+        """
+        vectors, *maps = self._run(self._views(chips), ["embedding", *self._MAPS.values()])
+        arrays = dict(zip(self._MAPS, maps, strict=True))
+        return self._vectors(vectors), FeatureMaps(arrays=arrays, views=2 if self._mirrored else 1)
+
+    @abstractmethod
+    def _load(self) -> Any:
+        """Open the session: from ``pixels``, uint8 RGB, to ``embedding`` and the maps."""
+
+    def _views(self, chips: PixelArray) -> PixelArray:
+        return np.concatenate([chips, chips[:, :, ::-1]]) if self._mirrored else chips
+
+    def _vectors(self, vectors: FloatArray) -> FloatArray:
+        """Return one vector a face from those of its views."""
+        return vectors.reshape(2, -1, self.face_model.dimension).mean(axis=0) if self._mirrored else vectors
+
+    def _run(self, chips: PixelArray, outputs: list[str]) -> list[FloatArray]:
+        session = self._loaded(self._load)
+        if len(chips) == 0:
+            return [np.empty((0, self.face_model.dimension), np.float32)]
+        batches = [np.ascontiguousarray(chips[start : start + _BATCH]) for start in range(0, len(chips), _BATCH)]
+        parts = [session.run(outputs, {"pixels": batch}) for batch in batches]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]

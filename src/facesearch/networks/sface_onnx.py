@@ -1,0 +1,182 @@
+"""Rewrite SFace's graph, in memory: any number of crops, whole bytes RGB in, and its feature maps out beside the vector.
+
+What ONNX Runtime would do slowly is written as it runs fast. PReLU, half of the time, becomes ``max(x, slope * x)``. That is exact
+for slopes of at most 1. Channels with a larger slope are computed negated: ``-prelu(x)`` is ``max(-x, slope * -x)``, and the next
+convolution has the negated weights for them. Batch normalisation is folded into the convolutions, which saves time at loading.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from facesearch.errors import WeightsError
+from facesearch.networks.onnx_graph import Graph
+from facesearch.networks.onnx_simplify import drop_dead_inputs, unpack_weights
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["SFACE_MAPS", "SFACE_SIZE", "sface_model"]
+
+SFACE_SIZE: Final = (112, 112)
+# Shape of the feature maps of a face: the last maps of 28 x 28, 14 x 14 and 7 x 7, averaged to 7 x 7, one after the other.
+SFACE_MAPS: Final = (1792, 7, 7)
+_JOINED: Final = ((256, 28, 28), (512, 14, 14), (1024, 7, 7))
+_CONVOLUTION: Final = ("Conv", "BatchNormalization", "PRelu")
+_END: Final = ("BatchNormalization", "Flatten", "Gemm", "BatchNormalization")
+_CHAIN: Final = ["Sub", "Mul", *_CONVOLUTION * 27, *_END]
+_MOST_EXPANSION: Final = 16  # of a weight of 2 bits, the smallest there is, as a float32
+
+Array = npt.NDArray[Any]
+
+
+def sface_model(content: bytes) -> "onnx.ModelProto":
+    """Return SFace as a graph from ``pixels`` to ``embedding`` and ``maps``.
+
+    Parameters
+    ----------
+    content
+        The file ``face_recognition_sface_2021dec_int8bq.onnx``, or another export of the same graph.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input ``pixels``: (N, 112, 112, 3) uint8 RGB. Outputs ``embedding``: (N, 128) float32, of any length; and ``maps``:
+        (N, 1792, 7, 7) float32, see `SFACE_MAPS`.
+
+    Raises
+    ------
+    WeightsError
+        The file is no such graph.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no type information
+
+    try:
+        model = onnx.load_model_from_string(content)
+    except DecodeError:
+        raise WeightsError("SFace: expected an ONNX file, got something else") from None
+    drop_dead_inputs(model.graph)
+    unpack_weights(model.graph, most_bytes=_MOST_EXPANSION * len(content))
+    try:
+        return _rewritten(model.graph)
+    except (KeyError, ValueError, IndexError) as error:
+        raise WeightsError(f"SFace: expected its graph, got another one ({error})") from None
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Layer:
+    """A convolution, and a PReLU after it.
+
+    Attributes
+    ----------
+    weights, bias, slope
+        (O, I, h, w), (O,) and (O,) float32.
+    settings
+        Attributes of the convolution's node.
+    """
+
+    weights: Array
+    bias: Array
+    slope: Array
+    settings: dict[str, Any]
+
+
+def _rewritten(graph: "onnx.GraphProto") -> "onnx.ModelProto":
+    constants, chain = _chain(graph)
+    operators = [node.op_type for node in chain]
+    if operators != _CHAIN:
+        raise ValueError(f"of {len(chain)} nodes")
+    made = Graph(SFACE_SIZE)
+    for node in chain[:2]:  # the crop is padded after them, so they can't be folded into the convolution
+        made.end = made.node(node.op_type, made.end, made.constant(constants[node.input[1]]))
+    maps: dict[tuple[int, ...], str] = {}
+    shape = (3, *SFACE_SIZE)
+    for layer in _without_large_slopes(_layers(constants, chain[2:-4])):
+        made.end = made.node(
+            "Conv", made.end, made.constant(layer.weights), made.constant(layer.bias), **layer.settings
+        )
+        sloped = made.node("Mul", made.end, made.constant(layer.slope[:, None, None]))
+        made.end = made.node("Max", made.end, sloped)
+        stride = layer.settings["strides"][0]
+        shape = (len(layer.bias), *(-(-side // stride) for side in shape[1:]))
+        maps[shape] = made.end
+    norm, _, dense, last = chain[-4:]
+    weights, bias = _dense(constants, norm, dense, last)
+    made.end = made.node("Gemm", made.node("Flatten", made.end), made.constant(weights), made.constant(bias), transB=1)
+    made.output("embedding", made.end, ["N", len(bias)])
+    pooled = [_pooled(made, maps[shape], shape[1] // SFACE_MAPS[1]) for shape in _JOINED]
+    made.output("maps", made.node("Concat", *pooled, axis=1), ["N", *SFACE_MAPS])
+    return made.model("sface")
+
+
+def _pooled(made: Graph, name: str, times: int) -> str:
+    side = [times, times]
+    return name if times == 1 else made.node("AveragePool", name, kernel_shape=side, strides=side)
+
+
+def _chain(graph: "onnx.GraphProto") -> "tuple[dict[str, Array], list[onnx.NodeProto]]":
+    """Return the constants by name, and the nodes that compute something, each from the output of the one before."""
+    from onnx import numpy_helper
+
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    chain: list[onnx.NodeProto] = []
+    (end,) = (each.name for each in graph.input)
+    for node in graph.node:
+        if node.op_type == "Reshape" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]].reshape(constants[node.input[1]].tolist())
+        elif node.op_type not in {"Constant", "Reshape"}:
+            if node.input[0] != end:
+                raise ValueError(f"{node.op_type} reads {node.input[0]!r}, not {end!r}")
+            end = node.output[0]
+            if node.op_type != "Dropout":  # it has an effect in training only
+                chain.append(node)
+    return constants, chain
+
+
+def _layers(constants: dict[str, Array], nodes: "Sequence[onnx.NodeProto]") -> Iterator[_Layer]:
+    for convolution, norm, prelu in zip(nodes[::3], nodes[1::3], nodes[2::3], strict=True):
+        scale, shift = _scale_and_shift(constants, norm)
+        settings = {each.name: list(each.ints) or each.i for each in convolution.attribute}
+        weights = constants[convolution.input[1]] * scale[:, None, None, None]
+        slope = np.broadcast_to(constants[prelu.input[1]].ravel(), shift.shape)
+        yield _Layer(
+            weights=weights.astype(np.float32),
+            bias=shift.astype(np.float32),
+            slope=slope.astype(np.float32),
+            settings=settings,
+        )
+
+
+def _scale_and_shift(constants: dict[str, Array], norm: "onnx.NodeProto") -> tuple[Array, Array]:
+    """Return what a batch normalisation multiplies by, and what it then adds; float64."""
+    gamma, beta, mean, variance = (constants[name].astype(np.float64) for name in norm.input[1:])
+    (epsilon,) = (each.f for each in norm.attribute if each.name == "epsilon")
+    scale = gamma / np.sqrt(variance + epsilon)
+    return scale, beta - mean * scale
+
+
+def _without_large_slopes(layers: Iterator[_Layer]) -> Iterator[_Layer]:
+    """Yield the layers with channels negated whose slope is above 1, and with what follows adapted."""
+    signs = np.ones(1, np.float32)  # of the channels of the layer before
+    for layer in layers:
+        weights = layer.weights * (signs[:, None, None, None] if layer.settings["group"] > 1 else signs[:, None, None])
+        signs = np.where(layer.slope > 1, np.float32(-1), np.float32(1))
+        yield attrs.evolve(layer, weights=weights * signs[:, None, None, None], bias=layer.bias * signs)
+    if (signs < 0).any():
+        raise ValueError("a slope above 1 in the last layer")
+
+
+def _dense(
+    constants: dict[str, Array], norm: "onnx.NodeProto", dense: "onnx.NodeProto", last: "onnx.NodeProto"
+) -> tuple[Array, Array]:
+    """Fold a batch normalisation, a matrix product and another normalisation into one product: weights and bias."""
+    weights, bias = (constants[name].astype(np.float64) for name in dense.input[1:])
+    (scale, shift), (outer, added) = (_scale_and_shift(constants, each) for each in (norm, last))
+    cells = weights.shape[1] // len(scale)
+    bias = (weights @ shift.repeat(cells) + bias) * outer + added
+    weights = weights * scale.repeat(cells) * outer[:, None]
+    return weights.astype(np.float32), bias.astype(np.float32)
