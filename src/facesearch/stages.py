@@ -120,10 +120,14 @@ class AlignedFace:
     to_picture
         (2, 3) float64: xy of a point of the chip, with a 1 appended, times this is xy in the picture. A similarity: it
         turns, scales and shifts.
+    points
+        (70, 2) float64 xy pixels of the picture, as `Landmarker.locate` gives them, where the aligner located them too, the
+        irises less exactly; ``None`` where it did not, or not well enough to keep.
     """
 
     chip: PixelArray = field(repr=False, eq=content)
     to_picture: PointArray = field(eq=content)
+    points: PointArray | None = field(default=None, repr=False, eq=content)
 
     def in_picture(self, points: PointArray) -> PointArray:
         """Convert (N, 2) xy pixels of the chip to xy pixels of the picture."""

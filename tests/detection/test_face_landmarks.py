@@ -65,6 +65,30 @@ def test_points_and_box_lead_to_the_same_landmarks() -> None:
     assert moved(points_of(astronaut(), BY_POINTS), points_of(astronaut(), BOX)) < 0.02
 
 
+def test_points_that_the_aligner_kept_are_as_good_as_those_of_another_pass() -> None:
+    face = ALIGN.align(astronaut(), BY_POINTS)
+    kept = LOCATE.locate(astronaut(), face)
+
+    assert face.points is not None
+    assert (kept[:68] == face.points[:68]).all()
+    assert moved(kept, LOCATE.locate(astronaut(), attrs.evolve(face, points=None))) < 0.02
+
+
+def test_points_of_a_face_that_stood_otherwise_than_detected_are_not_kept() -> None:
+    pixels, detection, _ = turned(15, BOX)  # a box tells no roll
+
+    assert ALIGN.align(pixels, detection).points is None
+
+
+def test_what_the_aligner_kept_is_not_written_to() -> None:
+    face = ALIGN.align(astronaut(), BY_POINTS)
+    assert face.points is not None
+    before = face.points.copy()
+    LOCATE.locate(astronaut(), face)
+
+    assert (face.points == before).all()
+
+
 def test_the_irises_lie_in_the_eyes_and_are_awss_pupils() -> None:
     points = points_of(astronaut(), BY_POINTS)
     height, width = astronaut().shape[:2]
