@@ -1,28 +1,40 @@
-"""Check the shipped calibration on held-out people, and measure errors by group.
+"""Measure the calibration on four sets of people, write it, and check it on held-out people and by group.
 
-Protocol
---------
-- lfw_grey, padded by a quarter of its side: people are halved by a draw; what one half calibrates is checked on the other. And the
-  errors of all photos at the distances of the shipped calibration.
-- FMR by group: utkface, adults (18 and older), every two photos of one gender and one label of race. UTKFace names nobody:
-  two photos that are nearer than 0.3 are taken for one person, or one photo twice, and left out, counted. Photos of one person
+Sets
+----
+- lfw_grey, padded by a quarter of its side: grey, photos of one person too.
+- celeba with identity.csv, padded likewise: small, in colour, photos of one person too. Two photos of two names that are nearer than
+  `COPY` are taken for one person or one photo, and left out, counted.
+- south_asia: nobody comes twice on purpose. Near copies are left out as above.
+- cacd_vs: people recur across its pairs under no name, so it is printed and decides nothing.
+
+A percentage holds in each of the first three: `facesearch.benchmark.calibrate` takes the smallest distance that any of them asks for.
+
+Checks
+------
+- Halves: people of the three sets are halved by a draw; what one half calibrates is checked on the other.
+- FMR by group: utkface, adults (18 and older), every two photos of one gender and one label of race; south_asia, of one gender and
+  region, and of one gender. UTKFace names nobody either: near copies are left out, counted. Photos of one person
   that remain would make the FMR look worse.
 - FNMR by group: lfw_grey; the group of a person is the gender that most of the person's photos look like to the library.
-- User vectors: the same FMR for users of 1, 3 and 5 photos, with the offset that the calibration adds and without.
+- User vectors: the FMR at 80 for users of 1, 3 and 5 photos, with the offset that the calibration adds and without.
+- A wrong photo: users of five photos, one of which shows somebody else: how many of the right ones are still found.
 
-``python benchmarks/calibration.py --cache FOLDER`` keeps the vectors, which are biometric data, outside the repository.
+``python benchmarks/calibration.py --cache FOLDER [--save FILE] [--models dlib] [--plain]`` keeps the vectors, which are biometric data,
+outside the repository; ``--save`` writes the calibration that the library ships.
 """
 
 import argparse
+import csv
 from pathlib import Path
 
+import attrs
 import numpy as np
 from _machine import data_folder, print_machine
 from numpy.typing import NDArray
 
 import facesearch as fs
-from facesearch.analysis.analyzer import default_analyzer
-from facesearch.benchmark import CutOptions, EmbeddedPhotos, Rate, embed_photos, read_people
+from facesearch.benchmark import CutOptions, Rate, embed_photos, read_people
 from facesearch.benchmark.metrics.rates import CONFIDENCE
 from facesearch.benchmark.protocols.calibration import calibrate
 from facesearch.matching.template import robust_mean
@@ -30,6 +42,22 @@ from facesearch.matching.template import robust_mean
 Floats = NDArray[np.float64]
 RACES = ("White", "Black", "Asian", "Indian", "other")  # UTKFace's labels, as its makers chose them
 LEVELS = (80.0, 90.0, 99.0)
+COPY = 0.6  # distance of near copies: over a thousandth of what two photos of one person on different days reach
+
+
+@attrs.frozen(eq=False)
+class PhotoSet:
+    """A set of photos: its vectors, the person in each, and what is known of its groups."""
+
+    name: str
+    vectors: Floats
+    who: NDArray[np.str_]
+    labels: list[dict[str, str]]
+
+    def rows(self, which: NDArray[np.bool_]) -> "PhotoSet":
+        """Return some of the photos."""
+        labels = [label for label, chosen in zip(self.labels, which, strict=True) if chosen]
+        return PhotoSet(self.name, self.vectors[which], self.who[which], labels)
 
 
 def distances(one: Floats, other: Floats) -> Floats:
@@ -38,142 +66,250 @@ def distances(one: Floats, other: Floats) -> Floats:
     return found
 
 
-def print_halves(vectors: NDArray[np.float32], who: NDArray[np.str_]) -> None:
-    """Print what one half of the people promises and the other half keeps, and the other way round."""
-    names = np.unique(who)
-    drawn = np.random.default_rng(0).permutation(names)
-    halves = [np.isin(who, drawn[: len(names) // 2]), np.isin(who, drawn[len(names) // 2 :])]
-    print("\nCalibrated on one half of the people, measured on the other")
-    for promised, kept, name in ((halves[0], halves[1], "first"), (halves[1], halves[0], "second")):
-        table = calibrate(
-            vectors[promised], who[promised].tolist(), face_model=fs.calibration().face_model, data="half"
-        )
-        matrix = distances(vectors[kept].astype(float), vectors[kept].astype(float))
-        here = who[kept]
-        upper = np.triu(np.ones(matrix.shape, bool), 1)
-        same = here[:, None] == here
-        strangers, mates = matrix[upper & ~same], matrix[upper & same]
+def compared(vectors: Floats, who: NDArray[np.str_]) -> tuple[Floats, Floats]:
+    """Return the distances of all strangers, and of all photos of one person."""
+    names = np.unique(who, return_inverse=True)[1]
+    strangers, mates = [], []
+    for start in range(0, len(vectors), 1000):
+        block = slice(start, start + 1000)
+        found = distances(vectors[block], vectors[start:]).astype(np.float32)
+        row, column = np.triu_indices(len(found), 1, found.shape[1])
+        same = names[start + row] == names[start + column]
+        values = found[row, column]
+        strangers.append(values[~same])
+        mates.append(values[same])
+    return np.concatenate(strangers), np.concatenate(mates)
+
+
+def without_copies(given: PhotoSet) -> tuple[PhotoSet, int]:
+    """Remove one of every two photos of different names that are nearer than `COPY`; return how many."""
+    names = np.unique(given.who, return_inverse=True)[1]
+    kept = np.ones(len(given.who), bool)
+    for start in range(0, len(given.vectors), 1000):
+        block = slice(start, start + 1000)
+        near = distances(given.vectors[block], given.vectors) < COPY
+        near &= names[block, None] != names
+        for row, column in np.argwhere(near).tolist():
+            if start + row < column and kept[start + row]:
+                kept[column] = False
+    return given.rows(kept), int((~kept).sum())
+
+
+def read_sets(analyzer: fs.FaceAnalyzer, cache: Path) -> dict[str, PhotoSet]:
+    """Embed all sets, or read their vectors from the cache; photos without a detected face take no part."""
+
+    def embedded(
+        name: str, paths: list[Path], who: list[str], labels: list[dict[str, str]], options: CutOptions
+    ) -> PhotoSet:
+        found = embed_photos(paths, analyzer=analyzer, options=options, cache=cache / f"{name}.npz")
+        detected = np.array(found.detected)
+        print(f"{name}: {len(paths):,} photos of {len(set(who)):,} names, {found.undetected} without a detected face")
+        return PhotoSet(name, found.vectors.astype(float), np.array(who), labels).rows(detected)
+
+    people = read_people(data_folder("lfw_grey"))
+    lfw = [(path, name) for name, photos in people.items() for path in photos]
+    celeba, south, utk, cacd = (data_folder(name) for name in ("celeba", "south_asia", "utkface", "cacd_vs"))
+    persons = read_csv(celeba / "identity.csv")
+    regions = read_csv(south / "labels.csv")
+    adults = [row for row in read_csv(utk / "labels.csv") if int(row["age"]) >= 18]
+    pairs = sorted((cacd / "images" if (cacd / "images").is_dir() else cacd).glob("*.jpg"))
+    tight = CutOptions(padding=0.25, centred_share=0.91)
+
+    def each(folder: Path, rows: list[dict[str, str]]) -> list[Path]:
+        return [folder / "images" / row["image"] for row in rows]
+
+    made = (
+        embedded("lfw_grey", [path for path, _ in lfw], [name for _, name in lfw], [{} for _ in lfw], tight),
+        embedded("celeba", each(celeba, persons), [row["person"] for row in persons], persons, tight),
+        embedded("south_asia", each(south, regions), [row["image"] for row in regions], regions, CutOptions()),
+        embedded(
+            "cacd_vs",
+            pairs,
+            [path.stem.split("_")[0] for path in pairs],
+            [{} for _ in pairs],
+            CutOptions(choice="centre"),
+        ),
+        embedded("utkface", each(utk, adults), [row["image"] for row in adults], adults, CutOptions(padding=0.25)),
+    )
+    return {each.name: each for each in made}
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a table."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def measure(sets: list[PhotoSet], face_model: fs.FaceModel) -> fs.Calibration:
+    """Calibrate on the first set and the caution of the others."""
+    first, *others = sets
+    described = ", ".join(f"{each.name} ({len(each.who):,} photos)" for each in sets)
+    return calibrate(
+        first.vectors.astype(np.float32),
+        first.who.tolist(),
+        face_model=face_model,
+        data=f"{described}: the distance that the most cautious of them asks for; false non-matches of {first.name}",
+        others=[(each.vectors.astype(np.float32), each.who.tolist()) for each in others],
+    )
+
+
+def print_sets(sets: list[PhotoSet], table: fs.Calibration) -> None:
+    """Print what each set asks for by itself, and both errors at the distances of the table."""
+    print("\nEach set by itself: distance at FMR 1e-3, 1e-4, 1e-5, and share of one person's pairs found there")
+    for given in sets:
+        strangers, mates = compared(given.vectors, given.who)
+        ordered = np.sort(strangers)
+        at = [float(ordered[round(fmr * len(ordered)) - 1]) for fmr in (1e-3, 1e-4, 1e-5) if fmr * len(ordered) >= 10]
+        found = [f"{distance:.3f}" + (f" ({(mates <= distance).mean():.1%})" if len(mates) else "") for distance in at]
         print(
-            f"  {name} half: {len(strangers):,} comparisons of strangers and {len(mates):,} of one person in the other"
+            f"  {given.name}: {len(strangers):,} comparisons of strangers, {len(mates):,} of one person; {', '.join(found)}"
         )
-        for row in table.rows:
-            fmr, fnmr = (strangers <= row.distance).mean(), (mates > row.distance).mean()
-            print(f"    similarity {row.similarity:3.0f}: FMR {row.fmr:.2g} promised, {fmr:.3g} kept; FNMR {fnmr:.1%}")
+        for row in table.rows[:4]:
+            fmr = Rate.of(int((strangers <= row.distance).sum()), len(strangers))
+            missed = f", FNMR {(mates > row.distance).mean():.1%}" if len(mates) else ""
+            print(f"    at similarity {row.similarity:3.0f}: FMR {fmr.value:.2g} ({fmr.events:,}){missed}")
 
 
-def print_shipped(embedded: EmbeddedPhotos, who: NDArray[np.str_]) -> None:
-    """Print the errors at the distances of the shipped calibration, over all photos."""
-    vectors = embedded.vectors.astype(float)
-    matrix, same = distances(vectors, vectors), who[:, None] == who
-    upper = np.triu(np.ones(matrix.shape, bool), 1)
-    strangers, mates = matrix[upper & ~same], matrix[upper & same]
-    print(f"\nAt the shipped distances, {sum(embedded.detected)} of {len(who)} photos with a detected face")
-    for row in fs.calibration().rows:
-        fmr, fnmr = (strangers <= row.distance).mean(), (mates > row.distance).mean()
-        print(f"    similarity {row.similarity:3.0f}: FMR {fmr:.3g}, FNMR {fnmr:.1%}")
+def print_halves(sets: list[PhotoSet], face_model: fs.FaceModel) -> None:
+    """Print what one half of the people promises and the other half keeps, and the other way round."""
+    print("\nCalibrated on one half of the people of each set, measured on the other")
+    rng = np.random.default_rng(0)
+    halves: tuple[list[PhotoSet], list[PhotoSet]] = ([], [])
+    for given in sets:
+        names = np.unique(given.who)
+        drawn = rng.permutation(names)[: len(names) // 2]
+        chosen = np.isin(given.who, drawn)
+        halves[0].append(given.rows(chosen))
+        halves[1].append(given.rows(~chosen))
+    for promised, kept, name in ((halves[0], halves[1], "first"), (halves[1], halves[0], "second")):
+        table = measure(promised, face_model)
+        for given in kept:
+            strangers, mates = compared(given.vectors, given.who)
+            shown = []
+            for row in table.rows[:3]:
+                missed = f", FNMR {(mates > row.distance).mean():.1%}" if len(mates) else ""
+                shown.append(f"{row.similarity:.0f}: {(strangers <= row.distance).mean():.2g}{missed}")
+            print(f"  {name} half, {given.name}, {len(strangers):,} comparisons of strangers: {'; '.join(shown)}")
 
 
-def print_race(embedded: EmbeddedPhotos, labels: list[dict[str, str]]) -> None:
-    """Print FMR by UTKFace's labels."""
-    table = fs.calibration()
-    found = [row for row, detected in enumerate(embedded.detected) if detected]
-    gender = np.array([labels[row]["gender"] for row in found])
-    race = np.array([int(labels[row]["race"]) for row in found])
-    vectors = embedded.vectors[found].astype(float)
-    print(f"\nFMR within groups, utkface adults: {len(found)} photos of {len(embedded.photos)}, others without a face")
-    for which in ("Male", "Female"):
-        for number, name in enumerate(RACES):
-            here = vectors[(gender == which) & (race == number)]
-            pairs = distances(here, here)[np.triu_indices(len(here), 1)]
-            kept = pairs[pairs > 0.3]
-            rates = [Rate.of(int((kept <= table.distance_at(level)).sum()), len(kept)) for level in LEVELS]
-            print(
-                f"  {which:6} {name:6} {len(here):4} photos, {len(kept):7,} pairs, {len(pairs) - len(kept)} left out; "
-                + ", ".join(
-                    f"at {level:.0f}: {rate.value:.1e} ({rate.events})"
-                    for level, rate in zip(LEVELS, rates, strict=True)
-                )
-            )
+def print_groups(sets: dict[str, PhotoSet], table: fs.Calibration) -> None:
+    """Print FMR by the labels of UTKFace and south_asia."""
+    print("\nFMR within groups: utkface's adults and south_asia")
+    utk, south = sets["utkface"], sets["south_asia"]
+    groups = [
+        (f"{gender} {name}", utk, [label["gender"] == gender and int(label["race"]) == number for label in utk.labels])
+        for gender in ("Male", "Female")
+        for number, name in enumerate(RACES)
+    ]
+    for gender in ("Male", "Female"):
+        groups.append((f"{gender} South Asian", south, [label["gender"] == gender for label in south.labels]))
+        for region in sorted({label["region"] for label in south.labels}):
+            which = [label["gender"] == gender and label["region"] == region for label in south.labels]
+            groups.append((f"{gender} {region}", south, which))
+    for name, given, which in groups:
+        here, copies = without_copies(given.rows(np.array(which)))
+        pairs = distances(here.vectors, here.vectors)[np.triu_indices(len(here.who), 1)]
+        rates = [Rate.of(int((pairs <= table.distance_at(level)).sum()), len(pairs)) for level in LEVELS]
+        shown = zip(LEVELS, rates, strict=True)
+        print(
+            f"  {name:24} {len(here.who):4} photos, {len(pairs):7,} pairs, {copies} near copies left out; "
+            + ", ".join(f"at {level:.0f}: {rate.value:.1e} ({rate.events})" for level, rate in shown)
+        )
 
 
-def print_gender(embedded: EmbeddedPhotos, who: NDArray[np.str_], looks: NDArray[np.bool_]) -> None:
+def print_gender(lfw: PhotoSet, looks: NDArray[np.bool_], table: fs.Calibration) -> None:
     """Print both errors by the gender that people look like."""
-    table = fs.calibration()
     print("\nlfw_grey by the gender most photos of a person look like (exact intervals, too narrow: photos are shared)")
-    vectors = embedded.vectors.astype(float)
     for name, wanted in (("men", True), ("women", False)):
-        people = [person for person in np.unique(who) if (looks[who == person].mean() >= 0.5) == wanted]
-        rows = np.isin(who, people)
-        matrix, same = distances(vectors[rows], vectors[rows]), who[rows][:, None] == who[rows]
-        upper = np.triu(np.ones(matrix.shape, bool), 1)
-        strangers, mates = matrix[upper & ~same], matrix[upper & same]
+        people = [person for person in np.unique(lfw.who) if (looks[lfw.who == person].mean() >= 0.5) == wanted]
+        rows = np.isin(lfw.who, people)
+        strangers, mates = compared(lfw.vectors[rows], lfw.who[rows])
         print(f"  {name}: {len(people)} people, {rows.sum()} photos")
         for level in LEVELS:
             at = table.distance_at(level)
-            fmr, fnmr = (
-                Rate.of(int((strangers <= at).sum()), len(strangers)),
-                Rate.of(int((mates > at).sum()), len(mates)),
-            )
+            fmr = Rate.of(int((strangers <= at).sum()), len(strangers))
+            fnmr = Rate.of(int((mates > at).sum()), len(mates))
             print(f"    at {level:.0f}: FMR {fmr.value:.1e} ({fmr.events:,} of {fmr.trials:,}), FNMR {fnmr}")
 
 
-def print_users(vectors: NDArray[np.float32], who: NDArray[np.str_]) -> None:
-    """Print the FMR of users of several photos, with and without what the calibration adds to their distance."""
-    table = fs.calibration()
-    people = {person: np.flatnonzero(who == person) for person in np.unique(who)}
+def print_users(lfw: PhotoSet, table: fs.Calibration) -> None:
+    """Print the FMR of users of several photos, with and without what the calibration adds, and what a wrong photo costs."""
+    vectors = lfw.vectors.astype(np.float32)
+    people = {person: np.flatnonzero(lfw.who == person) for person in np.unique(lfw.who)}
     probes = np.array([rows[0] for rows in people.values()])
+    users = {person: rows for person, rows in people.items() if len(rows) >= 7}
+    at = table.distance_at(80)
     print("\nUsers of several photos: FMR of strangers' photos at 80, with the offset and without")
     for photos in (1, 3, 5):
-        users = {person: rows for person, rows in people.items() if len(rows) >= 6}
         made = np.stack([robust_mean(vectors[rows[1 : 1 + photos]]) for rows in users.values()]).astype(float)
-        matrix = distances(made, vectors[probes].astype(float))
+        matrix = distances(made, lfw.vectors[probes])
         strangers = matrix[np.array(list(users))[:, None] != np.array(list(people))]
         moved = np.sqrt(strangers**2 + table.user_offset(photos))
-        at = table.distance_at(80)
         print(
             f"  {photos} photos, {len(users)} users: {(moved <= at).mean():.2e} with, {(strangers <= at).mean():.2e} without, "
             f"{len(strangers):,} comparisons"
         )
+    print("Right photos of users of five photos found, with none and with one of the five wrong")
+    rng = np.random.default_rng(0)
+    found: dict[float, list[list[bool]]] = {level: [[], []] for level in LEVELS}
+    for rows in users.values():
+        order = rng.permutation(rows)
+        stranger = rng.choice(np.setdiff1d(np.arange(len(vectors)), rows))
+        for wrong, photos in enumerate((order[:5], np.append(order[:4], stranger))):
+            apart = np.sqrt(
+                ((lfw.vectors[order[5:]] - robust_mean(vectors[photos])) ** 2).sum(axis=1) + table.user_offset(5)
+            )
+            for level in LEVELS:
+                found[level][wrong] += (apart <= table.distance_at(level)).tolist()
+    for level, (right, one_wrong) in found.items():
+        print(f"  at {level:.0f}: {np.mean(right):.2%} and {np.mean(one_wrong):.2%} of {len(right)}")
 
 
 def main() -> None:
-    """Measure and print."""
-    import csv
-
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors, outside the repository")
-    cache = parser.parse_args().cache
+    parser.add_argument("--save", type=Path, help="file for the calibration")
+    parser.add_argument("--models", default="facesearch", help="family of networks: facesearch or dlib")
+    parser.add_argument("--plain", action="store_true", help="without mirror images")
+    arguments = parser.parse_args()
+    analyzer = fs.FaceAnalyzer(models=arguments.models)
+    if arguments.plain:
+        embedder = fs.SFaceEmbedder if arguments.models == "facesearch" else fs.OnnxEmbedder
+        analyzer = fs.FaceAnalyzer(models=arguments.models, embedder=embedder(mirrored=False))
+    cache = arguments.cache / analyzer.face_model.name
     cache.mkdir(parents=True, exist_ok=True)
-    faces, utk = data_folder("lfw_grey"), data_folder("utkface")
     print_machine()
-    print(fs.calibration())
-    print(f"intervals: {CONFIDENCE:.0%}")
-    people = read_people(faces)
-    paths = [path for photos in people.values() for path in photos]
-    who = np.array([name for name, photos in people.items() for _ in photos])
-    options = CutOptions(padding=0.25, centred_share=0.91)
-    lfw = embed_photos(paths, options=options, cache=cache / "lfw_grey.npz")
-    print(f"\nlfw_grey: {len(paths)} photos of {len(people)} people; {lfw.undetected} undetected: {options.rule}")
-    print_halves(lfw.vectors, who)
-    print_shipped(lfw, who)
-    print_users(lfw.vectors, who)
-    with (utk / "labels.csv").open(newline="") as file:
-        labels = [row for row in csv.DictReader(file) if int(row["age"]) >= 18]
-    embedded = embed_photos(
-        [utk / "images" / row["image"] for row in labels], options=CutOptions(padding=0.25), cache=cache / "utkface.npz"
-    )
-    print_race(embedded, labels)
-    seen = cache / "lfw_grey_gender.npy"
+    sets = read_sets(analyzer, cache)
+    trusted = [sets["lfw_grey"]]
+    for name in ("celeba", "south_asia"):
+        kept, copies = without_copies(sets[name])
+        print(f"{name}: {copies} photos left out, nearer than {COPY} to one of another name")
+        trusted.append(kept)
+    table = measure(trusted, analyzer.face_model)
+    print(table)
+    print(f"user_spread {table.user_spread:.4f}; intervals: {CONFIDENCE:.0%}")
+    if arguments.save:
+        table.save(arguments.save)
+    print_sets([*trusted, without_copies(sets["cacd_vs"])[0]], table)
+    print_halves(trusted, analyzer.face_model)
+    print_groups(sets, table)
+    print_users(sets["lfw_grey"], table)
+    seen = cache / "lfw_grey_gender.npz"
     if not seen.exists():
-        np.save(seen, [_looks_male(path) for path in paths])
-    print_gender(lfw, who, np.load(seen))
+        people = read_people(data_folder("lfw_grey"))
+        paths = [path for photos in people.values() for path in photos]
+        np.savez(seen, looks=[_looks_male(path, analyzer) for path in paths])
+    with np.load(seen) as file:
+        print_gender(sets["lfw_grey"], file["looks"][file["looks"] >= 0] > 0, table)
 
 
-def _looks_male(path: Path) -> bool:
+def _looks_male(path: Path, analyzer: fs.FaceAnalyzer) -> int:
+    """Return 1 or 0, and -1 where no face is found."""
     pixels = np.pad(fs.read_image(path).pixels, ((44, 44), (44, 44), (0, 0)), mode="edge")
-    faces = default_analyzer().locate(pixels, attributes=["GENDER"])
+    faces = analyzer.locate(pixels, attributes=["GENDER"])
     gender = faces[0].detail.gender if faces else None
-    return gender is not None and gender.value is fs.GenderType.MALE
+    return -1 if not faces else int(gender is not None and gender.value is fs.GenderType.MALE)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import facesearch as fs
 from facesearch.benchmark.__main__ import main
 from facesearch.benchmark.protocols.calibration import calibrate, calibrate_folder
 from facesearch.common.arrays import FloatArray
-from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
+from facesearch.embedding.dlib_resnet import DLIB_RESNET
+from facesearch.embedding.sface import SFACE_MIRRORED
 from samples import astronaut, hopper
 
 
@@ -98,7 +99,21 @@ def test_the_command_measures_a_folder_and_saves_what_a_collection_takes(
 
     assert status == 0
     assert told["result"]["people"] == 8
-    table = fs.Calibration.load(tmp_path / "table.json", face_model=DLIB_RESNET_MIRRORED)
+    table = fs.Calibration.load(tmp_path / "table.json", face_model=SFACE_MIRRORED)
     assert calibrate_folder(tmp_path / "photos") == table
     assert [row.similarity for row in table.rows] == [15, 2]
     assert fs.Collection("mine", calibration=table).calibration == table
+
+
+def test_a_set_with_nearer_strangers_decides() -> None:
+    vectors, people = crowd(150, 3, seed=1)
+    nearer, others = crowd(150, 3, seed=2)
+    alone = calibrate(vectors, people, face_model=DLIB_RESNET, data="made up")
+    same = calibrate(vectors, people, face_model=DLIB_RESNET, data="made up", others=[(vectors, people)])
+    strict = calibrate(vectors, people, face_model=DLIB_RESNET, data="made up", others=[(nearer * 0.5, others)])
+
+    assert [row.distance for row in same.rows] == [row.distance for row in alone.rows]
+    for mine, theirs in zip(strict.rows, alone.rows, strict=True):
+        assert mine.distance < theirs.distance
+        assert mine.fmr == pytest.approx(theirs.fmr, rel=0.1)  # of the set that decides
+        assert mine.fnmr >= theirs.fnmr  # of the first set

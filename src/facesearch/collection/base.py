@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
+from facesearch.analysis.analyzer import FaceAnalyzer, ModelFamily, default_analyzer, family_of
 from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
-from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED
+from facesearch.embedding.sface import SFACE_MIRRORED
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 from facesearch.errors import (
     CalibrationError,
@@ -58,7 +58,7 @@ class CollectionBase:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, calibration)
         if face_model is None:
-            face_model = analyzer.face_model if analyzer else DLIB_RESNET_MIRRORED
+            face_model = analyzer.face_model if analyzer else SFACE_MIRRORED
         self._face_model = face_model
         self._analyzer = analyzer
         if analyzer:
@@ -96,14 +96,14 @@ class CollectionBase:
 
     @property
     def analyzer(self) -> FaceAnalyzer:
-        """The analyzer that detects and embeds faces.
+        """The analyzer that detects and embeds faces: that passed, or the default one of the family of the face model.
 
         Raises
         ------
         FaceModelMismatchError
-            If no analyzer was passed and the default analyzer has another face model.
+            If no analyzer was passed and no family has the face model.
         """
-        analyzer = self._analyzer or default_analyzer()
+        analyzer = self._analyzer or default_analyzer(family_of(self._face_model))
         self._check_model(analyzer.face_model)
         return analyzer
 
@@ -114,7 +114,8 @@ class CollectionBase:
             ours, theirs = self._face_model, face_model
             raise FaceModelMismatchError(
                 f"face_model: collection {self._id!r} holds vectors of {ours.name} {ours.version} "
-                f"({ours.digest[:12]}), got {theirs.name} {theirs.version} ({theirs.digest[:12]})"
+                f"({ours.digest[:12]}), got {theirs.name} {theirs.version} ({theirs.digest[:12]}), which are not comparable; "
+                f"use {_analyzer_of(ours)}, or index the photos into a new collection"
             )
 
     def _check_quota(self, user_id: str, faces: int) -> None:
@@ -130,6 +131,14 @@ class CollectionBase:
 
     def _user(self, user_id: str) -> User:
         return user_of(user_id, len(self._store.faces_of(user_id)))
+
+
+def _analyzer_of(face_model: FaceModel) -> str:
+    """Return the words for an analyzer of a face model."""
+    known = (default_analyzer(family) for family in ModelFamily)
+    if any(each.face_model == face_model for each in known):
+        return f"fs.FaceAnalyzer(models={family_of(face_model).value!r})"
+    return "an analyzer whose embedder has its model"
 
 
 def check_settings(

@@ -15,6 +15,7 @@ from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_int
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.matching.calibration import Calibration
+from facesearch.matching.template import SHORTEST_CENTER, of_unit_length
 from facesearch.responses.audit import AuditReport, LooseUser, MisplacedFace, SamePerson
 
 __all__ = [
@@ -84,8 +85,22 @@ def leave_one_out(vectors: FloatArray) -> Distances:
             weights = others / np.maximum(np.sqrt(squared), floor)
             weights = weights / weights.sum(axis=-1, keepdims=True)
             squared = _from_centres(weights, products, norms)
+    unit = of_unit_length(vectors)
+    if unit.any():
+        squared = np.where(unit[..., np.newaxis, np.newaxis], _from_unit_centres(weights, vectors, squared), squared)
     distances: Distances = np.sqrt(np.diagonal(squared, axis1=-2, axis2=-1))
     return distances
+
+
+def _from_unit_centres(weights: Distances, vectors: FloatArray, squared: Distances) -> Distances:
+    """Return the squared distances of all vectors from the weighted centres, scaled to unit length where they have a direction."""
+    exact = vectors.astype(np.float64)
+    along = weights @ (exact @ np.swapaxes(exact, -1, -2))
+    lengths = np.sqrt(np.maximum((weights * along).sum(axis=-1, keepdims=True), 0))
+    has_direction = (lengths > SHORTEST_CENTER) & ((weights > 0).sum(axis=-1, keepdims=True) > 1)
+    cosines = along / np.where(has_direction, lengths, 1)
+    norms = (exact * exact).sum(axis=-1)[..., np.newaxis, :]
+    return np.where(has_direction, np.maximum(norms - 2 * cosines + 1, 0), squared)
 
 
 def _from_centres(weights: Distances, products: Distances, norms: Distances) -> Distances:

@@ -1,6 +1,6 @@
 """Check embeddings, and compute the template of a user: one vector from several."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import InvalidEmbeddingError, shown
 
-__all__ = ["LONGEST", "check_embedding", "refused_rows", "robust_mean"]
+__all__ = ["LONGEST", "SHORTEST_CENTER", "check_embedding", "of_unit_length", "refused_rows", "robust_mean"]
 
 LONGEST: Final = 1e15
 """The Euclidean length that an embedding may have: squares of distances, and sums of them, stay within float32."""
@@ -77,7 +77,8 @@ def robust_mean(vectors: FloatArray) -> FloatArray:
     """Compute the template of one person from several vectors: their geometric median.
 
     It is the point with the smallest sum of distances to all, found by Weiszfeld's algorithm from the mean. A wrong photo
-    among five moves it little, where it would move the mean by a fifth of its distance.
+    among five moves it little, where it would move the mean by a fifth of its distance. The median of vectors of unit length is
+    scaled to unit length: between them it would be nearer to everybody, strangers included.
 
     Parameters
     ----------
@@ -104,10 +105,23 @@ def robust_mean(vectors: FloatArray) -> FloatArray:
             # The floor keeps a point that coincides with the centre from drawing all the weight.
             weights = 1 / np.maximum(distances, _MEDIAN_FLOOR * scale)
             center = (rows * weights[:, np.newaxis]).sum(axis=0) / weights.sum()
+    length = np.linalg.norm(center)
+    if len(rows) > 1 and length > SHORTEST_CENTER and of_unit_length(rows):
+        center = center / length
     median: FloatArray = center.astype(np.float32)
     return median
+
+
+def of_unit_length(vectors: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return for each group of vectors, (..., N, D), whether all have unit length, as far as float32 and float16 can tell."""
+    lengths = np.linalg.norm(vectors, axis=-1)
+    unit: npt.NDArray[np.bool_] = (np.abs(lengths - 1) < _UNIT).all(axis=-1)
+    return unit
 
 
 # After 20 steps the centre of real faces moves by less than float32's own rounding matters to a distance (1e-4).
 _MEDIAN_STEPS = 20
 _MEDIAN_FLOOR = 1e-3
+_UNIT = 1e-3
+# Of opposite vectors, the centre has no direction.
+SHORTEST_CENTER: Final = 1e-6

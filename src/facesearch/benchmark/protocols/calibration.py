@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import attrs
 import numpy as np
 
 from facesearch.analysis.analyzer import FaceAnalyzer, analyzer_or_default
@@ -29,7 +30,13 @@ _DRAWS: Final = 400
 
 
 def calibrate(
-    vectors: FloatArray, people: Sequence[str], *, face_model: FaceModel, data: str, seed: int = 0
+    vectors: FloatArray,
+    people: Sequence[str],
+    *,
+    face_model: FaceModel,
+    data: str,
+    seed: int = 0,
+    others: Sequence[tuple[FloatArray, Sequence[str]]] = (),
 ) -> Calibration:
     """Measure the calibration of a face model.
 
@@ -48,12 +55,17 @@ def calibrate(
         Description of the photos, for readers.
     seed
         Of the draws, >= 0.
+    others
+        Further sets of photos, as vectors and names, whose strangers shall not be matched more often than stated either. Nobody needs
+        to have two photos in them.
 
     Returns
     -------
     Calibration
-        With a row for each stated false-match rate with ten false matches or more; a row for 99 takes 1,000,000
-        comparisons of strangers, or 1,500 people. Above the first row the curve is extrapolated to 100.
+        With a row for each stated false-match rate with ten false matches or more in the first set; a row for 99 takes 1,000,000
+        comparisons of strangers, or 1,500 people. A row's distance is the smallest that any set with ten false matches asks for, and
+        its false-match rate that of the set in which it is largest; false non-matches are those of the first set. Above the first row
+        the curve is extrapolated to 100.
 
     Raises
     ------
@@ -69,52 +81,103 @@ def calibrate(
     """
     check_is("face_model", face_model, FaceModel)
     check_int("seed", seed, 0)
-    matrix = check_numbers("vectors", vectors, axes=2, most=LONGEST)
-    if len(matrix) != len(people):
-        raise InvalidParameterError.of("vectors", matrix.shape, f"({len(people)}, D) finite numbers, one row a name")
-    names, who = np.unique(np.array(people), return_inverse=True)
-    distances, first, second = _pairs(matrix, who)
-    genuine = first == second
-    impostors, mates = distances[~genuine], distances[genuine]
-    rates = [fmr for fmr in SIMILARITY_AT_FMR if fmr * len(impostors) >= _FEWEST_MATCHES]
-    if len(rates) < 2 or len(mates) == 0:  # noqa: PLR2004  # a curve needs two points
+    first = _Comparisons.of("vectors", vectors, people, seed)
+    sets = [first, *(_Comparisons.of("others", *each, seed) for each in others)]
+    rates = [fmr for fmr in SIMILARITY_AT_FMR if first.has(fmr)]
+    if len(rates) < 2 or len(first.mates) == 0:  # noqa: PLR2004  # a curve needs two points
         raise CalibrationError(
-            f"people: expected photos of many people, some with two or more; got {len(names)} people, "
-            f"{len(impostors)} comparisons of strangers and {len(mates)} of one person"
+            f"people: expected photos of many people, some with two or more; got {first.size} people, "
+            f"{len(first.strangers)} comparisons of strangers and {len(first.mates)} of one person"
         )
-    order = np.sort(impostors)
-    at = [float(order[round(fmr * len(order)) - 1]) for fmr in rates]
-    weights = _draws(len(names), seed)
-    size = len(names)
-    all_strangers = _counts(first[~genuine], second[~genuine], size)
-    all_mates = np.bincount(first[genuine], minlength=size).astype(np.float64)
     rows = []
-    for fmr, distance in zip(rates, at, strict=True):
-        near = ~genuine & (distances <= distance)
-        far = genuine & (distances > distance)
-        matched = _weighed(_counts(first[near], second[near], size), weights) / _weighed(all_strangers, weights)
-        lost = (weights @ np.bincount(first[far], minlength=size)) / np.maximum(weights @ all_mates, 1)
+    for fmr in rates:
+        distance = min(each.distance_at(fmr) for each in sets if each.has(fmr))
         rows.append(
             CalibrationRow(
                 similarity=SIMILARITY_AT_FMR[fmr],
                 distance=distance,
-                fmr=float(near.sum() / len(impostors)),
-                fmr_low=float(np.quantile(matched, 0.025)),
-                fmr_high=float(np.quantile(matched, 0.975)),
-                fnmr=float(far.sum() / len(mates)),
-                fnmr_low=float(np.quantile(lost, 0.025)),
-                fnmr_high=float(np.quantile(lost, 0.975)),
+                **max((each.false_matches(distance) for each in sets if each.has(fmr)), key=lambda found: found["fmr"]),
+                **first.false_non_matches(distance),
             )
         )
     return Calibration(
         face_model=face_model,
         data=data,
-        people=len(names),
-        impostor_comparisons=len(impostors),
-        genuine_comparisons=len(mates),
+        people=sum(each.size for each in sets),
+        impostor_comparisons=sum(len(each.strangers) for each in sets),
+        genuine_comparisons=len(first.mates),
         rows=tuple(rows),
-        user_spread=_user_spread(matrix.astype(np.float32), who, order),
+        user_spread=_user_spread(first.vectors.astype(np.float32), first.who, first.strangers),
     )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Comparisons:
+    """The comparisons of every two photos of a set."""
+
+    vectors: PointArray
+    who: IntArray
+    size: int
+    distances: FloatArray
+    first: IntArray
+    second: IntArray
+    weights: PointArray
+    strangers: FloatArray
+    """Distances, ascending."""
+
+    @classmethod
+    def of(cls, argument: str, vectors: FloatArray, people: Sequence[str], seed: int) -> "_Comparisons":
+        matrix = check_numbers(argument, vectors, axes=2, most=LONGEST)
+        if len(matrix) != len(people):
+            raise InvalidParameterError.of(argument, matrix.shape, f"({len(people)}, D) finite numbers, one row a name")
+        names, who = np.unique(np.array(people), return_inverse=True)
+        distances, first, second = _pairs(matrix, who)
+        return cls(
+            vectors=matrix,
+            who=who,
+            size=len(names),
+            distances=distances,
+            first=first,
+            second=second,
+            weights=_draws(len(names), seed),
+            strangers=np.sort(distances[first != second]),
+        )
+
+    @property
+    def mates(self) -> FloatArray:
+        """Distances of photos of one person."""
+        found: FloatArray = self.distances[self.first == self.second]
+        return found
+
+    def has(self, fmr: float) -> bool:
+        """Return whether there are enough comparisons of strangers for a rate."""
+        return fmr * len(self.strangers) >= _FEWEST_MATCHES
+
+    def distance_at(self, fmr: float) -> float:
+        """Return the distance that this share of the strangers reaches."""
+        return float(self.strangers[round(fmr * len(self.strangers)) - 1])
+
+    def false_matches(self, distance: float) -> dict[str, float]:
+        """Return the rate of false matches at a distance, and its interval."""
+        strange = self.first != self.second
+        near = strange & (self.distances <= distance)
+        counted = [_counts(self.first[which], self.second[which], self.size) for which in (near, strange)]
+        found, of = (_weighed(each, self.weights) for each in counted)
+        share = found / np.maximum(of, 1)
+        return {"fmr": float(near.sum() / len(self.strangers)), **_interval("fmr", share)}
+
+    def false_non_matches(self, distance: float) -> dict[str, float]:
+        """Return the rate of false non-matches at a distance, and its interval."""
+        mates = self.first == self.second
+        far = mates & (self.distances > distance)
+        found, of = (np.bincount(self.first[which], minlength=self.size).astype(np.float64) for which in (far, mates))
+        share = (self.weights @ found) / np.maximum(self.weights @ of, 1)
+        return {"fnmr": float(far.sum() / mates.sum()), **_interval("fnmr", share)}
+
+
+def _interval(name: str, drawn: PointArray) -> dict[str, float]:
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def calibrate_folder(
