@@ -5,7 +5,7 @@ Sets
 - lfw_grey, padded by a quarter of its side: grey, photos of one person too.
 - celeba with identity.csv, padded likewise: small, in colour, photos of one person too. Two photos of two names that are nearer than
   `COPY` are taken for one person or one photo, and left out, counted.
-- south_asia: nobody comes twice on purpose. Near copies are left out as above.
+- south_asia: nobody comes twice on purpose; photos below 80 pixels a side, which the library refuses, are left out. Near copies are left out as above.
 - cacd_vs: people recur across its pairs under no name, so it is printed and decides nothing.
 
 A percentage holds in each of the first three: `facesearch.benchmark.calibrate` takes the smallest distance that any of them asks for.
@@ -110,7 +110,7 @@ def read_sets(analyzer: fs.FaceAnalyzer, cache: Path) -> dict[str, PhotoSet]:
     lfw = [(path, name) for name, photos in people.items() for path in photos]
     celeba, south, utk, cacd = (data_folder(name) for name in ("celeba", "south_asia", "utkface", "cacd_vs"))
     persons = read_csv(celeba / "identity.csv")
-    regions = read_csv(south / "labels.csv")
+    regions = [row for row in read_csv(south / "labels.csv") if _is_large_enough(south / "images" / row["image"])]
     adults = [row for row in read_csv(utk / "labels.csv") if int(row["age"]) >= 18]
     pairs = sorted((cacd / "images" if (cacd / "images").is_dir() else cacd).glob("*.jpg"))
     tight = CutOptions(padding=0.25, centred_share=0.91)
@@ -132,6 +132,14 @@ def read_sets(analyzer: fs.FaceAnalyzer, cache: Path) -> dict[str, PhotoSet]:
         embedded("utkface", each(utk, adults), [row["image"] for row in adults], adults, CutOptions(padding=0.25)),
     )
     return {each.name: each for each in made}
+
+
+def _is_large_enough(path: Path) -> bool:
+    try:
+        fs.read_image(path)
+    except fs.ImageTooSmallError:
+        return False
+    return True
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -254,7 +262,7 @@ def print_users(lfw: PhotoSet, table: fs.Calibration) -> None:
     found: dict[float, list[list[bool]]] = {level: [[], []] for level in LEVELS}
     for rows in users.values():
         order = rng.permutation(rows)
-        stranger = rng.choice(np.setdiff1d(np.arange(len(vectors)), rows))
+        stranger = int(rng.choice(np.setdiff1d(np.arange(len(vectors)), rows)))
         for wrong, photos in enumerate((order[:5], np.append(order[:4], stranger))):
             apart = np.sqrt(
                 ((lfw.vectors[order[5:]] - robust_mean(vectors[photos])) ** 2).sum(axis=1) + table.user_offset(5)

@@ -41,7 +41,7 @@ from facesearch.embedding.sface import SFaceEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.matching.calibration import Calibration
-from facesearch.networks.runtime import usable_cores
+from facesearch.networks.runtime import check_providers, usable_cores
 from facesearch.selection.checks import quality_reasons
 from facesearch.selection.face_selection import LARGEST_FACES, by_size
 from facesearch.selection.quality_filter import REFERENCE_SIDE, SHIPPED_BARS, FaceMeasurements, FilterBars, QualityBars
@@ -96,6 +96,9 @@ class FaceAnalyzer:
         where *engine* is.
     threads
         Cores that one search may use, >= 1; ``None`` for all that this process may use, up to 4. dlib uses one in any case.
+    providers
+        ONNX Runtime's execution providers for the default detector and embedder, by falling preference, such as
+        ``("CUDAExecutionProvider",)``; ``None`` for the CPU, on which the small networks always run.
     detector, aligner, landmarker, embedder, describer
         The stages, see `facesearch.stages` and, for the last, `facesearch.appearance.describer.Describer`. Each may be
         replaced by your own, or by another one of the library, such as `facesearch.detection.dlib_detectors.HogDetector`.
@@ -122,6 +125,7 @@ class FaceAnalyzer:
         ),
         converter=_models,
     )
+    providers: tuple[str, ...] | None = attrs.field(default=None, converter=check_providers)
     detector: Detector = attrs.field(
         default=attrs.Factory(lambda self: self._default_detector(), takes_self=True), validator=acts_as(Detector)
     )
@@ -287,8 +291,12 @@ class FaceAnalyzer:
 
     def _default_detector(self) -> Detector:
         if self.models is ModelFamily.FACESEARCH:
-            return YuNetDetector(threads=self.threads)
-        return DlibMmodDetector() if self.engine is Engine.DLIB else MmodDetector(threads=self.threads)
+            return YuNetDetector(threads=self.threads, providers=self.providers)
+        return (
+            DlibMmodDetector()
+            if self.engine is Engine.DLIB
+            else MmodDetector(threads=self.threads, providers=self.providers)
+        )
 
     def _default_aligner(self) -> Aligner:
         return LandmarkAligner() if self.models is ModelFamily.FACESEARCH else DlibAligner()
@@ -298,8 +306,12 @@ class FaceAnalyzer:
 
     def _default_embedder(self) -> Embedder:
         if self.models is ModelFamily.FACESEARCH:
-            return SFaceEmbedder(threads=self.threads)
-        return DlibEmbedder() if self.engine is Engine.DLIB else OnnxEmbedder(threads=self.threads)
+            return SFaceEmbedder(threads=self.threads, providers=self.providers)
+        return (
+            DlibEmbedder()
+            if self.engine is Engine.DLIB
+            else OnnxEmbedder(threads=self.threads, providers=self.providers)
+        )
 
     def _default_describer(self) -> Describer:
         # One pass computes both where the embedder has feature maps, as the default one has.

@@ -19,7 +19,7 @@ from facesearch.images.resizing import cropped, reduced, scaled
 from facesearch.networks.dlib_onnx import detector_model
 from facesearch.networks.dlib_reader import read_network
 from facesearch.networks.layers import Network, Overlap
-from facesearch.networks.runtime import open_session
+from facesearch.networks.runtime import check_providers, open_session
 from facesearch.networks.weights import FACE_DETECTOR, read_weights
 from facesearch.stages import Detection, Detector
 
@@ -80,11 +80,13 @@ class MmodDetector(Detector):
     threads
         Cores that one call may use, at least 1; ``None`` for all that this process may use, up to 4. Results do
         not depend on it.
+    providers
+        ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
 
     Raises
     ------
     InvalidParameterError
-        If *min_face* is less than 20, *threads* less than 1, or either no whole number.
+        If *min_face* is less than 20, *threads* less than 1, either no whole number, or a provider is not installed.
 
     References
     ----------
@@ -93,10 +95,11 @@ class MmodDetector(Detector):
 
     min_face: int = field(default=_AWS_SMALLEST, validator=whole(_LEAST_MIN_FACE))
     threads: int | None = field(default=None, validator=maybe(whole(1)))
+    providers: tuple[str, ...] | None = field(default=None, converter=check_providers)
 
     @override
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        session = _session(self.threads)
+        session = _session(self.threads, self.providers)
         sampling = _SURE_SIZE / self.min_face
         most = _MOST_PIXELS * sampling**2
         searched = reduced(pixels, max(most, _MOST_PIXELS))
@@ -211,12 +214,15 @@ def _overlap() -> Overlap:
     return windows.suppression
 
 
-_SESSIONS: "Final[dict[int | None, Once[onnxruntime.InferenceSession]]]" = {}  # by threads
+_Settings = tuple[int | None, tuple[str, ...] | None]  # threads and providers
+_SESSIONS: "Final[dict[_Settings, Once[onnxruntime.InferenceSession]]]" = {}
 
 
-def _session(threads: int | None) -> "onnxruntime.InferenceSession":
-    return _SESSIONS.setdefault(threads, Once())(partial(_new_session, threads))
+def _session(*settings: *_Settings) -> "onnxruntime.InferenceSession":
+    return _SESSIONS.setdefault(settings, Once())(partial(_new_session, *settings))
 
 
-def _new_session(threads: int | None) -> "onnxruntime.InferenceSession":
-    return open_session(detector_model(_network(), levels=_LEVELS, ratio=_RATIO, ranges=_RANGES), threads=threads)
+def _new_session(threads: int | None, providers: tuple[str, ...] | None) -> "onnxruntime.InferenceSession":
+    return open_session(
+        detector_model(_network(), levels=_LEVELS, ratio=_RATIO, ranges=_RANGES), threads=threads, providers=providers
+    )

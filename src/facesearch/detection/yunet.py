@@ -16,7 +16,7 @@ from facesearch.common.validation import maybe, whole
 from facesearch.detection.boxes import ENDS, boxes_turned_back, distinct, suppress, turned_back
 from facesearch.images.resizing import cropped, scaled
 from facesearch.networks.layers import Overlap
-from facesearch.networks.runtime import open_session
+from facesearch.networks.runtime import check_providers, open_session
 from facesearch.networks.weights import YUNET, read_weights
 from facesearch.networks.yunet_onnx import STRIDES, yunet_model
 from facesearch.stages import Detection, Detector
@@ -100,11 +100,13 @@ class YuNetDetector(Detector):
     threads
         Cores that one call may use, at least 1; ``None`` for all that this process may use, up to 4. Results do
         not depend on it.
+    providers
+        ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
 
     Raises
     ------
     InvalidParameterError
-        If *min_face* is less than 20, *threads* less than 1, or either no whole number.
+        If *min_face* is less than 20, *threads* less than 1, either no whole number, or a provider is not installed.
 
     References
     ----------
@@ -113,10 +115,11 @@ class YuNetDetector(Detector):
 
     min_face: int = field(default=_AWS_SMALLEST, validator=whole(_LEAST_MIN_FACE))
     threads: int | None = field(default=None, validator=maybe(whole(1)))
+    providers: tuple[str, ...] | None = field(default=None, converter=check_providers)
 
     @override
     def detect(self, pixels: PixelArray) -> tuple[Detection, ...]:
-        session = _session(self.threads)
+        session = _session(self.threads, self.providers)
         searched, scale = _searched(pixels, self.min_face)
         if min(searched.shape[:2]) < _LEAST_SIDE:
             return ()
@@ -328,12 +331,13 @@ def _detection(face: _Face, scale: _Floats) -> Detection:
     )
 
 
-_SESSIONS: "Final[dict[int | None, Once[onnxruntime.InferenceSession]]]" = {}  # by threads
+_Settings = tuple[int | None, tuple[str, ...] | None]  # threads and providers
+_SESSIONS: "Final[dict[_Settings, Once[onnxruntime.InferenceSession]]]" = {}
 
 
-def _session(threads: int | None) -> "onnxruntime.InferenceSession":
-    return _SESSIONS.setdefault(threads, Once())(partial(_new_session, threads))
+def _session(*settings: *_Settings) -> "onnxruntime.InferenceSession":
+    return _SESSIONS.setdefault(settings, Once())(partial(_new_session, *settings))
 
 
-def _new_session(threads: int | None) -> "onnxruntime.InferenceSession":
-    return open_session(yunet_model(read_weights(YUNET)), threads=threads)
+def _new_session(threads: int | None, providers: tuple[str, ...] | None) -> "onnxruntime.InferenceSession":
+    return open_session(yunet_model(read_weights(YUNET)), threads=threads, providers=providers)

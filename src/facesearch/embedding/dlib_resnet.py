@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -16,9 +16,11 @@ from facesearch.embedding.mapped import MappedEmbedder
 from facesearch.networks.dlib_objects import as_path, check_pool
 from facesearch.networks.dlib_onnx import embedding_model
 from facesearch.networks.dlib_reader import read_network
-from facesearch.networks.runtime import open_session
 from facesearch.networks.weights import RESNET, read_weights
 from facesearch.stages import AlignedFace, Embedder
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["DLIB_RESNET", "DLIB_RESNET_MIRRORED", "DlibEmbedder", "OnnxEmbedder"]
 
@@ -63,14 +65,15 @@ class OnnxEmbedder(_DlibResnet, MappedEmbedder):
     mirrored
         Return the mean of the vectors of a face and of its mirror image, which separates people better; without it, dlib's own
         vectors, as in face_recognition.
+    providers
+        ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
     """
 
     _MAPS: ClassVar[Mapping[str, str]] = {"fine": "stage2", "middle": "stage3", "coarse": "stage5"}
 
     @override
-    def _load(self) -> Any:
-        model = embedding_model(read_network(read_weights(RESNET)), stages=True)
-        return open_session(model, threads=self._threads)
+    def _model(self) -> "onnx.ModelProto":
+        return embedding_model(read_network(read_weights(RESNET)), stages=True)
 
 
 class DlibEmbedder(_DlibResnet):

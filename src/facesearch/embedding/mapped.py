@@ -1,9 +1,9 @@
 """Embed faces with a network of the library in ONNX Runtime, which also returns its feature maps."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import numpy as np
@@ -12,7 +12,11 @@ from typing_extensions import override
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
+from facesearch.networks.runtime import check_providers, open_session
 from facesearch.stages import Embedder
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["FeatureMaps", "MappedEmbedder"]
 
@@ -45,18 +49,23 @@ class MappedEmbedder(Embedder):
         Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
     mirrored
         Return the mean of the vectors of a face and of its mirror image, which separates people better.
+    providers
+        ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
     """
 
     # Outputs of the session beside "embedding", by the name of the feature map.
     _MAPS: ClassVar[Mapping[str, str]]
 
-    def __init__(self, *, threads: int | None = None, mirrored: bool = True) -> None:
+    def __init__(
+        self, *, threads: int | None = None, mirrored: bool = True, providers: Iterable[str] | None = None
+    ) -> None:
         self._mirrored = mirrored
+        self._providers = check_providers(providers)
         self._threads = None if threads is None else check_int("threads", threads, 1)
         self._loaded: Once[Any] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
-        return partial(type(self), threads=self._threads, mirrored=self._mirrored), ()
+        return partial(type(self), threads=self._threads, mirrored=self._mirrored, providers=self._providers), ()
 
     @override
     def embed(self, chips: PixelArray) -> FloatArray:
@@ -80,8 +89,11 @@ class MappedEmbedder(Embedder):
         return self._vectors(vectors), FeatureMaps(arrays=arrays, views=2 if self._mirrored else 1)
 
     @abstractmethod
+    def _model(self) -> "onnx.ModelProto":
+        """Return the graph: from ``pixels``, uint8 RGB, to ``embedding`` and the maps."""
+
     def _load(self) -> Any:
-        """Open the session: from ``pixels``, uint8 RGB, to ``embedding`` and the maps."""
+        return open_session(self._model(), threads=self._threads, providers=self._providers)
 
     def _views(self, chips: PixelArray) -> PixelArray:
         return np.concatenate([chips, chips[:, :, ::-1]]) if self._mirrored else chips

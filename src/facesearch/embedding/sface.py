@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 from typing_extensions import override
@@ -12,10 +12,12 @@ from facesearch.domain.entities import FaceModel
 from facesearch.embedding.five_point_crop import cut_by_five_points
 from facesearch.embedding.mapped import MappedEmbedder
 from facesearch.embedding.network_card import ARCFACE_TEMPLATE
-from facesearch.networks.runtime import open_session
 from facesearch.networks.sface_onnx import SFACE_SIZE, sface_model
 from facesearch.networks.weights import SFACE, read_weights
 from facesearch.stages import AlignedFace
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["SFACE_MIRRORED", "SFACE_PLAIN", "SFaceEmbedder"]
 
@@ -44,6 +46,8 @@ class SFaceEmbedder(MappedEmbedder):
         Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
     mirrored
         Embed a face as the mean of itself and its mirror image, which separates people better and takes twice the time.
+    providers
+        ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
 
     References
     ----------
@@ -68,5 +72,5 @@ class SFaceEmbedder(MappedEmbedder):
         return (mean / np.where(length > 0, length, 1)).astype(np.float32)
 
     @override
-    def _load(self) -> Any:
-        return open_session(sface_model(read_weights(SFACE)), threads=self._threads)
+    def _model(self) -> "onnx.ModelProto":
+        return sface_model(read_weights(SFACE))

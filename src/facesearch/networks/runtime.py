@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     import onnxruntime
 
 __all__ = [
+    "check_providers",
     "load_onnxruntime",
     "open_session",
     "usable_cores",
 ]
 
+_CPU: Final = "CPUExecutionProvider"
 _NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 
 
@@ -55,8 +58,37 @@ def load_onnxruntime() -> "ModuleType":
         return onnxruntime  # type: ignore[no-any-return]  # it has no type information
 
 
-def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "onnxruntime.InferenceSession":
-    """Return a session of ONNX Runtime that runs *model* on the CPU.
+def check_providers(value: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return the names of execution providers, which the installed ONNX Runtime must have; ``None`` for the CPU's.
+
+    Raises
+    ------
+    InvalidParameterError
+        A name is unknown to it, or there is none.
+
+    Examples
+    --------
+    >>> check_providers(["CPUExecutionProvider"])
+    ('CPUExecutionProvider',)
+    """
+    if value is None:
+        return None
+    names = () if isinstance(value, str) else tuple(value)
+    known = load_onnxruntime().get_available_providers()
+    if not names or not {*names} <= {*known}:
+        raise InvalidParameterError.of(
+            "providers",
+            value,
+            f"some of those of the installed ONNX Runtime, {', '.join(known)}",
+            fix="Other hardware needs another package in place of onnxruntime, such as onnxruntime-gpu, or onnxruntime-openvino",
+        )
+    return names
+
+
+def open_session(
+    model: "onnx.ModelProto", *, threads: int | None = None, providers: Sequence[str] | None = None
+) -> "onnxruntime.InferenceSession":
+    """Return a session of ONNX Runtime that runs *model*.
 
     Parameters
     ----------
@@ -64,6 +96,9 @@ def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "on
         From :func:`embedding_model` or :func:`detector_model`.
     threads
         Cores that one run may use, at least 1; ``None`` for all that this process may use, up to 4.
+    providers
+        ONNX Runtime's execution providers, by falling preference, from `check_providers`; ``None`` for the CPU. The CPU runs what
+        none of them can.
 
     Returns
     -------
@@ -89,4 +124,4 @@ def open_session(model: "onnx.ModelProto", *, threads: int | None = None) -> "on
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
     options.log_severity_level = 4
     with LOADING:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=list(providers or [_CPU]))
