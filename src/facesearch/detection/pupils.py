@@ -53,7 +53,7 @@ def find_pupil(eye: PointArray, pixels: PixelArray) -> PointArray:
         return middle
     frame = np.array([across, (-across[1], across[0])])
     samples, filters, places, usual = _search()
-    x, y = (samples @ frame + middle + 0.5).clip(0, size - 1).astype(np.intp).T
+    x, y = (frame.T @ samples + (middle + 0.5)[:, None]).clip(0, size[:, None] - 1).astype(np.intp)
     red = pixels[y, x, 0].reshape(_FINER**2, -1).mean(axis=0, dtype=np.float32)  # skin is bright in it, any iris dark
     darkest, brightest = float(red.min()), float(red.max())
     if brightest - darkest < 1:
@@ -72,7 +72,7 @@ def _search() -> tuple[PointArray, FloatArray, PointArray, PointArray]:
     Returns
     -------
     samples
-        (_FINER**2 * S, 2) xy: where to sample the picture; each S-th belongs to the same sample.
+        (2, _FINER**2 * S) xy: where to sample the picture; each S-th belongs to the same sample.
     filters
         (P, S): multiplied by the darkness of the samples, the likeness of each place to an iris, at most 1.
     places
@@ -88,7 +88,7 @@ def _search() -> tuple[PointArray, FloatArray, PointArray, PointArray]:
     filters = disc / disc.sum(axis=1, keepdims=True) - ring / ring.sum(axis=1, keepdims=True)
     fine = (samples + _grid(_FINER / 2, _FINER / 2)[:, None] / _FINER).reshape(-1, 2)
     usual = -(((places - _USUAL) / _SPREAD) ** 2).sum(axis=1) / 2
-    return fine, filters.astype(np.float32), places, usual
+    return np.ascontiguousarray(fine.T), filters.astype(np.float32), places, usual
 
 
 def _grid(half_width: float, half_height: float) -> PointArray:
