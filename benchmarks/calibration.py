@@ -262,10 +262,10 @@ def print_users(lfw: PhotoSet, table: fs.Calibration) -> None:
     found: dict[float, list[list[bool]]] = {level: [[], []] for level in LEVELS}
     for rows in users.values():
         order = rng.permutation(rows)
-        stranger = int(rng.choice(np.setdiff1d(np.arange(len(vectors)), rows)))
-        for wrong, photos in enumerate((order[:5], np.append(order[:4], stranger))):
+        wrong_one = int(rng.choice(np.setdiff1d(np.arange(len(vectors)), rows)))
+        for wrong, chosen in enumerate((order[:5], np.append(order[:4], wrong_one))):
             apart = np.sqrt(
-                ((lfw.vectors[order[5:]] - robust_mean(vectors[photos])) ** 2).sum(axis=1) + table.user_offset(5)
+                ((lfw.vectors[order[5:]] - robust_mean(vectors[chosen])) ** 2).sum(axis=1) + table.user_offset(5)
             )
             for level in LEVELS:
                 found[level][wrong] += (apart <= table.distance_at(level)).tolist()

@@ -57,7 +57,7 @@ def original(pixels: PixelArray) -> Iterator[tuple[float, list[float], list[list
 def test_boxes_points_and_scores_are_those_of_an_independent_decoder() -> None:
     pixels = np.ascontiguousarray(astronaut()[40:200, 140:300])
     wanted = sorted((each for each in original(pixels) if each[0] >= yunet._HINT), key=lambda each: -each[0])
-    boxes, points, scores = yunet._candidates(yunet._session(2), pixels, 0)
+    boxes, points, scores = yunet._candidates(yunet._session(2, None), pixels, 0)
     order = np.argsort(-scores)
 
     assert len(wanted) == len(scores) > 3
@@ -67,7 +67,7 @@ def test_boxes_points_and_scores_are_those_of_an_independent_decoder() -> None:
 
 
 def test_a_batch_is_its_members_one_by_one() -> None:
-    session = yunet._session(2)
+    session = yunet._session(2, None)
     crops = np.stack([astronaut()[top : top + 128, 128:288] for top in (0, 60, 300)])
     for together, *apart in zip(
         session.run(None, {"pixels": crops}),

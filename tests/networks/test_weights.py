@@ -90,7 +90,7 @@ def test_weights_of_others_are_read_without_importing_their_package() -> None:
 LOADERS: dict[str, Callable[[], object]] = {
     "the embedding network": lambda: OnnxEmbedder()._load(),
     "the detector": detection._network.__wrapped__,
-    "YuNet": lambda: yunet._new_session(1),
+    "YuNet": lambda: yunet._new_session(1, None),
     "the heads": lambda: FaceHeads()._load(),
     "the state of eyes": lambda: EyeState()._load(),
     "the quality": match_quality._load,

@@ -27,10 +27,11 @@ def features(maps: FeatureMaps) -> FloatArray:
 
     Returns
     -------
-    ndarray of shape (N, 384)
-        float32: the mean of each channel of the coarse map and of the middle one, and of all views.
+    ndarray of shape (N, 1792) for SFace, (N, 384) for dlib's network
+        float32: the mean of each channel, and of all views; of dlib's maps, those of the coarse one and of the middle one.
     """
-    means = np.concatenate([maps.arrays[name].mean(axis=(2, 3)) for name in ("coarse", "middle")], axis=1)
+    names = ("maps",) if "maps" in maps.arrays else ("coarse", "middle")
+    means = np.concatenate([maps.arrays[name].mean(axis=(2, 3)) for name in names], axis=1)
     mean: FloatArray = means.reshape(maps.views, -1, means.shape[1]).mean(axis=0)
     return mean
 
