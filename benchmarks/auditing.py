@@ -2,8 +2,8 @@
 
 Protocol
 --------
-Every photo is embedded once, the largest face of each (``--vectors`` takes them from a file instead); photos without a detected face
-take no part. All draws come from ``--seed``.
+Every photo is embedded once, the face in the middle of each; photos without a detected face
+take no part. ``--cache FOLDER`` keeps the vectors, which are biometric data, outside the repository, as benchmarks/calibration.py does. All draws come from ``--seed``.
 
 Enrolment, for batches of 3, 5 and 10 photos of a new user, all other people being users with all their photos: three draws of
 everybody with enough photos. *Right photos refused*: of batches of one person. *Wrong found*: one photo in five, and one at
@@ -33,6 +33,7 @@ import numpy.typing as npt
 from _machine import data_folder, print_machine
 
 import facesearch as fs
+from facesearch.benchmark import CutOptions, embed_photos, read_people
 from facesearch.enrolment.agreement import agreement, doubts, has_majority
 from facesearch.enrolment.auditing import OWN_SIMILARITY, audit, leave_one_out
 from facesearch.matching.template import robust_mean
@@ -57,13 +58,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", default="lfw_grey", help="folder within the data folder")
-    parser.add_argument(
-        "--vectors", type=Path, help="npz with names, and plain and mirror vectors, instead of embedding"
-    )
+    parser.add_argument("--cache", type=Path, help="folder for vectors, outside the repository")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     print_machine()
-    people = read_vectors(arguments.vectors) if arguments.vectors else embed(data_folder(arguments.people))
+    people = embed(data_folder(arguments.people), arguments.cache)
     print(f"{len(people):,} people, {sum(map(len, people.values())):,} photos with a face, seed {arguments.seed}\n")
     rng = np.random.default_rng(arguments.seed)
     print_agreement(people, np.random.default_rng(arguments.seed))
@@ -74,24 +73,15 @@ def main() -> None:
     print_several()
 
 
-def read_vectors(path: Path) -> People:
-    """Read vectors that were made before; those of photos without a face are left out."""
-    with np.load(path) as file:
-        vectors = (file["plain"] + file["mirror"]) / 2
-        rows: dict[str, list[int]] = {}
-        for row in np.flatnonzero(file["detected"]).tolist():
-            rows.setdefault(str(file["names"][row]).split("/")[0], []).append(row)
-    return {name: vectors[found] for name, found in rows.items()}
-
-
-def embed(folder: Path) -> People:
+def embed(folder: Path, cache: Path | None) -> People:
     """Embed the largest face of every photo of a folder with a folder for each person."""
-    photos = sorted(folder.glob("*/*.jpg"))
-    people: dict[str, list[Vectors]] = {}
-    for path, faces in zip(photos, fs.FaceAnalyzer().analyze_many(photos), strict=True):
-        if faces:
-            people.setdefault(path.parent.name, []).append(faces[0].embedding)
-    return {name: np.stack(vectors) for name, vectors in people.items()}
+    photos = {name: paths for name, paths in read_people(folder).items() if paths}
+    file = None if cache is None else cache / fs.calibration().face_model.name / f"{folder.name}.npz"
+    options = CutOptions(choice="centre")
+    embedded = embed_photos([path for paths in photos.values() for path in paths], options=options, cache=file)
+    names = np.array([name for name, paths in photos.items() for _ in paths])
+    found = {name: embedded.vectors[(names == name) & embedded.detected] for name in photos}
+    return {name: vectors for name, vectors in found.items() if len(vectors)}
 
 
 @attrs.frozen(eq=False)

@@ -117,3 +117,15 @@ def test_a_set_with_nearer_strangers_decides() -> None:
         assert mine.distance < theirs.distance
         assert mine.fmr == pytest.approx(theirs.fmr, rel=0.1)  # of the set that decides
         assert mine.fnmr >= theirs.fnmr  # of the first set
+
+
+def test_a_small_set_asks_for_as_much_caution_beyond_its_reach() -> None:
+    vectors, people = crowd(150, 3, seed=1)
+    nearer, others = crowd(60, 1, seed=2)
+    alone = calibrate(vectors, people, face_model=DLIB_RESNET, data="made up")
+    strict = calibrate(vectors, people, face_model=DLIB_RESNET, data="made up", others=[(nearer * 0.8, others)])
+    gaps = [theirs.distance - mine.distance for mine, theirs in zip(strict.rows, alone.rows, strict=True)]
+
+    assert [row.similarity for row in strict.rows] == [90, 80, 50, 15, 2]
+    assert gaps[0] == gaps[1] == pytest.approx(gaps[2])  # 1,770 comparisons: enough for one false match in 100
+    assert min(gaps) > 0

@@ -20,20 +20,22 @@ _LEAST_CORRELATION = 0.3
 
 
 def crop_similar(
-    pixels: PixelArray, to_picture: PointArray, size: tuple[int, int], *, quick: bool = False
+    pixels: PixelArray, to_picture: PointArray, size: tuple[int, int], *, quick: bool = False, black: bool = False
 ) -> PixelArray:
     """Crop what a similarity transform maps from a rectangle into the picture.
 
     Parameters
     ----------
     pixels
-        (H, W, 3) uint8 RGB; beyond it its edge is repeated.
+        (H, W, 3) uint8 RGB.
     to_picture
         (2, 3): xy of a pixel of the crop, with a 1 appended, times this is xy in the picture.
     size
         (width, height) of the crop, in pixels.
     quick
         Sample once a pixel of the crop, after averaging over whole numbers of pixels: up to ten times as fast, and less smooth.
+    black
+        Fill with black what lies beyond the picture, instead of repeating its edge; not with *quick*.
 
     Returns
     -------
@@ -56,6 +58,9 @@ def crop_similar(
     else:
         columns, rows = (np.arange(*each) for each in zip(start, stop, strict=True))
         around = pixels.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+        if black:
+            around[(rows < 0) | (rows >= pixels.shape[0])] = 0
+            around[:, (columns < 0) | (columns >= pixels.shape[1])] = 0
         near = Image.fromarray(around).reduce(shrink)
     # Pillow counts from the corner of the first pixel, not from its centre.
     c, f = ((linear @ [-0.5, -0.5] + shift + 0.5 - start) / shrink).tolist()

