@@ -35,7 +35,6 @@ from facesearch.matching.calibration import calibration
 from facesearch.stages import CHIP_SIZE, AlignedFace
 
 SIMILARITY: Final = 80
-PADDING: Final = 0.25  # of lfw_grey: faces fill the frame
 VERSIONS: Final = 6  # of each photograph: as it is, four made worse in one way, one in two ways
 MOST_PHOTOS: Final = 6  # of a person that are made worse
 MOST_OTHERS: Final = 12  # photographs that one is held against
@@ -99,8 +98,6 @@ def faces(cache: Path) -> dict[str, Any]:
     views = []
     for number, path in enumerate(paths):
         pixels = read_image(path).pixels
-        pad = round(PADDING * max(pixels.shape))
-        pixels = np.pad(pixels, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
         found = analyzer.detector.detect(pixels)
         if not found:
             continue
@@ -110,7 +107,7 @@ def faces(cache: Path) -> dict[str, Any]:
         located = analyzer.landmarker.locate(pixels, aligned)
         points = np.linalg.solve(linear, (located - shift).T).T.astype(np.float64)
         rng = np.random.default_rng(zlib.crc32(path.name.encode()))
-        chips, ways = versions(crop_similar(pixels, wider, (CHIP_SIZE, CHIP_SIZE)), points, rng)
+        chips, ways = versions(crop_similar(pixels, wider, (CHIP_SIZE, CHIP_SIZE), black=True), points, rng)
         cuts = [embedder.cut(chip, AlignedFace(chip=chip, to_picture=np.eye(2, 3)), points) for chip in chips]
         vectors, maps = embedder.embed_with_maps(np.stack([*cuts, *(cut[:, ::-1] for cut in cuts)]))
         views.append(vectors.reshape(2, len(chips), -1).swapaxes(0, 1))

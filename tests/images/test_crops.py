@@ -46,6 +46,16 @@ def test_beyond_the_picture_its_edge_is_repeated(place: tuple[float, float], qui
     assert (crop == picture[y.astype(int)][:, x.astype(int)]).all()
 
 
+@given(st.floats(0.3, 5), st.floats(-180, 180), st.floats(-60, 240), st.floats(-60, 200))
+def test_beyond_the_picture_it_is_black_where_asked(scale: float, degrees: float, x: float, y: float) -> None:
+    to_picture = transform(scale, degrees, x, y)
+    wide = np.pad(slope() + np.uint8(10), [(700, 700), (700, 700), (0, 0)])
+    there = to_picture + [(0, 0, 700), (0, 0, 700)]
+
+    black = crop_similar(slope() + np.uint8(10), to_picture, (20, 16), black=True)
+    assert np.abs(black.astype(int) - crop_similar(wide, there, (20, 16))).max() <= 1
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_a_larger_picture_is_averaged(quick: bool) -> None:
     checks = ((np.indices((300, 300)).sum(axis=0) % 2) * 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)

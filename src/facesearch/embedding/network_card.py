@@ -46,7 +46,7 @@ _ARCFACE_SIZE = (112, 112)
 _LINE = r"[^\x00-\x1f\x7f]+"
 _NOT_STATED = "not stated: ask its owner"
 # Part of every digest: increase it with any change to the vectors of the same card, such as another sampling of crops.
-_RECIPE = 1
+_RECIPE = 2  # increased when a crop changes: 2 is black beyond the picture
 # Fields that change no vector, or that the face model has itself.
 _NOT_IN_DIGEST = ("path", "name", "version", "sha256", "licence", "training_data")
 
