@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Graph"]
 
 _PIXEL_SCALE: Final = 256.0  # dlib divides by 256, not 255: input_rgb_image_sized, input_rgb_image_pyramid
+_LARGE: Final = 1 << 20  # bytes
 _OPSET: Final = 17  # ONNX Runtime 1.12 and later
 _IR_VERSION: Final = 8  # goes with that opset
 
@@ -64,9 +65,12 @@ class Graph:
 
     def constant(self, values: npt.NDArray[Any]) -> str:
         """Store *values* once and return their name."""
-        key = (values.dtype.str, values.shape, values.tobytes())
+        content = np.asarray(values, order="C")
+        # What is large comes once in every network: comparing it would take time and memory.
+        same = f"constant {len(self._constants)}".encode() if content.nbytes >= _LARGE else content.tobytes()
+        key = (values.dtype.str, values.shape, same)
         if key not in self._constants:
-            self._constants[key] = self._tensor(np.asarray(values, order="C"), f"constant{len(self._constants)}")
+            self._constants[key] = self._tensor(content, f"constant{len(self._constants)}")
         return self._constants[key].name
 
     def output(self, name: str, source: str, shape: list[str | int]) -> None:

@@ -16,7 +16,7 @@ from facesearch.errors import WeightsError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["drop_dead_inputs", "every_part", "free_batch", "unpack_weights"]
+__all__ = ["drop_dead_inputs", "every_part", "free_batch", "unpack_weights", "unpacked_weights"]
 
 _BATCH_NAME: Final = "facesearch_batch"
 _FLOAT_BYTES: Final = 4
@@ -71,20 +71,32 @@ def unpack_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> None:
     """
     from onnx import numpy_helper
 
-    constants = _constants(graph)
-    kept, folded, left = [], [], most_bytes
-    for node in graph.node:
-        values = _dequantised(node, constants, left) if node.op_type == "DequantizeLinear" else None
-        if values is None:
-            kept.append(node)
-        else:
-            left -= values.nbytes
-            folded.append(numpy_helper.from_array(values, node.output[0]))
-    if folded:
+    unpacked = unpacked_weights(graph, most_bytes=most_bytes)
+    if unpacked:
+        kept = [node for node in graph.node if not {*node.output} & unpacked.keys()]
         del graph.node[:]
         graph.node.extend(kept)
         _drop_unused_constants(graph)
-        graph.initializer.extend(folded)
+        graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in unpacked.items())
+
+
+def unpacked_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> dict[str, npt.NDArray[Any]]:
+    """Return what each node that `unpack_weights` replaces computes, by the name of its output; the graph stays as it is.
+
+    Raises
+    ------
+    WeightsError
+        As from `unpack_weights`.
+    """
+    constants = _constants(graph)
+    unpacked: dict[str, npt.NDArray[Any]] = {}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear":
+            left = most_bytes - sum(values.nbytes for values in unpacked.values())
+            values = _dequantised(node, constants, left)
+            if values is not None:
+                unpacked[node.output[0]] = values
+    return unpacked
 
 
 def free_batch(graph: "onnx.GraphProto") -> list["onnx.TensorShapeProto.Dimension"]:

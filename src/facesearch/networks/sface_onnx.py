@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from facesearch.errors import WeightsError
 from facesearch.networks.onnx_graph import Graph
-from facesearch.networks.onnx_simplify import drop_dead_inputs, unpack_weights
+from facesearch.networks.onnx_simplify import drop_dead_inputs, unpacked_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -60,9 +60,9 @@ def sface_model(content: bytes) -> "onnx.ModelProto":
     except DecodeError:
         raise WeightsError("SFace: expected an ONNX file, got something else") from None
     drop_dead_inputs(model.graph)
-    unpack_weights(model.graph, most_bytes=_MOST_EXPANSION * len(content))
+    unpacked = unpacked_weights(model.graph, most_bytes=_MOST_EXPANSION * len(content))
     try:
-        return _rewritten(model.graph)
+        return _rewritten(model.graph, unpacked)
     except (KeyError, ValueError, IndexError) as error:
         raise WeightsError(f"SFace: expected its graph, got another one ({error})") from None
 
@@ -85,8 +85,10 @@ class _Layer:
     settings: dict[str, Any]
 
 
-def _rewritten(graph: "onnx.GraphProto") -> "onnx.ModelProto":
-    constants, chain = _chain(graph)
+def _rewritten(graph: "onnx.GraphProto", unpacked: dict[str, Array]) -> "onnx.ModelProto":
+    from onnx import helper
+
+    constants, chain = _chain(graph, unpacked)
     operators = [node.op_type for node in chain]
     if operators != _CHAIN:
         raise ValueError(f"of {len(chain)} nodes")
@@ -104,10 +106,12 @@ def _rewritten(graph: "onnx.GraphProto") -> "onnx.ModelProto":
         stride = layer.settings["strides"][0]
         shape = (len(layer.bias), *(-(-side // stride) for side in shape[1:]))
         maps[shape] = made.end
-    norm, _, dense, last = chain[-4:]
-    weights, bias = _dense(constants, norm, dense, last)
-    made.end = made.node("Gemm", made.node("Flatten", made.end), made.constant(weights), made.constant(bias), transB=1)
-    made.output("embedding", made.end, ["N", len(bias)])
+    for node in chain[-4:]:
+        settings = {each.name: helper.get_attribute_value(each) for each in node.attribute if each.name != "momentum"}
+        made.end = made.node(
+            node.op_type, made.end, *(made.constant(constants[name]) for name in node.input[1:]), **settings
+        )
+    made.output("embedding", made.end, ["N", len(constants[chain[-1].input[1]])])
     pooled = [_pooled(made, maps[shape], shape[1] // SFACE_MAPS[1]) for shape in _JOINED]
     made.output("maps", made.node("Concat", *pooled, axis=1), ["N", *SFACE_MAPS])
     return made.model("sface")
@@ -118,17 +122,17 @@ def _pooled(made: Graph, name: str, times: int) -> str:
     return name if times == 1 else made.node("AveragePool", name, kernel_shape=side, strides=side)
 
 
-def _chain(graph: "onnx.GraphProto") -> "tuple[dict[str, Array], list[onnx.NodeProto]]":
+def _chain(graph: "onnx.GraphProto", unpacked: dict[str, Array]) -> "tuple[dict[str, Array], list[onnx.NodeProto]]":
     """Return the constants by name, and the nodes that compute something, each from the output of the one before."""
     from onnx import numpy_helper
 
-    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer} | unpacked
     chain: list[onnx.NodeProto] = []
     (end,) = (each.name for each in graph.input)
     for node in graph.node:
         if node.op_type == "Reshape" and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]].reshape(constants[node.input[1]].tolist())
-        elif node.op_type not in {"Constant", "Reshape"}:
+        elif node.op_type not in {"Constant", "Reshape", "DequantizeLinear"}:
             if node.input[0] != end:
                 raise ValueError(f"{node.op_type} reads {node.input[0]!r}, not {end!r}")
             end = node.output[0]
@@ -141,10 +145,10 @@ def _layers(constants: dict[str, Array], nodes: "Sequence[onnx.NodeProto]") -> I
     for convolution, norm, prelu in zip(nodes[::3], nodes[1::3], nodes[2::3], strict=True):
         scale, shift = _scale_and_shift(constants, norm)
         settings = {each.name: list(each.ints) or each.i for each in convolution.attribute}
-        weights = constants[convolution.input[1]] * scale[:, None, None, None]
+        weights = constants[convolution.input[1]] * scale.astype(np.float32)[:, None, None, None]
         slope = np.broadcast_to(constants[prelu.input[1]].ravel(), shift.shape)
         yield _Layer(
-            weights=weights.astype(np.float32),
+            weights=weights,
             bias=shift.astype(np.float32),
             slope=slope.astype(np.float32),
             settings=settings,
@@ -168,15 +172,3 @@ def _without_large_slopes(layers: Iterator[_Layer]) -> Iterator[_Layer]:
         yield attrs.evolve(layer, weights=weights * signs[:, None, None, None], bias=layer.bias * signs)
     if (signs < 0).any():
         raise ValueError("a slope above 1 in the last layer")
-
-
-def _dense(
-    constants: dict[str, Array], norm: "onnx.NodeProto", dense: "onnx.NodeProto", last: "onnx.NodeProto"
-) -> tuple[Array, Array]:
-    """Fold a batch normalisation, a matrix product and another normalisation into one product: weights and bias."""
-    weights, bias = (constants[name].astype(np.float64) for name in dense.input[1:])
-    (scale, shift), (outer, added) = (_scale_and_shift(constants, each) for each in (norm, last))
-    cells = weights.shape[1] // len(scale)
-    bias = (weights @ shift.repeat(cells) + bias) * outer + added
-    weights = weights * scale.repeat(cells) * outer[:, None]
-    return weights.astype(np.float32), bias.astype(np.float32)
