@@ -17,6 +17,8 @@ from facesearch.common.equality import content, frozen
 from facesearch.domain.attributes import Attribute, Unassessed
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
+from facesearch.embedding.sface import SFaceEmbedder
+from facesearch.networks.weights import DLIB_FACE_QUALITY, FACE_QUALITY
 from facesearch.stages import AlignedFace, Embedder
 
 __all__ = ["Appearance", "Describer", "FaceDescriber", "PlacedFace", "described"]
@@ -139,7 +141,7 @@ class FaceDescriber(Describer):
         self._embedder = embedder or OnnxEmbedder(threads=threads)
         # So small that waking a second core takes longer than it saves.
         self._heads, self._eyes = FaceHeads(threads=1), EyeState(threads=1)
-        self._quality = MatchQuality()
+        self._quality = MatchQuality(FACE_QUALITY if isinstance(self._embedder, SFaceEmbedder) else DLIB_FACE_QUALITY)
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return type(self), (self._embedder,)
