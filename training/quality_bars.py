@@ -25,14 +25,13 @@ from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
-from facesearch.embedding.dlib_resnet import OnnxEmbedder
+from facesearch.embedding.sface import SFaceEmbedder
 from facesearch.images.reading import read_image
 from facesearch.matching.calibration import calibration
 from facesearch.selection.checks import quality_reasons
 from facesearch.selection.quality_filter import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 
 SIMILARITY: Final = 80
-PADDING: Final = 0.25  # of lfw_grey: faces fill the frame
 MOST_PROBES: Final = 320  # photographs to make worse among those that bars are chosen on; one a person
 ALLOWED: Final = {"LOW": 0.5, "MEDIUM": 0.25, "HIGH": 0.15}  # share of comparisons missed by a face at the bar
 
@@ -87,7 +86,7 @@ class FaceMeasurer:
     """Measures the largest face of photographs."""
 
     def __init__(self) -> None:
-        self._embedder = OnnxEmbedder(threads=1)
+        self._embedder = SFaceEmbedder(threads=1)
         self._analyzer = FaceAnalyzer(threads=1, embedder=self._embedder)
         self._quality = MatchQuality()
 
@@ -100,18 +99,11 @@ class FaceMeasurer:
         face = self.locate(pixels)
         if face is None:
             return FaceMeasurement(np.full(len(NAMES), np.nan), np.full(128, np.nan, np.float32))
-        (vector,), maps = self._embedder.embed_with_maps(face.chip[None])
+        (vector,), maps = self._embedder.embed_with_maps(face.probe[None])
         (score,) = self._quality.score(maps)
         m = face.measurements
         row = (m.confidence, m.brightness, m.sharpness, m.size, m.pose.yaw, m.pose.pitch, score)
         return FaceMeasurement(np.array(row), vector)
-
-
-def padded(path: Path) -> PixelArray:
-    """Read a photograph and repeat its edge around it."""
-    pixels = read_image(path).pixels
-    pad = round(PADDING * max(pixels.shape))
-    return np.pad(pixels, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
 
 
 def measure(cache: Path) -> dict[str, Any]:
@@ -130,7 +122,7 @@ def measure(cache: Path) -> dict[str, Any]:
     probed = set(aside) | set([name for name in everyone if name not in aside][:MOST_PROBES])
 
     def measure_photo(path: Path) -> list[tuple[str, float, FaceMeasurement]]:
-        pixels = padded(path)
+        pixels = read_image(path).pixels
         face = measurer.locate(pixels)
         found = [("as it is", 0.0, measurer.measure(pixels))]
         if face is not None and path == people[path.parent.name][0] and path.parent.name in probed:
