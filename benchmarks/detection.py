@@ -10,7 +10,7 @@ examples call it, without upsampling; it is slow, so it sees the labelled photos
   bear. What matches no label is a false alarm.
 - Single faces: found when the centre of the labelled points (landmarks106) or of the picture (people, lfw_grey) lies in a
   box; photos/ have no boxes, there any face counts. lfw_grey is padded by a quarter of its side, as its README says.
-- No face: scikit-image's pictures without one, dogs.jpg, and noise. Each box is a false alarm, but for one in dogs.jpg: on
+- No face: scikit-image's pictures without one and noise (`no_faces.own_pictures`), and dogs.jpg. Each box is a false alarm, but for one in dogs.jpg: on
   the book at the left is a face, lying on its side.
 - Small faces: 48 faces of people/, reduced and put in a picture of 1920x1080. Their size is that of HOG's box, which on
   these photos has a median of 109 px of 250; the width of the face itself, and of AWS's box, is 0.8 of it.
@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 from _machine import data_folder, print_machine
+from no_faces import own_pictures
 from PIL import Image
 
 from facesearch.common.arrays import PixelArray
@@ -210,44 +211,13 @@ def holds(face: Detection, spot: Spot) -> bool:
 
 def print_empty(detectors: dict[str, Detector], groups: Path) -> None:
     """Print what is found where there is nothing."""
-    names = (
-        "chelsea",
-        "coffee",
-        "rocket",
-        "coins",
-        "brick",
-        "grass",
-        "gravel",
-        "hubble_deep_field",
-        "immunohistochemistry",
-        "moon",
-        "page",
-        "clock",
-        "text",
-        "colorwheel",
-        "retina",
-        "motorcycle_left",
-    )
-    pictures = {"dogs (a face is printed on a book)": loaded(groups / "dogs.jpg")}
-    for name in names:
-        path = Path(skimage.data.__file__).parent
-        for file in path.glob(f"{name}.*"):
-            if file.suffix in {".png", ".jpg", ".gif", ".tiff"}:
-                pictures[name] = loaded(file)
-    rng = np.random.default_rng(0)
-    pictures |= {f"noise {step}": noise(rng, step) for step in (1, 4, 16)}
+    pictures = {"dogs (a face is printed on a book)": loaded(groups / "dogs.jpg"), **dict(own_pictures())}
     print(f"no face: {len(pictures)} pictures: {', '.join(pictures)}")
     for name, detector in detectors.items():
         found = {title: detector.detect(pixels) for title, pixels in pictures.items()}
         alarms = {title: rounded(face.confidence for face in faces) for title, faces in found.items() if faces}
         print(f"  {name:<6}false alarms {alarms}")
     print()
-
-
-def noise(rng: np.random.Generator, step: int) -> PixelArray:
-    """Return 512x512 pixels in squares of *step*."""
-    squares = rng.integers(0, 256, (512 // step, 512 // step, 3), dtype=np.uint8)
-    return squares.repeat(step, axis=0).repeat(step, axis=1)
 
 
 def print_small(detectors: dict[str, Detector]) -> None:

@@ -9,7 +9,7 @@ Protocol
 
 - Stamps of Tux Paint, photographs and drawings of animals, plants and things, each on a wallpaper, 640x480.
 - Photographs of GCompris: animals, monuments, food, tools and instruments, at most 640 px a side.
-- Plasma's wallpapers at 640x480, scikit-image's pictures, and noise.
+- Plasma's wallpapers at 640x480, scikit-image's pictures, and noise (`own_pictures`: those `detection.py` takes too).
 
 Left out are the folders that show people, coins and smileys. The pictures were not looked through one by one: toys, statues and drawn
 faces remain, for all detectors alike. Thresholds may be chosen on the tuning half; the other half only reports. Halves go by the source's name.
@@ -34,7 +34,7 @@ from facesearch.detection.mmod import MmodDetector
 from facesearch.detection.yunet import YuNetDetector
 from facesearch.stages import Detector
 
-__all__ = ["pictures", "tunes"]
+__all__ = ["own_pictures", "pictures", "tunes"]
 
 _STAMPS: Final = "usr/share/tuxpaint/stamps"
 _NOT_STAMPS: Final = ("people", "symbols", "seasonal/halloween/mask", "animals/mammals/bears/toys")
@@ -68,6 +68,11 @@ def pictures(folder: Path) -> Iterator[tuple[str, PixelArray]]:
             if min(picture.size) >= 150:
                 picture.thumbnail((640, 640))
                 yield f"{title} {number}", np.asarray(picture)
+    yield from own_pictures()
+
+
+def own_pictures() -> Iterator[tuple[str, PixelArray]]:
+    """Return names and pictures of those that need no folder: scikit-image's without a face, and noise of several grains."""
     own = Path(skimage.data.__file__).parent
     for name in _NO_FACE:
         with Image.open(next(own.glob(f"{name}.*"))) as image:

@@ -635,7 +635,7 @@ def test_verification_on_photographs(gallery: Path, tmp_path: Path, capsys: pyte
     assert (result["genuine"], result["impostor"]) == (4, 4)
     assert report["protocol"]["undetected"].startswith("1 photos, in 2 pairs; none dropped: a centred square")
     assert result["auc"] >= 0.75  # of the photo without a face nothing is asked
-    assert report["face_model"]["version"] == "2.0"
+    assert report["face_model"]["version"] == "3.0"
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
         "det.png",
         "reliability.png",

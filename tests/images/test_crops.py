@@ -50,7 +50,7 @@ def test_beyond_the_picture_its_edge_is_repeated(place: tuple[float, float], qui
 def test_beyond_the_picture_it_is_black_where_asked(scale: float, degrees: float, x: float, y: float) -> None:
     to_picture = transform(scale, degrees, x, y)
     wide = np.pad(slope() + np.uint8(10), [(700, 700), (700, 700), (0, 0)])
-    there = to_picture + [(0, 0, 700), (0, 0, 700)]
+    there = to_picture + np.array([(0, 0, 700), (0, 0, 700)])
 
     black = crop_similar(slope() + np.uint8(10), to_picture, (20, 16), black=True)
     assert np.abs(black.astype(int) - crop_similar(wide, there, (20, 16))).max() <= 1

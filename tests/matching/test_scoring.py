@@ -16,6 +16,7 @@ from scipy.interpolate import PchipInterpolator
 import facesearch as fs
 from durable import MEMORY
 from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
+from facesearch.embedding.sface import SFACE_MIRRORED
 from facesearch.matching.calibration import SIMILARITY_AT_FMR, shipped_calibrations
 
 distances = st.floats(0, 1e6)
@@ -104,14 +105,15 @@ def test_inner_slopes_are_those_of_scipys_monotone_cubic(table: fs.Calibration) 
 
 def test_strangers_of_usual_distance_are_near_zero_and_copies_near_a_hundred() -> None:
     assert fs.similarity(1e300) < 1e-9
-    assert fs.similarity(0.8) < 2
+    assert fs.similarity(1.45) < 2
     assert fs.similarity(0.05) > 99.9
 
 
 def test_the_module_functions_are_the_default_calibrations() -> None:
     table = fs.calibration()
 
-    assert table.face_model == DLIB_RESNET_MIRRORED
+    assert table.face_model == SFACE_MIRRORED
+    assert fs.calibration(DLIB_RESNET_MIRRORED).face_model == DLIB_RESNET_MIRRORED
     assert fs.calibration(DLIB_RESNET).face_model == DLIB_RESNET
     assert fs.similarity(0.5) == table.similarity(0.5)
     assert fs.distance_at(90) == table.distance_at(90)

@@ -419,7 +419,7 @@ def test_boto3_s_paginators_go_to_the_end(crowd: Path) -> None:
         faces = asker.get_paginator("list_faces").paginate(CollectionId="crowd").build_full_result()
         assert len({user["UserId"] for user in users}) == len(users) == 2_500
         assert len({face["FaceId"] for face in faces["Faces"]}) == len(faces["Faces"]) == 10_000
-        assert faces["FaceModelVersion"] == "2.0"
+        assert faces["FaceModelVersion"] == "3.0"
         for number in range(30):
             asker.create_collection(CollectionId=f"more{number:02}")
         pages = asker.get_paginator("list_collections").paginate(PaginationConfig={"PageSize": 7})

@@ -18,7 +18,7 @@ from facesearch.domain.attributes import Attribute, Unassessed
 from facesearch.domain.face_detail import Pose
 from facesearch.embedding.mapped import MappedEmbedder
 from facesearch.embedding.sface import SFaceEmbedder
-from facesearch.networks.weights import DLIB_FACE_HEADS, FACE_ATTRIBUTES
+from facesearch.networks.weights import DLIB_FACE_HEADS, DLIB_FACE_QUALITY, FACE_ATTRIBUTES, FACE_QUALITY
 from facesearch.stages import AlignedFace, Embedder
 
 __all__ = ["Appearance", "Describer", "FaceDescriber", "PlacedFace", "described"]
@@ -139,10 +139,11 @@ class FaceDescriber(Describer):
 
     def __init__(self, embedder: MappedEmbedder | None = None, *, threads: int | None = None) -> None:
         self._embedder = embedder or SFaceEmbedder(threads=threads)
-        heads = FACE_ATTRIBUTES if isinstance(self._embedder, SFaceEmbedder) else DLIB_FACE_HEADS
+        sface = isinstance(self._embedder, SFaceEmbedder)
         # So small that waking a second core takes longer than it saves.
-        self._heads, self._eyes = FaceHeads(heads, threads=1), EyeState(threads=1)
-        self._quality = MatchQuality()
+        self._heads = FaceHeads(FACE_ATTRIBUTES if sface else DLIB_FACE_HEADS, threads=1)
+        self._eyes = EyeState(threads=1)
+        self._quality = MatchQuality(FACE_QUALITY if sface else DLIB_FACE_QUALITY)
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return type(self), (self._embedder,)

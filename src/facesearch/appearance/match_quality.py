@@ -1,9 +1,10 @@
 """Predict how well a face matches: one number, from the feature maps of the embedding network.
 
-A logistic regression on the means of two of the network's maps. Its 385 weights come with the package and were fitted by
+A logistic regression on the means of the network's maps. Its weights come with the package and were fitted by
 ``training/face_quality.py`` on degraded photographs; docs/quality.md compares it with other scores.
 """
 
+from functools import partial
 from io import BytesIO
 from typing import Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from facesearch.common.arrays import FloatArray
 from facesearch.common.once import Once
 from facesearch.embedding.mapped import FeatureMaps
-from facesearch.networks.weights import FACE_QUALITY, read_weights
+from facesearch.networks.weights import FACE_QUALITY, WeightFile, read_weights
 
 __all__ = ["MatchQuality", "features"]
 
@@ -37,9 +38,16 @@ def features(maps: FeatureMaps) -> FloatArray:
 
 
 class MatchQuality:
-    """Predicts how well faces match."""
+    """Predicts how well faces match.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    file
+        The weights, fitted on the maps of one network.
+    """
+
+    def __init__(self, file: WeightFile = FACE_QUALITY) -> None:
+        self._file = file
         self._loaded: Once[tuple[FloatArray, float]] = Once()
 
     def score(self, maps: FeatureMaps) -> tuple[float, ...]:
@@ -48,7 +56,7 @@ class MatchQuality:
         Parameters
         ----------
         maps
-            From `facesearch.embedding.dlib_resnet.OnnxEmbedder.embed_with_maps`.
+            From `facesearch.embedding.mapped.MappedEmbedder.embed_with_maps`.
 
         Returns
         -------
@@ -56,14 +64,14 @@ class MatchQuality:
             Percent, 0-100: the probability that the face reaches a similarity of 80 to another, ordinary photo of the same person.
             A score does not depend on the other faces, and equals that of the mirror image where there are two views.
         """
-        weights, bias = self._loaded(_load)
+        weights, bias = self._loaded(partial(_load, self._file))
         logits = features(maps).astype(np.float64) @ weights + bias
         return tuple((100 / (1 + np.exp(-np.clip(logits, _LEAST, -_LEAST)))).tolist())
 
 
-def _load() -> tuple[FloatArray, float]:
-    with np.load(BytesIO(read_weights(FACE_QUALITY)), allow_pickle=False) as file:
-        return file["weights"], float(file["bias"])
+def _load(file: WeightFile) -> tuple[FloatArray, float]:
+    with np.load(BytesIO(read_weights(file)), allow_pickle=False) as arrays:
+        return arrays["weights"], float(arrays["bias"])
 
 
 _LEAST: Final = -50.0  # beyond, percent is 0 or 100 to the last digit

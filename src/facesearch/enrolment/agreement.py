@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # Percent, to another user: the threshold for a photo that no photo of its own user supports. Among 2,877 other users
-# 0.3% of right photos reach it for one of them, and a third of the wrong ones (benchmarks/auditing.py).
+# 0.5% of right photos reach it for one of them, and 63% of the wrong ones (benchmarks/auditing.py).
 SURE_SIMILARITY: Final = 99.3
 _FEWEST_TO_COMPARE = 3
 _FEWEST_TO_DISAGREE = 2
@@ -47,9 +47,8 @@ def has_majority(vectors: FloatArray, distance: float) -> bool:
 
     Notes
     -----
-    Of folders of one person in lfw_grey, this is False at a similarity of `OWN_SIMILARITY` for 1 of 436 with three photos or more, and for
-    9 of 385 with two. Of as many strangers it is True for 1.2% of pairs, 3.2% of threes and 0.5% of fives
-    (benchmarks/auditing.py).
+    Of folders of one person in lfw_grey, this is False at a similarity of `OWN_SIMILARITY` for none of 437 with three photos or more, and
+    for 11 of 385 with two. Of 2,000 draws of strangers it is True for 1 pair, 4 threes and no five (benchmarks/auditing.py).
 
     Examples
     --------

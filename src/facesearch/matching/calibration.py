@@ -245,7 +245,7 @@ class Calibration(Shown):
 
 _FEWEST_KNOTS = 3
 _FORMAT = 1
-_SHIPPED = ("calibration_mirrored.json", "calibration_plain.json")
+_SHIPPED = ("calibration_sface.json", "calibration_dlib.json", "calibration_dlib_plain.json")
 
 
 def _is_calibration(file: IO[bytes]) -> bool:
@@ -299,7 +299,7 @@ def calibration(face_model: FaceModel | None = None) -> Calibration:
     Examples
     --------
     >>> print(calibration())  # doctest: +ELLIPSIS
-    dlib_face_recognition_resnet_model_v1...
+    sface_2021dec_mirrored...
     """
     known = shipped_calibrations()
     if face_model is None:

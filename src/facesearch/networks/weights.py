@@ -21,6 +21,7 @@ from facesearch.files.writing import absolute
 
 __all__ = [
     "DLIB_FACE_HEADS",
+    "DLIB_FACE_QUALITY",
     "EYE_STATE",
     "FACE_ATTRIBUTES",
     "FACE_DETECTOR",
@@ -212,12 +213,18 @@ EYE_STATE = WeightFile(
 FACE_QUALITY = WeightFile(
     name="face_quality.npz",
     purpose="quality filter: how well a face is likely to match",
-    sha256="6d1448ab7694d61e8ceec952571004f4119a3b37182dd70bfa685663f059606d",
+    sha256="037b7b5674d28d18a81d4f5e1cf02a04fbe0b1fe055a39ad0e3d876cc1725c56",
     package=_OURS,
     origin="this project, training/face_quality.py",
     licence="MIT for the file; the photographs it learned from are for research, and whether that binds what was learned "
     "from them is not settled: ask before you sell it",
     training_data="Labelled Faces in the Wild, grey crops (research): 7 in 10 of the people with several photographs",
+)
+DLIB_FACE_QUALITY = attrs.evolve(
+    FACE_QUALITY,
+    name="dlib_face_quality.npz",
+    purpose="quality filter with models='dlib'",
+    sha256="6d1448ab7694d61e8ceec952571004f4119a3b37182dd70bfa685663f059606d",
 )
 
 
@@ -242,6 +249,7 @@ def models() -> tuple[WeightFile, ...]:
         FACE_ATTRIBUTES,
         DLIB_FACE_HEADS,
         FACE_QUALITY,
+        DLIB_FACE_QUALITY,
         EYE_STATE,
     )
     return Listing(files, "model file")
