@@ -1,6 +1,6 @@
 """Measure the accuracy of each attribute on held-out photographs, through the whole path from picture to FaceDetail.
 
-``python benchmarks/attributes.py [--photos 0]``: all 6,300 photographs take some minutes.
+``python benchmarks/attributes.py [--photos 0]``: all 6,500 photographs take some minutes.
 """
 
 import argparse
@@ -27,14 +27,15 @@ from facesearch.common.arrays import PixelArray
 from facesearch.detection.pose import solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.attributes import parse_attributes
-from facesearch.embedding.dlib_resnet import OnnxEmbedder
+from facesearch.embedding.sface import SFaceEmbedder
 from facesearch.networks.runtime import usable_cores
+from facesearch.networks.sface_onnx import SFACE_SIZE
 from facesearch.stages import CHIP_SIZE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import itertools
 
-from labelled import EMOTIONS, Part, Photo, padded, photos  # after the path
+from labelled import EMOTIONS, Part, Photo, part_of, photos  # after the path
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -65,7 +66,7 @@ class Seen:
 
 def analyse(photo: Photo) -> Seen:
     """Describe the face in the middle of a photograph."""
-    pixels = padded(photo)
+    pixels = photo.pixels()
     faces = default_analyzer().locate(pixels, attributes=("ALL",))
 
     def off(face: fs.LocatedFace) -> float:
@@ -99,7 +100,7 @@ def scored(seen: Iterable[Seen], label: str) -> tuple[Floats, Bools, int]:
     """Return chance and truth of each photograph that has the label and an answer, and how many have none."""
     scores, truth, absent = [], [], 0
     for each in seen:
-        if label in each.photo.known:
+        if label in each.photo.known and not (label == "eyes_open" and _learned_by_eye_state(each.photo)):
             p = chance(each.face, YES_OR_NO[label]) if each.face is not None else None
             if p is None:
                 absent += 1
@@ -109,11 +110,16 @@ def scored(seen: Iterable[Seen], label: str) -> tuple[Floats, Bools, int]:
     return np.array(scores), np.array(truth, bool), absent
 
 
+def _learned_by_eye_state(photo: Photo) -> bool:
+    # `training/eye_state.py` learned before celeba was parted by person: its part went by the name of the photograph.
+    return photo.folder == "celeba" and part_of(f"celeba/{Path(photo.name).name}") is not Part.MEASURE
+
+
 def print_yes_or_no(seen: Sequence[Seen]) -> None:
     """Print how often each value is right, by folder."""
     print("Yes or no, value right at confidence >= 50 (95% interval); AUC; answers absent, faces not found among them")
     for label in YES_OR_NO:
-        for folder in ("celeba", "utkface", "landmarks106", "masks"):
+        for folder in ("celeba", "utkface", "landmarks106", "masks", "south_asia"):
             chosen = [each for each in seen if each.photo.folder == folder]
             scores, truth, absent = scored(chosen, label)
             if len(scores) and 0 < truth.mean() < 1:
@@ -121,14 +127,14 @@ def print_yes_or_no(seen: Sequence[Seen]) -> None:
                 balanced = ((scores[truth] >= 0.5).mean() + (scores[~truth] < 0.5).mean()) / 2
                 print(
                     f"  {label:11} {folder:13} {interval(right, len(scores))}, balanced {100 * balanced:.1f}%, "
-                    f"AUC {area_under_curve(-scores, truth):.3f}, {int(truth.sum())} yes, absent {absent}"
+                    f"AUC {area_under_curve(-scores, truth):.3f}, yes found {int((scores[truth] >= 0.5).sum())} of {truth.sum()}, "
+                    f"absent {absent}"
                 )
     tinted = [each for each in seen if each.photo.known.get("eyeglasses") == 1 and each.photo.folder == "celeba"]
     scores, truth, absent = scored(tinted, "sunglasses")
     right = int(((scores >= 0.5) == truth).sum())
     print(f"  sunglasses against clear glasses {interval(right, len(scores))}, absent {absent}")
-    over = [each for each in seen if each.photo.known.get("age", 0) > 12]
-    scores, truth, absent = scored(over, "male")
+    scores, truth, absent = scored(adults(seen), "male")
     print(
         f"  gender, utkface over 12 years: {interval(int(((scores >= 0.5) == truth).sum()), len(scores))}, absent {absent}"
     )
@@ -144,12 +150,20 @@ def print_groups(seen: Sequence[Seen]) -> None:
             scores, truth, _ = scored(chosen, label)
             parts.append(f"{label} {100 * ((scores >= 0.5) == truth).mean():.1f}%")
         print(f"  celeba {name:6} (n = {len(chosen)}): " + ", ".join(parts))
-    for number, race in enumerate(RACES):
-        chosen = [each for each in seen if each.photo.known.get("race") == number and each.photo.known["age"] > 12]
+    groups = [
+        (f"utkface over 12, labelled {race}", [e for e in adults(seen) if e.photo.known.get("race") == number])
+        for number, race in enumerate(RACES)
+    ]
+    groups.append(("south_asia, north_punjab", [each for each in seen if each.photo.folder == "south_asia"]))
+    for name, chosen in groups:
         scores, truth, _ = scored(chosen, "male")
-        print(
-            f"  gender, utkface over 12, labelled {race:6}: {interval(int(((scores >= 0.5) == truth).sum()), len(scores))}"
-        )
+        men, women = int((scores[truth] >= 0.5).sum()), int((scores[~truth] < 0.5).sum())
+        print(f"  gender, {name}: men {interval(men, int(truth.sum()))}; women {interval(women, int((~truth).sum()))}")
+
+
+def adults(seen: Iterable[Seen]) -> list[Seen]:
+    """Return the photographs of people over 12 years."""
+    return [each for each in seen if each.photo.known.get("age", 0) > 12]
 
 
 def print_age(seen: Sequence[Seen]) -> None:
@@ -240,14 +254,14 @@ def _bins(confidence: Floats, edges: Sequence[float]) -> list[NDArray[np.intp]]:
 def print_sizes(seen: Sequence[Seen], count: int = 300) -> None:
     """Print how answers hold when the face is made smaller."""
     print(
-        f"\nSmaller faces, the first {count} of celeba and utkface: pixels a side of the chip; smile, gender, age error"
+        f"\nSmaller faces, the first {count} of celeba and utkface: pixels a side of the crop; smile, gender, age error"
     )
-    network, heads = OnnxEmbedder(), FaceHeads()
-    for side in (CHIP_SIZE, 75, 60, 50, 40, 30, 24):
+    network, heads = SFaceEmbedder(), FaceHeads()
+    for side in (SFACE_SIZE[0], 60, 40, 30, 24):
         smile, gender, age = [], [], []
         for folder in ("celeba", "utkface"):
             chosen = [(s.photo.known, s.face) for s in seen if s.photo.folder == folder and s.face is not None][:count]
-            chips = np.stack([_smaller(face.chip, side) for _, face in chosen])
+            chips = np.stack([_smaller(face.probe, side) for _, face in chosen])
             answers = heads.read(network.embed_with_maps(chips)[1])
             for (known, _), answer in zip(chosen, answers, strict=True):
                 gender.append((answer.chance["male"] >= 0.5) == (known["male"] > 0.5))
@@ -260,7 +274,7 @@ def print_sizes(seen: Sequence[Seen], count: int = 300) -> None:
 
 def _smaller(chip: PixelArray, side: int) -> PixelArray:
     small = Image.fromarray(chip).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(small.resize((CHIP_SIZE, CHIP_SIZE), Image.Resampling.BILINEAR))
+    return np.asarray(small.resize(SFACE_SIZE, Image.Resampling.BILINEAR))
 
 
 def print_time(seen: Sequence[Seen]) -> None:
@@ -269,11 +283,11 @@ def print_time(seen: Sequence[Seen]) -> None:
     analyzer = default_analyzer()
     asked = parse_attributes(["ALL"])
     photo = next(each.photo for each in seen if each.photo.folder == "landmarks106" and each.face is not None)
-    pixels = padded(photo)
+    pixels = photo.pixels()
     aligned = analyzer.aligner.align(pixels, analyzer.detector.detect(pixels)[0])
     points = analyzer.landmarker.locate(pixels, aligned)
     place = PlacedFace(
-        crop=aligned.chip,
+        crop=analyzer.embedder.cut(pixels, aligned, points),
         points=points,
         pupils=(find_pupil(points[36:42], pixels), find_pupil(points[42:48], pixels)),
         pose=solve_pose(points),

@@ -32,7 +32,7 @@ import dlib
 import numpy as np
 import onnxruntime as ort
 from _machine import data_folder, print_machine
-from labelled import Part, Photo, padded, photos
+from labelled import Part, Photo, photos
 from numpy.typing import NDArray
 from speed import least_ms
 
@@ -141,7 +141,7 @@ def read(
     found = [photo for photo in wanted if (photo.folder, photo.name) in cache]
     cuts: tuple[list[PixelArray], list[PixelArray]] = ([], [])
     for photo in found:
-        pixels, to_picture = padded(photo), cache[photo.folder, photo.name]
+        pixels, to_picture = photo.pixels(), cache[photo.folder, photo.name]
         if chip:
             pixels, to_picture = lying(pixels, to_picture, CHIP_SIZE, 1), np.eye(2, 3)
         for chips, network in zip(cuts, networks, strict=True):

@@ -19,7 +19,7 @@ from facesearch.networks.runtime import usable_cores
 from facesearch.selection.checks import quality_reasons
 from facesearch.stages import CHIP_PADDING, CHIP_SIZE
 
-from labelled import Photo, padded, photos  # isort: skip  # quality_looks puts it on the path
+from labelled import Photo, photos  # isort: skip  # quality_looks puts it on the path
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -117,7 +117,7 @@ def measure_groups(drawn: Sequence[Photo]) -> Groups:
         return None if face is None else analyzer.embed(analyzer.assess([face], ANYTHING))[0]
 
     def measure_photo(photo: Photo) -> tuple[dict[str, FaceResult], list[tuple[float, float]]] | None:
-        pixels, seed = padded(photo), zlib.crc32(photo.name.encode())
+        pixels, seed = photo.pixels(), zlib.crc32(photo.name.encode())
         face = middle(pixels)
         if face is None:
             return None

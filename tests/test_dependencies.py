@@ -209,7 +209,7 @@ def test_the_core_alone_runs_the_command_line(core: Path) -> None:
         "import skimage.data, PIL.Image as i; i.fromarray(skimage.data.astronaut()).save('a.png')",
     )
     assert "WRONG" not in run(core, "facesearch", "doctor")
-    assert "face_heads.npz" in run(core, "facesearch", "models")
+    assert "face_attributes.onnx" in run(core, "facesearch", "models")
     assert "80" in run(core, "facesearch", "calibration")
     run(core, "facesearch", "index", "a.png", "--user", "eileen", "--db", "cli.db")
     assert "eileen" in run(core, "facesearch", "search", "a.png", "--db", "cli.db")

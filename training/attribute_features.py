@@ -1,10 +1,12 @@
-"""Make what the attribute heads learn from: chips of the labelled faces, spoilt in many ways, and the network's maps of them.
+"""Make what the attribute heads learn from: crops of the labelled faces, spoilt in many ways, and SFace's maps of them.
 
-``python training/attribute_features.py out/aligned.npz out/features``
+``python training/attribute_features.py out/aligned.npz out/features``: 50,000 crops, 4.4 GB, about 12 minutes of processor. The maps are
+kept in steps of one byte, see `steps`. The crops come in random order, so that what an unfinished run has made can be learned from.
 """
 
 import argparse
 import io
+import time
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from multiprocessing import Pool
@@ -14,22 +16,24 @@ from typing import Any, Final
 import attrs
 import numpy as np
 from covers import cover, harmless
-from labelled import Part, Photo, padded, photos
+from labelled import Part, Photo, photos
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from sface_bfloat16 import SFaceMaps
 
 from facesearch.common.arrays import PixelArray
-from facesearch.networks.dlib_onnx import embedding_model
-from facesearch.networks.dlib_reader import read_network
-from facesearch.networks.runtime import open_session
-from facesearch.networks.weights import RESNET, weights_path
+from facesearch.embedding.five_point_crop import crop_to_picture
+from facesearch.embedding.network_card import ARCFACE_TEMPLATE
+from facesearch.images.crops import crop_similar
+from facesearch.networks.sface_onnx import SFACE_MAPS, SFACE_SIZE
 from facesearch.stages import CHIP_SIZE
 
-MAPS: Final = {"stage2": (64, 17, 17), "stage3": (128, 8, 8), "stage5": (256, 2, 2)}
+SIDE: Final = SFACE_SIZE[0]
+_STEPS: Final = 100  # of one byte, from 0 to the largest value of a channel among a few hundred crops
 
 
 class Kind(Enum):
-    """Transformation that made a chip from its photograph."""
+    """Transformation that made a crop from its photograph."""
 
     CLEAN = "clean"
     SPOILT = "spoilt"
@@ -37,81 +41,83 @@ class Kind(Enum):
     HARMLESS = "harmless"
 
 
-# How many chips of each kind a photograph gives: to learn from; to calibrate and measure on.
-_LEARN: Final = {
-    "celeba": {Kind.CLEAN: 1, Kind.SPOILT: 2, Kind.COVERED: 1, Kind.HARMLESS: 1},
-    "utkface": {Kind.CLEAN: 1, Kind.SPOILT: 2, Kind.COVERED: 1, Kind.HARMLESS: 1},
-    "fer2013": {Kind.CLEAN: 1, Kind.SPOILT: 2},
-    "masks": {Kind.CLEAN: 1, Kind.SPOILT: 3},
-    "landmarks106": {Kind.CLEAN: 1, Kind.SPOILT: 3},
-}
-_MEASURE: Final = {
-    "celeba": {Kind.CLEAN: 1, Kind.SPOILT: 1, Kind.COVERED: 1, Kind.HARMLESS: 1},
-    "utkface": {Kind.CLEAN: 1, Kind.SPOILT: 1},
-    "fer2013": {Kind.CLEAN: 1, Kind.SPOILT: 1},
-    "masks": {Kind.CLEAN: 1, Kind.SPOILT: 1},
-    "landmarks106": {Kind.CLEAN: 1, Kind.SPOILT: 1},
-}
+# What a photograph gives beside a clean crop, one after the other for one photograph after the other: to learn from; to calibrate
+# and, with no clean crop, to measure on. ``benchmarks/attributes.py`` measures clean photographs.
+_MIXED: Final = (Kind.SPOILT, Kind.COVERED, Kind.SPOILT, Kind.HARMLESS)
+_LEARN: Final[dict[str, tuple[Kind, ...]]] = {"celeba": _MIXED, "utkface": _MIXED}
+_ASIDE: Final[dict[str, tuple[Kind, ...]]] = {"celeba": (Kind.COVERED, Kind.HARMLESS)}
+_OFTEN: Final = {"south_asia": 2}  # crops of a photograph, where not one
 
 
 @attrs.frozen
 class Task:
-    """One photograph and the chips to make from it."""
+    """One photograph and the crops to make from it.
+
+    Attributes
+    ----------
+    index
+        Of the photograph.
+    place
+        (2, 3): from the crop's xy to that of the photograph.
+    points
+        (70, 2) xy there.
+    kinds
+        Of each crop, with a number that no other crop of the photograph has.
+    """
 
     index: int
     photo: Photo
-    to_picture: NDArray[np.float64]
+    place: NDArray[np.float64]
     points: NDArray[np.float64]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[tuple[Kind, int], ...]
+
+
+def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (2, 3) transform from xy of SFace's crop to xy of the picture, as `SFaceEmbedder.cut` has it."""
+    eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+    return crop_to_picture(np.stack([*eyes, *points[[30, 48, 54]]]), np.array(ARCFACE_TEMPLATE))
 
 
 def tasks(aligned: Path) -> list[Task]:
-    """List the photographs, with the chips to make from each.
+    """List the photographs, with the crops to make from each, in random order; what is not clean of FER2013 comes last.
 
     Where no face was found in one of FER2013's small pictures, which all show a face in the same place, one is learned from as
     if it lay where it mostly does; nothing is measured on it.
     """
     with np.load(aligned) as data:
-        found, to_picture, points, folder = data["found"], data["to_picture"], data["points"], data["folder"]
+        found, points, folder = data["found"], data["points"], data["folder"]
     fer = folder == "fer2013"
-    to_picture[fer & ~found] = np.median(to_picture[fer & found], axis=0)
-    result = []
+    points[fer & ~found] = np.median(points[fer & found], axis=0)
+    first: list[Task] = []
+    last: list[Task] = []
+    rng = np.random.default_rng(0)
     for index, photo in enumerate(photos()):
-        if found[index] or (photo.folder == "fer2013" and photo.part is Part.LEARN):
-            counts = (_LEARN if photo.part is Part.LEARN else _MEASURE)[photo.folder]
-            kinds = tuple(kind for kind, count in counts.items() for _ in range(count))
-            result.append(Task(index, photo, to_picture[index], points[index], kinds))
-    return result
+        learn, swapped = photo.part is Part.LEARN, photo.folder == "south_asia"  # whose parts can be swapped
+        if found[index] or (photo.folder == "fer2013" and learn):
+            task = Task(index, photo, place(points[index]), points[index], ((Kind.CLEAN, 0),))
+            if photo.part is not Part.MEASURE or swapped:
+                first.append(task)
+            kinds = _LEARN.get(photo.folder, (Kind.SPOILT,)) if learn or swapped else _ASIDE.get(photo.folder, ())
+            if kinds:
+                count = _OFTEN.get(photo.folder, 1)
+                made = tuple((kinds[(index + k) % len(kinds)], 1 + k) for k in range(count))
+                (last if photo.folder == "fer2013" else first).append(attrs.evolve(task, kinds=made))
+    return [part[k] for part in (first, last) for k in rng.permutation(len(part))]
 
 
-def cut(pixels: PixelArray, to_picture: NDArray[np.float64]) -> PixelArray:
-    """Cut a (150, 150, 3) chip, smoothing before a picture is made smaller."""
-    scale = float(np.hypot(*to_picture[:, 0]))
-    image, matrix = Image.fromarray(pixels), to_picture
-    if scale > 1:
-        smaller = (max(round(image.width / scale), 1), max(round(image.height / scale), 1))
-        matrix = np.diag(np.array(smaller) / image.size) @ matrix
-        image = image.resize(smaller, Image.Resampling.BOX)
-    # PIL counts from the corner of a pixel, we from its middle.
-    shift = matrix[:, 2] - matrix[:, :2].sum(axis=1) / 2 + 0.5
-    data = (*matrix[0, :2], shift[0], *matrix[1, :2], shift[1])
-    chip = image.transform((CHIP_SIZE, CHIP_SIZE), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
-    return np.asarray(chip)
-
-
-def jittered(to_picture: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Turn, scale and shift a chip's place a little, as alignment does that is not exact."""
-    angle, scale = np.deg2rad(rng.normal(0, 2.5)), np.exp(rng.normal(0, 0.03))
+def jittered(place: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Turn, scale and shift a crop's place a little, as landmarks do that are not exact."""
+    angle, scale = np.deg2rad(rng.normal(0, 2)), np.exp(rng.normal(0, 0.03))
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    middle = np.full(2, (CHIP_SIZE - 1) / 2)
-    shift = middle - turn @ middle + rng.normal(0, 0.015 * CHIP_SIZE, 2)
-    return np.column_stack([to_picture[:, :2] @ turn, to_picture[:, :2] @ shift + to_picture[:, 2]])
+    middle = np.full(2, (SIDE - 1) / 2)
+    shift = middle - turn @ middle + rng.normal(0, 0.01 * SIDE, 2)
+    return np.column_stack([place[:, :2] @ turn, place[:, :2] @ shift + place[:, 2]])
 
 
-def spoilt(chip: PixelArray, rng: np.random.Generator) -> PixelArray:
+def spoilt(crop: PixelArray, rng: np.random.Generator) -> PixelArray:
     """Mirror, shrink, blur, compress, darken, tint, make grey: each by chance."""
-    image = Image.fromarray(chip[:, ::-1] if rng.random() < 0.5 else chip)
-    side = round(float(np.exp(rng.uniform(np.log(40), np.log(CHIP_SIZE)))))
+    image = Image.fromarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
+    side = round(float(np.exp(rng.uniform(np.log(30), np.log(SIDE)))))
     if rng.random() < 0.6:
         image = image.resize((side, side), Image.Resampling.BOX)
     if rng.random() < 0.3:
@@ -123,7 +129,7 @@ def spoilt(chip: PixelArray, rng: np.random.Generator) -> PixelArray:
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=int(rng.integers(30, 96)))
         image = Image.open(stream).convert("RGB")
-    image = image.resize((CHIP_SIZE, CHIP_SIZE), Image.Resampling.BILINEAR)
+    image = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     if rng.random() < 0.25:
         image = image.convert("L").convert("RGB")
     values = np.asarray(image, np.float32) / 255 * np.exp(rng.normal(0, 0.04, 3)).astype(np.float32)
@@ -133,69 +139,86 @@ def spoilt(chip: PixelArray, rng: np.random.Generator) -> PixelArray:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def chips(task: Task) -> PixelArray:
-    """Make the chips of one photograph: (N, 150, 150, 3), one for each of its kinds."""
-    pixels = padded(task.photo)
-    made = []
-    for number, kind in enumerate(task.kinds):
-        rng = np.random.default_rng((task.index, number))
-        place = task.to_picture if kind is Kind.CLEAN else jittered(task.to_picture, rng)
-        chip = cut(pixels, place)
-        if kind in {Kind.COVERED, Kind.HARMLESS}:
-            inverse = np.linalg.inv(np.vstack([place, [0, 0, 1]]))
-            points = task.points @ inverse[:2, :2].T + inverse[:2, 2]
-            chip = (cover if kind is Kind.COVERED else harmless)(chip, points, rng)
-        if kind is Kind.SPOILT or (kind is not Kind.CLEAN and rng.random() < 0.5):
-            chip = spoilt(chip, rng)
-        made.append(chip)
-    return np.stack(made)
+def crops(task: Task) -> PixelArray:
+    """Make the crops of one photograph: (N, 112, 112, 3), one for each of its kinds."""
+    pixels = task.photo.pixels()
+    return np.stack([_crop(pixels, task, kind, np.random.default_rng((task.index, n))) for kind, n in task.kinds])
 
 
-_sessions: list[Any] = []
+def _crop(pixels: PixelArray, task: Task, kind: Kind, rng: np.random.Generator) -> PixelArray:
+    if kind is Kind.CLEAN:
+        return crop_similar(pixels, task.place, SFACE_SIZE, black=True)
+    place = jittered(task.place, rng)
+    if kind is Kind.SPOILT:
+        return spoilt(crop_similar(pixels, place, SFACE_SIZE, black=True), rng)
+    # Covers are drawn on a crop of the same place and the size that their brushes are made for.
+    finer = place @ np.diag([SIDE / CHIP_SIZE, SIDE / CHIP_SIZE, 1])
+    inverse = np.linalg.inv(np.vstack([finer, [0, 0, 1]]))
+    points = task.points[:68] @ inverse[:2, :2].T + inverse[:2, 2]
+    chip = crop_similar(pixels, finer, (CHIP_SIZE, CHIP_SIZE), black=True)
+    drawn = Image.fromarray((cover if kind is Kind.COVERED else harmless)(chip, points, rng))
+    crop = np.asarray(drawn.resize(SFACE_SIZE, Image.Resampling.BILINEAR))
+    return spoilt(crop, rng) if rng.random() < 0.5 else crop
 
 
-def maps(work: Sequence[Task]) -> dict[str, NDArray[np.float16]]:
-    """Return the network's maps of all chips of some photographs."""
-    if not _sessions:
-        model = embedding_model(read_network(weights_path(RESNET).read_bytes()), stages=True)
-        _sessions.append(open_session(model, threads=1))
-    batch = np.concatenate([chips(task) for task in work])
-    parts = [_sessions[0].run(list(MAPS), {"pixels": batch[at : at + 16]}) for at in range(0, len(batch), 16)]
-    return {name: np.concatenate([part[k] for part in parts]).astype(np.float16) for k, name in enumerate(MAPS)}
+_networks: list[SFaceMaps] = []
 
 
-def _batches(work: list[Task], size: int = 8) -> Iterator[list[Task]]:
+def maps(work: Sequence[Task]) -> NDArray[np.float32]:
+    """Return SFace's maps of all crops of some photographs: (N, 1792, 7, 7)."""
+    if not _networks:
+        _networks.append(SFaceMaps())
+    return _networks[0](np.concatenate([crops(task) for task in work]))
+
+
+def steps(work: Sequence[Task]) -> NDArray[np.float32]:
+    """Return the step in which each channel is kept, (1792, 1, 1): a value is a whole number of steps, -127 to 127."""
+    most: NDArray[np.float32] = np.abs(maps(work)).max(axis=(0, 2, 3))
+    return (np.maximum(most, 1e-6)[:, None, None] / _STEPS).astype(np.float32)
+
+
+_step: list[NDArray[np.float32]] = []
+
+
+def kept(work: Sequence[Task]) -> NDArray[np.int8]:
+    """Return the maps in whole steps, channels last: (N, 7, 7, 1792)."""
+    values: NDArray[np.int8] = np.rint(maps(work) / _step[0]).clip(-127, 127).astype(np.int8).transpose(0, 2, 3, 1)
+    return values
+
+
+def _batches(work: list[Task], size: int = 16) -> Iterator[list[Task]]:
     for start in range(0, len(work), size):
         yield work[start : start + size]
 
 
 def main() -> None:
-    """Make chips and maps of everything."""
+    """Make crops and maps of everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("aligned", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     work = tasks(arguments.aligned)
-    total = sum(len(task.kinds) for task in work)
-    files = {
-        name: np.lib.format.open_memmap(arguments.folder / f"{name}.npy", "w+", np.float16, (total, *shape))
-        for name, shape in MAPS.items()
+    step = steps(work[:400])
+    rows: dict[str, Any] = {
+        "step": step,
+        "photo": np.array([task.index for task in work for _ in task.kinds]),
+        "kind": np.array([kind.value for task in work for kind, _ in task.kinds]),
     }
-    done = 0
-    with Pool(2) as pool:
-        for found in pool.imap(maps, _batches(work)):
-            count = len(found["stage2"])
-            for name, values in found.items():
-                files[name][done : done + count] = values
-            if done // 5000 != (done + count) // 5000:
-                print(f"{done + count} of {total}", flush=True)
-            done += count
-    np.savez(
-        arguments.folder / "rows.npz",
-        photo=np.array([task.index for task in work for _ in task.kinds]),
-        kind=np.array([kind.value for task in work for kind in task.kinds]),
+    total = len(rows["photo"])
+    file = np.lib.format.open_memmap(
+        arguments.folder / "maps.npy", "w+", np.int8, (total, *SFACE_MAPS[1:], SFACE_MAPS[0])
     )
+    done, begun = 0, time.monotonic()
+    with Pool(arguments.processes, _step.append, (step,)) as pool:
+        for found in pool.imap(kept, _batches(work)):  # in order
+            file[done : done + len(found)] = found
+            if done // 2000 != (done + len(found)) // 2000:
+                print(f"{done + len(found)} of {total}, {time.monotonic() - begun:.0f} s", flush=True)
+                np.savez(arguments.folder / "rows.npz", **rows, done=done)
+            done += len(found)
+    np.savez(arguments.folder / "rows.npz", **rows, done=done)
 
 
 if __name__ == "__main__":

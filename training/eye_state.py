@@ -20,7 +20,7 @@ from typing import Final
 import attrs
 import numpy as np
 import torch
-from labelled import DATA, Part, padded, photos
+from labelled import DATA, Part, photos
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.optimize import minimize
@@ -125,7 +125,7 @@ def faces(cache: Path) -> list[Eye]:
             continue
         if (photo.folder, photo.name) not in located:
             continue
-        pixels, landmarks = padded(photo), located[photo.folder, photo.name]
+        pixels, landmarks = photo.pixels(), located[photo.folder, photo.name]
         kind = photo.folder if "eyes_open" in photo.known else UNSEEN
         is_open, owner = photo.known.get("eyes_open", 1.0) == 1, f"{photo.folder}/{photo.name}"
         for start in (36, 42):

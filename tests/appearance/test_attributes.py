@@ -3,21 +3,27 @@
 import io
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import attrs
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings, strategies as st
+from onnx import numpy_helper
 from PIL import Image
 
 import facesearch as fs
 from facesearch.appearance.answers import FURTHEST_YAW, SMALLEST_CHIP, Answers, unassessed, worded
+from facesearch.appearance.describer import FaceDescriber
 from facesearch.appearance.heads import EMOTIONS, YES_OR_NO, FaceHeads
 from facesearch.common.arrays import PixelArray
 from facesearch.domain.attributes import SINGLE, parse_attributes
 from facesearch.embedding.dlib_resnet import OnnxEmbedder
-from facesearch.networks.weights import FACE_HEADS, weights_path
+from facesearch.embedding.mapped import MappedEmbedder
+from facesearch.embedding.sface import SFaceEmbedder
+from facesearch.networks.weights import DLIB_FACE_HEADS, FACE_ATTRIBUTES, WeightFile, weights_path
 from facesearch.stages import CHIP_SIZE
 from facesearch.testing.fakes import paint
 from samples import astronaut, hopper
@@ -133,46 +139,80 @@ def test_a_small_face_tells_why_nothing_is_said_of_it(fake: fs.FaceAnalyzer) -> 
 # --- the heads ---
 
 
+FAMILIES: dict[str, tuple[type[MappedEmbedder], WeightFile]] = {
+    "SFace": (SFaceEmbedder, FACE_ATTRIBUTES),
+    "dlib": (OnnxEmbedder, DLIB_FACE_HEADS),
+}
+family = pytest.mark.parametrize("family", FAMILIES)
+
+
 @pytest.fixture(scope="module")
-def chips() -> PixelArray:
-    """Two people, each as she is and mirrored."""
-    faces = [fs.FaceAnalyzer().locate(photo)[0].chip for photo in (astronaut(), hopper())]
-    return np.stack([view for chip in faces for view in (chip, chip[:, ::-1])])
+def crops() -> Callable[[str], PixelArray]:
+    """Two people, each as she is and mirrored, as an embedder takes them."""
+
+    @cache
+    def cut(family: str) -> PixelArray:
+        analyzer = fs.FaceAnalyzer(embedder=FAMILIES[family][0]())
+        faces = [analyzer.locate(photo)[0].probe for photo in (astronaut(), hopper())]
+        return np.stack([view for face in faces for view in (face, face[:, ::-1])])
+
+    return cut
 
 
-def read(chips: PixelArray, *, mirrored: bool) -> tuple[Answers, ...]:
-    return FaceHeads().read(OnnxEmbedder(mirrored=mirrored).embed_with_maps(chips)[1])
+def read(crops: PixelArray, family: str, *, mirrored: bool) -> tuple[Answers, ...]:
+    embedder, file = FAMILIES[family]
+    return FaceHeads(file).read(embedder(mirrored=mirrored).embed_with_maps(crops)[1])
 
 
 def numbers(answer: Answers) -> list[float]:
     return [*answer.chance.values(), *answer.emotions.values(), *(years / 100 for years in answer.age)]
 
 
+@family
 @pytest.mark.parametrize("mirrored", [True, False])
 @settings(max_examples=5)
 @given(rows=st.lists(st.integers(0, 3), min_size=1, max_size=5))
-def test_each_answer_depends_on_its_own_face_only(chips: PixelArray, mirrored: bool, rows: list[int]) -> None:
-    together = read(chips[rows], mirrored=mirrored)
-    apart = [read(chips[[row]], mirrored=mirrored)[0] for row in rows]
+def test_each_answer_depends_on_its_own_face_only(
+    crops: Callable[[str], PixelArray], family: str, mirrored: bool, rows: list[int]
+) -> None:
+    faces = crops(family)
+    together = read(faces[rows], family, mirrored=mirrored)
+    apart = [read(faces[[row]], family, mirrored=mirrored)[0] for row in rows]
 
     for one, other in zip(together, apart, strict=True):
         assert numbers(one) == pytest.approx(numbers(other), abs=1e-4)
 
 
+@family
 @pytest.mark.parametrize(("mirrored", "tolerance"), [(True, 1e-4), (False, 0.25)])
-def test_a_mirrored_face_looks_the_same(chips: PixelArray, mirrored: bool, tolerance: float) -> None:
-    found = read(chips, mirrored=mirrored)
+def test_a_mirrored_face_looks_the_same(
+    crops: Callable[[str], PixelArray], family: str, mirrored: bool, tolerance: float
+) -> None:
+    found = read(crops(family), family, mirrored=mirrored)
 
     for one, other in (found[:2], found[2:]):
         assert numbers(one) == pytest.approx(numbers(other), abs=tolerance)
 
 
-def test_the_shipped_file_is_small_and_holds_plain_arrays() -> None:
-    path = weights_path(FACE_HEADS)
+@family
+def test_the_shipped_file_is_small_and_holds_plain_arrays(family: str) -> None:
+    path = weights_path(FAMILIES[family][1])
 
     assert path.stat().st_size < 2_000_000
-    with np.load(path, allow_pickle=False) as file:
-        assert all(np.isfinite(file[name].astype(np.float32)).all() for name in file.files)
+    model = onnx.load(path, load_external_data=False)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert all(np.isfinite(numpy_helper.to_array(each)).all() for each in model.graph.initializer)
+
+
+@family
+def test_a_describer_reads_with_the_heads_of_its_embedder(family: str) -> None:
+    embedder, file = FAMILIES[family]
+
+    assert FaceDescriber(embedder())._heads._file is file
+
+
+def test_a_describer_embeds_with_sface_where_nothing_else_is_wanted() -> None:
+    assert isinstance(FaceDescriber().embedder, SFaceEmbedder)
 
 
 # --- real photographs, the whole path ---

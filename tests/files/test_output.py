@@ -685,14 +685,14 @@ def test_photos_that_are_analyzed_one_by_one_stay_where_they_were(
 
 
 def test_weights_are_found_in_one_place_whatever_the_path_of_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    from facesearch.networks.weights import FACE_HEADS, weights_path
+    from facesearch.networks.weights import FACE_ATTRIBUTES, weights_path
 
     package = Path(fs.__file__).parent
     monkeypatch.chdir(package.parent)
     monkeypatch.setattr(fs, "__path__", ["facesearch"])
     monkeypatch.setattr(fs.__spec__, "submodule_search_locations", ["facesearch"])
-    found = weights_path(FACE_HEADS)
-    assert found == package / "data" / FACE_HEADS.name
+    found = weights_path(FACE_ATTRIBUTES)
+    assert found == package / "data" / FACE_ATTRIBUTES.name
 
 
 # ---------------------------------------------------------------- keys

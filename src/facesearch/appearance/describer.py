@@ -16,9 +16,9 @@ from facesearch.common.arrays import FloatArray, PixelArray, PointArray
 from facesearch.common.equality import content, frozen
 from facesearch.domain.attributes import Attribute, Unassessed
 from facesearch.domain.face_detail import Pose
-from facesearch.embedding.dlib_resnet import OnnxEmbedder
+from facesearch.embedding.mapped import MappedEmbedder
 from facesearch.embedding.sface import SFaceEmbedder
-from facesearch.networks.weights import DLIB_FACE_QUALITY, FACE_QUALITY
+from facesearch.networks.weights import DLIB_FACE_HEADS, DLIB_FACE_QUALITY, FACE_ATTRIBUTES, FACE_QUALITY
 from facesearch.stages import AlignedFace, Embedder
 
 __all__ = ["Appearance", "Describer", "FaceDescriber", "PlacedFace", "described"]
@@ -132,22 +132,24 @@ class FaceDescriber(Describer):
     Parameters
     ----------
     embedder
-        Computes feature maps and vectors.
+        Computes feature maps and vectors; ``None`` for SFace. `facesearch.embedding.dlib_resnet.OnnxEmbedder` has heads of its own.
     threads
         Cores that the embedder may use where none is given, >= 1; ``None`` for all that this process may use, up to 4.
     """
 
-    def __init__(self, embedder: OnnxEmbedder | None = None, *, threads: int | None = None) -> None:
-        self._embedder = embedder or OnnxEmbedder(threads=threads)
+    def __init__(self, embedder: MappedEmbedder | None = None, *, threads: int | None = None) -> None:
+        self._embedder = embedder or SFaceEmbedder(threads=threads)
+        sface = isinstance(self._embedder, SFaceEmbedder)
         # So small that waking a second core takes longer than it saves.
-        self._heads, self._eyes = FaceHeads(threads=1), EyeState(threads=1)
-        self._quality = MatchQuality(FACE_QUALITY if isinstance(self._embedder, SFaceEmbedder) else DLIB_FACE_QUALITY)
+        self._heads = FaceHeads(FACE_ATTRIBUTES if sface else DLIB_FACE_HEADS, threads=1)
+        self._eyes = EyeState(threads=1)
+        self._quality = MatchQuality(FACE_QUALITY if sface else DLIB_FACE_QUALITY)
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return type(self), (self._embedder,)
 
     @property
-    def embedder(self) -> OnnxEmbedder:
+    def embedder(self) -> MappedEmbedder:
         """The embedder that computes feature maps and vectors."""
         return self._embedder
 

@@ -20,10 +20,11 @@ from facesearch.errors import WeightsError
 from facesearch.files.writing import absolute
 
 __all__ = [
+    "DLIB_FACE_HEADS",
     "DLIB_FACE_QUALITY",
     "EYE_STATE",
+    "FACE_ATTRIBUTES",
     "FACE_DETECTOR",
-    "FACE_HEADS",
     "FACE_LANDMARKS",
     "FACE_QUALITY",
     "LANDMARKS_5",
@@ -163,12 +164,23 @@ LANDMARKS_68 = WeightFile(
     training_data="iBUG 300-W; its licence excludes commercial use; its makers asked that the trained model is not used "
     "in a commercial product either: ask Imperial College London",
 )
-FACE_HEADS = WeightFile(
-    name="face_heads.npz",
-    purpose="attributes: predicted from the feature maps of the embedding network",
-    sha256="ebb955ef40040628d3f7bbcdad1d6bf8b944b243daab4e8cb1ba2d9362cf5896",
+FACE_ATTRIBUTES = WeightFile(
+    name="face_attributes.onnx",
+    purpose="attributes: predicted from the feature maps of SFace",
+    sha256="5dc398a004dd940a06d4d004b3aa0789775566e8127d4ba2761f154ea0301646",
     package=_OURS,
     origin="this project, training/attribute_heads.py",
+    licence="MIT for the file; most of the photographs it learned from are for non-commercial research, and whether that "
+    "binds what was learned from them is not settled: ask before you sell it",
+    training_data="CelebA and UTKFace (non-commercial research), FER2013 and the South Asian faces of armeetj (research), "
+    "prajnasb/observations (MIT), Facial_106_Landmarks (academic); docs/attributes.md has which for what",
+)
+DLIB_FACE_HEADS = WeightFile(
+    name="dlib_face_heads.onnx",
+    purpose="attributes: predicted from the feature maps of dlib's embedding network",
+    sha256="e422d5a288221db6f171a5d0fbca9379de00654c8fe40b44bb5746ff7a84d59e",
+    package=_OURS,
+    origin="this project, training/attribute_heads.py of 2026-11-25",
     licence="MIT for the file; most of the photographs it learned from are for non-commercial research, and whether that "
     "binds what was learned from them is not settled: ask before you sell it",
     training_data="CelebA and UTKFace (non-commercial research), FER2013 (research), prajnasb/observations (MIT), "
@@ -234,7 +246,8 @@ def models() -> tuple[WeightFile, ...]:
         LANDMARKS_5,
         LANDMARKS_68,
         FACE_LANDMARKS,
-        FACE_HEADS,
+        FACE_ATTRIBUTES,
+        DLIB_FACE_HEADS,
         FACE_QUALITY,
         DLIB_FACE_QUALITY,
         EYE_STATE,
