@@ -191,8 +191,17 @@ print(len(face.landmarks))
 def test_the_core_alone_has_none_of_the_extras_networks(core: Path) -> None:
     (installed,) = core.rglob("site-packages")
     assert not (installed / "face_recognition_models").exists()
-    assert sum(path.stat().st_size for path in installed.rglob("*") if path.is_file()) < 620e6  # 601 MB in November 2026
-    told = run(core, "python", "-I", "-c", "import facesearch as fs; fs.FaceAnalyzer(models='dlib').locate(__import__('numpy').zeros((99, 99), 'u1'))", status=1)
+    assert (
+        sum(path.stat().st_size for path in installed.rglob("*") if path.is_file()) < 620e6
+    )  # 601 MB in November 2026
+    told = run(
+        core,
+        "python",
+        "-I",
+        "-c",
+        "import facesearch as fs; fs.FaceAnalyzer(models='dlib').locate(__import__('numpy').zeros((99, 99), 'u1'))",
+        status=1,
+    )
     assert 'pip install "facesearch[dlib-models]"' in told
 
 

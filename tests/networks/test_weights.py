@@ -19,7 +19,7 @@ from facesearch.detection import mmod as detection, shape_predictor as _dlib, yu
 from facesearch.detection.dlib_detectors import DlibMmodDetector
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.networks import dlib_objects, weights
-from facesearch.networks.weights import LANDMARKS_5, LANDMARKS_68, RESNET, YUNET, read_weights, weights_path
+from facesearch.networks.weights import FACE_QUALITY, LANDMARKS_5, LANDMARKS_68, RESNET, YUNET, read_weights, weights_path
 
 
 @pytest.mark.parametrize("file", fs.models(), ids=lambda file: file.name)
@@ -93,7 +93,7 @@ LOADERS: dict[str, Callable[[], object]] = {
     "YuNet": lambda: yunet._new_session(1, None),
     "the heads": lambda: FaceHeads()._load(),
     "the state of eyes": lambda: EyeState()._load(),
-    "the quality": match_quality._load,
+    "the quality": lambda: match_quality._load(FACE_QUALITY),
     "68 points": lambda: _dlib._load(LANDMARKS_68),
     "5 points": lambda: _dlib._load(LANDMARKS_5),
     "dlib's embedding network": lambda: DlibEmbedder()._load(),

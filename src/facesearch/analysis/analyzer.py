@@ -37,6 +37,7 @@ from facesearch.domain.attributes import SINGLE, Attribute, parse_attributes
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
 from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED, DlibEmbedder, OnnxEmbedder
+from facesearch.embedding.mapped import MappedEmbedder
 from facesearch.embedding.sface import SFaceEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
@@ -315,8 +316,10 @@ class FaceAnalyzer:
 
     def _default_describer(self) -> Describer:
         # One pass computes both where the embedder has feature maps, as the default one has.
-        embedder = self.embedder if isinstance(self.embedder, OnnxEmbedder) else None
-        return FaceDescriber(embedder, threads=self.threads)
+        if isinstance(self.embedder, MappedEmbedder):
+            return FaceDescriber(self.embedder)
+        family = OnnxEmbedder if self.models is ModelFamily.DLIB else SFaceEmbedder
+        return FaceDescriber(family(threads=self.threads, providers=self.providers))
 
     def _vectors(self, faces: Sequence[LocatedFace]) -> Sequence[FloatArray]:
         known = [face._vector for face in faces if face._vector is not None]  # noqa: SLF001  # this module's own
