@@ -18,7 +18,7 @@ from facesearch.testing.fakes import fake_analyzer, paint
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
 MODULES = (fs, benchmark, rekognition)
 # What answers rather than being an answer: it travels with its settings, and is what it was if it answers alike.
-ENGINES = {"FaceAnalyzer", "NetworkEmbedder", "OnnxEmbedder", "S3Client", "S3Folder"}
+ENGINES = {"FaceAnalyzer", "NetworkEmbedder", "OnnxEmbedder", "SFaceEmbedder", "S3Client", "S3Folder"}
 # What is at work in this process, with its files and locks; it says what to do instead.
 AT_WORK = {"Collection", "Rekognition"}
 NOT_MADE = {"ObjectStore", "Engine", "ModelFamily"}  # a protocol; enums are looked at as such

@@ -29,7 +29,7 @@ KINDS = st.sampled_from(["in memory", "in a file"])
 USERS = st.sampled_from(["ada", "bob", "eve"])
 
 
-def embedding(seed: int, spread: float = 0.08) -> FloatArray:
+def embedding(seed: int, spread: float = 0.12) -> FloatArray:
     vector: FloatArray = (np.random.default_rng(seed).normal(size=128) * spread).astype(np.float32)
     return vector
 
@@ -374,7 +374,7 @@ import facesearch as fs
 path, name, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with fs.Collection.open(path, "staff", timeout=60) as staff:
     for number in range(count):
-        vector = np.random.default_rng([name, number]).normal(size=128) * 0.08
+        vector = np.random.default_rng([name, number]).normal(size=128) * 0.12
         face_id = staff.add_embedding(f"user{name}", vector)
         (found,) = staff.rank_faces([vector], face_match_threshold=99)
         assert [face.face_id for _, face in found] == [face_id], found

@@ -225,7 +225,7 @@ def test_threads_may_share_an_analyzer(case: Case) -> None:
 
 
 def test_how_well_faces_match_is_told_one_by_one_with_their_vectors(case: Case) -> None:
-    chips = np.stack([face.chip for photo in (case.photo, case.stranger) for face in case.analyzer.locate(photo)[:1]])
+    chips = np.stack([face.probe for photo in (case.photo, case.stranger) for face in case.analyzer.locate(photo)[:1]])
     scores, vectors = case.analyzer.describer.assess(chips)
     mirrored, _ = case.analyzer.describer.assess(chips[:, :, ::-1])
     apart = [case.analyzer.describer.assess(chips[[place]])[0][0] for place in range(2)]

@@ -108,6 +108,14 @@ def test_nothing_is_embedded_to_nothing(embedder: SFaceEmbedder) -> None:
     assert embedder.embed(np.empty((0, 112, 112, 3), np.uint8)).shape == (0, 128)
 
 
+@pytest.mark.parametrize("wrong", [np.zeros((1, 150, 150, 3), np.uint8), np.zeros((1, 112, 112, 3), np.float32)])
+def test_other_crops_are_refused(embedder: SFaceEmbedder, wrong: PixelArray) -> None:
+    with pytest.raises(
+        fs.InvalidParameterError, match=r"chips: expected uint8 of shape \(N, 112, 112, 3\), from cut, got"
+    ):
+        embedder.embed(wrong)
+
+
 def test_models_of_its_vectors_differ(embedder: SFaceEmbedder, plain: SFaceEmbedder) -> None:
     assert embedder.face_model == SFACE_MIRRORED
     assert plain.face_model == SFACE_PLAIN

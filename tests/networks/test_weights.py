@@ -19,7 +19,15 @@ from facesearch.detection import mmod as detection, shape_predictor as _dlib, yu
 from facesearch.detection.dlib_detectors import DlibMmodDetector
 from facesearch.embedding.dlib_resnet import DlibEmbedder, OnnxEmbedder
 from facesearch.networks import dlib_objects, weights
-from facesearch.networks.weights import FACE_QUALITY, LANDMARKS_5, LANDMARKS_68, RESNET, YUNET, read_weights, weights_path
+from facesearch.networks.weights import (
+    FACE_QUALITY,
+    LANDMARKS_5,
+    LANDMARKS_68,
+    RESNET,
+    YUNET,
+    read_weights,
+    weights_path,
+)
 
 
 @pytest.mark.parametrize("file", fs.models(), ids=lambda file: file.name)

@@ -17,7 +17,7 @@ from facesearch.networks.dlib_objects import as_path, check_pool
 from facesearch.networks.dlib_onnx import embedding_model
 from facesearch.networks.dlib_reader import read_network
 from facesearch.networks.weights import RESNET, read_weights
-from facesearch.stages import AlignedFace, Embedder
+from facesearch.stages import CHIP_SIZE, AlignedFace, Embedder
 
 if TYPE_CHECKING:
     import onnx
@@ -70,6 +70,7 @@ class OnnxEmbedder(_DlibResnet, MappedEmbedder):
     """
 
     _MAPS: ClassVar[Mapping[str, str]] = {"fine": "stage2", "middle": "stage3", "coarse": "stage5"}
+    _SIDE: ClassVar[int] = CHIP_SIZE
 
     @override
     def _model(self) -> "onnx.ModelProto":

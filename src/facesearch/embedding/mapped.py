@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import numpy as np
-from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.once import Once
 from facesearch.common.validation import check_int
+from facesearch.errors import InvalidParameterError
 from facesearch.networks.runtime import check_providers, open_session
 from facesearch.stages import Embedder
 
@@ -53,8 +53,9 @@ class MappedEmbedder(Embedder):
         ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
     """
 
-    # Outputs of the session beside "embedding", by the name of the feature map.
+    # Outputs of the session beside "embedding", by the name of the feature map; and the side of its input, in pixels.
     _MAPS: ClassVar[Mapping[str, str]]
+    _SIDE: ClassVar[int]
 
     def __init__(
         self, *, threads: int | None = None, mirrored: bool = True, providers: Iterable[str] | None = None
@@ -67,8 +68,16 @@ class MappedEmbedder(Embedder):
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), threads=self._threads, mirrored=self._mirrored, providers=self._providers), ()
 
-    @override
     def embed(self, chips: PixelArray) -> FloatArray:
+        """Embed crops from `cut`, as `facesearch.stages.Embedder.embed` specifies.
+
+        Raises
+        ------
+        InvalidParameterError
+            *chips* have another size or type.
+        WeightsError
+            The file of the network is missing or damaged.
+        """
         return self._vectors(self._run(self._views(chips), ["embedding"])[0])
 
     def embed_with_maps(self, chips: PixelArray) -> tuple[FloatArray, FeatureMaps]:
@@ -103,9 +112,12 @@ class MappedEmbedder(Embedder):
         return vectors.reshape(2, -1, self.face_model.dimension).mean(axis=0) if self._mirrored else vectors
 
     def _run(self, chips: PixelArray, outputs: list[str]) -> list[FloatArray]:
-        session = self._loaded(self._load)
         if len(chips) == 0:
             return [np.empty((0, self.face_model.dimension), np.float32)]
+        if chips.dtype != np.uint8 or chips.shape[1:] != (self._SIDE, self._SIDE, 3):
+            expected = f"uint8 of shape (N, {self._SIDE}, {self._SIDE}, 3), from cut"
+            raise InvalidParameterError.of("chips", (chips.dtype.name, chips.shape), expected)
+        session = self._loaded(self._load)
         batches = [np.ascontiguousarray(chips[start : start + _BATCH]) for start in range(0, len(chips), _BATCH)]
         parts = [session.run(outputs, {"pixels": batch}) for batch in batches]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]

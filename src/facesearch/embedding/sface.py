@@ -55,6 +55,7 @@ class SFaceEmbedder(MappedEmbedder):
     """
 
     _MAPS: ClassVar[Mapping[str, str]] = {"maps": "maps"}
+    _SIDE: ClassVar[int] = SFACE_SIZE[0]
 
     @property
     def face_model(self) -> FaceModel:

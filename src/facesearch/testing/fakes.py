@@ -135,8 +135,8 @@ class FakeEmbedder(Embedder):
             coloured = middle[(middle != 255).any(axis=1) & middle.any(axis=1)]  # noqa: PLR2004  # neither white nor black
             seed = np.median(coloured, axis=0).astype(int).tolist() if len(coloured) else [0, 0, 0]
             vector = np.random.default_rng(seed).normal(size=FAKE_MODEL.dimension)
-            # Of this length, two vectors in random directions are 0.99 apart, give or take 0.06.
-            vectors[row] = 0.7 * vector / np.linalg.norm(vector)
+            # Two vectors of unit length in random directions are 1.41 apart, give or take 0.09.
+            vectors[row] = vector / np.linalg.norm(vector)
         return vectors
 
 
