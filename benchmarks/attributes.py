@@ -28,6 +28,7 @@ from facesearch.detection.pose import solve_pose
 from facesearch.detection.pupils import find_pupil
 from facesearch.domain.attributes import parse_attributes
 from facesearch.embedding.sface import SFaceEmbedder
+from facesearch.images.formats.raster import MIN_SIDE
 from facesearch.networks.runtime import usable_cores
 from facesearch.networks.sface_onnx import SFACE_SIZE
 from facesearch.stages import CHIP_SIZE
@@ -64,9 +65,15 @@ class Seen:
     face: fs.LocatedFace | None
 
 
+def large_enough(pixels: PixelArray) -> PixelArray:
+    """Return a picture with black around it, if it is smaller than the library accepts: FER2013's, and some of south_asia."""
+    missing = [max(0, -(-(MIN_SIDE - side) // 2)) for side in pixels.shape[:2]]
+    return np.pad(pixels, (*((each, each) for each in missing), (0, 0)))
+
+
 def analyse(photo: Photo) -> Seen:
     """Describe the face in the middle of a photograph."""
-    pixels = photo.pixels()
+    pixels = large_enough(photo.pixels())
     faces = default_analyzer().locate(pixels, attributes=("ALL",))
 
     def off(face: fs.LocatedFace) -> float:

@@ -1,7 +1,7 @@
 """Write attribute heads as ONNX: from maps to calibrated answers, weights as float16 that are cast when the file is loaded.
 
 ``python training/attribute_graph.py face_heads.npz out/dlib_face_heads.onnx`` converts the heads on dlib's maps, whose arrays were
-trained by ``training/attribute_heads.py`` of version 0.9 or earlier.
+trained by ``training/attribute_heads.py`` of 2026-11-25.
 """
 
 import argparse
