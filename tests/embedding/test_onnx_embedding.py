@@ -478,7 +478,7 @@ def test_what_changes_no_vector_makes_no_other_model(folder: Path, card: Network
 def test_the_file_is_told_of_as_the_librarys_are(card: NetworkCard) -> None:
     file = NetworkEmbedder(attrs.evolve(card, licence="research only")).weights
 
-    assert all(attrs.asdict(file).values())
+    assert all(attrs.asdict(file, filter=attrs.filters.exclude("extra")).values())
     assert file.sha256 == hashlib.sha256(card.path.read_bytes()).hexdigest()
     assert file.licence == "research only"
     assert "not stated" in file.training_data
@@ -496,7 +496,7 @@ def test_people_are_found_with_it_once_it_is_calibrated(card: NetworkCard) -> No
     default = fs.Collection("default")
     with pytest.raises(fs.FaceModelMismatchError, match=r"pooled 1\.0"):
         default.add_embedding("ada", staff.face_embedding(face.face_id), face_model=staff.face_model)
-    with pytest.raises(fs.CalibrationError, match="calibration: expected that of dlib"):
+    with pytest.raises(fs.CalibrationError, match="calibration: expected that of sface"):
         fs.Collection("default", calibration=table)
     with pytest.raises(fs.CalibrationError, match="no calibration for pooled"):
         fs.Collection("staff", analyzer=fs.FaceAnalyzer(embedder=embedder))

@@ -23,11 +23,11 @@ Face = tuple[str, str, FloatArray]  # id, user, vector
 
 
 def person(seed: int, photos: int, *, spread: float = 0.15) -> FloatArray:
-    """Photos of a made-up person: two of one are 0.2 apart, and people about 1."""
+    """Photos of a made-up person: two of one are 0.4 apart, and people about 2."""
     rng = np.random.default_rng([7, seed])
     centre = rng.normal(size=128)
     noise = rng.normal(size=(photos, 128)) / np.sqrt(128)
-    vectors: FloatArray = (0.7 * centre / np.linalg.norm(centre) + spread * noise).astype(np.float32)
+    vectors: FloatArray = (1.4 * centre / np.linalg.norm(centre) + 2 * spread * noise).astype(np.float32)
     return vectors
 
 
@@ -62,7 +62,7 @@ def test_a_clean_collection_gives_an_empty_report(photos: list[int]) -> None:
 
 
 def test_photos_that_differ_as_real_ones_do_are_left_alone() -> None:
-    faces = gallery({f"u{i}": person(i, 3, spread=0.3) for i in range(20)})  # two of one person are 0.42 apart
+    faces = gallery({f"u{i}": person(i, 3, spread=0.3) for i in range(20)})  # two of one person are 0.85 apart
 
     assert audited(faces) == AuditReport(users=20, faces=60)
 
@@ -110,8 +110,8 @@ def test_swapped_faces_are_found_with_whose_they_are(photos: list[int]) -> None:
 def test_a_face_may_be_near_to_its_own_and_nearer_to_another() -> None:
     axes = np.eye(128, dtype=np.float32)
     people = {
-        "ada": ADA[0] + 0.5 * np.stack([0 * axes[0], axes[0], axes[1]]),
-        "bob": (ADA[0] - 0.28 * axes[2])[np.newaxis],
+        "ada": ADA[0] + 1.0 * np.stack([0 * axes[0], axes[0], axes[1]]),
+        "bob": (ADA[0] - 0.56 * axes[2])[np.newaxis],
     }
     found = audited(gallery(people), threshold=99.9).misplaced
 

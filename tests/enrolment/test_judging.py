@@ -23,7 +23,7 @@ _BASES = 0.6 * _BASES / np.linalg.norm(_BASES, axis=1, keepdims=True)
 def photo(man: int, number: int, spread: float) -> FloatArray:
     """One photo of a man: the same for the same numbers."""
     noise = np.random.default_rng([man, number]).normal(size=128)
-    vector: FloatArray = (_BASES[man] + spread * noise / np.linalg.norm(noise)).astype(np.float32)
+    vector: FloatArray = (2 * (_BASES[man] + spread * noise / np.linalg.norm(noise))).astype(np.float32)
     return vector
 
 

@@ -65,8 +65,8 @@ def calibrate(
     Calibration
         With a row for each stated false-match rate with ten false matches or more in the first set; a row for 99 takes 1,000,000
         comparisons of strangers, or 1,500 people. A row's distance is the smallest that any set asks for, and its false-match rate
-        that of the set in which it is largest; false non-matches are those of the first set. Above the first row the curve is
-        extrapolated to 100.
+        that of the set in which it is largest, where sets with too few comparisons count with the stated rate; false non-matches
+        are those of the first set. Above the first row the curve is extrapolated to 100.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def calibrate(
             CalibrationRow(
                 similarity=SIMILARITY_AT_FMR[fmr],
                 distance=distance,
-                **max((each.false_matches(distance) for each in sets), key=lambda found: found["fmr"]),
+                **max((each.false_matches(distance, fmr) for each in sets), key=lambda found: found["fmr"]),
                 **first.false_non_matches(distance),
             )
         )
@@ -158,14 +158,20 @@ class _Comparisons:
         """Return the distance that this share of the strangers reaches."""
         return float(self.strangers[round(fmr * len(self.strangers)) - 1])
 
-    def false_matches(self, distance: float) -> dict[str, float]:
-        """Return the rate of false matches at a distance, and its interval."""
+    def false_matches(self, distance: float, stated: float) -> dict[str, float]:
+        """Return the rate of false matches at a distance, and its interval; the stated rate where there are too few comparisons."""
         strange = self.first != self.second
         near = strange & (self.distances <= distance)
         counted = [_counts(self.first[which], self.second[which], self.size) for which in (near, strange)]
         found, of = (_weighed(each, self.weights) for each in counted)
         share = found / np.maximum(of, 1)
-        return {"fmr": float(near.sum() / len(self.strangers)), **_interval("fmr", share)}
+        rate = float(near.sum() / len(self.strangers)) if self.has(stated) else stated
+        interval = _interval("fmr", share)
+        return {
+            "fmr": rate,
+            "fmr_low": min(interval["fmr_low"], rate),
+            "fmr_high": max(interval["fmr_high"], rate),
+        }
 
     def false_non_matches(self, distance: float) -> dict[str, float]:
         """Return the rate of false non-matches at a distance, and its interval."""
