@@ -153,12 +153,13 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def measure(sets: list[PhotoSet], face_model: fs.FaceModel) -> fs.Calibration:
     """Calibrate on the first set and the caution of the others."""
     first, *others = sets
-    described = ", ".join(f"{each.name} ({len(each.who):,} photos)" for each in sets)
+    names, photos = [each.name for each in sets], sum(len(each.who) for each in sets)
     return calibrate(
         first.vectors.astype(np.float32),
         first.who.tolist(),
         face_model=face_model,
-        data=f"{described}: the distance that the most cautious of them asks for; false non-matches of {first.name}",
+        data=f"{', '.join(names[:-1])} and {names[-1]} ({photos:,} photos), of which the most cautious decides; "
+        f"false non-matches of {first.name}",
         others=[(each.vectors.astype(np.float32), each.who.tolist()) for each in others],
     )
 

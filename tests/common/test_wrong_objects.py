@@ -121,7 +121,9 @@ SPECIAL: dict[str, dict[str, Any]] = {
 }
 # Stages are called by the pipeline for each face of each photo, and only by it.
 STAGES = {
-    f"{name}.{method}" for name in (*fakes.__all__, "OnnxEmbedder", "NetworkEmbedder") for method in _STAGE_METHODS
+    f"{name}.{method}"
+    for name in (*fakes.__all__, "OnnxEmbedder", "SFaceEmbedder", "NetworkEmbedder")
+    for method in _STAGE_METHODS
 }
 PICTURES = {"source", "target", "photo", "images", "image"}  # the one reader of pictures says "image" of them all
 

@@ -152,7 +152,9 @@ def test_another_models_calibration_is_refused(tmp_path: Path) -> None:
     fs.calibration().save(path)
     other = fs.FaceModel(name="other", version="1.0", digest="1" * 64, dimension=128)
 
-    with pytest.raises(fs.CalibrationError, match=r"table\.json: expected the calibration of other .*got that of sface"):
+    with pytest.raises(
+        fs.CalibrationError, match=r"table\.json: expected the calibration of other .*got that of sface"
+    ):
         fs.Calibration.load(path, face_model=other)
     with pytest.raises(fs.CalibrationError, match="face_model: no calibration for other"):
         fs.calibration(other)
