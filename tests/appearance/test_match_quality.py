@@ -67,10 +67,10 @@ def test_what_is_made_worse_scores_lower(name: str, real: fs.FaceAnalyzer) -> No
     assert good > 90
     for a_little, much in (
         (blurred(photo, 0.025 * side), blurred(photo, 0.05 * side)),
-        (darkened(photo, 0.05), darkened(photo, 0.008)),
+        (darkened(photo, 0.008), darkened(photo, 0.005)),
         (covered(photo, box, 0.2), covered(photo, box, 0.4)),
     ):
-        # A twentieth of the light costs a clear face next to nothing.
+        # A hundredth of the light costs a clear face next to nothing.
         assert good + 2 > quality(real, a_little) > quality(real, much)
 
 

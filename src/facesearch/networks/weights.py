@@ -235,7 +235,7 @@ def models() -> tuple[WeightFile, ...]:
     --------
     >>> for file in models():
     ...     print(file.name, file.licence)  # doctest: +ELLIPSIS
-    dlib_face_recognition_resnet_model_v1.dat public domain, by its author; CC0 1.0, as packaged
+    face_recognition_sface_2021dec_int8bq.onnx Apache-2.0
     ...
     """
     files = (

@@ -65,7 +65,7 @@ def reliability(
 
     Examples
     --------
-    >>> for kept in reliability([0.3, 0.9], [1, 0])[:3]:
+    >>> for kept in reliability([0.3, 1.4], [1, 0])[:3]:
     ...     print(kept.similarity, kept.measured.events, kept.missed.events)
     99.0 0 0
     90.0 0 0
