@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 import facesearch as fs
+from facesearch.appearance import image_quality
 from facesearch.appearance.image_quality import measure_quality
 from facesearch.benchmark import blurred, shrunk
 from facesearch.common.arrays import PixelArray
@@ -81,3 +83,11 @@ def test_blur_is_told_in_pixels_of_the_chip_nearly() -> None:
     edge[:, 75:] = 200
     for sigma in (2, 4, 6):
         assert measure_quality(blurred(edge, sigma)).sharpness == pytest.approx(100 / (1 + (sigma / 4) ** 2), abs=9)
+
+
+@given(st.integers(0, 2**16), st.floats(0.4, 4), st.integers(30, 60), st.integers(30, 60))
+def test_blur_is_scipys(seed: int, sigma: float, height: int, width: int) -> None:
+    luma = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
+    ours, theirs = image_quality._blurred(luma, sigma), gaussian_filter(luma, sigma, radius=round(3 * sigma))
+
+    assert np.abs(ours - theirs).max() < 1e-3

@@ -4,12 +4,12 @@ Both are designed not to depend on skin tone: docs/quality.md has the alternativ
 """
 
 import math
+from functools import cache
 from typing import Final
 
 import numpy as np
 
 from facesearch.common.arrays import FloatArray, PixelArray
-from facesearch.common.once import LOADING
 from facesearch.domain.face_detail import ImageQuality
 from facesearch.stages import CHIP_SIZE
 
@@ -62,11 +62,8 @@ def _brightness(luma: FloatArray) -> float:
 
 
 def _sharpness(luma: FloatArray) -> float:
-    with LOADING:
-        from scipy.ndimage import gaussian_filter
-
-    once = gaussian_filter(luma[_WHOLE_FRAME], _FINE, truncate=3)
-    twice = gaussian_filter(once, math.sqrt(_COARSE**2 - _FINE**2), truncate=3)
+    once = _blurred(luma[_WHOLE_FRAME], _FINE)
+    twice = _blurred(once, math.sqrt(_COARSE**2 - _FINE**2))
     fine, coarse = _slopes(once), _slopes(twice)
     edges = coarse >= max(float(np.percentile(coarse, _EDGES)), _FLAT)
     ratio = float(np.median(fine[edges] / coarse[edges])) if edges.any() else 0.0
@@ -74,6 +71,30 @@ def _sharpness(luma: FloatArray) -> float:
         return 0.0
     variance = max(0.0, (_COARSE**2 - (ratio * _FINE) ** 2) / (ratio**2 - 1))
     return 100 / (1 + variance / _HALF_SHARP**2)
+
+
+def _blurred(luma: FloatArray, sigma: float) -> FloatArray:
+    """Blur by a Gaussian, cut off at three sigmas; beyond the edge the picture is mirrored.
+
+    As `scipy.ndimage.gaussian_filter` does, to 1e-4. Importing that takes 0.2 s of the first search.
+    """
+    down, across = (_blur(sigma, size) for size in luma.shape)
+    blurred: FloatArray = down @ luma @ across.T
+    return blurred
+
+
+@cache
+def _blur(sigma: float, size: int) -> FloatArray:
+    """Return the (size, size) matrix that blurs a column."""
+    radius, rows = round(3 * sigma), np.arange(size)
+    matrix = np.zeros((size, size), np.float64)
+    for offset in range(-radius, radius + 1):
+        places = rows + offset
+        places = np.where(places < 0, -1 - places, places)
+        places = np.where(places >= size, 2 * size - 1 - places, places)
+        np.add.at(matrix, (rows, places), math.exp(-0.5 * (offset / sigma) ** 2))
+    blur: FloatArray = (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+    return blur
 
 
 def _slopes(luma: FloatArray) -> FloatArray:

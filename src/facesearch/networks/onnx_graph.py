@@ -30,11 +30,11 @@ class Graph:
     """An ONNX graph in the making, from ``pixels``, of *size* rows and columns or of any, to ``end``."""
 
     def __init__(self, size: tuple[int, int] | None) -> None:
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import TensorProto, helper
 
-        self._helper, self._tensor, self._float = helper, numpy_helper.from_array, TensorProto.FLOAT
+        self._helper, self._float = helper, TensorProto.FLOAT
         self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], tuple[str, npt.NDArray[Any]]] = {}
         self._outputs: list[onnx.ValueInfoProto] = []
         self.relus: list[str] = []
         self.stages: dict[Shape, str] = {}  # the last map of each size that leaves a residual block
@@ -70,8 +70,8 @@ class Graph:
         same = f"constant {len(self._constants)}".encode() if content.nbytes >= _LARGE else content.tobytes()
         key = (values.dtype.str, values.shape, same)
         if key not in self._constants:
-            self._constants[key] = self._tensor(content, f"constant{len(self._constants)}")
-        return self._constants[key].name
+            self._constants[key] = f"constant{len(self._constants)}", content
+        return self._constants[key][0]
 
     def output(self, name: str, source: str, shape: list[str | int]) -> None:
         """Add an output called *name* with the value of *source*."""
@@ -80,9 +80,23 @@ class Graph:
 
     def model(self, name: str) -> "onnx.ModelProto":
         """Return the whole graph as a model."""
-        graph = self._helper.make_graph(self._nodes, name, [self._input], self._outputs, [*self._constants.values()])
+        from onnx.helper import np_dtype_to_tensor_dtype
+
+        graph = self._helper.make_graph(self._nodes, name, [self._input], self._outputs)
         opset = self._helper.make_opsetid("", _OPSET)
-        return self._helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
+        model = self._helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
+        for (
+            constant,
+            values,
+        ) in self._constants.values():  # into the model itself: a copy of all weights takes time and memory
+            tensor = model.graph.initializer.add()
+            tensor.name, tensor.data_type, tensor.raw_data = (
+                constant,
+                np_dtype_to_tensor_dtype(values.dtype),
+                values.tobytes(),
+            )
+            tensor.dims.extend(values.shape)
+        return model
 
     def _layer(self, layer: Layer, shape: Shape) -> str:
         end = self.end
