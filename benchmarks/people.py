@@ -94,7 +94,7 @@ def print_distances(staff: fs.Collection, photos: dict[str, list[Path]], probes:
         for path in searched
         for name, vector in users.items()
     ]
-    print(f"\n{'distance':<26}{'n':>6}" + "".join(f"{f'p{p}':>7}" for p in PERCENTILES) + f"{'<= 0.6':>8}")
+    print(f"\n{'distance':<26}{'n':>6}" + "".join(f"{f'p{p}':>7}" for p in PERCENTILES) + f"{'<= at 80':>9}")
     for label, found in (("two photos", pairs), ("photo and user's vector", visits)):
         print_row(f"{label}, same", [value for same, value in found if same])
         print_row(f"{label}, other", [value for same, value in found if not same])

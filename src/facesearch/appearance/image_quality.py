@@ -79,7 +79,7 @@ def _blurred(luma: FloatArray, sigma: float) -> FloatArray:
     As `scipy.ndimage.gaussian_filter` does, to 1e-4. Importing that takes 0.2 s of the first search.
     """
     down, across = (_blur(sigma, size) for size in luma.shape)
-    blurred: FloatArray = down @ luma @ across.T
+    blurred: FloatArray = (down @ luma @ across.T).astype(np.float32, copy=False)
     return blurred
 
 
