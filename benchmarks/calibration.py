@@ -121,7 +121,13 @@ def read_sets(analyzer: fs.FaceAnalyzer, cache: Path) -> dict[str, PhotoSet]:
         return [folder / "images" / row["image"] for row in rows]
 
     made = (
-        embedded("lfw_grey", [path for path, _ in lfw], [name for _, name in lfw], [{} for _ in lfw], options),
+        embedded(
+            "lfw_grey",
+            [path for path, _ in lfw],
+            [name for _, name in lfw],
+            [{"row": str(row)} for row in range(len(lfw))],
+            options,
+        ),
         embedded("celeba", each(celeba, persons), [row["person"] for row in persons], persons, options),
         embedded("south_asia", each(south, regions), [row["image"] for row in regions], regions, options),
         embedded(
@@ -312,7 +318,8 @@ def main() -> None:
         paths = [path for photos in people.values() for path in photos]
         np.savez(seen, looks=[_looks_male(path, analyzer) for path in paths])
     with np.load(seen) as file:
-        print_gender(sets["lfw_grey"], file["looks"][file["looks"] >= 0] > 0, table)
+        rows = [int(label["row"]) for label in sets["lfw_grey"].labels]
+        print_gender(sets["lfw_grey"], file["looks"][rows] > 0, table)
 
 
 def _looks_male(path: Path, analyzer: fs.FaceAnalyzer) -> int:
