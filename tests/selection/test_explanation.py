@@ -425,6 +425,7 @@ def test_what_if_in_enrolment_looks_at_quality_only() -> None:
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1))
+@example(671089.1621517377, 0.5)
 def test_a_rivals_share_in_words_says_whether_it_is_too_large(largest: float, part: float) -> None:
     second = part * largest
     share = rival(largest, second)

@@ -81,7 +81,7 @@ def one_too_many(place: int, most: int, *, of_all: bool) -> Comparison:
 
 def rival(largest: float, second: float) -> Comparison:
     """Compare the area of a photo's second largest face with that of the largest, both in the same unit."""
-    share = 100 * second / largest if largest else 100.0
+    share = 100 * (second / largest) if largest else 100.0  # in this order half of an area is 50
     shown, bar = _apart(share, 100 * RIVAL_AREA)
     return Comparison(
         reason=EnrollmentReason.SEVERAL_FACES.value,
