@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import facesearch as fs
+from facesearch.analysis.analyzer import default_analyzer
 from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
 from facesearch.embedding.sface import SFACE_MIRRORED
 from facesearch.networks import weights
@@ -15,6 +16,7 @@ from samples import astronaut, hopper
 def test_the_default_is_sface_and_dlibs_vectors_get_dlibs_networks() -> None:
     assert fs.Collection("new").face_model == SFACE_MIRRORED
     assert fs.Collection("new").analyzer.models is fs.ModelFamily.FACESEARCH
+    assert fs.Collection("new").analyzer is default_analyzer()  # as is that of functions without a collection
     old = fs.Collection("old", face_model=DLIB_RESNET_MIRRORED)
     assert old.analyzer.models is fs.ModelFamily.DLIB
     assert old.analyzer is fs.Collection("other", face_model=DLIB_RESNET_MIRRORED).analyzer  # weights are loaded once

@@ -38,7 +38,7 @@ from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
 from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED, DlibEmbedder, OnnxEmbedder
 from facesearch.embedding.mapped import MappedEmbedder
-from facesearch.embedding.sface import SFaceEmbedder
+from facesearch.embedding.sface import SFACE_MIRRORED, SFaceEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.matching.calibration import Calibration
@@ -385,14 +385,18 @@ def _looks(face: LocatedFace) -> PixelArray:
     return face.probe if face._looks is None else face._looks  # noqa: SLF001  # set by this module only
 
 
-def family_of(face_model: FaceModel) -> ModelFamily:
-    """Return the family whose embedder makes the vectors of *face_model*; the default one for models of neither."""
-    return ModelFamily.DLIB if face_model == DLIB_RESNET_MIRRORED else ModelFamily.FACESEARCH
+def family_of(face_model: FaceModel) -> ModelFamily | None:
+    """Return the family whose embedder makes the vectors of *face_model*, if there is one."""
+    return {SFACE_MIRRORED: ModelFamily.FACESEARCH, DLIB_RESNET_MIRRORED: ModelFamily.DLIB}.get(face_model)
+
+
+def default_analyzer(models: ModelFamily | None = None) -> FaceAnalyzer:
+    """Return the analyzer of a family, by default the default one: one for the process, so that weights are loaded once."""
+    return _shared_analyzer(models or ModelFamily.FACESEARCH)
 
 
 @cache
-def default_analyzer(models: ModelFamily = ModelFamily.FACESEARCH) -> FaceAnalyzer:
-    """Return the default analyzer of a family: one for the process, so that weights are loaded once."""
+def _shared_analyzer(models: ModelFamily) -> FaceAnalyzer:
     return FaceAnalyzer(models=models)
 
 

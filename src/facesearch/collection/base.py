@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from facesearch.analysis.analyzer import FaceAnalyzer, ModelFamily, default_analyzer, family_of
+from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer, family_of
 from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
 from facesearch.embedding.sface import SFACE_MIRRORED
@@ -135,10 +135,8 @@ class CollectionBase:
 
 def _analyzer_of(face_model: FaceModel) -> str:
     """Return the words for an analyzer of a face model."""
-    known = (default_analyzer(family) for family in ModelFamily)
-    if any(each.face_model == face_model for each in known):
-        return f"fs.FaceAnalyzer(models={family_of(face_model).value!r})"
-    return "an analyzer whose embedder has its model"
+    family = family_of(face_model)
+    return f"fs.FaceAnalyzer(models={family.value!r})" if family else "an analyzer whose embedder has its model"
 
 
 def check_settings(

@@ -6,7 +6,7 @@ from os import PathLike
 
 import attrs
 
-from facesearch.analysis.analyzer import FaceAnalyzer, family_of
+from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_bool, check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
@@ -287,7 +287,7 @@ class CollectionPhotos(CollectionBase):
         workers = PhotoWorkers(
             analyzer,
             # There are as many worker processes as cores: one core each.
-            self._analyzer or FaceAnalyzer(threads=1, models=family_of(self._face_model)),
+            self._analyzer or FaceAnalyzer(threads=1, models=analyzer.models),
             quality,
             thumbnails=self._thumbnails,
             executor=executor,

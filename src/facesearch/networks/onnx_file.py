@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesearch.errors import WeightsError
-from facesearch.networks.onnx_simplify import drop_dead_inputs, every_part, free_batch, unpack_weights
+from facesearch.networks.onnx_simplify import MOST_EXPANSION, drop_dead_inputs, every_part, free_batch, unpack_weights
 from facesearch.networks.runtime import open_session
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["file_digest", "open_file"]
 
 _LARGEST = 2**31 - 1  # bytes: what protobuf can hold
-_MOST_EXPANSION = 16  # of a weight of 2 bits, the smallest there is, as a float32
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
 
@@ -81,7 +80,7 @@ def _read(path: Path, sha256: str) -> "onnx.ModelProto":
         raise WeightsError(f"{path}: expected a file with its weights inside, got one that keeps them in other files")
     drop_dead_inputs(model.graph)
     try:
-        unpack_weights(model.graph, most_bytes=min(_LARGEST, _MOST_EXPANSION * len(content)))
+        unpack_weights(model.graph, most_bytes=min(_LARGEST, MOST_EXPANSION * len(content)))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     return model

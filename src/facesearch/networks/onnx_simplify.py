@@ -16,8 +16,17 @@ from facesearch.errors import WeightsError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["drop_dead_inputs", "every_part", "free_batch", "unpack_weights", "unpacked_weights"]
+__all__ = [
+    "MOST_EXPANSION",
+    "drop_dead_inputs",
+    "every_part",
+    "free_batch",
+    "parsed",
+    "unpack_weights",
+    "unpacked_weights",
+]
 
+MOST_EXPANSION: Final = 16  # of a weight of 2 bits, the smallest there is, as a float32
 _BATCH_NAME: Final = "facesearch_batch"
 _FLOAT_BYTES: Final = 4
 _INTEGERS: Final = ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16", "INT32")
@@ -30,6 +39,25 @@ def every_part(message: Any) -> Iterator[Any]:
             for each in [value] if hasattr(value, "ListFields") else value:
                 yield each
                 yield from every_part(each)
+
+
+def parsed(name: str, content: bytes) -> "onnx.ModelProto":
+    """Parse a network of the library, and remove its dead inputs; *name* is for the message.
+
+    Raises
+    ------
+    WeightsError
+        The content is no ONNX file.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no type information
+
+    try:
+        model = onnx.load_model_from_string(content)
+    except DecodeError:
+        raise WeightsError(f"{name}: expected an ONNX file, got something else") from None
+    drop_dead_inputs(model.graph)
+    return model
 
 
 def drop_dead_inputs(graph: "onnx.GraphProto") -> None:

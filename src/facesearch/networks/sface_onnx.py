@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from facesearch.errors import WeightsError
 from facesearch.networks.onnx_graph import Graph
-from facesearch.networks.onnx_simplify import drop_dead_inputs, unpacked_weights
+from facesearch.networks.onnx_simplify import MOST_EXPANSION, parsed, unpacked_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -30,7 +30,6 @@ _JOINED: Final = ((256, 28, 28), (512, 14, 14), (1024, 7, 7))
 _CONVOLUTION: Final = ("Conv", "BatchNormalization", "PRelu")
 _END: Final = ("BatchNormalization", "Flatten", "Gemm", "BatchNormalization")
 _CHAIN: Final = ["Sub", "Mul", *_CONVOLUTION * 27, *_END]
-_MOST_EXPANSION: Final = 16  # of a weight of 2 bits, the smallest there is, as a float32
 
 Array = npt.NDArray[Any]
 
@@ -54,15 +53,8 @@ def sface_model(content: bytes) -> "onnx.ModelProto":
     WeightsError
         The file is no such graph.
     """
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no type information
-
-    try:
-        model = onnx.load_model_from_string(content)
-    except DecodeError:
-        raise WeightsError("SFace: expected an ONNX file, got something else") from None
-    drop_dead_inputs(model.graph)
-    unpacked = unpacked_weights(model.graph, most_bytes=_MOST_EXPANSION * len(content))
+    model = parsed("SFace", content)
+    unpacked = unpacked_weights(model.graph, most_bytes=MOST_EXPANSION * len(content))
     try:
         return _rewritten(model.graph, unpacked)
     except (KeyError, ValueError, IndexError) as error:

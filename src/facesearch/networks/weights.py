@@ -175,14 +175,12 @@ FACE_ATTRIBUTES = WeightFile(
     training_data="CelebA and UTKFace (non-commercial research), FER2013 and the South Asian faces of armeetj (research), "
     "prajnasb/observations (MIT), Facial_106_Landmarks (academic); docs/attributes.md has which for what",
 )
-DLIB_FACE_HEADS = WeightFile(
+DLIB_FACE_HEADS = attrs.evolve(
+    FACE_ATTRIBUTES,
     name="dlib_face_heads.onnx",
     purpose="attributes: predicted from the feature maps of dlib's embedding network",
     sha256="e422d5a288221db6f171a5d0fbca9379de00654c8fe40b44bb5746ff7a84d59e",
-    package=_OURS,
     origin="this project, training/attribute_heads.py of 2026-11-25",
-    licence="MIT for the file; most of the photographs it learned from are for non-commercial research, and whether that "
-    "binds what was learned from them is not settled: ask before you sell it",
     training_data="CelebA and UTKFace (non-commercial research), FER2013 (research), prajnasb/observations (MIT), "
     "Facial_106_Landmarks (academic); docs/attributes.md has which for what",
 )

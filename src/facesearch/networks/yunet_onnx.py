@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from facesearch.errors import WeightsError
-from facesearch.networks.onnx_simplify import drop_dead_inputs, unpack_weights
+from facesearch.networks.onnx_simplify import MOST_EXPANSION, parsed, unpack_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -16,7 +16,6 @@ STRIDES: Final = (8, 16, 32)
 # Names of the heads in the file, and the number of channels of each. In a map they follow each other in this order.
 _HEADS: Final = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 CHANNELS: Final = sum(_HEADS.values())
-_MOST_EXPANSION: Final = 16  # of a weight of 2 bits, the smallest there is, as a float32
 
 
 def yunet_model(content: bytes) -> "onnx.ModelProto":
@@ -42,17 +41,11 @@ def yunet_model(content: bytes) -> "onnx.ModelProto":
     WeightsError
         The file is no such graph; the message says what it lacks.
     """
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no type information
     from onnx import TensorProto, helper
 
-    try:
-        model = onnx.load_model_from_string(content)
-    except DecodeError:
-        raise WeightsError("YuNet: expected an ONNX file, got something else") from None
+    model = parsed("YuNet", content)
     graph = model.graph
-    drop_dead_inputs(graph)
-    unpack_weights(graph, most_bytes=_MOST_EXPANSION * len(content))
+    unpack_weights(graph, most_bytes=MOST_EXPANSION * len(content))
     producers = {name: node for node in graph.node for name in node.output}
     outputs = []
     for stride in STRIDES:
