@@ -94,6 +94,11 @@ def answers(folder: Path) -> Iterator[Any]:
     mixed.add_embeddings(["ada", "ada", "ada", "bob", "bob"], np.eye(2, 128)[[0, 0, 1, 1, 1]])
     mixed.add_embeddings(["eve", "eve", "countess"], np.eye(5, 128)[[3, 4, 0]])
     yield mixed.audit()
+    unnamed = mixed.add_embeddings(["eve", "eve"], np.eye(2, 128))
+    mixed.disassociate_faces("eve", unnamed)
+    yield mixed.set_aside(unnamed[:1])
+    yield mixed.name_group(unnamed, "grace")
+    yield mixed.undo()
     with fs.Collection.open(folder / "people.db", "staff", analyzer=analyzer):
         yield fs.collections(folder / "people.db")
 

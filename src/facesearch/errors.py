@@ -15,6 +15,9 @@
     ├── UserAlreadyExistsError (ValueError)
     ├── FaceNotFoundError (LookupError)
     ├── QuotaExceededError (ValueError)          more than AWS's limit: 100 faces a user
+    ├── GroupChangedError (ValueError)           a face of the group was deleted or has a user now
+    ├── UndoConflictError (ValueError)           the state to be undone has changed since
+    ├── NothingToUndoError (LookupError)         no change is left to undo
     ├── TokenReusedError (ValueError)            a request's token was used before, with another request
     ├── FaceModelMismatchError (ValueError)      vectors of two face models were about to be compared
     ├── CalibrationError (ValueError)            a calibration is missing, damaged, or another model's
@@ -48,6 +51,7 @@ __all__ = [
     "FaceModelMismatchError",
     "FaceNotFoundError",
     "FacesearchError",
+    "GroupChangedError",
     "ImageError",
     "ImageNotFoundError",
     "ImageTooLargeError",
@@ -56,6 +60,7 @@ __all__ = [
     "InvalidImageFormatError",
     "InvalidParameterError",
     "MissingExtraError",
+    "NothingToUndoError",
     "OutputRefusedError",
     "QuotaExceededError",
     "StorageBusyError",
@@ -64,6 +69,7 @@ __all__ = [
     "StorageFullError",
     "StorageReadOnlyError",
     "TokenReusedError",
+    "UndoConflictError",
     "UserAlreadyExistsError",
     "UserNotFoundError",
     "WeightsError",
@@ -126,6 +132,18 @@ class FaceNotFoundError(FacesearchError, LookupError):
 
 class QuotaExceededError(FacesearchError, ValueError):
     """More than a limit AWS sets, such as 100 faces a user."""
+
+
+class GroupChangedError(FacesearchError, ValueError):
+    """A group changed since it was computed: a face was deleted or has a user now. Nothing was changed; compute the groups again."""
+
+
+class UndoConflictError(FacesearchError, ValueError):
+    """The users or faces of the last change were changed since, so it can't be undone; nothing was changed."""
+
+
+class NothingToUndoError(FacesearchError, LookupError):
+    """No change is left to undo: none was made, or its users or faces were deleted."""
 
 
 class TokenReusedError(FacesearchError, ValueError):

@@ -8,6 +8,7 @@ from facesearch.collection.changes import MAX_FACES_PER_REQUEST, TOKEN_SECONDS, 
 from facesearch.collection.contents import CollectionContents
 from facesearch.collection.files import CollectionFiles
 from facesearch.collection.photos import CollectionPhotos
+from facesearch.collection.review import CollectionReview
 from facesearch.collection.search import MAX_FACES, MAX_USERS, CollectionSearch, check_search_options
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 
@@ -22,7 +23,9 @@ __all__ = [
 ]
 
 
-class Collection(CollectionFiles, CollectionContents, CollectionPhotos, CollectionChanges, CollectionSearch):
+class Collection(
+    CollectionFiles, CollectionContents, CollectionPhotos, CollectionChanges, CollectionReview, CollectionSearch
+):
     """A collection of people in memory; `open` and `create` return one in a file.
 
     Parameters
