@@ -151,6 +151,10 @@ from .responses.folder import (
     FolderReport as FolderReport,
     RefusedPhoto as RefusedPhoto,
 )
+from .responses.grouping import (
+    FaceGroup as FaceGroup,
+    NearestUser as NearestUser,
+)
 from .responses.search_faces import (
     ComparedFace as ComparedFace,
     ComparedSourceImageFace as ComparedSourceImageFace,

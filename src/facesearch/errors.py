@@ -14,8 +14,8 @@
     ├── UserNotFoundError (LookupError)
     ├── UserAlreadyExistsError (ValueError)
     ├── FaceNotFoundError (LookupError)
+    ├── GroupChangedError (ValueError)           a face of a group was deleted, or has a user now
     ├── QuotaExceededError (ValueError)          more than AWS's limit: 100 faces a user
-    ├── GroupChangedError (ValueError)           a face of the group was deleted or has a user now
     ├── UndoConflictError (ValueError)           the state to be undone has changed since
     ├── NothingToUndoError (LookupError)         no change is left to undo
     ├── TokenReusedError (ValueError)            a request's token was used before, with another request
@@ -130,12 +130,12 @@ class FaceNotFoundError(FacesearchError, LookupError):
     """The collection has no face of that id."""
 
 
+class GroupChangedError(FacesearchError, ValueError):
+    """A face of a group was deleted or associated with a user since the group was found; nothing was changed."""
+
+
 class QuotaExceededError(FacesearchError, ValueError):
     """More than a limit AWS sets, such as 100 faces a user."""
-
-
-class GroupChangedError(FacesearchError, ValueError):
-    """A group changed since it was computed: a face was deleted or has a user now. Nothing was changed; compute the groups again."""
 
 
 class UndoConflictError(FacesearchError, ValueError):

@@ -1,7 +1,7 @@
 """Changes that a reviewer makes: name, merge and rename people, move faces, set faces aside, and undo."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -13,24 +13,16 @@ from facesearch.domain.user_ids import check_new_user_id
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 from facesearch.errors import GroupChangedError, NothingToUndoError, UndoConflictError
 from facesearch.matching.template import robust_mean
+from facesearch.responses.grouping import FaceGroup
 from facesearch.storage.history import dump_change, load_change
 
-__all__ = ["MAX_CHANGES", "MAX_FACES_PER_GROUP", "CollectionReview", "Group"]
+__all__ = ["MAX_CHANGES", "MAX_FACES_PER_GROUP", "CollectionReview"]
 
 MAX_CHANGES: Final = 50
 """The number of changes that can be undone; older ones are forgotten."""
 
 MAX_FACES_PER_GROUP: Final = 100_000
 """The faces of a group in one change."""
-
-
-@runtime_checkable
-class Group(Protocol):
-    """A group of faces, such as `facesearch.FaceGroup`."""
-
-    @property
-    def face_ids(self) -> tuple[str, ...]:
-        """The ids of its faces."""
 
 
 @attrs.frozen
@@ -44,7 +36,7 @@ class _State:
 class CollectionReview(CollectionBase):
     """The operations that put a collection right."""
 
-    def name_group(self, group: Group | Sequence[str], user_id: str) -> Change:
+    def name_group(self, group: FaceGroup | Sequence[str], user_id: str) -> Change:
         """Associate the faces of a group with a user, who is created if needed.
 
         Unlike `associate_faces` this takes no match threshold, because a person decided.
@@ -91,7 +83,7 @@ class CollectionReview(CollectionBase):
                 Change(kind=ChangeKind.NAME_GROUP, user_id=name, created_users=new, left_out=tuple(left_out)), after
             )
 
-    def set_aside(self, group: Group | Sequence[str], *, aside: bool = True) -> Change:
+    def set_aside(self, group: FaceGroup | Sequence[str], *, aside: bool = True) -> Change:
         """Set aside the faces of a group, so that `groups` leaves them out: strangers, for instance.
 
         Parameters
@@ -244,7 +236,7 @@ class CollectionReview(CollectionBase):
 
 def _face_ids_of(group: Any) -> tuple[str, ...]:
     """Return the checked face ids of a group, or of a sequence of ids."""
-    if isinstance(group, Group):
+    if isinstance(group, FaceGroup):
         return check_face_ids(group.face_ids, MAX_FACES_PER_GROUP)
     return check_face_ids(group, MAX_FACES_PER_GROUP)
 
