@@ -437,4 +437,4 @@ class StoreMachine(RuleBasedStateMachine):
 def test_a_durable_store_answers_as_the_one_in_memory_does(case: Case) -> None:
     """For all calls, from all handles, and after reopening."""
     machine = type("Machine", (StoreMachine,), {"case": case})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=30))
+    run_state_machine_as_test(machine, settings=settings(max_examples=case.examples, stateful_step_count=30))

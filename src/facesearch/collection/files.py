@@ -15,10 +15,9 @@ from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
 from facesearch.matching.calibration import Calibration, shipped_calibrations
 from facesearch.matching.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
-from facesearch.storage.catalog import Entry, add_entry, find_entry, missing, sessions_of
-from facesearch.storage.connections import Sessions
+from facesearch.storage.catalog import database_of
+from facesearch.storage.database import Database, Entry
 from facesearch.storage.export import Export, check_export, read_export, write_export
-from facesearch.storage.sqlite import SqliteStore
 
 __all__ = ["CollectionFiles"]
 
@@ -104,13 +103,13 @@ class CollectionFiles(CollectionBase):
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, None)
         choice = _choice(calibration, analyzer)
-        sessions = sessions_of(path, timeout, read_only=read_only)
+        database = database_of(path, timeout, read_only=read_only)
         with ExitStack() as undo:
-            undo.callback(sessions.close)
-            entry = find_entry(sessions, collection_id)
+            undo.callback(database.close)
+            entry = database.find(collection_id)
             if entry is None:
-                if not create or sessions.read_only:
-                    raise missing(sessions.path, collection_id)
+                if not create or database.read_only:
+                    raise database.missing(collection_id)
                 draft = cls(
                     collection_id,
                     face_model=face_model,
@@ -118,7 +117,7 @@ class CollectionFiles(CollectionBase):
                     calibration=None if choice == "file" else choice,
                     thumbnails=thumbnails or False,
                 )
-                entry = draft._add_to(sessions)
+                entry = draft._add_to(database)
             if thumbnails is not None and thumbnails != entry.thumbnails:
                 raise InvalidParameterError.of("thumbnails", thumbnails, f"{entry.thumbnails}, what it was made with")
             opened = cls(
@@ -129,12 +128,12 @@ class CollectionFiles(CollectionBase):
                     choice,
                     entry.calibration,
                     face_model=entry.face_model,
-                    origin=f"{sessions.path}: {collection_id}",
+                    origin=f"{database.name}: {collection_id}",
                 ),
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
-            opened._use_file(sessions, entry)
+            opened._use(database, entry)
             undo.pop_all()
         return opened
 
@@ -175,23 +174,20 @@ class CollectionFiles(CollectionBase):
         made = cls(
             collection_id, face_model=face_model, analyzer=analyzer, calibration=calibration, thumbnails=thumbnails
         )
-        sessions = sessions_of(path, timeout)
+        database = database_of(path, timeout)
         try:
-            entry = made._add_to(sessions, tags=tags, must_be_new=True)
+            entry = made._add_to(database, tags=tags, must_be_new=True)
+            made._use(database, entry)
         except BaseException:
-            sessions.close()
+            database.close()
             raise
-        made._use_file(sessions, entry)
         return made
 
-    def _use_file(self, sessions: Sessions, entry: Entry) -> None:
-        store = SqliteStore(sessions, entry, self.calibration.user_offset)
-        store.tidy(self._clock() - TOKEN_SECONDS)
-        self._store = store
+    def _use(self, database: Database, entry: Entry) -> None:
+        self._store = database.store(entry, self.calibration.user_offset, answered_before=self._clock() - TOKEN_SECONDS)
 
-    def _add_to(self, sessions: Sessions, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
-        return add_entry(
-            sessions,
+    def _add_to(self, database: Database, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
+        return database.add(
             self._id,
             face_model=self._face_model,
             thumbnails=self._thumbnails,

@@ -26,7 +26,7 @@ from facesearch.networks.runtime import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
 from facesearch.storage.catalog import is_erased
 from facesearch.storage.export import EXPORT_FILE
-from facesearch.storage.opening import connect_read_only, translated
+from facesearch.storage.sqlite.opening import connect_read_only, translated
 
 __all__ = ["Finding", "State", "findings"]
 

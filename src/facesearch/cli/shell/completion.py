@@ -23,7 +23,7 @@ def complete_user(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def _matching_ids(ctx: click.Context, incomplete: str, collection_id: str | None) -> list[str]:
-    from facesearch.storage.opening import ids_beginning
+    from facesearch.storage.sqlite.opening import ids_beginning
 
     with suppress(FacesearchError):  # the command itself will report the error; completion must print nothing
         if ctx.params.get("db"):
