@@ -102,6 +102,8 @@ def started() -> Server:
     )
     with (folder / "postgresql.conf").open("a") as settings:
         settings.write(f"{_SETTINGS}unix_socket_directories = '{root}'\n")
+    access = folder / "pg_hba.conf"
+    access.write_text(f"local all guarded scram-sha-256\n{access.read_text()}")
     made = Server(folder, user)
     made.control("start")
     atexit.register(made.stop)

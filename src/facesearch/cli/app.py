@@ -8,7 +8,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.commands.benchmark import benchmark
-from facesearch.cli.commands.collections import collections, delete_collection, export, import_
+from facesearch.cli.commands.collections import collections, copy, delete_collection, erase_deleted, export, import_
 from facesearch.cli.commands.doctor import doctor
 from facesearch.cli.commands.facts import calibration, models
 from facesearch.cli.commands.index import index
@@ -65,6 +65,8 @@ for _command in (
     audit,
     collections,
     delete_collection,
+    erase_deleted,
+    copy,
     export,
     import_,
     serve,

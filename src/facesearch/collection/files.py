@@ -16,6 +16,7 @@ from facesearch.errors import InvalidParameterError
 from facesearch.matching.calibration import Calibration, shipped_calibrations
 from facesearch.matching.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
 from facesearch.storage.catalog import database_of
+from facesearch.storage.copying import copy_content
 from facesearch.storage.database import Database, Entry
 from facesearch.storage.export import Export, check_export, read_export, write_export
 
@@ -39,12 +40,13 @@ class CollectionFiles(CollectionBase):
         timeout: float = 10.0,
         read_only: bool | None = False,
     ) -> Self:
-        """Open a durable collection in a file, which may hold several collections.
+        """Open a durable collection in a file or on a PostgreSQL server, which may hold several collections.
 
         Parameters
         ----------
         path
-            A file on a local disk. While it is open, SQLite keeps two more files beside it, ending in ``-wal`` and ``-shm``.
+            A file on a local disk. While it is open, SQLite keeps two more files beside it, ending in ``-wal`` and ``-shm``. Or the address
+            of a server with pgvector, ``postgresql://user@host/database``, which several machines can share: see docs/postgresql.md.
         collection_id
             1-255 characters of ``[a-zA-Z0-9_.-]``.
         create
@@ -74,6 +76,8 @@ class CollectionFiles(CollectionBase):
             If the collection does not exist and is not to be created.
         FaceModelMismatchError
             If the collection has another face model.
+        MissingExtraError
+            If *path* is an address, and psycopg is not installed.
         StorageError
             And its subclasses: if the file is not of facesearch, truncated, damaged or of a newer format, if it can't be written
             (`StorageReadOnlyError`, also raised by changes to a collection that is open read-only), or if others write for longer
@@ -274,6 +278,50 @@ class CollectionFiles(CollectionBase):
                 aside=self._store.aside(),
             )
         write_export(path, export, overwrite=overwrite)
+
+    def copy_to(self, path: str | PathLike[str], collection_id: str | None = None, *, timeout: float = 10.0) -> str:
+        """Copy the collection into another file or onto a server, whole or not at all, and compare the two.
+
+        Parameters
+        ----------
+        path, timeout
+            See `open`.
+        collection_id
+            The id of the copy, which must be new or empty; by default the id of this collection.
+
+        Returns
+        -------
+        str
+            The SHA-256 of the users, faces, vectors and thumbnails, hex; that of the copy was computed from what was stored, and is the
+            same. Tags are not copied, nor changes that can be undone.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the copy exists and is not empty.
+        StorageError
+            And its subclasses, as from `open`, and if the copy differs; there is no copy then.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embedding("ada", np.full(128, 0.1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     digest = staff.copy_to(f"{folder}/people.db")
+        ...     with Collection.open(f"{folder}/people.db", "staff") as copy:
+        ...         copy.faces() == staff.faces()
+        True
+        """
+        with type(self).open(
+            path,
+            collection_id or self._id,
+            face_model=self._face_model,
+            calibration=self._calibration,
+            thumbnails=self._thumbnails,
+            timeout=timeout,
+        ) as copy:
+            return copy_content(self._store, copy._store)  # noqa: SLF001  # of the same class
 
     @classmethod
     def load(

@@ -27,6 +27,7 @@ __all__ = [
     "delete_collection",
     "erase_deleted",
     "is_erased",
+    "shown_name",
 ]
 
 _LONGEST_WAIT: Final = 3600  # seconds
@@ -48,6 +49,11 @@ def database_path(path: str | os.PathLike[str]) -> Path | str:
     if not isinstance(name, str) or name in {"", ":memory:"} or "\0" in name:
         raise InvalidParameterError.of("path", path, "the path of a file")
     return absolute(name)
+
+
+def shown_name(path: Path | str) -> str:
+    """Return what `database_path` returned, for messages: without the password."""
+    return str(path) if isinstance(path, Path) else Address.of(path).name
 
 
 def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False) -> Database:

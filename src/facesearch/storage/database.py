@@ -132,6 +132,9 @@ class Database(Protocol):
     def read_only(self) -> bool:
         """Whether writing is refused."""
 
+    def description(self) -> str:
+        """Return the name and version of the software that keeps it."""
+
     def find(self, collection_id: str) -> Entry | None:
         """Find a collection; ``None`` if the collection or the whole database does not exist."""
 

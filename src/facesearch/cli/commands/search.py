@@ -70,7 +70,7 @@ __all__ = ["search"]
 def search(
     *,
     photos: Sequence[str],
-    db: Path,
+    db: Path | str,
     collection_id: str,
     threshold: float,
     max_users: int | None,

@@ -41,7 +41,7 @@ _KEEPALIVES: Final = {
     "tcp_user_timeout": "60000",  # milliseconds
 }
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {}"
+_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {}"
 
 
 class _Pool:

@@ -55,6 +55,12 @@ class PostgresDatabase(Database):
         return self._sessions.read_only
 
     @override
+    def description(self) -> str:
+        query = "SELECT current_setting('server_version'), extversion FROM pg_extension WHERE extname = 'vector'"
+        ((server, extension),) = self._sessions.ask(query)
+        return f"PostgreSQL {server} with pgvector {extension}"
+
+    @override
     def close(self) -> None:
         self._sessions.close()
 

@@ -16,6 +16,7 @@ from facesearch.errors import (
     StorageFormatError,
     StorageFullError,
     StorageReadOnlyError,
+    StorageUncertainError,
 )
 from facesearch.storage.postgres.address import Address
 
@@ -98,7 +99,7 @@ def is_transient(error: psycopg.Error) -> bool:
 def lost(name: str, *, committing: bool = False) -> StorageError:
     """Return the error for a lost connection; *committing* if the change may have been made nevertheless."""
     if committing:
-        return StorageError(
+        return StorageUncertainError(
             f"{name}: the connection was lost while a change was confirmed: it may or may not have been made; "
             "look, and repeat it if not"
         )

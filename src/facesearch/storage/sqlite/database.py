@@ -67,6 +67,10 @@ class FileDatabase(Database):
         return self._sessions.read_only
 
     @override
+    def description(self) -> str:
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    @override
     def close(self) -> None:
         self._sessions.close()
 
