@@ -124,10 +124,10 @@ class CollectionBase:
                 f"face_ids: user {user_id!r} would have {faces} faces, at most {MAX_FACES_PER_USER}"
             )
 
-    def _check_user(self, user_id: str) -> None:
-        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+    def _check_user(self, user_id: str, argument: str = "user_id") -> None:
+        check_text(argument, user_id, USER_ID_PATTERN, 128)
         if not self._store.has_user(user_id):
-            raise UserNotFoundError(f"user_id: no user {user_id!r} in collection {self._id!r}")
+            raise UserNotFoundError(f"{argument}: no user {user_id!r} in collection {self._id!r}")
 
     def _user(self, user_id: str) -> User:
         return user_of(user_id, len(self._store.faces_of(user_id)))
