@@ -1,8 +1,12 @@
 """`Collection.groups`: groups of the faces that belong to no user, in memory and in a file."""
 
+import copy
+import json
+import pickle
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -138,3 +142,53 @@ def test_a_read_only_file_can_be_grouped(tmp_path: Path) -> None:
         groups = album.groups()
     with fs.Collection.open(tmp_path / "people.db", "album", read_only=True) as album:
         assert album.groups() == groups
+
+
+def indexed(case: Case, folder: Path, **options: Any) -> fs.Collection:
+    """Return a collection of seven photos of somebody, and two of somebody else."""
+    album = case.open(folder, "album", analyzer=fake_analyzer(), **options)
+    for colour, photos in ((RED, 7), (BLUE, 2)):
+        for shift in range(photos):
+            album.index_faces(np.roll(paint((200, 200), {(40, 40, 160, 160): colour}), shift, 0))
+    return album
+
+
+def test_a_notebook_shows_the_faces_side_by_side_where_thumbnails_are_stored(case: Case, tmp_path: Path) -> None:
+    groups: Any = indexed(case, tmp_path, thumbnails=True).groups()
+    html = groups._repr_html_()
+
+    assert html.count("<img") == 6 + 2
+    assert html.count("<figure") == 2
+    assert "1: 7 faces" in html
+    assert all(group.group_id in html for group in groups)
+    back = pickle.loads(pickle.dumps(groups))  # noqa: S301  # what was just written
+    assert (back, back._repr_html_()) == (groups, html)
+
+
+def test_a_notebook_shows_a_table_only_where_none_are_stored(case: Case, tmp_path: Path) -> None:
+    groups: Any = indexed(case, tmp_path).groups()
+
+    assert "<img" not in groups._repr_html_()
+    assert groups[0].group_id in groups._repr_html_()
+
+
+def test_the_audit_shows_the_faces_of_its_findings_and_its_value_has_none(case: Case, tmp_path: Path) -> None:
+    album = indexed(case, tmp_path, thumbnails=True)
+    for user_id, group in zip(("ada", "bob"), album.groups(), strict=True):
+        album.create_user(user_id)
+        album.associate_faces(user_id, group.face_ids[:2], user_match_threshold=0)
+    twin = album.groups()[0].face_ids
+    album.create_user("countess")
+    album.associate_faces("countess", twin[:2], user_match_threshold=0)
+    album.associate_faces("bob", twin[2:3], user_match_threshold=0)
+
+    report = album.audit()
+
+    assert [pair.user_ids for pair in report.same_person] == [("ada", "countess")]
+    assert [face.face_id for face in report.misplaced] == [twin[2]]
+    html = report._repr_html_()
+    assert "this face" in html
+    assert html.count("<img") == 2 + 2 + 1 + 3 + 2
+    assert report == copy.copy(report)
+    assert "<img" not in copy.copy(report)._repr_html_()
+    assert json.dumps(attrs.asdict(report))

@@ -1,5 +1,6 @@
 """Average linkage: scipy's is the oracle; vectors of one photo stay apart; order and memory make no difference."""
 
+import tracemalloc
 from random import Random
 
 import numpy as np
@@ -145,3 +146,23 @@ def test_lengths_of_any_size_are_compared_exactly() -> None:
     found = average_linkage(vectors, np.full(120, UNKNOWN_PHOTO), 0.6e6)
 
     assert partition(found.labels) == oracle(vectors, np.full(120, UNKNOWN_PHOTO), 0.6e6)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.5], ids=["all near", "a chain of neighbours"])
+def test_a_giant_component_takes_memory_in_proportion_to_its_vectors(spread: float) -> None:
+    vectors = clouds(0, [6000], spread=spread, dimension=32)
+    tracemalloc.start()
+
+    average_linkage(vectors, np.full(6000, UNKNOWN_PHOTO), 0.6, most_edges=12_000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 24e6  # the matrix of all distances has 144 MB in float32
+
+
+def test_a_person_of_thousands_of_photos_is_one_cluster_and_strangers_are_none() -> None:
+    vectors = np.concatenate([clouds(0, [3000], dimension=64), clouds(1, [1] * 1000, dimension=64)])
+
+    found = average_linkage(vectors, np.full(4000, UNKNOWN_PHOTO), 0.8)
+
+    assert sorted(np.bincount(found.labels).tolist()) == [*[1] * 1000, 3000]

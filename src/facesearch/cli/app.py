@@ -11,6 +11,7 @@ from facesearch.cli.commands.benchmark import benchmark
 from facesearch.cli.commands.collections import collections, delete_collection, export, import_
 from facesearch.cli.commands.doctor import doctor
 from facesearch.cli.commands.facts import calibration, models
+from facesearch.cli.commands.groups import groups
 from facesearch.cli.commands.index import index
 from facesearch.cli.commands.people import (
     associate_faces,
@@ -63,6 +64,7 @@ for _command in (
     disassociate_faces,
     delete_faces,
     audit,
+    groups,
     collections,
     delete_collection,
     export,

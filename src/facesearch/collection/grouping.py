@@ -11,11 +11,11 @@ import numpy as np
 from facesearch.collection.base import CollectionBase
 from facesearch.common.arrays import FloatArray
 from facesearch.common.progress import progress_bar
-from facesearch.common.tables import Listing
+from facesearch.common.tables import ROWS_SHOWN
 from facesearch.common.validation import check_bool, check_float, check_int
 from facesearch.matching.linkage import UNKNOWN_PHOTO, Linkage, average_linkage
 from facesearch.matching.template import robust_mean
-from facesearch.responses.grouping import FaceGroup, NearestUser
+from facesearch.responses.grouping import FaceGroup, FaceGroups, NearestUser
 
 __all__ = ["GROUP_SIMILARITY", "NEAREST_USER_SIMILARITY", "CollectionGrouping"]
 
@@ -25,6 +25,7 @@ GROUP_SIMILARITY: Final = 80.0
 NEAREST_USER_SIMILARITY: Final = 50.0
 
 _PROBES_AT_ONCE: Final = 1024
+_PICTURES: Final = 6  # of a group in a notebook
 
 
 class CollectionGrouping(CollectionBase):
@@ -112,7 +113,10 @@ class CollectionGrouping(CollectionBase):
             )
             for each, user in zip(found, self._nearest_users(found), strict=True)
         )
-        return Listing(sorted(groups, key=lambda group: (-len(group), group.group_id)), "group")
+        ranked = sorted(groups, key=lambda group: (-len(group), group.group_id))
+        shown = [face_id for group in ranked[:ROWS_SHOWN] for face_id in group.face_ids[:_PICTURES]]
+        with self._store.reading():
+            return FaceGroups(ranked, self._thumbnails_of(shown) if self._thumbnails else None)
 
     def _faces_set_aside(self) -> frozenset[str]:
         return frozenset()
