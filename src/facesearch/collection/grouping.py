@@ -89,7 +89,7 @@ class CollectionGrouping(CollectionBase):
                 for each in self._store.stored_faces()
                 if each.face.user_id is None
             ]
-            aside = self._faces_set_aside()
+            aside = self._store.aside()
         vectors = np.array([each.embedding for each in unknown], np.float32).reshape(-1, self._face_model.dimension)
         numbers = {image_id: number for number, image_id in enumerate({each.image_id for each in unknown} - {None})}
         with _progress(progress, len(unknown)) as report:
@@ -117,9 +117,6 @@ class CollectionGrouping(CollectionBase):
         shown = [face_id for group in ranked[:ROWS_SHOWN] for face_id in group.face_ids[:_PICTURES]]
         with self._store.reading():
             return FaceGroups(ranked, self._thumbnails_of(shown) if self._thumbnails else None)
-
-    def _faces_set_aside(self) -> frozenset[str]:
-        return frozenset()
 
     def _nearest_users(self, groups: Sequence["_Group"]) -> Iterator[NearestUser | None]:
         """Yield the nearest user of each group, as `CollectionSearch.rank_like_user` compares users."""
