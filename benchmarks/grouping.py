@@ -323,7 +323,7 @@ class Crowd:
         return vectors
 
 
-def print_scale(lfw: PhotoSet, counts: list[int]) -> None:
+def print_scale(lfw: PhotoSet, counts: list[int], calibration: fs.Calibration) -> None:
     """Print time and memory of large collections."""
     print("\nMade-up albums: Collection.groups at the default threshold")
     crowd = Crowd.like(lfw)
@@ -337,7 +337,7 @@ def print_scale(lfw: PhotoSet, counts: list[int]) -> None:
         }
         for name, sizes in kinds.items():
             vectors = crowd.faces(sizes, rng)
-            album = fs.Collection("album")
+            album = fs.Collection("album", face_model=calibration.face_model, calibration=calibration)
             owners = [f"u{row // 100}" for row in range(len(vectors))]
             album.add_embeddings(owners, vectors)
             for owner in dict.fromkeys(owners):
@@ -376,12 +376,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors, outside the repository")
     parser.add_argument("--scale", type=int, nargs="*", default=[], help="numbers of made-up faces")
+    parser.add_argument("--plain", action="store_true", help="without mirror images")
+    parser.add_argument(
+        "--calibration", type=Path, help="calibration of the vectors; by default the one of the library"
+    )
     arguments = parser.parse_args()
-    analyzer = fs.FaceAnalyzer()
+    analyzer = fs.FaceAnalyzer(embedder=fs.SFaceEmbedder(mirrored=False)) if arguments.plain else fs.FaceAnalyzer()
     cache = arguments.cache / analyzer.face_model.name
     cache.mkdir(parents=True, exist_ok=True)
     print_machine()
-    model, calibration = analyzer.face_model, analyzer.calibration or fs.calibration(analyzer.face_model)
+    model = analyzer.face_model
+    if arguments.calibration:
+        calibration = fs.Calibration.load(arguments.calibration, face_model=model)
+    else:
+        calibration = fs.calibration(model)
     print(f"{model.name} {model.version}, SHA-256 {model.digest}")
     for file in fs.models():
         print(f"  {file.name}: SHA-256 {file.sha256}")
@@ -402,7 +410,7 @@ def main() -> None:
     print_strangers(lfw, [celeba, without_copies(sets["south_asia"])[0]], calibration)
     print_certainty([*asides, *albums, *mixed], calibration)
     if arguments.scale:
-        print_scale(lfw, arguments.scale)
+        print_scale(lfw, arguments.scale, calibration)
 
 
 if __name__ == "__main__":

@@ -192,3 +192,19 @@ def test_the_audit_shows_the_faces_of_its_findings_and_its_value_has_none(case: 
     assert report == copy.copy(report)
     assert "<img" not in copy.copy(report)._repr_html_()
     assert json.dumps(attrs.asdict(report))
+
+
+def test_a_group_that_was_set_aside_does_not_come_up_again_when_it_grows(album: fs.Collection) -> None:
+    ada, bob = person(0, 5), person(1, 3)
+    first = add_unknown(album, np.concatenate([ada[:2], bob]))
+    stranger = next(group for group in album.groups() if first[0] in group.face_ids)
+
+    album.set_aside(stranger)
+    add_unknown(album, ada[2:])
+
+    (other,) = album.groups()
+    (aside,) = album.groups(set_aside=True)
+    assert set(other.face_ids) == set(first[2:])
+    assert (len(aside), aside.set_aside, other.set_aside) == (5, True, False)
+    album.set_aside(aside, aside=False)
+    assert [len(group) for group in album.groups()] == [5, 3]

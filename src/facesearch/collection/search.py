@@ -16,7 +16,7 @@ from facesearch.enrolment.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
 from facesearch.images.thumbnails import SHOWN_FACES
 from facesearch.matching.template import check_embedding
-from facesearch.responses.audit import AuditPictures, AuditReport
+from facesearch.responses.audit import AuditPictures, AuditReport, with_pictures
 from facesearch.responses.search_users import MatchedUser, UserMatch
 
 __all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_search_options"]
@@ -325,7 +325,7 @@ class CollectionSearch(CollectionBase):
             own_threshold=own_threshold,
             limit=limit,
         )
-        return report.with_pictures(self._audit_pictures(report)) if self._thumbnails else report
+        return with_pictures(report, self._audit_pictures(report)) if self._thumbnails else report
 
     def _audit_pictures(self, report: AuditReport) -> AuditPictures:
         """Return the thumbnails of the findings that are shown."""

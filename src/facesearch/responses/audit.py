@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
 
 import attrs
 from attrs import field
@@ -13,7 +12,7 @@ from facesearch.display.thumbnail_strips import Strip, as_rows
 from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
 from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
-__all__ = ["AuditPictures", "AuditReport", "LooseUser", "MisplacedFace", "SamePerson"]
+__all__ = ["AuditPictures", "AuditReport", "LooseUser", "MisplacedFace", "SamePerson", "with_pictures"]
 
 
 @attrs.frozen(kw_only=True)
@@ -93,12 +92,6 @@ class _Pictured(Shown):
         """The thumbnails; ``None`` where there are none."""
         return getattr(self, "_pictures", None)
 
-    def with_pictures(self, pictures: AuditPictures) -> Self:
-        """Return a copy that shows thumbnails in a notebook."""
-        made = copy.copy(self)
-        object.__setattr__(made, "_pictures", pictures)
-        return made
-
 
 @attrs.frozen(kw_only=True, repr=False)
 class AuditReport(_Pictured):
@@ -154,6 +147,13 @@ class AuditReport(_Pictured):
         yield Table(header, faces, "not this user's?")
         users = [(each.similarity, each.user_id, each.faces) for each in self.loose]
         yield Table(("similarity", "user", "faces"), users, "one person at all?")
+
+
+def with_pictures(report: AuditReport, pictures: AuditPictures) -> AuditReport:
+    """Return a copy of a report that shows thumbnails in a notebook."""
+    made = copy.copy(report)
+    object.__setattr__(made, "_pictures", pictures)
+    return made
 
 
 def _strips(report: AuditReport, pictures: AuditPictures) -> str:
