@@ -106,7 +106,7 @@ def test_a_sheet_of_each_group_shows_the_faces(tmp_path: Path, photos: Path, thu
     assert done.exit_code == Exit.DONE, done.output
     largest, smaller = sorted((tmp_path / "sheets").iterdir())
     assert largest.name.startswith("1-")
-    assert f"wrote {largest}" in done.stderr
+    assert done.stderr == f"wrote 2 sheets to {tmp_path / 'sheets'}\n"
     for tile in tiles(largest):
         red, _, blue = np.asarray(tile)[50:60, 50:60].reshape(-1, 3).mean(axis=0)
         assert red > blue + 20

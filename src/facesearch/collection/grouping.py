@@ -84,24 +84,13 @@ class CollectionGrouping(CollectionBase):
         check_bool("set_aside", set_aside)
         check_bool("progress", progress)
         with self._store.reading():
-            unknown = [
-                _Unknown(each.face.face_id, each.face.image_id, each.embedding)
-                for each in self._store.stored_faces()
-                if each.face.user_id is None
-            ]
+            face_ids, photos, vectors = self._unassociated()
             aside = self._store.aside()
-        vectors = np.array([each.embedding for each in unknown], np.float32).reshape(-1, self._face_model.dimension)
-        numbers = {image_id: number for number, image_id in enumerate({each.image_id for each in unknown} - {None})}
-        with _progress(progress, len(unknown)) as report:
-            linkage = average_linkage(
-                vectors,
-                [numbers.get(each.image_id, UNKNOWN_PHOTO) for each in unknown],
-                self._calibration.distance_at(threshold),
-                report=report,
-            )
+        with _progress(progress, len(face_ids)) as report:
+            linkage = average_linkage(vectors, photos, self._calibration.distance_at(threshold), report=report)
         found = [
             each
-            for each in _ordered_groups([each.face_id for each in unknown], vectors, linkage, min_faces)
+            for each in _ordered_groups(face_ids, vectors, linkage, min_faces)
             if (not aside.isdisjoint(each.face_ids)) == set_aside
         ]
         groups = (
@@ -117,6 +106,19 @@ class CollectionGrouping(CollectionBase):
         shown = [face_id for group in ranked[:ROWS_SHOWN] for face_id in group.face_ids[:_PICTURES]]
         with self._store.reading():
             return FaceGroups(ranked, self._thumbnails_of(shown) if self._thumbnails else None)
+
+    def _unassociated(self) -> tuple[list[str], list[int], FloatArray]:
+        """Return the ids, the numbers of the photos and the vectors, (N, dimension), of the faces without a user, sorted by id."""
+        face_ids: list[str] = []
+        photos: list[int] = []
+        vectors: list[FloatArray] = []
+        numbers: dict[str | None, int] = {None: UNKNOWN_PHOTO}
+        for stored in self._store.stored_faces():
+            if stored.face.user_id is None:
+                face_ids.append(stored.face.face_id)
+                photos.append(numbers.setdefault(stored.face.image_id, len(numbers)))
+                vectors.append(stored.embedding)
+        return face_ids, photos, np.array(vectors, np.float32).reshape(-1, self._face_model.dimension)
 
     def _nearest_users(self, groups: Sequence["_Group"]) -> Iterator[NearestUser | None]:
         """Yield the nearest user of each group, as `CollectionSearch.rank_like_user` compares users."""
@@ -134,15 +136,6 @@ class CollectionGrouping(CollectionBase):
             if percent >= NEAREST_USER_SIMILARITY:
                 return NearestUser(user_id=user_id, similarity=percent)
         return None
-
-
-@attrs.frozen(eq=False)
-class _Unknown:
-    """A face without a user; its thumbnail, which is larger than its vector, is not kept."""
-
-    face_id: str
-    image_id: str | None
-    embedding: FloatArray
 
 
 @attrs.frozen(eq=False)

@@ -96,8 +96,8 @@ def groups(
             _print_csv(found, faces)
         else:
             _print_table(found, faces)
-        if folder is not None:
-            _save_sheets(collection, found, faces, folder, photos)
+        if folder is not None and save_to is not None:
+            _save_sheets(collection, found, faces, folder, save_to, photos)
     return Exit.DONE if found else Exit.NOTHING
 
 
@@ -136,6 +136,7 @@ def _save_sheets(
     found: Sequence[fs.FaceGroup],
     faces: dict[str, fs.Face],
     folder: SaveFolder,
+    to: Path,
     photos: Path,
 ) -> None:
     from facesearch.cli.shell.saving import png_file
@@ -147,7 +148,8 @@ def _save_sheets(
         perhaps = f", perhaps {user.user_id}" if user else ""
         shown = f", the first {MOST_FACES} shown" if len(group) > MOST_FACES else ""
         sheet = contact_sheet(f"{group.group_id}: {counted(len(group), 'face')}{shown}{perhaps}", pictures)
-        print_note(f"wrote {printable(str(folder.write(number, png_file(sheet))))}")
+        folder.write(number, png_file(sheet))
+    print_note(f"wrote {counted(len(found), 'sheet')} to {printable(str(to))}")
 
 
 def _picture(collection: fs.Collection, face: fs.Face | None, photos: Path) -> PixelArray | None:
