@@ -145,3 +145,10 @@ def test_a_read_only_file_is_enough(db: Path) -> None:
         assert run("groups", "--db", db).exit_code == Exit.DONE
     finally:
         db.chmod(0o600)
+
+
+def test_a_folder_of_photos_that_is_not_there_is_refused(db: Path, tmp_path: Path) -> None:
+    done = run("groups", "--db", db, "--photos", tmp_path / "nowhere")
+
+    assert done.exit_code == Exit.USAGE
+    assert "there is no folder" in done.stderr

@@ -72,7 +72,6 @@ class CollectionGrouping(CollectionBase):
         Examples
         --------
         >>> import numpy as np
-        >>> from facesearch import Collection
         >>> album = Collection("album")
         >>> _ = album.add_embeddings(["unknown"] * 6, np.eye(3, 128)[[0, 1, 0, 1, 0, 2]])
         >>> album.delete_user("unknown", faces=False)  # the faces stay

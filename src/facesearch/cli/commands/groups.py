@@ -57,7 +57,7 @@ _CSV: Final = (
 )
 @click.option(
     "--photos",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     help="Folder of the photos, for sheets of faces without thumbnails.  [default: the working folder]",
 )
@@ -84,6 +84,8 @@ def groups(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv can't be given both.")
+    if not photos.is_dir():
+        raise click.BadParameter(f"there is no folder '{photos}'.", param_hint="'--photos'")
     options: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         found = collection.groups(**options, min_faces=min_faces, set_aside=set_aside)
@@ -97,7 +99,7 @@ def groups(
         else:
             _print_table(found, faces)
         if folder is not None and save_to is not None:
-            _save_sheets(collection, found, faces, folder, save_to, photos)
+            _save_sheets(collection, found, faces, folder=folder, to=save_to, photos=photos)
     return Exit.DONE if found else Exit.NOTHING
 
 
@@ -135,6 +137,7 @@ def _save_sheets(
     collection: fs.Collection,
     found: Sequence[fs.FaceGroup],
     faces: dict[str, fs.Face],
+    *,
     folder: SaveFolder,
     to: Path,
     photos: Path,
