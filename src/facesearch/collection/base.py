@@ -13,7 +13,7 @@ from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer, family_
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
-from facesearch.embedding.sface import SFACE_MIRRORED
+from facesearch.embedding.sface import SFACE_PLAIN
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 from facesearch.errors import (
     CalibrationError,
@@ -62,7 +62,7 @@ class CollectionBase:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, calibration)
         if face_model is None:
-            face_model = analyzer.face_model if analyzer else SFACE_MIRRORED
+            face_model = analyzer.face_model if analyzer else SFACE_PLAIN
         self._face_model = face_model
         self._analyzer = analyzer
         if analyzer:
