@@ -376,20 +376,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors, outside the repository")
     parser.add_argument("--scale", type=int, nargs="*", default=[], help="numbers of made-up faces")
-    parser.add_argument("--plain", action="store_true", help="without mirror images")
-    parser.add_argument(
-        "--calibration", type=Path, help="calibration of the vectors; by default the one of the library"
-    )
     arguments = parser.parse_args()
-    analyzer = fs.FaceAnalyzer(embedder=fs.SFaceEmbedder(mirrored=False)) if arguments.plain else fs.FaceAnalyzer()
+    analyzer = fs.FaceAnalyzer()
     cache = arguments.cache / analyzer.face_model.name
     cache.mkdir(parents=True, exist_ok=True)
     print_machine()
-    model = analyzer.face_model
-    if arguments.calibration:
-        calibration = fs.Calibration.load(arguments.calibration, face_model=model)
-    else:
-        calibration = fs.calibration(model)
+    model, calibration = analyzer.face_model, fs.calibration(analyzer.face_model)
     print(f"{model.name} {model.version}, SHA-256 {model.digest}")
     for file in fs.models():
         print(f"  {file.name}: SHA-256 {file.sha256}")
