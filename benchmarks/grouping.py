@@ -17,7 +17,7 @@ with several photos that are in more than one group. Groups mixed: groups of sev
 
 Algorithms
 ----------
-Average linkage of squared distances (`facesearch.matching.linkage`), scipy's average linkage of distances and complete linkage, dlib's Chinese
+Average linkage of squared distances (`facesearch.matching.linkage`), alone and with the library's rule for groups of two faces, scipy's average linkage of distances and complete linkage, dlib's Chinese
 whispers, HDBSCAN of scikit-learn if installed (min_cluster_size=2, min_samples=1), connected components. Chinese whispers depends on the order of
 the faces: its figures for other orders are printed, too.
 
@@ -49,8 +49,8 @@ from scipy.spatial.distance import pdist
 
 import facesearch as fs
 from facesearch.benchmark import CutOptions, embed_photos, read_people
-from facesearch.collection.grouping import GROUP_SIMILARITY
-from facesearch.matching.linkage import UNKNOWN_PHOTO, average_linkage
+from facesearch.collection.grouping import GROUP_SIMILARITY, pair_similarity
+from facesearch.matching.linkage import UNKNOWN_PHOTO, average_linkage, without_loose_pairs
 
 try:
     import sklearn
@@ -63,6 +63,7 @@ Labels = NDArray[np.int64]
 Cluster = Callable[[Any, float], Any]
 
 DRAWS = 5
+FEW_REACHES = np.arange(0.90, 1.10, 0.02)  # of Chinese whispers, which takes minutes
 STRANGERS = 300
 LEAST_PHOTOS = 3
 LEAST_PRECISION = (
@@ -137,6 +138,18 @@ def averaged(vectors: Any, reach: float) -> Any:
     return average_linkage(vectors, np.full(len(vectors), UNKNOWN_PHOTO), reach).labels
 
 
+def grouped(calibration: fs.Calibration) -> Cluster:
+    """Cluster as `Collection.groups` does: a pair needs more than a face that joins a group."""
+
+    def cluster(vectors: Any, reach: float) -> Any:
+        found = average_linkage(vectors, np.full(len(vectors), UNKNOWN_PHOTO), reach)
+        return without_loose_pairs(
+            found, calibration.distance_at(pair_similarity(calibration.similarity(reach)))
+        ).labels
+
+    return cluster
+
+
 def by_scipy(method: str) -> Cluster:
     """Cluster by scipy, once for all reaches."""
     trees: dict[int, Any] = {}
@@ -193,7 +206,7 @@ def print_album(name: str, album: PhotoSet) -> None:
     )
 
 
-def print_algorithms(lfw: PhotoSet) -> None:
+def print_algorithms(lfw: PhotoSet, calibration: fs.Calibration) -> None:
     """Print each algorithm on the people kept aside."""
     halves = [lfw_halves(lfw, draw) for draw in range(DRAWS)]
     print(f"\nlfw_grey, {DRAWS} draws; the reach is chosen on one half, the figures are means over the other halves")
@@ -201,7 +214,8 @@ def print_algorithms(lfw: PhotoSet) -> None:
     print_album("first draw, kept aside", halves[0][1])
     vectors = [[each.vectors.astype(np.float32) for each in pair] for pair in halves]
     algorithms: dict[str, Cluster] = {
-        "average linkage, squared distances (facesearch)": averaged,
+        "average linkage, and more for a pair (facesearch)": grouped(calibration),
+        "average linkage, squared distances": averaged,
         "average linkage (scipy)": by_scipy("average"),
         "complete linkage (scipy)": by_scipy("complete"),
         "Chinese whispers (dlib)": whispers,
@@ -212,7 +226,7 @@ def print_algorithms(lfw: PhotoSet) -> None:
     for name, cluster in algorithms.items():
         kept, reaches, start = [], [], time.perf_counter()
         for (choose, aside), (here, there) in zip(halves, vectors, strict=True):
-            reach_grid = [1.0] if cluster is hdbscan else REACHES.tolist()
+            reach_grid = [1.0] if cluster is hdbscan else (FEW_REACHES if cluster is whispers else REACHES).tolist()
             tried = [(Figures.of(cluster(here, reach), choose.who), reach) for reach in reach_grid]
             pure = [each for each in tried if each[0].precision >= LEAST_PRECISION] or tried
             _, reach = max(pure, key=lambda each: each[0].f)
@@ -228,7 +242,7 @@ def print_algorithms(lfw: PhotoSet) -> None:
 def print_orders(album: PhotoSet, reach: float) -> None:
     """Print what the order of the faces does to two algorithms."""
     print("\nThe first half kept aside in four orders")
-    algorithms: dict[str, Cluster] = {"facesearch": averaged, "Chinese whispers": whispers}
+    algorithms: dict[str, Cluster] = {"average linkage": averaged, "Chinese whispers": whispers}
     for name, cluster in algorithms.items():
         for draw in range(4):
             order = np.random.default_rng(draw).permutation(len(album.who))
@@ -241,8 +255,8 @@ def print_thresholds(name: str, albums: list[PhotoSet], calibration: fs.Calibrat
     print(f"\n{name}, {len(albums)} draws, nothing chosen here: means")
     print_album("first draw", albums[0])
     for threshold in (50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0, 99.0):
-        reach = calibration.distance_at(threshold)
-        found = [Figures.of(averaged(each.vectors.astype(np.float32), reach), each.who) for each in albums]
+        reach, cluster = calibration.distance_at(threshold), grouped(calibration)
+        found = [Figures.of(cluster(each.vectors.astype(np.float32), reach), each.who) for each in albums]
         default = " (default)" if threshold == GROUP_SIMILARITY else ""
         print(f"  {threshold:.0f}{default}, reach {reach:.3f}: {mean(found)}")
 
@@ -262,7 +276,7 @@ def print_strangers(lfw: PhotoSet, others: list[PhotoSet], calibration: fs.Calib
     for album in albums:
         print_album("album", album)
         for threshold in (80.0, 90.0, 95.0, 99.0):
-            labels = averaged(album.vectors.astype(np.float32), calibration.distance_at(threshold))
+            labels = grouped(calibration)(album.vectors.astype(np.float32), calibration.distance_at(threshold))
             print(f"  {threshold:.0f}: {Figures.of(labels, album.who)}")
 
 
@@ -279,6 +293,7 @@ def print_certainty(albums: list[PhotoSet], calibration: fs.Calibration) -> None
     for album in albums:
         reach = calibration.distance_at(GROUP_SIMILARITY)
         found = average_linkage(album.vectors.astype(np.float32), np.full(len(album.who), UNKNOWN_PHOTO), reach)
+        found = without_loose_pairs(found, calibration.distance_at(pair_similarity(GROUP_SIMILARITY)))
         for label, height in enumerate(found.heights.tolist()):
             people = album.who[found.labels == label]
             if len(people) > 1:
@@ -390,7 +405,7 @@ def main() -> None:
     sets = read_sets(analyzer, cache)
     lfw, (celeba, copies) = sets["lfw_grey"], without_copies(sets["celeba"])
     print(f"celeba: {copies} photos left out, near to one of another name")
-    print_algorithms(lfw)
+    print_algorithms(lfw, calibration)
     asides = [lfw_halves(lfw, draw)[1] for draw in range(DRAWS)]
     albums = [celeba_album(celeba, draw) for draw in range(DRAWS)]
     print_orders(asides[0], 1.0)

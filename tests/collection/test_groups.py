@@ -99,6 +99,23 @@ def test_the_similarity_to_the_nearest_user_is_that_of_two_users(album: fs.Colle
     assert group.nearest_user.similarity == pytest.approx(match.similarity)
 
 
+def test_two_faces_alone_need_more_similarity_than_one_that_joins_others(album: fs.Collection) -> None:
+    vectors = np.zeros((3, 128), np.float32)
+    reach = album.calibration.distance_at(85)
+    vectors[:, 0] = 1
+    vectors[np.arange(3), [1, 2, 3]] = reach / np.sqrt(2)  # each two of them are that far apart
+    pair, three = fs.Collection("pair"), album
+    add_unknown(pair, vectors[:2])
+    add_unknown(three, vectors)
+
+    (group,) = three.groups()
+
+    assert (len(group), round(group.similarity)) == (3, 85)
+    assert pair.groups() == ()
+    assert [len(each) for each in pair.groups(min_faces=1)] == [1, 1]
+    assert len(pair.groups(threshold=60)) == 1
+
+
 def test_two_faces_of_one_photo_are_two_people(case: Case, tmp_path: Path) -> None:
     album = case.open(tmp_path, "album", analyzer=fake_analyzer())
     twins = paint((200, 400), {(40, 40, 160, 160): RED, (240, 40, 360, 160): RED})

@@ -11,7 +11,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
 from facesearch.common.arrays import FloatArray
-from facesearch.matching.linkage import UNKNOWN_PHOTO, average_linkage
+from facesearch.matching.linkage import UNKNOWN_PHOTO, average_linkage, without_loose_pairs
 
 APART = 1e9  # squared distance of two vectors of one photo in the oracle: no mean with it is within reach
 
@@ -112,6 +112,22 @@ def test_no_cluster_is_higher_than_the_reach_and_a_single_vector_has_none(
 
     assert (found.heights <= reach).all()
     assert (found.heights[np.bincount(found.labels) == 1] == 0).all()
+
+
+@given(albums(), st.floats(0, 2), st.floats(0, 2))
+def test_only_pairs_farther_apart_than_asked_are_dissolved(
+    album: tuple[FloatArray, npt.NDArray[np.int64]], reach: float, pairs: float
+) -> None:
+    vectors, photos = album
+    found = average_linkage(vectors, photos, reach)
+
+    kept = without_loose_pairs(found, pairs)
+
+    for cluster in partition(found.labels):
+        height = found.heights[found.labels[min(cluster)]]
+        expected = {frozenset({row}) for row in cluster} if len(cluster) == 2 and height > pairs else {cluster}
+        assert expected <= partition(kept.labels)
+        assert all(kept.heights[kept.labels[min(each)]] == (height if each == cluster else 0) for each in expected)
 
 
 @given(sizes, seeds)

@@ -13,16 +13,25 @@ from facesearch.common.arrays import FloatArray
 from facesearch.common.progress import progress_bar
 from facesearch.common.tables import ROWS_SHOWN
 from facesearch.common.validation import check_bool, check_float, check_int
-from facesearch.matching.linkage import UNKNOWN_PHOTO, Linkage, average_linkage
+from facesearch.matching.linkage import UNKNOWN_PHOTO, Linkage, average_linkage, without_loose_pairs
 from facesearch.matching.template import robust_mean
 from facesearch.responses.grouping import FaceGroup, FaceGroups, NearestUser
 
-__all__ = ["GROUP_SIMILARITY", "NEAREST_USER_SIMILARITY", "CollectionGrouping"]
+__all__ = ["GROUP_SIMILARITY", "NEAREST_USER_SIMILARITY", "CollectionGrouping", "pair_similarity"]
 
 # Percent, of two parts of a group.
 GROUP_SIMILARITY: Final = 80.0
 # Percent, of a user to a group, from which on the user is named as the person that the group may be.
 NEAREST_USER_SIMILARITY: Final = 50.0
+
+
+def pair_similarity(threshold: float) -> float:
+    """Return the least similarity of two faces that are a group by themselves, percent: halfway from *threshold* to 100.
+
+    Among many faces most pairs are of strangers: a pair needs more than a face that joins a group.
+    """
+    return (100 + threshold) / 2
+
 
 _PROBES_AT_ONCE: Final = 1024
 _PICTURES: Final = 6  # of a group in a notebook
@@ -45,7 +54,7 @@ class CollectionGrouping(CollectionBase):
         ----------
         threshold
             Percent, 0-100: the least similarity of two parts of a group, compared by the mean of the squared distances between their
-            faces. A higher threshold makes smaller and purer groups.
+            faces. A higher threshold makes smaller and purer groups. Two faces alone must be similar by `pair_similarity`: 90 for 80.
         min_faces
             The least number of faces of a group, >= 1.
         set_aside
@@ -87,6 +96,7 @@ class CollectionGrouping(CollectionBase):
             aside = self._store.aside()
         with _progress(progress, len(face_ids)) as report:
             linkage = average_linkage(vectors, photos, self._calibration.distance_at(threshold), report=report)
+        linkage = without_loose_pairs(linkage, self._calibration.distance_at(pair_similarity(threshold)))
         found = [
             each
             for each in _ordered_groups(face_ids, vectors, linkage, min_faces)

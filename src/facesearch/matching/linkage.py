@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 
 from facesearch.common.arrays import FloatArray
 
-__all__ = ["UNKNOWN_PHOTO", "Linkage", "average_linkage"]
+__all__ = ["UNKNOWN_PHOTO", "Linkage", "average_linkage", "without_loose_pairs"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -105,6 +105,36 @@ def average_linkage(
     labels = np.empty(len(vectors), np.int64)
     labels[order] = state.labels
     return _numbered(labels, state.heights)
+
+
+def without_loose_pairs(linkage: Linkage, reach: float) -> Linkage:
+    """Return the linkage in which two vectors alone are a cluster only within *reach*.
+
+    Among many vectors most pairs are of strangers, so that some strangers are near by chance. A third vector that is near to both is
+    rarely a chance.
+
+    Parameters
+    ----------
+    linkage
+        Clusters of any size.
+    reach
+        Greatest distance of the two, >= 0.
+
+    Examples
+    --------
+    >>> vectors = np.array([[0, 0], [0, 1], [9, 9], [9, 9.5], [5, 0], [5, 1], [5, 2]], np.float32)
+    >>> without_loose_pairs(average_linkage(vectors, [*range(7)], 2.0), 0.7).labels.tolist()
+    [0, 1, 2, 2, 3, 3, 3]
+    """
+    counts = np.bincount(linkage.labels, minlength=len(linkage.heights))
+    loose = (counts == _PAIR) & (linkage.heights > reach)
+    rows = np.flatnonzero(loose[linkage.labels])
+    labels = linkage.labels.copy()
+    labels[rows] = len(counts) + np.arange(len(rows))
+    return _numbered(labels, np.concatenate([linkage.heights, np.zeros(len(rows))]))
+
+
+_PAIR = 2
 
 
 def _by_content(vectors: FloatArray) -> Indices:
