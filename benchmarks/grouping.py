@@ -213,23 +213,26 @@ def print_algorithms(lfw: PhotoSet, calibration: fs.Calibration) -> None:
     print_album("first draw, to choose", halves[0][0])
     print_album("first draw, kept aside", halves[0][1])
     vectors = [[each.vectors.astype(np.float32) for each in pair] for pair in halves]
-    algorithms: dict[str, Cluster] = {
-        "average linkage, and more for a pair (facesearch)": grouped(calibration),
-        "average linkage, squared distances": averaged,
-        "average linkage (scipy)": by_scipy("average"),
-        "complete linkage (scipy)": by_scipy("complete"),
-        "Chinese whispers (dlib)": whispers,
-        "connected components (scipy)": by_scipy("single"),
+    default = [calibration.distance_at(GROUP_SIMILARITY)]
+    algorithms: dict[str, tuple[Cluster, list[float]]] = {
+        f"facesearch: average linkage, nothing chosen: threshold {GROUP_SIMILARITY:.0f}": (
+            grouped(calibration),
+            default,
+        ),
+        "average linkage of squared distances": (averaged, REACHES.tolist()),
+        "average linkage (scipy)": (by_scipy("average"), REACHES.tolist()),
+        "complete linkage (scipy)": (by_scipy("complete"), REACHES.tolist()),
+        "connected components (scipy)": (by_scipy("single"), REACHES.tolist()),
+        "Chinese whispers (dlib)": (whispers, FEW_REACHES.tolist()),
     }
     if sklearn is not None:
-        algorithms["HDBSCAN (scikit-learn)"] = hdbscan
-    for name, cluster in algorithms.items():
+        algorithms["HDBSCAN (scikit-learn), chooses itself"] = (hdbscan, default)
+    for name, (cluster, grid) in algorithms.items():
         kept, reaches, start = [], [], time.perf_counter()
         for (choose, aside), (here, there) in zip(halves, vectors, strict=True):
-            reach_grid = [1.0] if cluster is hdbscan else (FEW_REACHES if cluster is whispers else REACHES).tolist()
-            tried = [(Figures.of(cluster(here, reach), choose.who), reach) for reach in reach_grid]
+            tried = [(Figures.of(cluster(here, reach), choose.who), reach) for reach in grid if len(grid) > 1]
             pure = [each for each in tried if each[0].precision >= LEAST_PRECISION] or tried
-            _, reach = max(pure, key=lambda each: each[0].f)
+            reach = max(pure, key=lambda each: each[0].f)[1] if pure else grid[0]
             reaches.append(reach)
             kept.append(Figures.of(cluster(there, reach), aside.who))
         print(f"  {name}: reach {min(reaches):.2f} to {max(reaches):.2f}, {time.perf_counter() - start:.0f} s")
