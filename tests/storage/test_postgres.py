@@ -24,7 +24,7 @@ from durable import contents
 from facesearch.domain.changes import ChangeKind
 from facesearch.errors import ClosedError, MissingExtraError
 from facesearch.storage import catalog
-from facesearch.storage.postgres import schema as tables, store
+from facesearch.storage.postgres import schema as tables, store, vectors
 from facesearch.storage.postgres.address import Address
 from facesearch.storage.postgres.store import PostgresStore
 from postgres_server import schema_of, server
@@ -396,13 +396,13 @@ def test_many_equal_vectors_are_all_ranked_by_the_server(schema: str, monkeypatc
 
 def test_only_new_rows_are_read_for_a_search(staff: fs.Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
-    checked = store.ServerRows._vectors
+    checked = vectors.ServerRows._vectors
 
     def counted(self: Any, rows: Any, table: str) -> Any:
         read.append((table, len(rows)))
         return checked(self, rows, table)
 
-    monkeypatch.setattr(store.ServerRows, "_vectors", counted)
+    monkeypatch.setattr(vectors.ServerRows, "_vectors", counted)
     staff.search_embedding(ONES)
     staff.rank_faces([ONES])
     assert read == [("users", 2), ("faces", 3)]

@@ -9,9 +9,10 @@ import click
 import facesearch as fs
 from facesearch.cli.commands.benchmark import benchmark
 from facesearch.cli.commands.collections import collections, copy, delete_collection, erase_deleted, export, import_
-from facesearch.cli.commands.doctor import doctor
-from facesearch.cli.commands.facts import calibration, models
+from facesearch.cli.commands.corrections import merge, move, name, photos_of, rename, set_aside, undo
+from facesearch.cli.commands.groups import groups
 from facesearch.cli.commands.index import index
+from facesearch.cli.commands.installation import calibration, doctor, models
 from facesearch.cli.commands.people import (
     associate_faces,
     audit,
@@ -63,6 +64,14 @@ for _command in (
     disassociate_faces,
     delete_faces,
     audit,
+    groups,
+    photos_of,
+    name,
+    merge,
+    rename,
+    move,
+    set_aside,
+    undo,
     collections,
     delete_collection,
     erase_deleted,

@@ -91,10 +91,11 @@ def findings(db: Path | str | None = None) -> Iterator[Finding]:
         ("a search", _trial),
     ]
     if db is not None:
-        checks.append((shown_name(database_path(db)), partial(_file if isinstance(db, Path) else _server, db)))
-    for about, check in checks:
+        check = partial(_file, db) if isinstance(db, Path) else partial(_server, db)
+        checks.append((shown_name(database_path(db)), check))
+    for about, run in checks:
         try:
-            yield from check()
+            yield from run()
         except fs.FacesearchError as error:
             yield _wrong(about, str(error), _RESTORE)
         except Exception as error:  # noqa: BLE001  # an error of one check must not stop the others

@@ -16,6 +16,7 @@ from facesearch.cli.shell.many_photos import (
     report_photos,
     spreadsheet_cell,
 )
+from facesearch.cli.shell.options import files_of
 from facesearch.cli.shell.output import (
     print_block,
     print_csv_row,
@@ -85,9 +86,7 @@ def search_many(collection: fs.Collection, db: Path | str, photos: Sequence[str]
     folder = (
         None
         if request.save_to is None
-        else SaveFolder(
-            request.save_to, paths, photos, databases=[db] if isinstance(db, Path) else [], force=request.force
-        )
+        else SaveFolder(request.save_to, paths, photos, databases=files_of(db), force=request.force)
     )
 
     def work(number: int, picture: fs.Picture) -> Answer:

@@ -24,6 +24,7 @@ __all__ = [
     "attributes",
     "check_picture",
     "database",
+    "files_of",
     "force",
     "min_face",
     "percentage",
@@ -181,6 +182,11 @@ def analyzer_for(min_face: int | None) -> "fs.FaceAnalyzer | None":
     from facesearch.detection.yunet import YuNetDetector
 
     return fs.FaceAnalyzer(detector=YuNetDetector(min_face=min_face))
+
+
+def files_of(db: Path | str) -> list[Path]:
+    """Return the files of ``--db``, which no output may replace: none for a server."""
+    return [db] if isinstance(db, Path) else []
 
 
 def photo_from(argument: str) -> str | BinaryIO:
