@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ class Server:
         """Kill it, as a power failure would."""
         pid = int((self.folder / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
+
+    def started_again(self) -> None:
+        """Start it after a kill, when the last of its processes has noticed and ended."""
+        for _ in range(600):
+            with contextlib.suppress(AssertionError):
+                return self.control("start")
+            time.sleep(0.1)
+        raise AssertionError(self.folder.joinpath("log").read_text())
 
     def stop(self) -> None:
         """Stop it for good, and remove its files."""

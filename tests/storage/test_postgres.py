@@ -346,6 +346,15 @@ def test_a_call_waits_for_a_server_that_restarts(staff: fs.Collection) -> None:
         assert waiting.result() == before
 
 
+def test_a_server_that_is_killed_loses_nothing_that_it_acknowledged(staff: fs.Collection) -> None:
+    for number in range(3):
+        staff.add_embedding(f"user{number}", np.eye(9, 128)[number + 3])
+        before = contents(staff)
+        server().kill()
+        server().started_again()
+        assert contents(staff) == before
+
+
 # -------------------------------------------------------------------- searches
 
 

@@ -30,9 +30,11 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 _MOST_CONNECTIONS: Final = 10  # of a process to a server
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to connect again; the last one is repeated
 # The server ends a connection, and its transaction, within a minute after a client's machine vanished; the client notices likewise.
+# Rows are found by indexes: without statistics of ids, see facesearch.storage.postgres.schema, the planner would read whole tables.
 _SETTINGS: Final = (
     "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; "
-    "SET jit = off; SET client_min_messages = warning"
+    "SET jit = off; SET client_min_messages = warning; "
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 )
 _KEEPALIVES: Final = {
     "keepalives_idle": "30",
@@ -116,6 +118,7 @@ class _Pool:
             **_KEEPALIVES,
             "connect_timeout": str(max(2, round(timeout))),
             "application_name": "facesearch",
+            "client_encoding": "UTF8",
         }
         options = {key: value for key, value in defaults.items() if key not in given}
         connection = psycopg.connect(make_conninfo(self.address.conninfo, **options), autocommit=True)

@@ -58,7 +58,9 @@ def _scan(sessions: Sessions, gallery: Gallery, probe: FloatArray, max_distance:
     tiny = (gallery.dimension + 4) * float(np.finfo(np.float32).tiny)
     most = limit + 1 + _SPARE
     while True:
-        rows = sessions.ask(query, Vector(probe), offsets, gallery.collection, most)
+        with sessions.committed() as sql:
+            sql.execute("SET LOCAL enable_seqscan = on")
+            rows = sql.execute(query, (Vector(probe), offsets, gallery.collection, most), binary=True).fetchall()
         # One more than the limit: the next.
         if len(rows) < most or rows[-1][-1] > (rows[limit][-1] * (1 + unit) + 2 * tiny) / (1 - unit):
             break

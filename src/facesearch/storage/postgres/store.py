@@ -289,8 +289,8 @@ class PostgresStore(Store):
 
     @override
     def faces_by_id(self, face_ids: Iterable[str]) -> dict[str, Face]:
-        query = f"{_FACES} WHERE faces.collection = %s AND face_id = ANY(%s::bytea[])"
-        rows = self._rows(query, self._number, [uuid_bytes(face_id) for face_id in face_ids])
+        query = f"{_FACES} JOIN unnest(%s::bytea[]) AS wanted (face_id) USING (face_id) WHERE faces.collection = %s"
+        rows = self._rows(query, [uuid_bytes(face_id) for face_id in set(face_ids)], self._number)
         return {face.face_id: face for face in (self._face(*row) for row in rows)}
 
     @override
@@ -475,9 +475,9 @@ class PostgresStore(Store):
     @override
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
         hashed = {self._key(key): key for key in keys}
-        query = f"""SELECT key, vector, jpeg, face_id, NULL, {_PERSONAL} FROM waiting
-            WHERE collection = %s AND key = ANY(%s::bytea[])"""  # noqa: S608  # constant names
-        rows = self._rows(query, self._number, list(hashed))
+        query = f"""SELECT key, vector, jpeg, face_id, NULL, {_PERSONAL}
+            FROM waiting JOIN unnest(%s::bytea[]) AS wanted (key) USING (key) WHERE collection = %s"""  # noqa: S608  # constant names
+        rows = self._rows(query, list(hashed), self._number)
         vectors = self._matrix([row[1] for row in rows], "waiting")
         return {
             hashed[bytes(key)]: StoredFace(self._face(*columns), vector, jpeg and bytes(jpeg))
@@ -593,18 +593,21 @@ class PostgresStore(Store):
 
     def _uids(self, user_ids: Iterable[str]) -> dict[str, int]:
         """Return the row numbers of the existing users among those ids."""
-        query = "SELECT user_id, uid FROM users WHERE collection = %s AND user_id = ANY(%s::text[])"
-        return dict(self._rows(query, self._number, list(user_ids)))
+        query = """SELECT user_id, uid FROM users JOIN unnest(%s::text[]) AS wanted (user_id) USING (user_id)
+            WHERE collection = %s"""
+        return dict(self._rows(query, list(user_ids), self._number))
 
     def _fids(self, face_ids: Iterable[str]) -> dict[str, int]:
         """Return the row numbers of the existing faces among those ids."""
-        query = "SELECT face_id, fid FROM faces WHERE collection = %s AND face_id = ANY(%s::bytea[])"
-        rows = self._rows(query, self._number, [uuid_bytes(face_id) for face_id in face_ids])
+        query = """SELECT face_id, fid FROM faces JOIN unnest(%s::bytea[]) AS wanted (face_id) USING (face_id)
+            WHERE collection = %s"""
+        rows = self._rows(query, [uuid_bytes(face_id) for face_id in face_ids], self._number)
         return {uuid_text(face_id): fid for face_id, fid in rows}
 
     def _vectors_of(self, uids: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
         """Iterate over the users that have faces, each with the vectors of its faces."""
-        rows = self._rows("SELECT uid, vector FROM faces WHERE uid = ANY(%s) ORDER BY uid", list(uids))
+        query = "SELECT uid, vector FROM faces JOIN unnest(%s::bigint[]) AS wanted (uid) USING (uid) ORDER BY uid"
+        rows = self._rows(query, list(uids))
         for uid, own in itertools.groupby(rows, key=lambda row: row[0]):
             yield uid, self._matrix([vector for _, vector in own], "faces")
 
