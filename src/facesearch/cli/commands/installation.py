@@ -7,7 +7,7 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import DATABASE, as_json as json_option
+from facesearch.cli.shell.options import ANY_DATABASE, as_json as json_option
 from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, print_note
 
 __all__ = ["calibration", "doctor", "models"]
@@ -24,7 +24,7 @@ __all__ = ["calibration", "doctor", "models"]
     "--db",
     envvar="FACESEARCH_DB",
     show_envvar=True,
-    type=DATABASE,
+    type=ANY_DATABASE,
     metavar="FILE",
     help="Check this file of collections too, or the server at this address.",
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import facesearch as fs
 
 __all__ = [
+    "ANY_DATABASE",
     "ATTRIBUTES",
     "COLLECTION",
     "DATABASE",
@@ -73,8 +74,8 @@ class _Database(click.Path):
 
     name = "file or address"
 
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, path_type=Path)
+    def __init__(self, *, dir_okay: bool = False) -> None:
+        super().__init__(dir_okay=dir_okay, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from facesearch.storage.postgres.address import is_address
@@ -83,6 +84,9 @@ class _Database(click.Path):
 
 
 DATABASE: Final = _Database()
+ANY_DATABASE: Final = _Database(dir_okay=True)
+"""For `facesearch doctor`, which says what is wrong with a folder."""
+
 db = _option(
     "--db",
     required=True,
