@@ -245,8 +245,10 @@ for name in {[name for name in modules if name not in HOSTS]}:
     assert {line.partition(" ")[0] for line in refused} == {
         "facesearch.rekognition.http.connections",
         "facesearch.rekognition.http.endpoint",
+        "facesearch.rekognition.http.listening",
         "facesearch.rekognition.http.server",
         "facesearch.rekognition.http.sigv4",
+        "facesearch.review",
         "facesearch.testing.strategies",
     }
     assert all(re.search(r'pip install "facesearch\[\w+\]"$', line) for line in refused)

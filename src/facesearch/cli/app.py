@@ -23,6 +23,7 @@ from facesearch.cli.commands.people import (
     users,
 )
 from facesearch.cli.commands.photos import compare, detect
+from facesearch.cli.commands.review import review
 from facesearch.cli.commands.search import search
 from facesearch.cli.commands.serve import serve
 from facesearch.cli.demo.command import demo
@@ -63,6 +64,7 @@ for _command in (
     disassociate_faces,
     delete_faces,
     audit,
+    review,
     collections,
     delete_collection,
     export,
