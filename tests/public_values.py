@@ -94,6 +94,9 @@ def answers(folder: Path) -> Iterator[Any]:
     mixed.add_embeddings(["ada", "ada", "ada", "bob", "bob"], np.eye(2, 128)[[0, 0, 1, 1, 1]])
     mixed.add_embeddings(["eve", "eve", "countess"], np.eye(5, 128)[[3, 4, 0]])
     yield mixed.audit()
+    mixed.add_embeddings(["unknown"] * 5, np.eye(5, 128)[[0, 0, 4, 4, 4]])
+    mixed.delete_user("unknown", faces=False)
+    yield mixed.groups()
     with fs.Collection.open(folder / "people.db", "staff", analyzer=analyzer):
         yield fs.collections(folder / "people.db")
 

@@ -78,6 +78,7 @@ def test_an_enrolment_has_types(staff: fs.Collection) -> None:
     assert_type([record.face_detail.pose.pitch for record in indexed.face_records], list[float])
     assert_type([face.face_detail.bounding_box.left for face in indexed.unindexed_faces], list[float])
     assert_type(staff.audit().same_person, tuple[fs.SamePerson, ...])
+    assert_type(staff.groups(), tuple[fs.FaceGroup, ...])
     assert_type(len(staff) + staff.face_count, int)
 
 

@@ -75,6 +75,7 @@ from .errors import (
     FaceModelMismatchError as FaceModelMismatchError,
     FaceNotFoundError as FaceNotFoundError,
     FacesearchError as FacesearchError,
+    GroupChangedError as GroupChangedError,
     ImageError as ImageError,
     ImageNotFoundError as ImageNotFoundError,
     ImageTooLargeError as ImageTooLargeError,
@@ -142,6 +143,10 @@ from .responses.folder import (
     FolderProgress as FolderProgress,
     FolderReport as FolderReport,
     RefusedPhoto as RefusedPhoto,
+)
+from .responses.grouping import (
+    FaceGroup as FaceGroup,
+    NearestUser as NearestUser,
 )
 from .responses.search_faces import (
     ComparedFace as ComparedFace,

@@ -14,6 +14,7 @@
     ├── UserNotFoundError (LookupError)
     ├── UserAlreadyExistsError (ValueError)
     ├── FaceNotFoundError (LookupError)
+    ├── GroupChangedError (ValueError)           a face of a group was deleted, or has a user now
     ├── QuotaExceededError (ValueError)          more than AWS's limit: 100 faces a user
     ├── TokenReusedError (ValueError)            a request's token was used before, with another request
     ├── FaceModelMismatchError (ValueError)      vectors of two face models were about to be compared
@@ -48,6 +49,7 @@ __all__ = [
     "FaceModelMismatchError",
     "FaceNotFoundError",
     "FacesearchError",
+    "GroupChangedError",
     "ImageError",
     "ImageNotFoundError",
     "ImageTooLargeError",
@@ -122,6 +124,10 @@ class UserAlreadyExistsError(FacesearchError, ValueError):
 
 class FaceNotFoundError(FacesearchError, LookupError):
     """The collection has no face of that id."""
+
+
+class GroupChangedError(FacesearchError, ValueError):
+    """A face of a group was deleted or associated with a user since the group was found; nothing was changed."""
 
 
 class QuotaExceededError(FacesearchError, ValueError):

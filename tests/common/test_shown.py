@@ -68,6 +68,7 @@ ANSWERS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "disassociate_faces": (lambda _: STAFF.disassociate_faces("ada", [NO_FACE_ID]), [NO_FACE_ID, "FACE_NOT_FOUND"]),
     "delete_faces": (lambda _: STAFF.delete_faces([NO_FACE_ID]), [NO_FACE_ID, "FACE_NOT_FOUND"]),
     "audit": (lambda _: staff().audit(), ["1 users, 1 faces"]),
+    "groups": (lambda _: _unknown().groups(), ["1 group", "100.00"]),
     "explain": (lambda _: fs.search_users_by_image(STAFF, GROUP).explain(), ["1 of 2 faces searched"]),
     "users": (lambda _: STAFF.users(), ["1 user", "ada", "ACTIVE"]),
     "faces": (lambda _: STAFF.faces(), ["faces", FACE_ID]),
@@ -79,6 +80,13 @@ ANSWERS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     ),
     "collections": (lambda path: _collections(path / "people.db"), ["1 collection", "staff"]),
 }
+
+
+def _unknown() -> fs.Collection:
+    unknown = fs.Collection("unknown")
+    unknown.add_embeddings(["unknown"] * 3, np.eye(2, 128)[[0, 0, 1]])
+    unknown.delete_user("unknown", faces=False)
+    return unknown
 
 
 def _collections(path: Path) -> Any:

@@ -7,6 +7,7 @@ its faces and nothing else, so adding a face and removing it again leaves the us
 from facesearch.collection.changes import MAX_FACES_PER_REQUEST, TOKEN_SECONDS, CollectionChanges
 from facesearch.collection.contents import CollectionContents
 from facesearch.collection.files import CollectionFiles
+from facesearch.collection.grouping import CollectionGrouping
 from facesearch.collection.photos import CollectionPhotos
 from facesearch.collection.search import MAX_FACES, MAX_USERS, CollectionSearch, check_search_options
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
@@ -22,7 +23,9 @@ __all__ = [
 ]
 
 
-class Collection(CollectionFiles, CollectionContents, CollectionPhotos, CollectionChanges, CollectionSearch):
+class Collection(
+    CollectionFiles, CollectionContents, CollectionPhotos, CollectionChanges, CollectionSearch, CollectionGrouping
+):
     """A collection of people in memory; `open` and `create` return one in a file.
 
     Parameters

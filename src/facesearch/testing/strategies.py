@@ -27,7 +27,7 @@ from facesearch.aws import is_local
 from facesearch.common.arrays import FloatArray
 from facesearch.domain import face_detail as face, geometry
 from facesearch.errors import MissingExtraError
-from facesearch.responses import search_faces as face_results, search_users as results
+from facesearch.responses import grouping, search_faces as face_results, search_users as results
 from facesearch.selection.quality_filter import FaceMeasurements, FilterBars, QualityBars, QualityFilter
 
 try:
@@ -41,6 +41,7 @@ __all__ = [
     "compare_faces_responses",
     "embeddings",
     "face_details",
+    "face_groups",
     "face_ids",
     "face_matches",
     "face_measurements",
@@ -90,6 +91,17 @@ def embeddings(dimension: int = 128, *, spread: float = 1.0) -> SearchStrategy[F
     """
     return st.integers(0, 2**32 - 1).map(
         lambda seed: np.random.default_rng(seed).uniform(-spread, spread, dimension).astype(np.float32)
+    )
+
+
+def face_groups(*, max_size: int = 5) -> SearchStrategy[grouping.FaceGroup]:
+    """Draw groups of 1 to *max_size* faces. Shrinks toward one face."""
+    return st.builds(
+        grouping.FaceGroup,
+        face_ids=st.lists(face_ids(), min_size=1, max_size=max_size, unique=True).map(tuple),
+        similarity=_PERCENT,
+        nearest_user=st.none() | values(grouping.NearestUser),
+        set_aside=st.booleans(),
     )
 
 
@@ -312,6 +324,7 @@ _WHOLE: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     face_results.SearchFacesByImageResponse: search_faces_by_image_responses,
     face_results.SearchUsersResponse: search_users_responses,
     face_results.CompareFacesResponse: compare_faces_responses,
+    grouping.FaceGroup: face_groups,
 }
 
 _BY_FIELD: dict[str, SearchStrategy[Any]] = {

@@ -1,0 +1,178 @@
+"""Groups of the faces in a collection that belong to no user."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import attrs
+import numpy as np
+
+from facesearch.collection.base import CollectionBase
+from facesearch.common.arrays import FloatArray
+from facesearch.common.progress import progress_bar
+from facesearch.common.tables import Listing
+from facesearch.common.validation import check_bool, check_float, check_int
+from facesearch.matching.linkage import UNKNOWN_PHOTO, Linkage, average_linkage
+from facesearch.matching.template import robust_mean
+from facesearch.responses.grouping import FaceGroup, NearestUser
+
+__all__ = ["GROUP_SIMILARITY", "NEAREST_USER_SIMILARITY", "CollectionGrouping"]
+
+# Percent, of two parts of a group.
+GROUP_SIMILARITY: Final = 80.0
+# Percent, of a user to a group, from which on the user is named as the person that the group may be.
+NEAREST_USER_SIMILARITY: Final = 50.0
+
+_PROBES_AT_ONCE: Final = 1024
+
+
+class CollectionGrouping(CollectionBase):
+    """The operation that groups faces without users."""
+
+    def groups(
+        self,
+        *,
+        threshold: float = GROUP_SIMILARITY,
+        min_faces: int = 2,
+        set_aside: bool = False,
+        progress: bool = True,
+    ) -> tuple[FaceGroup, ...]:
+        """Group the faces that belong to no user: each group is probably one person.
+
+        Parameters
+        ----------
+        threshold
+            Percent, 0-100: the least similarity of two parts of a group, compared by the mean of the squared distances between their
+            faces. A higher threshold makes smaller and purer groups.
+        min_faces
+            The least number of faces of a group, >= 1.
+        set_aside
+            Return the groups with a face that was set aside, instead of those without.
+        progress
+            Show a progress bar on a terminal if tqdm is installed.
+
+        Returns
+        -------
+        tuple of FaceGroup
+            Largest first, ties by group id. Two faces of one photo (`Face.image_id`) are never in one group. The collection is not
+            changed.
+
+        Raises
+        ------
+        InvalidParameterError
+            If an argument is wrong.
+
+        Notes
+        -----
+        `facesearch.matching.linkage` describes the algorithm, average linkage. The groups do not depend on the order in which the faces
+        were added.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from facesearch import Collection
+        >>> album = Collection("album")
+        >>> _ = album.add_embeddings(["unknown"] * 6, np.eye(3, 128)[[0, 1, 0, 1, 0, 2]])
+        >>> album.delete_user("unknown", faces=False)  # the faces stay
+        >>> [len(group) for group in album.groups()]
+        [3, 2]
+        """
+        check_float("threshold", threshold, 0, 100)
+        check_int("min_faces", min_faces, 1)
+        check_bool("set_aside", set_aside)
+        check_bool("progress", progress)
+        with self._store.reading():
+            unknown = [
+                _Unknown(each.face.face_id, each.face.image_id, each.embedding)
+                for each in self._store.stored_faces()
+                if each.face.user_id is None
+            ]
+            aside = self._faces_set_aside()
+        vectors = np.array([each.embedding for each in unknown], np.float32).reshape(-1, self._face_model.dimension)
+        numbers = {image_id: number for number, image_id in enumerate({each.image_id for each in unknown} - {None})}
+        with _progress(progress, len(unknown)) as report:
+            linkage = average_linkage(
+                vectors,
+                [numbers.get(each.image_id, UNKNOWN_PHOTO) for each in unknown],
+                self._calibration.distance_at(threshold),
+                report=report,
+            )
+        found = [
+            each
+            for each in _ordered_groups([each.face_id for each in unknown], vectors, linkage, min_faces)
+            if (not aside.isdisjoint(each.face_ids)) == set_aside
+        ]
+        groups = (
+            FaceGroup(
+                face_ids=each.face_ids,
+                similarity=self._calibration.similarity(each.height),
+                nearest_user=user,
+                set_aside=set_aside,
+            )
+            for each, user in zip(found, self._nearest_users(found), strict=True)
+        )
+        return Listing(sorted(groups, key=lambda group: (-len(group), group.group_id)), "group")
+
+    def _faces_set_aside(self) -> frozenset[str]:
+        return frozenset()
+
+    def _nearest_users(self, groups: Sequence["_Group"]) -> Iterator[NearestUser | None]:
+        """Yield the nearest user of each group, as `CollectionSearch.rank_like_user` compares users."""
+        reach = self._calibration.distance_at(NEAREST_USER_SIMILARITY - 1e-9)
+        for first in range(0, len(groups), _PROBES_AT_ONCE):
+            part = groups[first : first + _PROBES_AT_ONCE]
+            probes = np.stack([group.template for group in part])
+            ranked = self._store.nearest(probes, max_distance=reach, limit=1)
+            for group, (near, _) in zip(part, ranked, strict=True):
+                yield self._nearest_user(near, len(group.face_ids))
+
+    def _nearest_user(self, near: Sequence[tuple[float, str]], faces: int) -> NearestUser | None:
+        for distance, user_id in near:
+            percent = self._calibration.similarity(math.sqrt(distance**2 + self._calibration.user_offset(faces)))
+            if percent >= NEAREST_USER_SIMILARITY:
+                return NearestUser(user_id=user_id, similarity=percent)
+        return None
+
+
+@attrs.frozen(eq=False)
+class _Unknown:
+    """A face without a user; its thumbnail, which is larger than its vector, is not kept."""
+
+    face_id: str
+    image_id: str | None
+    embedding: FloatArray
+
+
+@attrs.frozen(eq=False)
+class _Group:
+    """A group before it is compared with users."""
+
+    face_ids: tuple[str, ...]
+    template: FloatArray
+    height: float
+
+
+def _ordered_groups(face_ids: Sequence[str], vectors: FloatArray, linkage: Linkage, min_faces: int) -> Iterator[_Group]:
+    """Yield the clusters of enough faces, the faces of each by their distance from its template."""
+    order = np.argsort(linkage.labels, kind="stable")
+    sizes = np.bincount(linkage.labels, minlength=len(linkage.heights))
+    ends = np.cumsum(sizes)
+    for cluster in np.flatnonzero(sizes >= min_faces).tolist():
+        rows = order[ends[cluster] - sizes[cluster] : ends[cluster]]
+        template = robust_mean(vectors[rows])
+        differences = vectors[rows].astype(np.float64) - template
+        distances = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+        ranked = sorted(zip(distances.tolist(), (face_ids[row] for row in rows.tolist()), strict=True))
+        yield _Group(tuple(face_id for _, face_id in ranked), template, float(linkage.heights[cluster]))
+
+
+@contextlib.contextmanager
+def _progress(wanted: bool, faces: int) -> Iterator[Callable[[int], object] | None]:  # noqa: FBT001  # the public option, passed on
+    """Yield a function that moves a bar to a number of faces; ``None`` where no bar is shown."""
+    bar = progress_bar("faces compared", faces, unit="face") if wanted and faces else None
+    if bar is None:
+        yield None
+        return
+    with bar:
+        yield lambda done: bar.update(done - bar.n)

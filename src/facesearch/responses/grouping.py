@@ -1,0 +1,103 @@
+"""Groups of faces that belong to no user: `FaceGroup`."""
+
+import hashlib
+from typing import Any, ClassVar
+
+import attrs
+from attrs import field
+
+from facesearch.common.announce import announce
+from facesearch.common.tables import Cell
+from facesearch.common.validation import between, is_a, is_bool, matches, maybe, plain_float
+from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
+from facesearch.errors import InvalidParameterError
+
+__all__ = ["GROUP_ID_DIGITS", "FaceGroup", "NearestUser"]
+
+GROUP_ID_DIGITS = 16
+"""Length of a group id: hex digits of a SHA-256."""
+
+
+@attrs.frozen(kw_only=True)
+class NearestUser:
+    """The user whose faces are most similar to a group.
+
+    Attributes
+    ----------
+    user_id
+        The user.
+    similarity
+        Of the user's vector to that of the group, percent, 0-100.
+    """
+
+    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+
+
+def _check_face_ids(_: object, field: "attrs.Attribute[object]", value: object) -> None:
+    is_id = matches(UUID_PATTERN, 36)
+    if not isinstance(value, tuple) or not value:
+        raise InvalidParameterError.of(field.name, value, "a tuple of one face id or more")
+    for each in value:
+        is_id(None, field, each)
+    if len(set(value)) < len(value):
+        raise InvalidParameterError.of(field.name, value, "a tuple of different face ids")
+
+
+@attrs.frozen(kw_only=True)
+class FaceGroup:
+    """Faces of one person who is no user of the collection, as `facesearch.Collection.groups` found them.
+
+    Attributes
+    ----------
+    face_ids
+        One or more different ids: the representative face first, then the others by falling similarity to the group's vector, ties by id.
+    group_id
+        16 hex digits, computed from the face ids: a group of the same faces has the same id.
+    similarity
+        Percent, 0-100: how surely the group is one person. It is the similarity of the two most different parts of the group: the
+        last two parts that were joined, compared by the mean of the squared distances between their faces. 100 for a single face.
+    nearest_user
+        The user that the group may be; ``None`` where no user is similar.
+    set_aside
+        Whether one of the faces was set aside.
+    """
+
+    ROW_HEAD: ClassVar[tuple[str, ...]] = (
+        "group",
+        "faces",
+        "similarity",
+        "nearest user",
+        "to that user",
+        "representative",
+    )
+
+    face_ids: tuple[str, ...] = field(validator=_check_face_ids)
+    group_id: str = field(init=False)
+    similarity: float = field(converter=plain_float, validator=between(0, 100))
+    nearest_user: NearestUser | None = field(default=None, validator=maybe(is_a(NearestUser)))
+    set_aside: bool = field(default=False, validator=is_bool)
+
+    @group_id.default
+    def _id(self) -> str:
+        # Computed before the validators run: of a wrong value the id does not matter.
+        given: Any = self.face_ids
+        ids = given if isinstance(given, tuple) else ()
+        return hashlib.sha256("\n".join(sorted(map(str, ids))).encode()).hexdigest()[:GROUP_ID_DIGITS]
+
+    @property
+    def representative(self) -> str:
+        """The id of the face that is most similar to the group's vector."""
+        return self.face_ids[0]
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self.face_ids)
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return the cells of this group's row in a table."""
+        user = (self.nearest_user.user_id, self.nearest_user.similarity) if self.nearest_user else (None, None)
+        return self.group_id, len(self.face_ids), self.similarity, *user, self.representative
+
+
+announce(__name__)
