@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facesearch.errors import FacesearchError
-from facesearch.review import check, people, who
+from facesearch.review import changes, check, people, unknown, who
 from facesearch.review.gate import Gate
 from facesearch.review.pages import missing, render
 from facesearch.review.site import Site
@@ -46,6 +46,16 @@ ROUTES: Final = (
     Route("/face/{face_id}.jpg", people.face_picture, methods=["GET"]),
     Route("/photo/{face_id}.jpg", people.photo_picture, methods=["GET"]),
     Route("/check", check.check, methods=["GET"]),
+    Route("/unknown", unknown.unknown, methods=["GET"]),
+    Route("/group", unknown.group, methods=["GET"]),
+    Route("/name", changes.name, methods=["POST"]),
+    Route("/set-aside", changes.set_aside, methods=["POST"]),
+    Route("/rename", changes.rename, methods=["POST"]),
+    Route("/merge", changes.merge, methods=["POST"]),
+    Route("/move", changes.move, methods=["POST"]),
+    Route("/check/same", changes.same, methods=["POST"]),
+    Route("/check/dismiss", changes.dismiss, methods=["POST"]),
+    Route("/undo", changes.undo, methods=["POST"]),
     Route("/static/{name}", _static, methods=["GET"]),
 )
 

@@ -43,6 +43,8 @@ class Question:
 def check(request: Request) -> Response:
     """Show the findings, a page at a time."""
     site = site_of(request)
+    if request.query_params.get("again") == "1":
+        site.audit.forget()
     report = site.audit.get()
     if report is None:
         return render(request, "wait.html", title="Check", what="Comparing all people")

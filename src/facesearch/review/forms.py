@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
@@ -14,9 +15,11 @@ import facesearch as fs
 from facesearch.review.gate import MOST_BODY_BYTES, same
 from facesearch.review.pages import Message, go, site_of
 
-__all__ = ["action", "local_path", "text_in", "upload"]
+__all__ = ["action", "back_to", "text_in", "upload"]
 
-_MOST_FIELDS: Final = 64
+_PAGES: Final = frozenset({"/", "/people", "/person", "/photo", "/unknown", "/group", "/check"})
+_QUERY: Final = frozenset({"id", "page", "q", "aside", "face", "photo"})
+_MOST_FIELDS: Final = 96  # a page of a group has 60 faces to leave out
 _MOST_TEXT: Final = 4096
 
 
@@ -26,10 +29,34 @@ def text_in(form: FormData, name: str) -> str:
     return value.strip()[:_MOST_TEXT] if isinstance(value, str) else ""
 
 
-def local_path(form: FormData, default: str) -> str:
-    """Return the page that the form came from, of the paths that exist."""
-    path = text_in(form, "back")
-    return path if path in {"/", "/people", "/person", "/unknown", "/group", "/check"} else default
+def back_to(
+    request: Request, form: FormData, default: str, message: Message, path: str | None = None, **query: str
+) -> Response:
+    """Return to the page that a form came from, and show a message there.
+
+    Parameters
+    ----------
+    request, form
+        The form; its field ``back`` is the address.
+    default
+        The path where the address is none of this page.
+    message
+        What was done.
+    path
+        Another path to return to, unless the form came from there.
+    query
+        More of the address; empty values are left out.
+    """
+    parts = urlsplit(text_in(form, "back"))
+    known = not parts.scheme and not parts.netloc and parts.path in _PAGES
+    values = {key: value for key, value in parse_qsl(parts.query) if key in _QUERY} if known else {}
+    target = parts.path if known else default
+    if target == "/person" and values.get("id") not in site_of(request).collection:  # it was merged or renamed
+        target, values = "/people", {}
+    if path is not None and target != path:
+        target, values = path, {}
+    values.update((key, value) for key, value in query.items() if value)
+    return go(request, target, message, **values)
 
 
 def action(change: Callable[[Request, FormData], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -54,7 +81,7 @@ def action(change: Callable[[Request, FormData], Response]) -> Callable[[Request
                 return change(request, form)
             except fs.FacesearchError as error:
                 site_of(request).changed()
-                return go(request, local_path(form, "/"), Message(text=f"Nothing was changed. {error}", is_error=True))
+                return back_to(request, form, "/", Message(text=f"Nothing was changed. {error}", is_error=True))
 
         return await run_in_threadpool(run)
 

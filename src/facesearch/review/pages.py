@@ -132,11 +132,18 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         read_only=site.read_only,
         form_token=site.keys.form,
         path=request.url.path,
+        here=_here(request),
         message=site.messages.get(request.query_params.get("said", "")),
         version=fs.__version__,
         **values,
     )
     return HTMLResponse(page, status)
+
+
+def _here(request: Request) -> str:
+    """Return the address of a page, without what holds only once."""
+    values = [(key, value) for key, value in request.query_params.multi_items() if key not in {"said", "next", "again"}]
+    return f"{request.url.path}?{urlencode(values)}" if values else request.url.path
 
 
 def go(request: Request, path: str, message: Message | None = None, **query: str | int) -> Response:

@@ -2,7 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
+
+import attrs
 
 import facesearch as fs
 from facesearch.errors import FaceNotFoundError, StorageFormatError
@@ -19,6 +22,9 @@ V = TypeVar("V")
 _MOST_CROPS: Final = 600  # some 8 kB each
 _MOST_MESSAGES: Final = 50
 _MOST_SEARCHES: Final = 8  # each with a copy of its photo, some 300 kB
+
+
+Groups = tuple[fs.FaceGroup, ...]
 
 
 class Recent(Generic[K, V]):
@@ -75,6 +81,10 @@ class Site:
         self.read_only: Final = read_only
         self.keys: Final = Keys()
         self.audit: Final[Snapshot[fs.AuditReport]] = Snapshot(collection.audit)
+        self.groups: Final[Snapshot[Groups]] = Snapshot(lambda: collection.groups(progress=False))
+        self.aside: Final[Snapshot[Groups]] = Snapshot(
+            lambda: collection.groups(set_aside=True, min_faces=1, progress=False)
+        )
         self.messages: Final[Recent[str, object]] = Recent(_MOST_MESSAGES)
         self.searches: Final[Recent[str, object]] = Recent(_MOST_SEARCHES)
         self.kept_apart: Final[set[object]] = set()
@@ -108,9 +118,31 @@ class Site:
         first = self.collection.page_of_faces(limit=1)
         return not first or self._thumbnail(first[0].face_id) is not None
 
-    def changed(self) -> None:
-        """Forget what was computed from the collection, after a change."""
-        self.audit.forget()
+    @property
+    def count_of_groups(self) -> int:
+        """The number of groups without a name, as far as it was computed; 0 before."""
+        return len(self.groups.peek() or ())
+
+    def changed(self, group_id: str | None = None, *, users: Iterable[str | None] = ()) -> None:
+        """Bring up to date what was computed from the collection.
+
+        Parameters
+        ----------
+        group_id
+            The only group that changed.
+        users
+            The only users that changed.
+        """
+        changed = frozenset(users)
+        if group_id is None and not changed:
+            self.groups.forget()
+            self.audit.forget()
+        if group_id is not None:
+            self.groups.change(lambda groups: tuple(each for each in groups if each.group_id != group_id))
+        if changed:
+            self.groups.change(lambda groups: groups)
+        self.audit.change(lambda report: _without(report, changed))
+        self.aside.forget()
 
     def _thumbnail(self, face_id: str) -> bytes | None:
         try:
@@ -123,3 +155,13 @@ class Site:
         if face.bounding_box is None or (picture := self.photos.picture(self.collection, face)) is None:
             return None
         return face_crop(picture.pixels, face.bounding_box)
+
+
+def _without(report: fs.AuditReport, users: frozenset[str | None]) -> fs.AuditReport:
+    """Return a report without the findings about some users."""
+    return attrs.evolve(
+        report,
+        same_person=tuple(each for each in report.same_person if users.isdisjoint(each.user_ids)),
+        misplaced=tuple(each for each in report.misplaced if users.isdisjoint((each.user_id, each.other_user_id))),
+        loose=tuple(each for each in report.loose if each.user_id not in users),
+    )
