@@ -97,6 +97,11 @@ def answers(folder: Path) -> Iterator[Any]:
     mixed.add_embeddings(["unknown"] * 5, np.eye(5, 128)[[0, 0, 4, 4, 4]])
     mixed.delete_user("unknown", faces=False)
     yield mixed.groups()
+    unnamed = mixed.add_embeddings(["eve", "eve"], np.eye(2, 128))
+    mixed.disassociate_faces("eve", unnamed)
+    yield mixed.set_aside(unnamed[:1])
+    yield mixed.name_group(unnamed, "grace")
+    yield mixed.undo()
     with fs.Collection.open(folder / "people.db", "staff", analyzer=analyzer):
         yield fs.collections(folder / "people.db")
 

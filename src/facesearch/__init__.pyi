@@ -18,6 +18,11 @@ from .domain.attributes import (
     Attribute as Attribute,
     Unassessed as Unassessed,
 )
+from .domain.changes import (
+    Change as Change,
+    ChangedFace as ChangedFace,
+    ChangeKind as ChangeKind,
+)
 from .domain.entities import (
     EnrollmentReason as EnrollmentReason,
     Face as Face,
@@ -84,6 +89,7 @@ from .errors import (
     InvalidImageFormatError as InvalidImageFormatError,
     InvalidParameterError as InvalidParameterError,
     MissingExtraError as MissingExtraError,
+    NothingToUndoError as NothingToUndoError,
     OutputRefusedError as OutputRefusedError,
     QuotaExceededError as QuotaExceededError,
     StorageBusyError as StorageBusyError,
@@ -92,6 +98,7 @@ from .errors import (
     StorageFullError as StorageFullError,
     StorageReadOnlyError as StorageReadOnlyError,
     TokenReusedError as TokenReusedError,
+    UndoConflictError as UndoConflictError,
     UserAlreadyExistsError as UserAlreadyExistsError,
     UserNotFoundError as UserNotFoundError,
     WeightsError as WeightsError,

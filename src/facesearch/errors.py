@@ -16,6 +16,8 @@
     ├── FaceNotFoundError (LookupError)
     ├── GroupChangedError (ValueError)           a face of a group was deleted, or has a user now
     ├── QuotaExceededError (ValueError)          more than AWS's limit: 100 faces a user
+    ├── UndoConflictError (ValueError)           the state to be undone has changed since
+    ├── NothingToUndoError (LookupError)         no change is left to undo
     ├── TokenReusedError (ValueError)            a request's token was used before, with another request
     ├── FaceModelMismatchError (ValueError)      vectors of two face models were about to be compared
     ├── CalibrationError (ValueError)            a calibration is missing, damaged, or another model's
@@ -58,6 +60,7 @@ __all__ = [
     "InvalidImageFormatError",
     "InvalidParameterError",
     "MissingExtraError",
+    "NothingToUndoError",
     "OutputRefusedError",
     "QuotaExceededError",
     "StorageBusyError",
@@ -66,6 +69,7 @@ __all__ = [
     "StorageFullError",
     "StorageReadOnlyError",
     "TokenReusedError",
+    "UndoConflictError",
     "UserAlreadyExistsError",
     "UserNotFoundError",
     "WeightsError",
@@ -132,6 +136,14 @@ class GroupChangedError(FacesearchError, ValueError):
 
 class QuotaExceededError(FacesearchError, ValueError):
     """More than a limit AWS sets, such as 100 faces a user."""
+
+
+class UndoConflictError(FacesearchError, ValueError):
+    """The users or faces of the last change were changed since, so it can't be undone; nothing was changed."""
+
+
+class NothingToUndoError(FacesearchError, LookupError):
+    """No change is left to undo: none was made, or its users or faces were deleted."""
 
 
 class TokenReusedError(FacesearchError, ValueError):

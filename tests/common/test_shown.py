@@ -69,6 +69,9 @@ ANSWERS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "delete_faces": (lambda _: STAFF.delete_faces([NO_FACE_ID]), [NO_FACE_ID, "FACE_NOT_FOUND"]),
     "audit": (lambda _: staff().audit(), ["1 users, 1 faces"]),
     "groups": (lambda _: _unknown().groups(), ["1 group", "100.00"]),
+    "name_group": (lambda _: _named().undo(), ["1 face named ada", "before", "after"]),
+    "set_aside": (lambda _: _set_aside(), ["3 faces set aside", "before", "after"]),
+    "undo": (lambda _: _named().undo(), ["1 face named ada", "before", "after"]),
     "explain": (lambda _: fs.search_users_by_image(STAFF, GROUP).explain(), ["1 of 2 faces searched"]),
     "users": (lambda _: STAFF.users(), ["1 user", "ada", "ACTIVE"]),
     "faces": (lambda _: STAFF.faces(), ["faces", FACE_ID]),
@@ -87,6 +90,17 @@ def _unknown() -> fs.Collection:
     unknown.add_embeddings(["unknown"] * 3, np.eye(2, 128)[[0, 0, 1]])
     unknown.delete_user("unknown", faces=False)
     return unknown
+
+
+def _named() -> fs.Collection:
+    unknown = _unknown()
+    unknown.name_group([unknown.faces()[0].face_id], "ada")
+    return unknown
+
+
+def _set_aside() -> fs.Change:
+    unknown = _unknown()
+    return unknown.set_aside([face.face_id for face in unknown.faces()])
 
 
 def _collections(path: Path) -> Any:

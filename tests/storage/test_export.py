@@ -253,7 +253,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "a flipped bit": _flip,
     "nothing": lambda p: p.write_bytes(b""),
     "text": lambda p: p.write_text("face,user\n" * 100),
-    "a newer format": lambda p: changed(p, about=about(p, format=3)),
+    "a newer format": lambda p: changed(p, about=about(p, format=4)),
     "a format that is no number": lambda p: changed(p, about=about(p, format="2")),
     "format 1 with sources": lambda p: changed(p, about=about(p, format=1)),
     "format 1": of_format_1,
@@ -368,7 +368,7 @@ def test_a_format_from_before_the_first_version_is_named_with_the_next_step(staf
     staff.save(folder / "staff.npz")
     of_format_1(folder / "staff.npz")
     with pytest.raises(
-        fs.StorageFormatError, match=r"staff\.npz: .*of format 1, .* reads format 2: index the photos into"
+        fs.StorageFormatError, match=r"staff\.npz: .*of format 1, .* reads formats 2 and 3: index the photos into"
     ):
         fs.Collection.load(folder / "staff.npz")
 

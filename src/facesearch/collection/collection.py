@@ -9,6 +9,7 @@ from facesearch.collection.contents import CollectionContents
 from facesearch.collection.files import CollectionFiles
 from facesearch.collection.grouping import CollectionGrouping
 from facesearch.collection.photos import CollectionPhotos
+from facesearch.collection.review import CollectionReview
 from facesearch.collection.search import MAX_FACES, MAX_USERS, CollectionSearch, check_search_options
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 
@@ -24,7 +25,13 @@ __all__ = [
 
 
 class Collection(
-    CollectionFiles, CollectionContents, CollectionPhotos, CollectionChanges, CollectionSearch, CollectionGrouping
+    CollectionFiles,
+    CollectionContents,
+    CollectionPhotos,
+    CollectionChanges,
+    CollectionReview,
+    CollectionSearch,
+    CollectionGrouping,
 ):
     """A collection of people in memory; `open` and `create` return one in a file.
 

@@ -275,6 +275,7 @@ class CollectionFiles(CollectionBase):
                 user_ids=[user_id for user_id, _ in self._store.users()],
                 faces=list(self._store.stored_faces()),
                 secret=self._store.secret(),
+                aside=self._store.aside(),
             )
         write_export(path, export, overwrite=overwrite)
 
@@ -372,6 +373,7 @@ class CollectionFiles(CollectionBase):
             self._store.put_faces(
                 stored if self._thumbnails else attrs.evolve(stored, thumbnail=None) for stored in export.faces
             )
+            self._store.set_aside(export.aside, aside=True)
             self._store.refresh(faces)
 
     def __enter__(self) -> Self:

@@ -88,7 +88,7 @@ class CollectionGrouping(CollectionBase):
                 for each in self._store.stored_faces()
                 if each.face.user_id is None
             ]
-            aside = self._faces_set_aside()
+            aside = self._store.aside()
         vectors = np.array([each.embedding for each in unknown], np.float32).reshape(-1, self._face_model.dimension)
         numbers = {image_id: number for number, image_id in enumerate({each.image_id for each in unknown} - {None})}
         with _progress(progress, len(unknown)) as report:
@@ -113,9 +113,6 @@ class CollectionGrouping(CollectionBase):
             for each, user in zip(found, self._nearest_users(found), strict=True)
         )
         return Listing(sorted(groups, key=lambda group: (-len(group), group.group_id)), "group")
-
-    def _faces_set_aside(self) -> frozenset[str]:
-        return frozenset()
 
     def _nearest_users(self, groups: Sequence["_Group"]) -> Iterator[NearestUser | None]:
         """Yield the nearest user of each group, as `CollectionSearch.rank_like_user` compares users."""

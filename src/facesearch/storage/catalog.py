@@ -31,6 +31,7 @@ from facesearch.storage.content_ids import new_secret
 from facesearch.storage.erasure import (
     ERASING_WAIT,
     compact,
+    empty_changes,
     empty_faces,
     empty_users,
     empty_waiting,
@@ -438,13 +439,21 @@ def delete_collection(path: str | os.PathLike[str], collection_id: str, *, timeo
             ):
                 empty(sql, [key for (key,) in fetch(sql, (ID,), query, number)])
         wids = [wid for (wid,) in fetch(sql, (ID,), "SELECT wid FROM waiting WHERE collection = ?", number)]
-        for table in ("photos", "answers", "tags", "faces", "gone_faces", "waiting", "users", "gone"):
+        changes = [each for (each,) in fetch(sql, (ID,), "SELECT number FROM changes WHERE collection = ?", number)]
+        for table in _TABLES:
             sql.execute(f"DELETE FROM {table} WHERE collection = ?", number)  # noqa: S608  # constant names
         empty_waiting(sql, wids)
+        empty_changes(sql, changes)
         sql.execute("DELETE FROM collections WHERE id = ?", number)
         if not few:
             compact(sql)
         mark_deletion(sql)
+
+
+# Each with a column ``collection``; those that others refer to come last.
+_TABLES: Final = (
+    "photos", "answers", "tags", "set_aside", "changes", "faces", "gone_faces", "waiting", "users", "gone",
+)  # fmt: skip
 
 
 def erase_deleted(path: str | os.PathLike[str], *, timeout: float = 10.0) -> bool:

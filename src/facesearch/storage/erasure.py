@@ -26,6 +26,7 @@ __all__ = [
     "ERASING_WAIT",
     "Eraser",
     "compact",
+    "empty_changes",
     "empty_faces",
     "empty_users",
     "empty_waiting",
@@ -46,6 +47,7 @@ _OWNERS: Final = {
     "face_data": ("faces", "fid"),
     "thumbnails": ("faces", "fid"),
     "waiting_data": ("waiting", "wid"),
+    "change_data": ("changes", "number"),
 }
 
 _log = logging.getLogger("facesearch")
@@ -66,6 +68,11 @@ def empty_faces(sql: sqlite3.Connection, fids: Iterable[int]) -> None:
         fids,
     )
     sql.executemany("UPDATE thumbnails SET jpeg = NULL WHERE fid = ?", ((fid,) for fid in fids))
+
+
+def empty_changes(sql: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    """Overwrite the text of changes; called in a transaction."""
+    _empty(sql, "UPDATE change_data SET change = NULL WHERE number = ?", numbers)
 
 
 def empty_waiting(sql: sqlite3.Connection, wids: Iterable[int]) -> None:

@@ -1,6 +1,7 @@
 """A collection as one portable file: an .npz of plain arrays, which NumPy opens too, without pickle.
 
-It holds the ids of the users, and for each face its vector, bounding box, user, source, and thumbnail if one is stored. Data that can be
+It holds the ids of the users, and for each face its vector, bounding box, user, source, whether it is set aside, and thumbnail if one is
+stored. Changes that can be undone are left out. Data that can be
 derived is left out: the vectors of users are recomputed when the file is read.
 
 An untrusted file can do no harm: see `facesearch.storage.npz`.
@@ -33,7 +34,8 @@ from facesearch.storage.store import StoredFace
 
 __all__ = ["EXPORT_FILE", "Export", "check_export", "read_export", "write_export"]
 
-_FORMAT: Final = 2  # format 1 is from before version 0.1.0, and not read
+# Format 1 is from before version 0.1.0, and not read. A file without faces set aside has format 2, which earlier versions read too.
+_FORMATS: Final = (2, 3)
 
 # Each array's type, where S128 stands for texts of up to 128 characters, and how many dimensions it has.
 _ARRAYS: Final = {
@@ -51,6 +53,7 @@ _ARRAYS: Final = {
     "sources": ("|u1", 1),  # sources of photos, one after the other, see facesearch.domain.sources.encode_source
     "source_ends": ("<i8", 1),  # for each face: end of its source; start and end are equal if it has none
 }
+_ASIDE: Final = {"set_aside": ("|u1", 1)}  # in format 3: 1 for each face that is set aside, or 0
 _PARTS: Final = {"thumbnails": "thumbnail_ends", "sources": "source_ends"}  # arrays of bytes, and of their ends
 _MAX_ABOUT: Final = 100_000  # bytes, nearly all for the calibration
 _BOX: Final = ("left", "top", "width", "height")
@@ -72,6 +75,8 @@ class Export:
         Sorted by face id.
     secret
         The key of the ids of faces and photos, see `facesearch.storage.content_ids`.
+    aside
+        The ids of the faces that are set aside.
     """
 
     collection_id: str
@@ -81,6 +86,7 @@ class Export:
     user_ids: Sequence[str]
     faces: Iterable[StoredFace]
     secret: bytes = field(repr=False)
+    aside: frozenset[str] = frozenset()
 
 
 # Arrays of every format, past and future; a format can have others.
@@ -130,7 +136,7 @@ def read_export(path: str | os.PathLike[str]) -> Export:
         If the file can't be read.
     """
     where = Path(path).absolute()
-    arrays = read_arrays(where, _ARRAYS, _check_format)
+    arrays = read_arrays(where, _ARRAYS, _check_format, optional=_ASIDE)
     try:
         return _export(arrays)
     except DamagedError as error:
@@ -144,7 +150,7 @@ def read_export(path: str | os.PathLike[str]) -> Export:
 def _arrays(export: Export) -> Arrays:
     places = {user_id: place for place, user_id in enumerate(export.user_ids)}
     about = {
-        "format": _FORMAT,
+        "format": _FORMATS[bool(export.aside)],
         "collection_id": export.collection_id,
         "face_model": attrs.asdict(export.face_model),
         "thumbnails": export.thumbnails,
@@ -178,6 +184,9 @@ def _arrays(export: Export) -> Arrays:
         else:
             shape = (len(columns[name]), widths[name]) if dimensions > 1 else (len(columns[name]),)
             arrays[name] = np.array(columns[name], kind).reshape(shape)
+    if export.aside:
+        marks = [face_id.decode() in export.aside for face_id in columns["face_ids"]]
+        arrays["set_aside"] = np.array(marks, np.uint8)
     return arrays
 
 
@@ -190,6 +199,7 @@ def _export(arrays: Arrays) -> Export:
     if not isinstance(thumbnails, bool) or not isinstance(calibration, str | None):
         raise DamagedError("about: expected thumbnails to be true or false, and calibration a text or null")
     user_ids = [check_text("user_ids", each.decode(), USER_ID_PATTERN, 128) for each in arrays["user_ids"].tolist()]
+    marked = np.flatnonzero(arrays["set_aside"]).tolist() if "set_aside" in arrays else []
     return Export(
         collection_id=collection_id,
         face_model=face_model,
@@ -198,6 +208,7 @@ def _export(arrays: Arrays) -> Export:
         user_ids=user_ids,
         faces=list(_faces(arrays, user_ids, face_model)),
         secret=_secret(about["secret"]),
+        aside=frozenset(arrays["face_ids"][place].decode() for place in marked),
     )
 
 
@@ -208,14 +219,15 @@ def _check_format(array: npt.NDArray[Any]) -> None:
     format_ = about.get("format") if isinstance(about, dict) else None
     if not isinstance(format_, int):
         raise DamagedError("about: expected the number of a format")
-    if format_ < _FORMAT:
+    readable = "formats {} and {}".format(*_FORMATS)
+    if format_ < _FORMATS[0]:
         raise DamagedError(
-            f"of format {format_}, from before version 0.1.0; this version reads format {_FORMAT}: "
+            f"of format {format_}, from before version 0.1.0; this version reads {readable}: "
             "index the photos into a new collection and save it"
         )
-    if format_ > _FORMAT:
+    if format_ > _FORMATS[-1]:
         raise DamagedError(
-            f"of format {format_}, written by a newer facesearch; this version reads format {_FORMAT}: load it with that version"
+            f"of format {format_}, written by a newer facesearch; this version reads {readable}: load it with that version"
         )
 
 
@@ -238,6 +250,8 @@ def _check(arrays: Arrays, dimension: int) -> None:
     owners = arrays["owners"]
     if faces and not (owners.min() >= -1 and owners.max() < len(arrays["user_ids"])):
         raise DamagedError("owners: expected -1 or the index of a user")
+    if "set_aside" in arrays and bool((arrays["set_aside"].astype(bool) & (owners >= 0)).any()):
+        raise DamagedError("set_aside: expected only faces without a user")
     for name, part_ends in _PARTS.items():
         ends = arrays[part_ends]
         if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays[name]):

@@ -45,6 +45,9 @@ class MemoryStore(Store):
         self._last_number = 0
         self._photos: dict[str, tuple[str, str | None, str | None]] = {}  # key -> outcome, user id, other user's id
         self._waiting: dict[str, tuple[str, StoredFace]] = {}  # key -> user id, face
+        self._aside: set[str] = set()  # face ids
+        self._changes: dict[int, str] = {}  # number, rising -> JSON
+        self._last_change = 0
         self._salt = secrets.token_bytes(16)
         self._secret = new_secret()
         self._answers: OrderedDict[bytes, tuple[bytes, str, float]] = OrderedDict()  # token -> request, answer, given
@@ -108,11 +111,13 @@ class MemoryStore(Store):
                 self._numbers[user_id] = self._last_number
 
     @override
-    def delete_user(self, user_id: str) -> None:
+    def delete_user(self, user_id: str, *, keep_changes: bool = False) -> None:
         self.assign(tuple(self._users[user_id]), None)
         self._index.remove(user_id)
         self.forget_photos(user_id)
         self.forget_waiting([user_id])
+        if not keep_changes:
+            self.forget_changes_of([user_id])
         del self._users[user_id], self._numbers[user_id]
 
     @override
@@ -191,7 +196,10 @@ class MemoryStore(Store):
 
     @override
     def remove_faces(self, face_ids: Iterable[str]) -> None:
-        for face_id in tuple(face_ids):
+        gone = tuple(face_ids)
+        self.forget_changes_of(gone)
+        self._aside.difference_update(gone)
+        for face_id in gone:
             self.assign([face_id], None)
             del self._faces[face_id]
             if self._face_index is not None:
@@ -206,6 +214,31 @@ class MemoryStore(Store):
             self._faces[face_id] = attrs.evolve(stored, face=attrs.evolve(stored.face, user_id=user_id))
             if user_id is not None:
                 self._users[user_id].add(face_id)
+                self._aside.discard(face_id)
+
+    @override
+    def set_aside(self, face_ids: Iterable[str], *, aside: bool) -> None:
+        (self._aside.update if aside else self._aside.difference_update)(face_ids)
+
+    @override
+    def aside(self) -> frozenset[str]:
+        return frozenset(self._aside)
+
+    # ---------------------------------------------------------------- changes that can be undone
+
+    @override
+    def changes(self) -> list[tuple[int, str]]:
+        return list(self._changes.items())
+
+    @override
+    def put_change(self, change: str) -> None:
+        self._last_change += 1
+        self._changes[self._last_change] = change
+
+    @override
+    def forget_changes(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            del self._changes[number]
 
     # ---------------------------------------------------------------- outcomes of rejected photos
 

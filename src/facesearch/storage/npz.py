@@ -95,7 +95,9 @@ def starts_with_array(file: IO[bytes], name: str) -> bool:
     return head.startswith(_START) and head[_MEMBER:] == expected
 
 
-def read_arrays(path: Path, kinds: Kinds, check: Callable[[npt.NDArray[Any]], None]) -> Arrays:
+def read_arrays(
+    path: Path, kinds: Kinds, check: Callable[[npt.NDArray[Any]], None], *, optional: Kinds | None = None
+) -> Arrays:
     """Read a file that has exactly these arrays.
 
     Parameters
@@ -108,6 +110,8 @@ def read_arrays(path: Path, kinds: Kinds, check: Callable[[npt.NDArray[Any]], No
     check
         Called with the first of these arrays before the names of the others are compared; raises `DamagedError` if the file has
         another format.
+    optional
+        Arrays that the file may have besides.
 
     Returns
     -------
@@ -128,7 +132,7 @@ def read_arrays(path: Path, kinds: Kinds, check: Callable[[npt.NDArray[Any]], No
             with path.open("rb") as file:
                 _check_directory(file)
                 with zipfile.ZipFile(file) as archive:
-                    return _read(archive, kinds, check, file.seek(0, os.SEEK_END))
+                    return _read(archive, kinds, check, file.seek(0, os.SEEK_END), optional or {})
         except FileNotFoundError:
             raise CollectionNotFoundError(f"{path}: no such file") from None
         except DamagedError as error:
@@ -151,7 +155,9 @@ def _check_directory(file: IO[bytes]) -> None:
         raise DamagedError(f"expected a list of contents of at most {_MAX_DIRECTORY} bytes, got {length}")
 
 
-def _read(archive: zipfile.ZipFile, kinds: Kinds, check: Callable[[npt.NDArray[Any]], None], size: int) -> Arrays:
+def _read(
+    archive: zipfile.ZipFile, kinds: Kinds, check: Callable[[npt.NDArray[Any]], None], size: int, optional: Kinds
+) -> Arrays:
     members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise DamagedError("expected arrays without compression")
@@ -160,6 +166,7 @@ def _read(archive: zipfile.ZipFile, kinds: Kinds, check: Callable[[npt.NDArray[A
     found, first = [member.filename for member in members], next(iter(kinds))
     if f"{first}.npy" in found:
         check(_read_array(archive, first, *kinds[first]))
+    kinds = {**kinds, **{name: kind for name, kind in optional.items() if f"{name}.npy" in found}}
     if sorted(found) != sorted(f"{name}.npy" for name in kinds):
         raise DamagedError(f"expected the arrays {', '.join(kinds)}")
     return {name: _read_array(archive, name, *kind) for name, kind in kinds.items()}

@@ -23,7 +23,7 @@ from facesearch.errors import (
 from facesearch.files.unfinished import remove_unfinished
 from facesearch.files.writing import write_new
 from facesearch.storage.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
-from facesearch.storage.schema import APPLICATION_ID, FORMAT, SCHEMA, check_schema
+from facesearch.storage.schema import APPLICATION_ID, FORMAT, OLDEST_FORMAT, SCHEMA, UPGRADE, check_schema
 
 __all__ = [
     "ReadOnly",
@@ -156,10 +156,22 @@ def connect(path: Path, timeout: float) -> GuardedConnection:
             _check_contents(connection, path)
             for setting in _SETTINGS:
                 connection.execute(setting)
+            _upgrade(connection)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _upgrade(connection: GuardedConnection) -> None:
+    """Bring a file of an older format to the present one, in one transaction."""
+    if _value(connection, "PRAGMA user_version") == FORMAT:
+        return
+    with transaction(connection):
+        if _value(connection, "PRAGMA user_version") < FORMAT:  # no other process was faster
+            for statement in UPGRADE:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 @attrs.frozen(eq=False)
@@ -344,6 +356,12 @@ def _open_read_only(path: Path, timeout: float, state: tuple[object, ...], secon
 
 def _check_contents(connection: GuardedConnection, path: Path, *, whole: bool = False) -> None:
     """Refuse a database that is not of facesearch; *whole* if all of it must be in the file."""
+    # In one transaction, as another process may upgrade the file between two statements.
+    with transaction(connection, "BEGIN"):
+        _check_snapshot(connection, path, whole=whole)
+
+
+def _check_snapshot(connection: GuardedConnection, path: Path, *, whole: bool) -> None:
     application, format_, pages, page = (
         _value(connection, f"PRAGMA {name}") for name in ("application_id", "user_version", "page_count", "page_size")
     )
@@ -353,7 +371,7 @@ def _check_contents(connection: GuardedConnection, path: Path, *, whole: bool = 
     size = path.stat().st_size
     if whole and size < pages * page:
         raise StorageFormatError(f"{path}: truncated, expected {pages * page} bytes, got {size}")
-    check_schema(connection, path)
+    check_schema(connection, path, format_)
 
 
 def _check_format(path: Path, format_: int) -> None:
@@ -361,8 +379,8 @@ def _check_format(path: Path, format_: int) -> None:
         raise StorageFormatError(
             f"{path}: written by a newer facesearch: expected format {FORMAT}, got {format_}; open it with that version"
         )
-    if format_ < FORMAT:
+    if format_ < OLDEST_FORMAT:
         raise StorageFormatError(
-            f"{path}: of format {format_}, from before version 0.1.0; this version reads format {FORMAT}: "
+            f"{path}: of format {format_}, from before version 0.1.0; this version reads formats {OLDEST_FORMAT} to {FORMAT}: "
             "index the photos into a new file"
         )

@@ -1,8 +1,8 @@
 """The SQL schema of a file of collections, and the check that a file has exactly this schema.
 
-Personal data has four tables of its own: ``user_data``, ``face_data``, ``thumbnails`` and ``waiting_data``. Their rows are only
-appended, overwritten with the same number of bytes, emptied in place, or deleted all at once. SQLite never moves such rows, so no copy
-is left between the rows of another page, where ``secure_delete`` would not find it (measured in benchmarks/durability.py). Other tables
+Personal data has five tables of its own: ``user_data``, ``face_data``, ``thumbnails``, ``waiting_data`` and ``change_data``. Their rows
+are only appended, overwritten with the same number of bytes, emptied in place, or deleted all at once. SQLite never moves such rows, so
+no copy is left between the rows of another page, where ``secure_delete`` would not find it (measured in benchmarks/durability.py). Other tables
 and indexes hold only numbers, and ids computed from content.
 
 An untrusted file can have triggers that undo a deletion, endless views, and columns with expressions. All of these are part of the
@@ -18,13 +18,15 @@ from typing import Final
 from facesearch.errors import StorageFormatError, shown
 from facesearch.storage.guarded_sql import VALUE, fetch
 
-__all__ = ["APPLICATION_ID", "FORMAT", "SCHEMA", "check_schema"]
+__all__ = ["APPLICATION_ID", "FORMAT", "OLDEST_FORMAT", "SCHEMA", "UPGRADE", "check_schema"]
 
 APPLICATION_ID: Final = 0x66616365  # "face", at byte 68 of the file
-FORMAT: Final = 4  # SQLite's user_version; formats 1-3 are from before version 0.1.0, and not read
+FORMAT: Final = 5  # SQLite's user_version; formats 1-3 are from before version 0.1.0, and not read
+OLDEST_FORMAT: Final = 4
+"""A file of this format lacks the tables of `UPGRADE`. It gets them when it is opened for writing, and is read without them otherwise."""
 
 # The text of these statements, comments and white space included, is part of the format: files hold it, and `check_schema` compares it.
-SCHEMA: Final = (
+_FORMAT_4: Final = (
     # One row. The salt makes the hashes of user ids differ between files; emptied counts the rows emptied since `compact`.
     # Deletions are transactions that deleted personal data; erased are those of them that are erased from the file and its log.
     (
@@ -141,13 +143,30 @@ SCHEMA: Final = (
     "CREATE INDEX answers_by_age ON answers (collection, given)",
     "INSERT INTO file VALUES (randomblob(16), 0, 0, 0)",
 )
+UPGRADE: Final = (
+    """CREATE TABLE set_aside ( -- faces without a user that groups leave out
+        fid INTEGER PRIMARY KEY,
+        collection INTEGER NOT NULL REFERENCES collections
+    )""",
+    "CREATE INDEX set_aside_by_collection ON set_aside (collection)",
+    """CREATE TABLE changes ( -- that can be undone
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        collection INTEGER NOT NULL REFERENCES collections
+    )""",
+    "CREATE INDEX changes_by_collection ON changes (collection)",
+    # JSON of facesearch.storage.history.
+    "CREATE TABLE change_data (number INTEGER PRIMARY KEY, change TEXT)",
+)
+"""The statements that make a file of format 4 one of format 5."""
+
+SCHEMA: Final = (*_FORMAT_4, *UPGRADE)
 
 _MOST_OBJECTS: Final = 200
 _LONGEST: Final = 20_000  # characters of a statement
 
 
-def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Check that the schema of a file is `SCHEMA`.
+def check_schema(connection: sqlite3.Connection, path: Path, format_: int = FORMAT) -> None:
+    """Check that the schema of a file is `SCHEMA`, or that of an older format.
 
     Parameters
     ----------
@@ -155,6 +174,8 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
         A connection to the file on which no other statement has run.
     path
         The path that errors name.
+    format_
+        The format of the file, from `OLDEST_FORMAT` to `FORMAT`.
 
     Raises
     ------
@@ -166,7 +187,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     found = {}
     for kind, name, table, sql in fetch(connection, (VALUE,) * 4, query, (_LONGEST, _MOST_OBJECTS)):
         found[kind, name] = table, _plain(name, sql)
-    expected = _expected()
+    expected = _expected(format_)
     if found == expected:
         return
     where = f"{path}: an SQLite file, but not of collections"
@@ -179,9 +200,9 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @functools.cache
-def _expected() -> dict[tuple[str, str], tuple[str, object]]:
+def _expected(format_: int) -> dict[tuple[str, str], tuple[str, object]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as sql:
-        for statement in SCHEMA:
+        for statement in SCHEMA if format_ == FORMAT else _FORMAT_4:
             sql.execute(statement)
         rows = sql.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
     return {(kind, name): (table, _plain(name, text)) for kind, name, table, text in rows}

@@ -34,6 +34,7 @@ from facesearch.storage.content_ids import SECRET_BYTES, keyed_hash
 from facesearch.storage.erasure import (
     ERASING_WAIT,
     Eraser,
+    empty_changes,
     empty_faces,
     empty_users,
     empty_waiting,
@@ -43,6 +44,7 @@ from facesearch.storage.erasure import (
 )
 from facesearch.storage.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
 from facesearch.storage.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
+from facesearch.storage.schema import FORMAT
 from facesearch.storage.store import Anchor, Counts, Store, StoredFace
 
 __all__ = ["SqliteStore"]
@@ -253,10 +255,12 @@ class SqliteStore(Store):
         block.touched = True
 
     @override
-    def delete_user(self, user_id: str) -> None:
+    def delete_user(self, user_id: str, *, keep_changes: bool = False) -> None:
         block, (uid,) = self._changing(), self._uids([user_id]).values()
         self.forget_photos(user_id)
         self.forget_waiting([user_id])
+        if not keep_changes:
+            self.forget_changes_of([user_id])
         block.sql.execute("UPDATE faces SET uid = NULL WHERE uid = ?", (uid,))
         block.sql.execute("DELETE FROM users WHERE uid = ?", (uid,))
         block.sql.execute("INSERT INTO gone VALUES (?, ?, ?)", (uid, self._entry.number, block.change))
@@ -412,7 +416,10 @@ class SqliteStore(Store):
 
     @override
     def remove_faces(self, face_ids: Iterable[str]) -> None:
-        block, fids = self._changing(), self._fids(face_ids).values()
+        block, found = self._changing(), self._fids(face_ids)
+        fids = found.values()
+        self.forget_changes_of(found)
+        block.sql.executemany("DELETE FROM set_aside WHERE fid = ?", ((fid,) for fid in fids))
         block.sql.executemany("DELETE FROM faces WHERE fid = ?", ((fid,) for fid in fids))
         block.sql.executemany(
             "INSERT INTO gone_faces (collection, fid) VALUES (?, ?)", ((self._entry.number, fid) for fid in fids)
@@ -425,8 +432,46 @@ class SqliteStore(Store):
     def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
         block, fids = self._changing(), self._fids(face_ids).values()
         uid = None if user_id is None else self._uids([user_id])[user_id]
+        owned = "SELECT fid FROM faces WHERE uid IS NOT NULL AND fid IN (*)"
+        block.erased |= bool(_among(block.sql, (ID,), owned, fids))  # the vector of their user will change
         block.sql.executemany("UPDATE faces SET uid = ? WHERE fid = ?", ((uid, fid) for fid in fids))
-        block.erased = block.erased or (uid is None and bool(fids))  # the user's vector will change
+        if uid is not None:
+            block.sql.executemany("DELETE FROM set_aside WHERE fid = ?", ((fid,) for fid in fids))
+
+    @override
+    def set_aside(self, face_ids: Iterable[str], *, aside: bool) -> None:
+        statement = "DELETE FROM set_aside WHERE fid = ? AND collection = ?"
+        if aside:
+            statement = "INSERT OR IGNORE INTO set_aside (fid, collection) VALUES (?, ?)"
+        fids = self._fids(face_ids).values()
+        self._changing().sql.executemany(statement, ((fid, self._entry.number) for fid in fids))
+
+    @override
+    def aside(self) -> frozenset[str]:
+        query = "SELECT face_id FROM set_aside JOIN faces USING (fid) WHERE set_aside.collection = ?"
+        return frozenset(_uuid(face_id) for (face_id,) in self._added_rows((UUID_BYTES,), query))
+
+    # ---------------------------------------------------------------- changes that can be undone
+
+    @override
+    def changes(self) -> list[tuple[int, str]]:
+        query = (
+            "SELECT number, change FROM changes JOIN change_data USING (number) WHERE collection = ? ORDER BY number"
+        )
+        return self._added_rows((ID, TEXT), query)
+
+    @override
+    def put_change(self, change: str) -> None:
+        sql, number = self._changing().sql, self._next("changes")
+        sql.execute("INSERT INTO changes (number, collection) VALUES (?, ?)", (number, self._entry.number))
+        sql.execute("INSERT INTO change_data (number, change) VALUES (?, ?)", (number, change))
+
+    @override
+    def forget_changes(self, numbers: Iterable[int]) -> None:
+        block, gone = self._changing(), list(numbers)
+        block.sql.executemany("DELETE FROM changes WHERE number = ?", ((number,) for number in gone))
+        empty_changes(block.sql, gone)
+        block.erased = block.erased or bool(gone)
 
     # ---------------------------------------------------------------- outcomes of rejected photos
 
@@ -539,6 +584,12 @@ class SqliteStore(Store):
     def _rows(self, kinds: Sequence[Kind], query: str, *values: Any) -> list[Any]:
         with self._sessions.reading() as sql:
             return fetch(sql, kinds, query, values)
+
+    def _added_rows(self, kinds: Sequence[Kind], query: str) -> list[Any]:
+        """Fetch rows of this collection from a table that a file of the older format lacks; such a file is only read."""
+        with self._sessions.reading() as sql:
+            ((format_,),) = fetch(sql, (COUNT,), "PRAGMA user_version")
+            return fetch(sql, kinds, query, (self._entry.number,)) if format_ == FORMAT else []
 
     def _next(self, table: str) -> int:
         """Return the first number that no row of a table ever had, so that personal rows are only appended."""

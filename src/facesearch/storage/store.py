@@ -14,6 +14,7 @@ import numpy as np
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import Face
 from facesearch.matching.vector_index import Ranked
+from facesearch.storage.history import mentions
 
 __all__ = ["Anchor", "Counts", "Store", "StoredFace"]
 
@@ -95,8 +96,11 @@ class Store(Protocol):
     def create_users(self, user_ids: Iterable[str]) -> None:
         """Add users without faces; existing users stay as they are."""
 
-    def delete_user(self, user_id: str) -> None:
-        """Remove an existing user; its faces become unassociated."""
+    def delete_user(self, user_id: str, *, keep_changes: bool = False) -> None:
+        """Remove an existing user; its faces become unassociated.
+
+        Unless *keep_changes* is true, the changes that mention the user are removed too: see `forget_changes_of`.
+        """
 
     def faces_of(self, user_id: str) -> frozenset[str]:
         """Return the ids of a user's faces; an empty set if the user does not exist."""
@@ -153,10 +157,35 @@ class Store(Protocol):
         """Add new faces, of existing users or unassociated. Call `refresh` for the users afterwards."""
 
     def remove_faces(self, face_ids: Iterable[str]) -> None:
-        """Remove existing faces and their thumbnails. Call `refresh` for their users afterwards."""
+        """Remove existing faces, their thumbnails, and the changes that mention them. Call `refresh` for their users afterwards."""
 
     def assign(self, face_ids: Iterable[str], user_id: str | None) -> None:
-        """Associate existing faces with a user, or with none. Call `refresh` for all users concerned afterwards."""
+        """Associate existing faces with a user, or with none. Call `refresh` for all users concerned afterwards.
+
+        A face that gets a user is no longer set aside.
+        """
+
+    def set_aside(self, face_ids: Iterable[str], *, aside: bool) -> None:
+        """Set aside existing faces without a user, or end that."""
+
+    def aside(self) -> frozenset[str]:
+        """Return the ids of the faces that are set aside."""
+
+    # ---------------------------------------------------------------- changes that can be undone
+
+    def changes(self) -> list[tuple[int, str]]:
+        """Return the stored changes, oldest first: number, and JSON of `facesearch.storage.history`."""
+
+    def put_change(self, change: str) -> None:
+        """Store the JSON of a change, under a number greater than all before."""
+
+    def forget_changes(self, numbers: Iterable[int]) -> None:
+        """Remove stored changes."""
+
+    def forget_changes_of(self, ids: Iterable[str]) -> None:
+        """Remove the changes that mention one of some users or faces; `delete_user` and `remove_faces` do so."""
+        unwanted = set(ids)
+        self.forget_changes([number for number, change in self.changes() if mentions(change, unwanted)])
 
     # ---------------------------------------------------------------- outcomes of rejected photos
 
