@@ -42,7 +42,14 @@ def test_no_path_leads_out_of_the_folders(collection: fs.Collection, album: Path
     face = face_of(collection, outside, None)
     files = PhotoFiles.of([album])
 
-    for source in ("../outside.png", str(outside), "a/../../outside.png", f"/{album.name}/../outside.png", "\udcff", "x" * 4096):
+    for source in (
+        "../outside.png",
+        str(outside),
+        "a/../../outside.png",
+        f"/{album.name}/../outside.png",
+        "\udcff",
+        "x" * 4096,
+    ):
         assert files.picture(collection, attrs.evolve(face, source=source)) is None
     assert PhotoFiles.of([album.parent]).picture(collection, attrs.evolve(face, source="outside.png")) is not None
 

@@ -31,14 +31,14 @@ def name(request: Request, form: FormData) -> Response:
     face_ids = [face_id for face_id in group.face_ids if face_id not in left_out]
     if not face_ids:
         return back_to(request, form, "/unknown", Message(text="Every face was left out.", is_error=True))
-    following = _following(request, group_id)
+    following = _following(request, group_id, typed=bool(text_in(form, "typed")))
     is_new = wanted not in site.collection
     change = site.collection.name_group(face_ids, wanted)
     site.changed(group_id if not left_out else None)
     done = f"{_faces(len(change.associated_faces))} {'named' if is_new else 'added to'} {wanted}."
     if change.left_out:
         done += f" A user has at most 100 faces: the best are kept, {len(change.left_out)} stay without a name."
-    return back_to(request, form, "/unknown", Message(text=done, undo=True), path="/unknown", next=following)
+    return back_to(request, form, "/unknown", Message(text=done, undo=True), path="/unknown", **following)
 
 
 @action
@@ -54,7 +54,7 @@ def set_aside(request: Request, form: FormData) -> Response:
     site.changed(group_id)
     done = "Set aside: this person does not come up again." if aside else "No longer set aside."
     message = Message(text=f"{_faces(len(group))}. {done}", undo=True)
-    return back_to(request, form, "/unknown", message, path="/unknown", next=following)
+    return back_to(request, form, "/unknown", message, path="/unknown", **following)
 
 
 @action
@@ -86,7 +86,7 @@ def same(request: Request, form: FormData) -> Response:
 @action
 def move(request: Request, form: FormData) -> Response:
     """Move a face to another user, or to none."""
-    site, face_id, owner = site_of(request), text_in(form, "face"), text_in(form, "from")
+    site, face_id, owner = site_of(request), text_in(form, "face"), text_in(form, "owner")
     to = None if text_in(form, "nobody") else text_in(form, "to")
     if to is not None and (wrong := _wrong_name(to, about=face_id)) is not None:
         return back_to(request, form, "/people", wrong)
@@ -146,11 +146,11 @@ def _wrong_name(wanted: str, about: str) -> Message | None:
     return Message(text=f"{rule}. How about {nearest}?", is_error=True, fix=nearest, about=about)
 
 
-def _following(request: Request, group_id: str) -> str:
-    """Return the id of the group after this one in the list, to go on with."""
+def _following(request: Request, group_id: str, *, typed: bool = False) -> dict[str, str]:
+    """Return the query for the group after this one, to go on with: at its field for the name after a typed name."""
     groups = [each.group_id for each in site_of(request).groups.peek() or ()]
     place = groups.index(group_id) + 1 if group_id in groups else 0
-    return groups[place] if place < len(groups) else ""
+    return {"next" if typed else "at": groups[place]} if place < len(groups) else {}
 
 
 def _faces(count: int) -> str:

@@ -68,24 +68,16 @@ def action(change: Callable[[Request, FormData], Response]) -> Callable[[Request
         Runs in a thread. An error of the library that it raises becomes a message on the page that the form came from.
     """
 
-    @functools.wraps(change)
-    async def endpoint(request: Request) -> Response:
-        form = await _form(request)
-        if isinstance(form, Response):
-            return form
+    def checked(request: Request, form: FormData) -> Response:
         if site_of(request).read_only:
             return PlainTextResponse("This page is read-only.\n", 403)
+        try:
+            return change(request, form)
+        except fs.FacesearchError as error:
+            site_of(request).changed()
+            return back_to(request, form, "/", Message(text=f"Nothing was changed. {error}", is_error=True))
 
-        def run() -> Response:
-            try:
-                return change(request, form)
-            except fs.FacesearchError as error:
-                site_of(request).changed()
-                return back_to(request, form, "/", Message(text=f"Nothing was changed. {error}", is_error=True))
-
-        return await run_in_threadpool(run)
-
-    return endpoint
+    return upload(functools.wraps(change)(checked))
 
 
 def upload(use: Callable[[Request, FormData], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -93,24 +85,25 @@ def upload(use: Callable[[Request, FormData], Response]) -> Callable[[Request], 
 
     @functools.wraps(use)
     async def endpoint(request: Request) -> Response:
-        form = await _form(request)
-        return form if isinstance(form, Response) else await run_in_threadpool(use, request, form)
+        try:
+            form = await _form(request)
+        except ClientDisconnect:
+            return PlainTextResponse("The file is too large.\n", 413, {"Connection": "close"})
+        except MultiPartException as error:
+            return PlainTextResponse(f"{error.message}\n", 400)
+        try:
+            if not same(text_in(form, "token"), site_of(request).keys.form):
+                return PlainTextResponse("The form is not from this run of the page: load the page again.\n", 403)
+            return await run_in_threadpool(use, request, form)
+        finally:
+            await form.close()
 
     return endpoint
 
 
-async def _form(request: Request) -> FormData | Response:
-    try:
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=_MOST_FIELDS)
-            parser.spool_max_size = MOST_BODY_BYTES  # no photo is written to the disk
-            form = await parser.parse()
-        else:
-            form = await request.form(max_fields=_MOST_FIELDS)
-    except ClientDisconnect:
-        return PlainTextResponse("The file is too large.\n", 413, {"Connection": "close"})
-    except MultiPartException as error:
-        return PlainTextResponse(f"{error.message}\n", 400)
-    if not same(text_in(form, "token"), site_of(request).keys.form):
-        return PlainTextResponse("The form is not from this run of the page: load the page again.\n", 403)
-    return form
+async def _form(request: Request) -> FormData:
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return await request.form(max_fields=_MOST_FIELDS)
+    parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=_MOST_FIELDS)
+    parser.spool_max_size = MOST_BODY_BYTES  # no photo is written to the disk
+    return await parser.parse()

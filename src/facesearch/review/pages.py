@@ -142,7 +142,9 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
 
 def _here(request: Request) -> str:
     """Return the address of a page, without what holds only once."""
-    values = [(key, value) for key, value in request.query_params.multi_items() if key not in {"said", "next", "again"}]
+    values = [
+        (key, value) for key, value in request.query_params.multi_items() if key not in {"said", "next", "at", "again"}
+    ]
     return f"{request.url.path}?{urlencode(values)}" if values else request.url.path
 
 

@@ -1,5 +1,6 @@
 """Open the photos of faces again: only below the folders that the user named, without links, and only if they are unchanged."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from typing import Final, Self
 import attrs
 
 import facesearch as fs
-from facesearch.errors import FacesearchError, InvalidParameterError
+from facesearch.errors import ImageError, InvalidParameterError
 
 __all__ = ["PhotoFiles"]
 
@@ -64,15 +65,13 @@ class PhotoFiles:
             opened = _open(folder, face.source)
             if opened is None:
                 continue
-            with os.fdopen(opened, "rb") as file:
-                if not stat.S_ISREG(os.fstat(opened).st_mode):
-                    continue
-                try:
-                    picture = fs.read_image(file)
-                    if collection.image_id_of(picture) == face.image_id:
-                        return picture
-                except FacesearchError:  # no picture any more
-                    continue
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                os.close(opened)
+                continue
+            with os.fdopen(opened, "rb") as file, contextlib.suppress(ImageError):  # it may be no picture any more
+                picture = fs.read_image(file)
+                if collection.image_id_of(picture) == face.image_id:
+                    return picture
         return None
 
 

@@ -34,6 +34,7 @@ def unknown(request: Request) -> Response:
         page=paged(groups, number_in(request.query_params), _GROUPS),
         aside=aside,
         next_group=request.query_params.get("next", ""),
+        at=request.query_params.get("at", ""),
         kept=snapshot.is_kept,
         names=known_names(site.collection),
         has_pictures=site.has_pictures(),

@@ -1,5 +1,6 @@
 """A collection of painted faces in a file, and a client of its page."""
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,13 +70,17 @@ def reviewed(
     """Make a collection, with a photo for each face, and its page."""
     album = folder / "album"
     collection = fs.Collection.open(folder / "people.db", "album", analyzer=analyzer, thumbnails=thumbnails)
+    sizes = itertools.count(60)  # each photo is another one
     for user_id, colours in users.items():
         collection.create_user(user_id)
-        faces = [_indexed(collection, album, f"{user_id}/{place}.png", each, place) for place, each in enumerate(colours)]
+        faces = [
+            _indexed(collection, album, f"{user_id}/{place}.png", each, next(sizes))
+            for place, each in enumerate(colours)
+        ]
         if faces:
             collection.associate_faces(user_id, faces, user_match_threshold=0)
     for place, each in enumerate(unknown):
-        _indexed(collection, album, f"unknown/{place}.png", each, place)
+        _indexed(collection, album, f"unknown/{place}.png", each, next(sizes))
     opened(collection)
     if read_only:
         collection.close()
@@ -90,7 +95,7 @@ def said(page: str) -> str:
     return found[1] if found else ""
 
 
-def _indexed(collection: fs.Collection, album: Path, name: str, colour: tuple[int, int, int], place: int) -> str:
-    path = photo_of(album, name, colour, size=80 + place)  # another size: another photo
+def _indexed(collection: fs.Collection, album: Path, name: str, colour: tuple[int, int, int], size: int) -> str:
+    path = photo_of(album, name, colour, size=size)
     (record,) = collection.index_faces(path, source=name).face_records
     return record.face.face_id
