@@ -22,7 +22,7 @@ Checks
 - User vectors: the FMR at 80 for users of 1, 3 and 5 photos, with the offset that the calibration adds and without.
 - A wrong photo: users of five photos, one of which shows somebody else: how many of the right ones are still found.
 
-``python benchmarks/calibration.py --cache FOLDER [--save FILE] [--models dlib] [--plain]`` keeps the vectors, which are biometric data,
+``python benchmarks/calibration.py --cache FOLDER [--save FILE] [--models dlib] [--mirrored | --no-mirrored]`` keeps the vectors, which are biometric data,
 outside the repository; ``--save`` writes the calibration that the library ships.
 """
 
@@ -288,12 +288,16 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors, outside the repository")
     parser.add_argument("--save", type=Path, help="file for the calibration")
     parser.add_argument("--models", default="facesearch", help="family of networks: facesearch or dlib")
-    parser.add_argument("--plain", action="store_true", help="without mirror images")
+    parser.add_argument(
+        "--mirrored",
+        action=argparse.BooleanOptionalAction,
+        help="embed mirror images too, or not; default: as the family does",
+    )
     arguments = parser.parse_args()
     analyzer = fs.FaceAnalyzer(models=arguments.models)
-    if arguments.plain:
+    if arguments.mirrored is not None:
         embedder = fs.SFaceEmbedder if arguments.models == "facesearch" else fs.OnnxEmbedder
-        analyzer = fs.FaceAnalyzer(models=arguments.models, embedder=embedder(mirrored=False))
+        analyzer = fs.FaceAnalyzer(models=arguments.models, embedder=embedder(mirrored=arguments.mirrored))
     cache = arguments.cache / analyzer.face_model.name
     cache.mkdir(parents=True, exist_ok=True)
     print_machine()

@@ -102,6 +102,7 @@ def answers(folder: Path) -> Iterator[Any]:
     yield mixed.set_aside(unnamed[:1])
     yield mixed.name_group(unnamed, "grace")
     yield mixed.undo()
+    yield staff.photos_of("ada")
     with fs.Collection.open(folder / "people.db", "staff", analyzer=analyzer):
         yield fs.collections(folder / "people.db")
 

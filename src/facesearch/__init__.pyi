@@ -155,6 +155,8 @@ from .responses.grouping import (
     FaceGroup as FaceGroup,
     NearestUser as NearestUser,
 )
+from .responses.person_photo import PersonPhoto as PersonPhoto
+from .responses.records import to_records as to_records
 from .responses.search_faces import (
     ComparedFace as ComparedFace,
     ComparedSourceImageFace as ComparedSourceImageFace,

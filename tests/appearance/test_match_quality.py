@@ -86,3 +86,17 @@ def test_only_faces_that_pass_everything_else_are_assessed(real: fs.FaceAnalyzer
     assert real.assess((), ANYTHING) == ()
     assert all(face.measurements.quality is not None for face in real.assess(located, ANYTHING))
     assert all(face.measurements.quality is None for face in real.assess(located, sharper_than_any))
+
+
+@pytest.mark.weights
+def test_a_mirrored_face_matches_as_well_where_vectors_are_of_both_views(astronauts_chips: PixelArray) -> None:
+    quality = MatchQuality(FACE_QUALITY)
+    both = fs.SFaceEmbedder(threads=1, mirrored=True)
+    here, there = (both.embed_with_maps(chips)[1] for chips in (astronauts_chips, astronauts_chips[:, :, ::-1]))
+
+    assert quality.score(here) == pytest.approx(quality.score(there), abs=1e-3)
+
+
+@pytest.fixture
+def astronauts_chips(real: fs.FaceAnalyzer) -> PixelArray:
+    return np.stack([face.probe for face in real.locate(astronaut())])

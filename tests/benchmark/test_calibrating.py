@@ -13,7 +13,7 @@ from facesearch.benchmark.__main__ import main
 from facesearch.benchmark.protocols.calibration import calibrate, calibrate_folder
 from facesearch.common.arrays import FloatArray
 from facesearch.embedding.dlib_resnet import DLIB_RESNET
-from facesearch.embedding.sface import SFACE_MIRRORED
+from facesearch.embedding.sface import SFACE_PLAIN
 from samples import astronaut, hopper
 
 
@@ -99,7 +99,7 @@ def test_the_command_measures_a_folder_and_saves_what_a_collection_takes(
 
     assert status == 0
     assert told["result"]["people"] == 8
-    table = fs.Calibration.load(tmp_path / "table.json", face_model=SFACE_MIRRORED)
+    table = fs.Calibration.load(tmp_path / "table.json", face_model=SFACE_PLAIN)
     assert calibrate_folder(tmp_path / "photos") == table
     assert [row.similarity for row in table.rows] == [15, 2]
     assert fs.Collection("mine", calibration=table).calibration == table

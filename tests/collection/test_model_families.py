@@ -8,13 +8,13 @@ import pytest
 import facesearch as fs
 from facesearch.analysis.analyzer import default_analyzer
 from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
-from facesearch.embedding.sface import SFACE_MIRRORED
+from facesearch.embedding.sface import SFACE_PLAIN
 from facesearch.networks import weights
 from samples import astronaut, hopper
 
 
 def test_the_default_is_sface_and_dlibs_vectors_get_dlibs_networks() -> None:
-    assert fs.Collection("new").face_model == SFACE_MIRRORED
+    assert fs.Collection("new").face_model == SFACE_PLAIN
     assert fs.Collection("new").analyzer.models is fs.ModelFamily.FACESEARCH
     assert fs.Collection("new").analyzer is default_analyzer()  # as is that of functions without a collection
     old = fs.Collection("old", face_model=DLIB_RESNET_MIRRORED)
@@ -36,7 +36,7 @@ def test_a_file_of_dlibs_vectors_opens_searches_and_grows(tmp_path: Path) -> Non
         assert [user.user_id for user in again.users()] == ["eileen", "grace"]
 
 
-@pytest.mark.parametrize("face_model", [DLIB_RESNET_MIRRORED, SFACE_MIRRORED])
+@pytest.mark.parametrize("face_model", [DLIB_RESNET_MIRRORED, SFACE_PLAIN])
 def test_models_are_never_mixed_and_the_error_says_what_to_use(face_model: fs.FaceModel) -> None:
     own, other = ("dlib", "facesearch") if face_model == DLIB_RESNET_MIRRORED else ("facesearch", "dlib")
     with pytest.raises(fs.FaceModelMismatchError, match=rf"not comparable; use fs.FaceAnalyzer\(models='{own}'\)"):

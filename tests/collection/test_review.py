@@ -1,6 +1,7 @@
 """Naming groups, setting them aside, and undoing it: in memory and in a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 import facesearch as fs
+from durable import contents
 from facesearch.collection.review import MAX_CHANGES
 from facesearch.domain.user_ids import nearest_user_id
+from facesearch.testing.fakes import fake_analyzer, paint
 from facesearch.testing.strategies import user_ids
 from stores import CASES
 
@@ -144,11 +147,224 @@ def test_the_last_fifty_changes_can_be_undone(staff: fs.Collection) -> None:
         staff.undo()
 
 
+def people(staff: fs.Collection) -> tuple[str, ...]:
+    return staff.add_embeddings(["ada", "ada", "eda", "bob"], np.random.default_rng(3).normal(size=(4, 128)))
+
+
+def test_two_users_become_one(staff: fs.Collection) -> None:
+    face_ids = people(staff)
+    before = contents(staff)
+    change = staff.merge_users("ada", "eda")
+    assert owners(staff) == dict(zip(face_ids, ["ada", "ada", "ada", "bob"], strict=True))
+    assert [user.user_id for user in staff.users()] == ["ada", "bob"]
+    assert (change.user_id, change.other_user_id, change.associated_faces) == ("ada", "eda", (face_ids[2],))
+    again = fs.Collection("staff")
+    again.add_embeddings(["ada"] * 3, [staff.face_embedding(face_id) for face_id in face_ids[:3]])
+    assert np.array_equal(staff.user_embedding("ada"), again.user_embedding("ada"))  # type: ignore[arg-type]  # neither is None
+    assert staff.undo() == change
+    assert contents(staff) == before
+
+
+def test_of_two_users_with_more_than_a_hundred_faces_the_best_hundred_are_kept(staff: fs.Collection) -> None:
+    vectors = np.random.default_rng(5).normal(size=(120, 128))
+    face_ids = staff.add_embeddings(["ada"] * 70 + ["eda"] * 50, vectors)
+    before = owners(staff)
+    change = staff.merge_users("ada", "eda")
+    assert len(staff.faces("ada")) == 100
+    assert len(change.left_out) == 20
+    assert {face_id for face_id, user_id in owners(staff).items() if user_id is None} == set(change.left_out)
+    assert set(change.left_out) & set(face_ids[:70])  # of either user
+    staff.undo()
+    assert owners(staff) == before
+
+
+def test_a_user_gets_another_id(staff: fs.Collection) -> None:
+    people(staff)
+    vector, faces, before = staff.user_embedding("ada"), staff.faces("ada"), contents(staff)
+    change = staff.rename_user("ada", "ada.lovelace")
+    assert "ada" not in staff
+    assert [face.face_id for face in staff.faces("ada.lovelace")] == [face.face_id for face in faces]
+    assert np.array_equal(staff.user_embedding("ada.lovelace"), vector)  # type: ignore[arg-type]  # neither is None
+    assert staff.undo() == change
+    assert contents(staff) == before
+
+
+def test_a_user_without_faces_is_renamed_and_merged_too(staff: fs.Collection) -> None:
+    staff.create_user("ada")
+    staff.rename_user("ada", "eda")
+    staff.create_user("bob")
+    staff.merge_users("bob", "eda")
+    assert [user.user_id for user in staff.users()] == ["bob"]
+    staff.undo()
+    staff.undo()
+    assert [user.user_id for user in staff.users()] == ["ada", "bob"]
+
+
+def test_a_face_moves_to_another_user_or_to_none(staff: fs.Collection) -> None:
+    face_ids = people(staff)
+    states = [contents(staff)]
+    moves: list[tuple[str, str | None]] = [
+        (face_ids[0], "bob"),
+        (face_ids[0], None),
+        (face_ids[0], "ada"),
+        (face_ids[2], "ada"),
+    ]
+    for face_id, to in moves:
+        change = staff.move_face(face_id, to)
+        assert (change.user_id, owners(staff)[face_id]) == (to, to)
+        states.append(contents(staff))
+    assert [user.user_status.value for user in staff.users()] == ["ACTIVE", "ACTIVE", "CREATED"]
+    for state in reversed(states[:-1]):
+        staff.undo()
+        assert contents(staff) == state
+
+
+def test_a_hundred_faces_are_the_most_for_a_face_that_moves(staff: fs.Collection) -> None:
+    face_ids = staff.add_embeddings(["ada"] * 100 + ["bob"], np.random.default_rng(1).normal(size=(101, 128)))
+    with pytest.raises(fs.QuotaExceededError):
+        staff.move_face(face_ids[-1], "ada")
+    staff.move_face(face_ids[0], "bob")
+    staff.move_face(face_ids[-1], "ada")
+    staff.undo()
+    staff.add_embedding("ada", np.ones(128))
+    with pytest.raises(fs.UndoConflictError, match="more than 100 faces"):
+        staff.undo()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda c: c.merge_users("ada", "ada"), fs.InvalidParameterError, "other: expected another user than into"),
+        (lambda c: c.merge_users("eve", "ada"), fs.UserNotFoundError, "into: no user 'eve'"),
+        (lambda c: c.merge_users("ada", "eve"), fs.UserNotFoundError, "other: no user 'eve'"),
+        (lambda c: c.merge_users("ada", None), fs.InvalidParameterError, "other: expected"),
+        (lambda c: c.rename_user("ada", "ada"), fs.InvalidParameterError, "new_user_id: expected another id"),
+        (lambda c: c.rename_user("ada", "bob"), fs.UserAlreadyExistsError, "merge_users"),
+        (lambda c: c.rename_user("eve", "zoe"), fs.UserNotFoundError, "no user 'eve'"),
+        (lambda c: c.rename_user("ada", "Ada L"), fs.InvalidParameterError, "nearest allowed id is 'Ada_L'"),
+        (lambda c: c.move_face(UNKNOWN, "ada"), fs.FaceNotFoundError, "no face"),
+        (lambda c: c.move_face("x", "ada"), fs.InvalidParameterError, "face_id: expected"),
+        (lambda c: c.move_face(c.faces("bob")[0].face_id, "eve"), fs.UserNotFoundError, "to: no user 'eve'"),
+        (lambda c: c.move_face(c.faces("bob")[0].face_id, "bob"), fs.InvalidParameterError, "to: expected another"),
+        (lambda c: c.photos_of("eve"), fs.UserNotFoundError, "person: no user 'eve'"),
+        (lambda c: c.photos_of("a b"), fs.InvalidParameterError, "person: expected"),
+        (lambda c: c.photos_of([UNKNOWN]), fs.GroupChangedError, UNKNOWN),
+        (lambda c: c.photos_of([]), fs.InvalidParameterError, "person: expected a FaceGroup"),
+        (lambda c: c.undo(), fs.NothingToUndoError, "no change to undo"),
+    ],
+)
+def test_what_can_not_be_is_refused_and_changes_nothing(
+    staff: fs.Collection, call: Callable[[fs.Collection], Any], error: type[Exception], message: str
+) -> None:
+    people(staff)
+    before = contents(staff)
+    with pytest.raises(error, match=message):
+        call(staff)
+    assert contents(staff) == before
+
+
+def test_the_history_is_removed_on_request(staff: fs.Collection) -> None:
+    people(staff)
+    staff.rename_user("ada", "grace")
+    staff.rename_user("bob", "zoe")
+    assert staff.forget_changes() == 2
+    assert staff.forget_changes() == 0
+    with pytest.raises(fs.NothingToUndoError):
+        staff.undo()
+
+
+def test_photos_of_a_person_come_with_the_place_of_the_face() -> None:
+    staff = fs.Collection("staff", analyzer=fake_analyzer())
+    photos = [paint((200, 200), {(40, 40, 100 + 20 * number, 160): (200, 30, 30)}) for number in range(3)]
+    staff.enroll("ada", photos, sources=["b.jpg", "a.jpg", None], user_match_threshold=0, anyway=True)
+    found = staff.photos_of("ada")
+    assert [photo.source for photo in found] == ["a.jpg", "b.jpg", None]
+    boxes = {face.face_id: face.bounding_box for face in staff.faces("ada")}
+    assert None not in boxes.values()
+    assert {photo.face_id: photo.bounding_box for photo in found} == boxes
+    assert {photo.image_id for photo in found} == {face.image_id for face in staff.faces("ada")}
+    assert staff.photos_of([photo.face_id for photo in found]) == found
+    staff.delete_user("ada")
+    (group,) = staff.groups(threshold=0)
+    assert staff.photos_of(group) == found
+
+
+def test_of_two_reviewers_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "people.db"
+    with fs.Collection.open(path, "staff") as first, fs.Collection.open(path, "staff") as second:
+        face_ids = first.add_embeddings(["x"] * 6, np.eye(1, 128)[[0] * 6])
+        first.delete_user("x")
+        (group,), (same,) = first.groups(), second.groups()
+        assert group == same
+        first.name_group(group, "ada")
+        before = contents(second)
+        with pytest.raises(fs.GroupChangedError):
+            second.name_group(same, "bob")
+        with pytest.raises(fs.GroupChangedError):
+            second.set_aside(same)
+        assert contents(second) == before
+        assert second.undo().associated_faces == tuple(sorted(face_ids))  # the history is that of the collection
+        with pytest.raises(fs.NothingToUndoError):
+            first.undo()
+
+
+def test_of_many_reviewers_at_once_one_names_the_group(tmp_path: Path) -> None:
+    path = tmp_path / "people.db"
+    with fs.Collection.open(path, "staff") as staff:
+        strangers(staff, 4)
+        face_ids = [face.face_id for face in staff.faces()]
+
+        def name(number: int) -> str | None:
+            with fs.Collection.open(path, "staff", timeout=60) as other:
+                try:
+                    return other.name_group(face_ids, f"user{number}").user_id
+                except fs.GroupChangedError:
+                    return None
+
+        with ThreadPoolExecutor(4) as pool:
+            named = [user_id for user_id in pool.map(name, range(8)) if user_id]
+        assert [user.user_id for user in staff.users()] == named
+        assert len(named) == 1
+
+
+def test_a_file_opened_read_only_is_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "people.db"
+    with fs.Collection.open(path, "staff") as staff:
+        face_ids = people(staff)
+        staff.rename_user("bob", "zoe")
+    with fs.Collection.open(path, "staff", read_only=True) as staff:
+        assert staff.photos_of("zoe")
+        calls: list[Callable[[], object]] = [
+            lambda: staff.merge_users("ada", "eda"),
+            lambda: staff.rename_user("ada", "grace"),
+            lambda: staff.move_face(face_ids[0], "eda"),
+            lambda: staff.name_group(face_ids[:1], "eda"),
+            lambda: staff.set_aside(face_ids[:1]),
+            staff.undo,
+            staff.forget_changes,
+        ]
+        for call in calls:
+            with pytest.raises(fs.StorageReadOnlyError):
+                call()
+
+
+def test_marks_are_exported_and_imported_and_the_history_is_not(staff: fs.Collection, tmp_path: Path) -> None:
+    face_ids = strangers(staff, 3)
+    staff.set_aside(face_ids[:2])
+    staff.save(tmp_path / "staff.npz")
+    for copy in (fs.Collection.load(tmp_path / "staff.npz"), fs.Collection("other")):
+        if not copy.face_count:
+            copy.restore(tmp_path / "staff.npz")
+        assert copy._store.aside() == set(face_ids[:2])
+        with pytest.raises(fs.NothingToUndoError):
+            copy.undo()
+
+
 @pytest.mark.parametrize("group", [[], UNKNOWN, None, ["x"], 7])
 def test_what_is_no_group_is_refused(staff: fs.Collection, group: Any) -> None:
-    with pytest.raises(fs.InvalidParameterError, match="face_ids: expected"):
+    with pytest.raises(fs.InvalidParameterError, match="group: expected a FaceGroup"):
         staff.name_group(group, "ada")
-    with pytest.raises(fs.InvalidParameterError, match="face_ids: expected"):
+    with pytest.raises(fs.InvalidParameterError, match="group: expected a FaceGroup"):
         staff.set_aside(group)
 
 

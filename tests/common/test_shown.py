@@ -72,6 +72,10 @@ ANSWERS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "name_group": (lambda _: _named().undo(), ["1 face named ada", "before", "after"]),
     "set_aside": (lambda _: _set_aside(), ["3 faces set aside", "before", "after"]),
     "undo": (lambda _: _named().undo(), ["1 face named ada", "before", "after"]),
+    "merge_users": (lambda _: _two().merge_users("ada", "eda"), ["eda merged into ada, 1 face changed"]),
+    "rename_user": (lambda _: _two().rename_user("eda", "grace"), ["eda renamed to grace, 1 face"]),
+    "move_face": (lambda _: _moved(), ["1 face moved from eda to ada"]),
+    "photos_of": (lambda _: staff().photos_of("ada"), ["1 photo", "0.2"]),
     "explain": (lambda _: fs.search_users_by_image(STAFF, GROUP).explain(), ["1 of 2 faces searched"]),
     "users": (lambda _: STAFF.users(), ["1 user", "ada", "ACTIVE"]),
     "faces": (lambda _: STAFF.faces(), ["faces", FACE_ID]),
@@ -96,6 +100,17 @@ def _named() -> fs.Collection:
     unknown = _unknown()
     unknown.name_group([unknown.faces()[0].face_id], "ada")
     return unknown
+
+
+def _two() -> fs.Collection:
+    two = fs.Collection("two")
+    two.add_embeddings(["ada", "eda"], np.eye(2, 128))
+    return two
+
+
+def _moved() -> fs.Change:
+    two = _two()
+    return two.move_face(two.faces("eda")[0].face_id, "ada")
 
 
 def _set_aside() -> fs.Change:
@@ -171,8 +186,17 @@ def _functions() -> list[tuple[str, Any]]:
 
 # Numbers, texts, pictures and vectors, and pages, which are no answers to be read.
 PLAIN = {
-    *("similarity", "distance_at", "to_aws", "from_aws", "read_image", "annotate", "delete_collection"),
-    *("add_embedding", "add_embeddings", "create_user", "delete_user", "forget_photos", "once", "erase_deleted"),
+    *("similarity", "distance_at", "to_aws", "from_aws", "to_records", "read_image", "annotate", "delete_collection"),
+    *(
+        "add_embedding",
+        "add_embeddings",
+        "create_user",
+        "delete_user",
+        "forget_photos",
+        "forget_changes",
+        "once",
+        "erase_deleted",
+    ),
     *("close", "save", "restore", "thumbnail", "pictures", "face_embedding", "user_embedding"),
     *("search_embeddings", "rank", "rank_many", "rank_like_user", "rank_faces", "page_of_users", "page_of_faces"),
 }

@@ -273,6 +273,104 @@ def test_any_text_is_a_token_or_a_request(staff: fs.Collection) -> None:
         staff.once("token", b"x", lambda: "x")  # type: ignore[arg-type]  # the point of the test
 
 
+# -------------------------------------------------------------------- changes by a reviewer, against a plain model
+
+NAMES = st.sampled_from(["a", "b", "c"])
+
+
+class ReviewMachine(RuleBasedStateMachine):
+    """Users and marks of a few faces as dicts; undo restores the state before the last change, and before that the one before."""
+
+    case: Case
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
+        self.staff = self.case.open(self.folder, "staff")
+        self.face_ids = self.staff.add_embeddings(["x"] * 6, vectors(6))
+        self.staff.delete_user("x")
+        self.states: list[Any] = [self.state()]
+
+    def teardown(self) -> None:
+        self.staff.close()
+        shutil.rmtree(self.folder)
+
+    def state(self) -> Any:
+        """What a change may change: the users, with the vector of each, and the users and marks of the faces."""
+        user_ids = {user.user_id: self.staff.user_embedding(user.user_id) for user in self.staff.users()}
+        with self.staff._store.reading():
+            aside = self.staff._store.aside()
+        return (
+            {user_id: None if vector is None else vector.tobytes() for user_id, vector in user_ids.items()},
+            {face.face_id: face.user_id for face in self.staff.faces()},
+            aside,
+        )
+
+    def change(self, call: Callable[[], fs.Change]) -> None:
+        """Change something; a call that is refused changes nothing."""
+        try:
+            done = call()
+        except (fs.GroupChangedError, fs.UserNotFoundError, fs.UserAlreadyExistsError, fs.InvalidParameterError):
+            assert self.state() == self.states[-1]
+        else:
+            if done.faces or done.created_users or done.deleted_users:
+                self.states.append(self.state())
+            assert self.state() == self.states[-1]
+
+    def chosen(self, numbers: set[int]) -> list[str]:
+        return [self.face_ids[number] for number in numbers]
+
+    @rule(numbers=st.sets(st.integers(0, 5), min_size=1, max_size=3), name=NAMES)
+    def name_group(self, numbers: set[int], name: str) -> None:
+        before = self.state()[1]
+        self.change(lambda: self.staff.name_group(self.chosen(numbers), name))
+        if not any(before[face_id] for face_id in self.chosen(numbers)):
+            assert {self.state()[1][face_id] for face_id in self.chosen(numbers)} == {name}
+
+    @rule(numbers=st.sets(st.integers(0, 5), min_size=1, max_size=3), aside=st.booleans())
+    def set_aside(self, numbers: set[int], aside: bool) -> None:
+        self.change(lambda: self.staff.set_aside(self.chosen(numbers), aside=aside))
+
+    @rule(into=NAMES, other=NAMES)
+    def merge_users(self, into: str, other: str) -> None:
+        self.change(lambda: self.staff.merge_users(into, other))
+
+    @rule(name=NAMES, new=NAMES)
+    def rename_user(self, name: str, new: str) -> None:
+        self.change(lambda: self.staff.rename_user(name, new))
+
+    @rule(number=st.integers(0, 5), to=st.none() | NAMES)
+    def move_face(self, number: int, to: str | None) -> None:
+        self.change(lambda: self.staff.move_face(self.face_ids[number], to))
+
+    @rule(times=st.integers(1, 4))
+    def undo(self, times: int) -> None:
+        for _ in range(times):
+            if len(self.states) == 1:
+                with pytest.raises(fs.NothingToUndoError):
+                    self.staff.undo()
+            else:
+                self.staff.undo()
+                self.states.pop()
+            assert self.state() == self.states[-1]
+
+    @rule(name=NAMES)
+    def delete_user(self, name: str) -> None:
+        """Which forgets all changes that mention the user: what is left can be undone, or is refused."""
+        if name in self.staff:
+            self.staff.delete_user(name)
+            with self.staff._store.reading():
+                assert not any(f'"{name}"' in text for _, text in self.staff._store.changes())
+            self.staff.forget_changes()
+            self.states = [self.state()]
+
+
+@pytest.mark.parametrize("case", list(CASES.values()), ids=list(CASES))
+def test_undo_goes_back_step_by_step_whatever_was_changed(case: Case) -> None:
+    machine = type("Machine", (ReviewMachine,), {"case": case})
+    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=25))
+
+
 # -------------------------------------------------------------------- against the store in memory
 
 USERS = st.sampled_from(["a", "b", "B", "c:1", "c"])
@@ -378,6 +476,40 @@ class StoreMachine(RuleBasedStateMachine):
     def delete_faces(self, face_ids: list[str]) -> None:
         self.both(lambda collection: collection.delete_faces(face_ids))
 
+    @rule(user=USERS, face_ids=st.lists(faces, min_size=1, max_size=3))
+    def name_group(self, user: str, face_ids: list[str]) -> None:
+        self.both(lambda collection: collection.name_group(face_ids, user))
+
+    @rule(face_ids=st.lists(faces, min_size=1, max_size=3), aside=st.booleans())
+    def set_aside(self, face_ids: list[str], aside: bool) -> None:
+        self.both(lambda collection: collection.set_aside(face_ids, aside=aside))
+
+    @rule(into=USERS, other=USERS)
+    def merge_users(self, into: str, other: str) -> None:
+        self.both(lambda collection: collection.merge_users(into, other))
+
+    @rule(user=USERS, new=USERS)
+    def rename_user(self, user: str, new: str) -> None:
+        self.both(lambda collection: collection.rename_user(user, new))
+
+    @rule(face_id=faces, to=st.none() | USERS)
+    def move_face(self, face_id: str, to: str | None) -> None:
+        self.both(lambda collection: collection.move_face(face_id, to))
+
+    @rule(times=st.integers(1, 3))
+    def undo(self, times: int) -> None:
+        for _ in range(times):
+            self.both(lambda collection: collection.undo())
+
+    @rule()
+    def forget_changes(self) -> None:
+        self.both(lambda collection: collection.forget_changes())
+
+    @rule()
+    def groups(self) -> None:
+        self.both(lambda collection: collection.groups(min_faces=1, progress=False))
+        self.both(lambda collection: collection.groups(min_faces=1, set_aside=True, progress=False))
+
     @rule(probe=embeddings(spread=0.1), most=st.integers(1, 5), threshold=st.sampled_from([0, 50, 80]))
     def search(self, probe: FloatArray, most: int, threshold: float) -> None:
         self.both(lambda c: c.rank(probe, user_match_threshold=threshold, max_users=most))
@@ -427,10 +559,20 @@ class StoreMachine(RuleBasedStateMachine):
         self.handles[self.turn].save(self.folder / "export.npz")
         loaded = fs.Collection.load(self.folder / "export.npz", analyzer=self.analyzer)
         assert contents(loaded) == contents(self.model)
+        assert loaded._store.aside() == self.model._store.aside()
 
     @invariant()
     def same(self) -> None:
-        assert contents(self.handles[self.turn]) == contents(self.model)
+        handle = self.handles[self.turn]
+        assert contents(handle) == contents(self.model)
+        with handle._store.reading():
+            aside, changes = handle._store.aside(), handle._store.changes()
+        assert aside == self.model._store.aside()
+        assert [text for _, text in changes] == [text for _, text in self.model._store.changes()]
+
+    @invariant()
+    def only_faces_without_a_user_are_set_aside(self) -> None:
+        assert self.model._store.aside() <= {face.face_id for face in self.model.faces() if face.user_id is None}
 
 
 @pytest.mark.parametrize("case", list(DURABLE.values()), ids=list(DURABLE))

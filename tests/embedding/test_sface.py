@@ -34,12 +34,12 @@ def faces(analyzer: fs.FaceAnalyzer) -> PixelArray:
 
 @pytest.fixture(scope="module")
 def embedder() -> SFaceEmbedder:
-    return SFaceEmbedder(threads=1)
+    return SFaceEmbedder(threads=1, mirrored=True)
 
 
 @pytest.fixture(scope="module")
 def plain() -> SFaceEmbedder:
-    return SFaceEmbedder(threads=1, mirrored=False)
+    return SFaceEmbedder(threads=1)
 
 
 def test_the_rewritten_graph_computes_what_the_file_does() -> None:
@@ -118,7 +118,9 @@ def test_other_crops_are_refused(embedder: SFaceEmbedder, wrong: PixelArray) -> 
 
 def test_models_of_its_vectors_differ(embedder: SFaceEmbedder, plain: SFaceEmbedder) -> None:
     assert embedder.face_model == SFACE_MIRRORED
-    assert plain.face_model == SFACE_PLAIN
+    assert plain.face_model == SFACE_PLAIN  # the default
+    assert fs.calibration().face_model == SFACE_PLAIN
+    assert fs.calibration(SFACE_MIRRORED).face_model == SFACE_MIRRORED
     assert SFACE_MIRRORED.digest != SFACE_PLAIN.digest
     assert SFACE_MIRRORED.version == "3.0"
 
@@ -159,6 +161,6 @@ def test_providers_are_checked_before_anything_is_loaded() -> None:
 
 def test_the_cpu_by_name_is_the_default() -> None:
     crops = crops_of(3, 1)
-    named = SFaceEmbedder(threads=1, mirrored=False, providers=["CPUExecutionProvider"])
+    named = SFaceEmbedder(threads=1, providers=["CPUExecutionProvider"])
 
-    assert np.array_equal(named.embed(crops), SFaceEmbedder(threads=1, mirrored=False).embed(crops))
+    assert np.array_equal(named.embed(crops), SFaceEmbedder(threads=1).embed(crops))

@@ -35,9 +35,10 @@ from durable import MEMORY, raw
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.collection import MAX_FACES_PER_USER
 from facesearch.common.arrays import PixelArray
+from facesearch.domain.user_ids import nearest_user_id
 from facesearch.enrolment import progress as progress_shown
 from facesearch.enrolment.candidates import analyze_to_enroll
-from facesearch.enrolment.folder_plan import plan_photos, user_id_of
+from facesearch.enrolment.folder_plan import plan_photos
 from facesearch.enrolment.photo_outcomes import PhotoOutcome
 from facesearch.enrolment.photo_workers import BrokenFile
 from facesearch.images.reading import read_image
@@ -402,18 +403,20 @@ def test_two_folders_of_one_id_are_refused_before_the_work_and_both_are_named(
     ],
 )
 def test_the_id_of_a_name(name: str, user_id: str | None) -> None:
-    assert user_id_of(name) == user_id
+    assert nearest_user_id(name) == user_id
 
 
 @given(st.text(max_size=140))
 def test_what_is_made_of_a_name_is_an_id_and_stays_one(name: str) -> None:
-    user_id = user_id_of(name)
+    user_id = nearest_user_id(name)
     if re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,128}", name):
         assert user_id == name
     if user_id is not None:
         assert re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,128}", user_id)
-        assert user_id_of(user_id) == user_id
-        assert user_id_of(unicodedata.normalize("NFC", name)) == user_id_of(unicodedata.normalize("NFD", name))
+        assert nearest_user_id(user_id) == user_id
+        assert nearest_user_id(unicodedata.normalize("NFC", name)) == nearest_user_id(
+            unicodedata.normalize("NFD", name)
+        )
 
 
 def test_photos_in_no_persons_folder_become_nobodys_faces(staff: fs.Collection, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from scipy.interpolate import PchipInterpolator
 import facesearch as fs
 from durable import MEMORY
 from facesearch.embedding.dlib_resnet import DLIB_RESNET, DLIB_RESNET_MIRRORED
-from facesearch.embedding.sface import SFACE_MIRRORED
+from facesearch.embedding.sface import SFACE_PLAIN
 from facesearch.matching.calibration import SIMILARITY_AT_FMR, shipped_calibrations
 
 distances = st.floats(0, 1e6)
 TABLES = [*shipped_calibrations()]
-tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.face_model.version)
+tables = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.face_model.name)
 
 
 @st.composite
@@ -112,7 +112,7 @@ def test_strangers_of_usual_distance_are_near_zero_and_copies_near_a_hundred() -
 def test_the_module_functions_are_the_default_calibrations() -> None:
     table = fs.calibration()
 
-    assert table.face_model == SFACE_MIRRORED
+    assert table.face_model == SFACE_PLAIN
     assert fs.calibration(DLIB_RESNET_MIRRORED).face_model == DLIB_RESNET_MIRRORED
     assert fs.calibration(DLIB_RESNET).face_model == DLIB_RESNET
     assert fs.similarity(0.5) == table.similarity(0.5)

@@ -194,6 +194,20 @@ def test_a_face_is_moved_to_another_user_or_to_nobody(make: Make) -> None:
     assert page.site.collection.page_of_faces(face_ids=[second])[0].user_id is None
 
 
+def test_a_face_of_nobody_gets_a_new_name(make: Make) -> None:
+    page = make(users={"ada": [RED, RED]})
+    face_id = page.site.collection.faces("ada")[0].face_id
+    assert "there is no eve" in said(page.post("/move", face=face_id, owner="ada", to="eve"))
+    assert "/photo?face=" + face_id in page.post("/move", face=face_id, owner="ada", nobody="1")
+    photo = f"/photo?face={face_id}"
+    assert "Who is it?" in page.client.get(photo).text
+
+    assert "How about Eve_2?" in said(page.post("/name-face", face=face_id, name="Eve 2", back=photo))
+    assert said(page.post("/name-face", face=face_id, name="eve", back=photo)) == "1 face named eve."
+    assert "Nothing was changed" in said(page.post("/name-face", face=face_id, name="bob", back=photo))
+    assert [face.face_id for face in page.site.collection.faces("eve")] == [face_id]
+
+
 def test_a_face_that_was_moved_meanwhile_is_left_alone(make: Make) -> None:
     page = make(users={"ada": [RED, RED], "bob": [BLUE]})
     face_id = page.site.collection.faces("ada")[0].face_id
@@ -211,13 +225,15 @@ def test_groups_are_named_one_after_the_other(make: Make) -> None:
     first, second = group_ids(page)
     assert "2 groups" in page.get("/unknown")
 
-    text = page.post("/name", group=first, name="ada", back="/unknown")
+    text = page.post("/name", group=first, name="ada", typed="1", back="/unknown")
 
     assert said(text) == "3 faces named ada."
     assert re.search(rf'id="n-{second}"[^>]* autofocus', text)
     assert len(page.site.collection.faces("ada")) == 3
     assert said(page.post("/undo", back="/unknown")) == "Undone: 3 faces named ada."
     assert group_ids(page) == [first, second]
+    text = page.post("/set-aside", group=first, back="/unknown")
+    assert re.search(rf'id="g-{second}"[^>]* autofocus', text)  # not its field: keys go on to work
 
 
 def test_a_group_can_be_named_without_some_of_its_faces(make: Make) -> None:
@@ -242,9 +258,9 @@ def test_a_known_user_is_suggested_for_a_group(make: Make) -> None:
     [
         ("Ada Lovelace", "How about Ada_Lovelace?", "Ada_Lovelace"),
         ("Zoë", "How about Zoe?", "Zoe"),
-        ("李", "Write it in these letters.", ""),
+        ("李", "Write it that way.", ""),
         ("", "Type a name first.", ""),
-        ("x" * 200, "How about", "x" * 128),
+        ("x" * 200, "1 to 128", ""),
     ],
 )
 def test_for_a_name_that_aws_forbids_the_nearest_one_is_offered(

@@ -294,3 +294,83 @@ def test_a_killed_process_leaves_no_waiting_face_that_it_forgot(waiting: Path) -
         assert left(waiting) == ["name", "vector"]
         fs.Collection.open(waiting, "staff").close()
         assert left(waiting) == []
+
+
+# -------------------------------------------------------------------- ids in the history of undo
+
+
+@pytest.fixture
+def renamed() -> Iterator[Path]:
+    """A file in which only the history mentions the user to be deleted, who was renamed, merged away or moved."""
+    folder = Path(tempfile.mkdtemp(dir=MEMORY))
+    with fs.Collection.open(folder / "people.db", "staff") as staff:
+        staff.add_embeddings([NAME, "bob"], [VECTOR, -VECTOR])
+        staff.rename_user(NAME, "zoe")
+        assert staff.erase_deleted()
+    assert left(folder / "people.db") == ["name", "vector"]  # the vector is that of the face
+    yield folder / "people.db"
+    shutil.rmtree(folder)
+
+
+def delete_face(staff: fs.Collection) -> None:
+    face_ids = [face.face_id for face in staff.faces("zoe")]
+    staff.disassociate_faces("zoe", face_ids)
+    staff.delete_faces(face_ids)
+
+
+def undo_and_delete(staff: fs.Collection) -> None:
+    staff.undo()
+    staff.delete_user(NAME)
+
+
+def make_many_changes(staff: fs.Collection) -> None:
+    for number in range(50):
+        staff.rename_user(*(("bob", "eve") if number % 2 == 0 else ("eve", "bob")))
+
+
+FORGETTING: dict[str, Callable[[fs.Collection], object]] = {
+    "delete the new user": lambda staff: staff.delete_user("zoe"),
+    "delete the face": delete_face,
+    "forget the changes": lambda staff: staff.forget_changes(),
+    "undo and delete": undo_and_delete,
+    "make many changes": make_many_changes,
+    "delete the collection": lambda staff: catalog.delete_collection(staff._store._sessions.path, "staff"),  # type: ignore[attr-defined]  # in a file
+}
+
+
+@pytest.mark.parametrize("way", FORGETTING)
+def test_a_former_id_is_erased_with_the_history_that_mentions_it(renamed: Path, way: str) -> None:
+    with fs.Collection.open(renamed, "staff") as staff:
+        FORGETTING[way](staff)
+    assert catalog.erase_deleted(renamed)
+    assert "name" not in left(renamed)
+
+
+@pytest.mark.parametrize("gone", ["user", "face"])
+def test_no_id_of_what_was_deleted_is_left_in_the_history(path: Path, gone: str) -> None:
+    with fs.Collection.open(path, "staff") as staff:
+        (face,) = staff.faces(NAME)
+        staff.move_face(face.face_id, None)
+        staff.set_aside([face.face_id])
+        staff.name_group([face.face_id], NAME)
+        staff.rename_user("bob", "zoe")
+        staff.delete_user(NAME)
+        if gone == "face":
+            staff.delete_faces([face.face_id])
+        assert left(path) == ([] if gone == "face" else ["vector"])
+        assert (face.face_id.encode() in raw(path.parent)) == (gone == "user")  # set aside, and not deleted
+        with staff._store.reading():
+            assert len(staff._store.changes()) == 1 + (gone == "user")
+        assert staff.undo().kind is fs.ChangeKind.RENAME_USER
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
+def test_a_killed_process_leaves_no_former_id_that_it_forgot(renamed: Path) -> None:
+    code = KILLED.replace("staff.delete_user(sys.argv[2], faces=True)", "staff.forget_changes()")
+    with closing(sqlite3.connect(renamed)) as other:
+        other.execute("SELECT count(*) FROM users").fetchone()
+        killed = subprocess.run([sys.executable, "-c", code, str(renamed), NAME], check=False)  # noqa: S603  # our own code
+        assert killed.returncode == -signal.SIGKILL
+        assert "name" in left(renamed)
+        fs.Collection.open(renamed, "staff").close()
+        assert "name" not in left(renamed)

@@ -38,7 +38,7 @@ from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
 from facesearch.embedding.dlib_resnet import DLIB_RESNET_MIRRORED, DlibEmbedder, OnnxEmbedder
 from facesearch.embedding.mapped import MappedEmbedder
-from facesearch.embedding.sface import SFACE_MIRRORED, SFaceEmbedder
+from facesearch.embedding.sface import SFACE_PLAIN, SFaceEmbedder
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, bound, read_image
 from facesearch.matching.calibration import Calibration
@@ -387,7 +387,7 @@ def _looks(face: LocatedFace) -> PixelArray:
 
 def family_of(face_model: FaceModel) -> ModelFamily | None:
     """Return the family whose embedder makes the vectors of *face_model*, if there is one."""
-    return {SFACE_MIRRORED: ModelFamily.FACESEARCH, DLIB_RESNET_MIRRORED: ModelFamily.DLIB}.get(face_model)
+    return {SFACE_PLAIN: ModelFamily.FACESEARCH, DLIB_RESNET_MIRRORED: ModelFamily.DLIB}.get(face_model)
 
 
 def default_analyzer(models: ModelFamily | None = None) -> FaceAnalyzer:

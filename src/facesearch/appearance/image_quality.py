@@ -76,25 +76,29 @@ def _sharpness(luma: FloatArray) -> float:
 def _blurred(luma: FloatArray, sigma: float) -> FloatArray:
     """Blur by a Gaussian, cut off at three sigmas; beyond the edge the picture is mirrored.
 
-    As `scipy.ndimage.gaussian_filter` does, to 1e-4. Importing that takes 0.2 s of the first search.
+    As `scipy.ndimage.gaussian_filter` does, to 1e-4. Importing that takes 0.2 s of the first search. Two matrix products would take
+    0.1 ms less on an idle machine, but OpenBLAS runs them on all cores, and where those are busy they take 24 ms instead of 0.3.
     """
-    down, across = (_blur(sigma, size) for size in luma.shape)
-    blurred: FloatArray = (down @ luma @ across.T).astype(np.float32, copy=False)
-    return blurred
+    weights = _gaussian(sigma)
+    radius = len(weights) - 1
+    for _ in range(2):  # rows; then, transposed, columns
+        size = len(luma)
+        padded = np.pad(luma, ((radius, radius), (0, 0)), mode="symmetric")
+        blurred = padded[radius : radius + size] * weights[0]
+        for offset in range(1, radius + 1):
+            pair = padded[radius - offset :][:size] + padded[radius + offset :][:size]
+            pair *= weights[offset]
+            blurred += pair
+        luma = blurred.T
+    return luma
 
 
 @cache
-def _blur(sigma: float, size: int) -> FloatArray:
-    """Return the (size, size) matrix that blurs a column."""
-    radius, rows = round(3 * sigma), np.arange(size)
-    matrix = np.zeros((size, size), np.float64)
-    for offset in range(-radius, radius + 1):
-        places = rows + offset
-        places = np.where(places < 0, -1 - places, places)
-        places = np.where(places >= size, 2 * size - 1 - places, places)
-        np.add.at(matrix, (rows, places), math.exp(-0.5 * (offset / sigma) ** 2))
-    blur: FloatArray = (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
-    return blur
+def _gaussian(sigma: float) -> FloatArray:
+    """Return the weights of a Gaussian's middle and of what lies right of it; with their mirror image they add up to 1."""
+    half = np.exp(-0.5 * (np.arange(round(3 * sigma) + 1) / sigma) ** 2)
+    weights: FloatArray = (half / (2 * half.sum() - half[0])).astype(np.float32)
+    return weights
 
 
 def _slopes(luma: FloatArray) -> FloatArray:

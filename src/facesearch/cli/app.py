@@ -9,9 +9,9 @@ import click
 import facesearch as fs
 from facesearch.cli.commands.benchmark import benchmark
 from facesearch.cli.commands.collections import collections, delete_collection, export, import_
-from facesearch.cli.commands.doctor import doctor
-from facesearch.cli.commands.facts import calibration, models
+from facesearch.cli.commands.corrections import merge, move, name, photos_of, rename, set_aside, undo
 from facesearch.cli.commands.index import index
+from facesearch.cli.commands.installation import calibration, doctor, models
 from facesearch.cli.commands.people import (
     associate_faces,
     audit,
@@ -65,6 +65,13 @@ for _command in (
     delete_faces,
     audit,
     review,
+    photos_of,
+    name,
+    merge,
+    rename,
+    move,
+    set_aside,
+    undo,
     collections,
     delete_collection,
     export,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer, family_of
 from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
-from facesearch.embedding.sface import SFACE_MIRRORED
+from facesearch.embedding.sface import SFACE_PLAIN
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
 from facesearch.errors import (
     CalibrationError,
@@ -58,7 +58,7 @@ class CollectionBase:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, calibration)
         if face_model is None:
-            face_model = analyzer.face_model if analyzer else SFACE_MIRRORED
+            face_model = analyzer.face_model if analyzer else SFACE_PLAIN
         self._face_model = face_model
         self._analyzer = analyzer
         if analyzer:
@@ -124,10 +124,10 @@ class CollectionBase:
                 f"face_ids: user {user_id!r} would have {faces} faces, at most {MAX_FACES_PER_USER}"
             )
 
-    def _check_user(self, user_id: str) -> None:
-        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+    def _check_user(self, user_id: str, argument: str = "user_id") -> None:
+        check_text(argument, user_id, USER_ID_PATTERN, 128)
         if not self._store.has_user(user_id):
-            raise UserNotFoundError(f"user_id: no user {user_id!r} in collection {self._id!r}")
+            raise UserNotFoundError(f"{argument}: no user {user_id!r} in collection {self._id!r}")
 
     def _user(self, user_id: str) -> User:
         return user_of(user_id, len(self._store.faces_of(user_id)))

@@ -1,19 +1,29 @@
 """Changes that a reviewer makes: name, merge and rename people, move faces, set faces aside, and undo."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 import numpy as np
 
-from facesearch.collection.base import CollectionBase, check_face_ids
+from facesearch.collection.base import CollectionBase, check_face_id, check_face_ids
+from facesearch.common.tables import Listing
 from facesearch.common.validation import check_bool
 from facesearch.domain.changes import Change, ChangedFace, ChangeKind
+from facesearch.domain.entities import Face
 from facesearch.domain.user_ids import check_new_user_id
 from facesearch.enrolment.enroller import MAX_FACES_PER_USER
-from facesearch.errors import GroupChangedError, NothingToUndoError, UndoConflictError
+from facesearch.errors import (
+    FaceNotFoundError,
+    GroupChangedError,
+    InvalidParameterError,
+    NothingToUndoError,
+    UndoConflictError,
+    UserAlreadyExistsError,
+)
 from facesearch.matching.template import robust_mean
 from facesearch.responses.grouping import FaceGroup
+from facesearch.responses.person_photo import PersonPhoto
 from facesearch.storage.history import dump_change, load_change
 
 __all__ = ["MAX_CHANGES", "MAX_FACES_PER_GROUP", "CollectionReview"]
@@ -73,7 +83,7 @@ class CollectionReview(CollectionBase):
         >>> staff.undo().kind.value, len(staff)
         ('NAME_GROUP', 0)
         """
-        face_ids, name = _face_ids_of(group), check_new_user_id("user_id", user_id)
+        face_ids, name = _face_ids_of("group", group), check_new_user_id("user_id", user_id)
         with self._store.writing():
             self._check_unnamed(face_ids)
             new = () if self._store.has_user(name) else (name,)
@@ -81,6 +91,121 @@ class CollectionReview(CollectionBase):
             after = {**dict.fromkeys(kept, _State(name)), **self._out_of(left_out, name)}
             return self._apply(
                 Change(kind=ChangeKind.NAME_GROUP, user_id=name, created_users=new, left_out=tuple(left_out)), after
+            )
+
+    def merge_users(self, into: str, other: str) -> Change:
+        """Associate all faces of one user with another, and delete the first: one person had two ids.
+
+        Parameters
+        ----------
+        into
+            The user that stays.
+        other
+            The user that is merged away. Its stored outcomes of rejected photos and its waiting photos are removed, as by `delete_user`:
+            `index_folder` analyzes them again.
+
+        Returns
+        -------
+        Change
+            If the user would have more than 100 faces, the best 100 of both are kept, by the rule of `name_group`.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user; nothing was changed.
+        InvalidParameterError
+            If both are the same user.
+        """
+        with self._store.writing():
+            self._check_user(into, "into")
+            self._check_user(other, "other")
+            if into == other:
+                raise InvalidParameterError.of("other", other, "another user than into")
+            both = self._store.faces_of(into) | self._store.faces_of(other)
+            kept, left_out = self._best(both)
+            after = {**dict.fromkeys(kept, _State(into)), **dict.fromkeys(left_out, _State(None))}
+            draft = Change(
+                kind=ChangeKind.MERGE_USERS,
+                user_id=into,
+                other_user_id=other,
+                left_out=tuple(left_out),
+                deleted_users=(other,),
+            )
+            return self._apply(draft, after)
+
+    def rename_user(self, user_id: str, new_user_id: str) -> Change:
+        """Replace the id of a user; its faces and its vector stay.
+
+        Parameters
+        ----------
+        user_id
+            The user. Its stored outcomes of rejected photos and its waiting photos are removed, as by `delete_user`.
+        new_user_id
+            An id that no user has.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        UserAlreadyExistsError
+            If another user has the new id: see `merge_users`.
+        InvalidParameterError
+            If an argument is wrong, or both ids are equal.
+
+        Notes
+        -----
+        The user gets a new place in `page_of_users`. A folder named after the old id creates the old user again if it is indexed again:
+        rename the folder too.
+        """
+        new = check_new_user_id("new_user_id", new_user_id)
+        with self._store.writing():
+            self._check_user(user_id)
+            if new == user_id:
+                raise InvalidParameterError.of("new_user_id", new, "another id than user_id")
+            if self._store.has_user(new):
+                raise UserAlreadyExistsError(
+                    f"new_user_id: collection {self._id!r} has a user {new!r} already; merge_users makes one of both"
+                )
+            draft = Change(
+                kind=ChangeKind.RENAME_USER,
+                user_id=new,
+                other_user_id=user_id,
+                created_users=(new,),
+                deleted_users=(user_id,),
+            )
+            return self._apply(draft, dict.fromkeys(self._store.faces_of(user_id), _State(new)))
+
+    def move_face(self, face_id: str, to: str | None) -> Change:
+        """Associate one face with another user, or with none.
+
+        Parameters
+        ----------
+        face_id
+            The face, of a user or of none.
+        to
+            An existing user; ``None`` leaves the face without a user.
+
+        Raises
+        ------
+        FaceNotFoundError, UserNotFoundError
+            If there is no such face or user.
+        QuotaExceededError
+            If the user would have more than 100 faces.
+        InvalidParameterError
+            If an argument is wrong, or the face is there already. In all these cases nothing was changed.
+        """
+        check_face_id("face_id", face_id)
+        with self._store.writing():
+            face = self._store.face(face_id)
+            if face is None:
+                raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
+            if to is not None:
+                self._check_user(to, "to")
+                self._check_quota(to, len(self._store.faces_of(to) | {face_id}))
+            if to == face.user_id:
+                raise InvalidParameterError.of("to", to, "another user than the face has")
+            return self._apply(
+                Change(kind=ChangeKind.MOVE_FACE, user_id=to, other_user_id=face.user_id), {face_id: _State(to)}
             )
 
     def set_aside(self, group: FaceGroup | Sequence[str], *, aside: bool = True) -> Change:
@@ -105,7 +230,7 @@ class CollectionReview(CollectionBase):
         InvalidParameterError
             If an argument is wrong.
         """
-        face_ids = _face_ids_of(group)
+        face_ids = _face_ids_of("group", group)
         check_bool("aside", aside)
         with self._store.writing():
             self._check_unnamed(face_ids)
@@ -144,18 +269,83 @@ class CollectionReview(CollectionBase):
             self._store.forget_changes([number])
             return change
 
+    def forget_changes(self) -> int:
+        """Remove the history of `undo`, and with it the ids of users that were renamed or merged away; return the number of changes."""
+        with self._store.writing():
+            numbers = [number for number, _ in self._store.changes()]
+            self._store.forget_changes(numbers)
+        return len(numbers)
+
+    # ---------------------------------------------------------------- where a person is
+
+    def photos_of(self, person: str | FaceGroup | Sequence[str]) -> tuple[PersonPhoto, ...]:
+        """List the photos of a user or of a group, with the place of the face in each.
+
+        Parameters
+        ----------
+        person
+            A user id, a group from `groups`, or 1-100,000 face ids.
+
+        Returns
+        -------
+        tuple of PersonPhoto
+            One for each face, sorted by source; faces without a source come last.
+
+        Raises
+        ------
+        UserNotFoundError
+            If there is no such user.
+        GroupChangedError
+            If a face of the group was deleted.
+        InvalidParameterError
+            If the argument is wrong.
+
+        Examples
+        --------
+        >>> from facesearch.testing.fakes import fake_analyzer, paint
+        >>> staff = Collection("staff", analyzer=fake_analyzer())
+        >>> photo = paint((200, 200), {(40, 40, 160, 160): (200, 30, 30)})
+        >>> _ = staff.enroll("ada", [photo], sources=["party/7.jpg"])
+        >>> [(photo.source, round(photo.bounding_box.left, 2)) for photo in staff.photos_of("ada")]
+        [('party/7.jpg', 0.24)]
+        """
+        with self._store.reading():
+            if isinstance(person, str):
+                self._check_user(person, "person")
+                faces = self._store.faces(person)
+            else:
+                face_ids = _face_ids_of("person", person)
+                found = self._store.faces_by_id(face_ids)
+                self._check_there(face_ids, found)
+                faces = list(found.values())
+        photos = (
+            PersonPhoto(
+                source=face.source,
+                face_id=face.face_id,
+                image_id=face.image_id,
+                external_image_id=face.external_image_id,
+                bounding_box=face.bounding_box,
+            )
+            for face in faces
+        )
+        return Listing(sorted(photos, key=lambda photo: (photo.source is None, photo.source, photo.face_id)), "photo")
+
     # ---------------------------------------------------------------- called within a block of the store
 
     def _check_unnamed(self, face_ids: Iterable[str]) -> None:
         wanted = tuple(face_ids)
         found = self._store.faces_by_id(wanted)
+        self._check_there(wanted, found)
         for face_id in wanted:
-            if face_id not in found:
-                raise GroupChangedError(f"group: face {face_id} is no longer there; compute the groups again")
             if (owner := found[face_id].user_id) is not None:
                 raise GroupChangedError(
                     f"group: face {face_id} is associated with user {owner!r} meanwhile; compute the groups again"
                 )
+
+    def _check_there(self, face_ids: Iterable[str], found: Mapping[str, Face]) -> None:
+        for face_id in face_ids:
+            if face_id not in found:
+                raise GroupChangedError(f"group: face {face_id} is no longer there; compute the groups again")
 
     def _best(self, face_ids: Iterable[str]) -> tuple[list[str], list[str]]:
         """Return the best faces for one user, 100 at most, and the others, each sorted by id."""
@@ -234,11 +424,13 @@ class CollectionReview(CollectionBase):
                 yield f"user {user_id!r} would have more than {MAX_FACES_PER_USER} faces"
 
 
-def _face_ids_of(group: Any) -> tuple[str, ...]:
+def _face_ids_of(argument: str, group: Any) -> tuple[str, ...]:
     """Return the checked face ids of a group, or of a sequence of ids."""
-    if isinstance(group, FaceGroup):
-        return check_face_ids(group.face_ids, MAX_FACES_PER_GROUP)
-    return check_face_ids(group, MAX_FACES_PER_GROUP)
+    try:
+        return check_face_ids(group.face_ids if isinstance(group, FaceGroup) else group, MAX_FACES_PER_GROUP)
+    except InvalidParameterError:
+        expected = f"a FaceGroup, or a sequence of 1 to {MAX_FACES_PER_GROUP} face ids"
+        raise InvalidParameterError.of(argument, group, expected) from None
 
 
 def _changed_face(face_id: str, before: _State, after: _State) -> ChangedFace:

@@ -10,42 +10,51 @@ from facesearch.errors import InvalidParameterError
 
 __all__ = ["check_new_user_id", "nearest_user_id"]
 
-_LONGEST: Final = 128
-_FORBIDDEN: Final = re.compile(r"[^a-zA-Z0-9_.\-:]+")
-# Letters that Unicode does not decompose into a Latin letter and a mark.
-_LATIN: Final = str.maketrans(
-    {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
-     "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "\N{LATIN SMALL LETTER DOTLESS I}": "i", "'": None, "\N{RIGHT SINGLE QUOTATION MARK}": None}
-)  # fmt: skip
+_LONGEST: Final = 128  # characters of a user id
+# Latin letters that Unicode does not decompose into a letter and a mark, and their plain spelling.
+_LATIN: Final = {
+    ord(letter): plain
+    for letter, plain in zip(
+        "øØđĐðÐłŁħĦ\u0131ŧŦŋŊĸəƏßẞæÆœŒþÞ",
+        [*"oOdDdDlLhHitTnNkeE", "ss", "SS", "ae", "AE", "oe", "OE", "th", "Th"],
+        strict=True,
+    )
+}
 
 
 def nearest_user_id(name: str) -> str | None:
-    """Return the nearest user id that AWS allows for a name.
+    """Return the user id for a name: the name itself where AWS allows it, else the nearest id.
 
-    Accents are removed, letters such as ``ß`` are written in Latin letters, apostrophes are dropped, every other run of forbidden
-    characters becomes one ``_``, and the id is cut to 128 characters.
+    Accents are dropped and letters in other forms become plain ones (Unicode's NFKD, and Latin letters such as ø and ß). Each run of
+    blanks, punctuation and symbols that are invalid in an id becomes one ``_``, or nothing at the ends. No other letter or digit is
+    dropped: the result is ``None`` for a name in another script, without letters and digits, or of more than 128 characters.
 
     Parameters
     ----------
     name
-        Any text. An allowed id is returned unchanged.
+        Any text, such as the name of a folder or a person.
 
     Returns
     -------
     str or None
-        1-128 characters of ``[a-zA-Z0-9_.-:]``; ``None`` if the name has no letter or digit of these.
+        1-128 characters of ``[a-zA-Z0-9_.-:]``. Different names may have the same id; a valid id is returned unchanged.
 
     Examples
     --------
-    >>> nearest_user_id("Ada Lovelace"), nearest_user_id("Zoë O'Neill"), nearest_user_id("李")
-    ('Ada_Lovelace', 'Zoe_ONeill', None)
+    >>> nearest_user_id("Ada Lovelace"), nearest_user_id("José O'Neill (2)"), nearest_user_id("Bjørn"), nearest_user_id("李")
+    ('Ada_Lovelace', 'Jose_O_Neill_2', 'Bjorn', None)
     """
-    if len(name) <= _LONGEST and re.fullmatch(USER_ID_PATTERN, name):
+    if _is_allowed(name):
         return name
-    decomposed = unicodedata.normalize("NFKD", name.translate(_LATIN))
-    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    found = _FORBIDDEN.sub("_", plain).strip("_")[:_LONGEST].rstrip("_")
-    return found if re.search("[a-zA-Z0-9]", found) else None
+    decomposed = unicodedata.normalize("NFKD", name).translate(_LATIN)
+    letters = "".join(letter for letter in decomposed if not unicodedata.category(letter).startswith("M"))
+    # Other letters and digits, and characters of unknown meaning: private use, unassigned, bytes that are no text.
+    if any(not letter.isascii() and unicodedata.category(letter)[0] in "LN" for letter in letters):
+        return None
+    if any(unicodedata.category(letter) in {"Co", "Cn", "Cs"} for letter in letters):
+        return None
+    made = re.sub(r"[^a-zA-Z0-9_.\-:]+", "_", letters).strip("_")
+    return made if re.search("[a-zA-Z0-9]", made) and _is_allowed(made) else None
 
 
 def check_new_user_id(argument: str, user_id: Any) -> str:
@@ -63,3 +72,7 @@ def check_new_user_id(argument: str, user_id: Any) -> str:
         if nearest is None:
             raise
         raise InvalidParameterError(f"{error}; the nearest allowed id is {nearest!r}") from None
+
+
+def _is_allowed(name: str) -> bool:
+    return len(name) <= _LONGEST and re.fullmatch(USER_ID_PATTERN, name) is not None

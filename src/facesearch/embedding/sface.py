@@ -1,7 +1,7 @@
 """Embed faces with SFace: unit vectors; near ones are one person, distant ones are two."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -30,7 +30,7 @@ def _model(views: str) -> FaceModel:
 
 
 SFACE_PLAIN: Final = _model("plain")
-# With test-time augmentation: a face's vector is the mean of the vectors of the crop and of its mirror image. A model of its own,
+# With test-time augmentation: the vector of a face is the mean of those of the crop and of its mirror image. This is a model of its own,
 # since its distances need another calibration.
 SFACE_MIRRORED: Final = _model("mirrored")
 
@@ -45,7 +45,8 @@ class SFaceEmbedder(MappedEmbedder):
     threads
         Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
     mirrored
-        Embed a face as the mean of itself and its mirror image, which separates people better and takes twice the time.
+        Embed a face as the mean of itself and its mirror image: twice the time for slightly better vectors, see docs/similarity.md. They
+        are of a face model of their own, not comparable with the others.
     providers
         ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
 
@@ -56,6 +57,11 @@ class SFaceEmbedder(MappedEmbedder):
 
     _MAPS: ClassVar[Mapping[str, str]] = {"maps": "maps"}
     _SIDE: ClassVar[int] = SFACE_SIZE[0]
+
+    def __init__(
+        self, *, threads: int | None = None, mirrored: bool = False, providers: Iterable[str] | None = None
+    ) -> None:
+        super().__init__(threads=threads, mirrored=mirrored, providers=providers)
 
     @property
     def face_model(self) -> FaceModel:

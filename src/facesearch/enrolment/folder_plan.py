@@ -3,7 +3,6 @@
 import csv
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,10 +14,11 @@ from attrs import field
 from facesearch.common.tables import counted
 from facesearch.common.validation import is_a, maybe, tuple_of
 from facesearch.domain.entities import USER_ID_PATTERN
+from facesearch.domain.user_ids import nearest_user_id
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.files.writing import absolute
 
-__all__ = ["PHOTO_SUFFIXES", "PersonPhotos", "PhotoPlan", "photos_in", "plan_photos", "user_id_of"]
+__all__ = ["PHOTO_SUFFIXES", "PersonPhotos", "PhotoPlan", "photos_in", "plan_photos"]
 
 PHOTO_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
@@ -28,15 +28,6 @@ PHOTO_SUFFIXES: Final = frozenset(
 _COLUMNS: Final = ("photo", "user_id")
 _MOST_ID: Final = 128  # characters of a user id
 _AT_ONCE: Final = 16  # unassociated photos that are written together
-# Latin letters that Unicode does not decompose into a letter and a mark, and their plain spelling.
-_LATIN: Final = {
-    ord(letter): plain
-    for letter, plain in zip(
-        "øØđĐðÐłŁħĦ\u0131ŧŦŋŊĸəƏßẞæÆœŒþÞ",
-        [*"oOdDdDlLhHitTnNkeE", "ss", "SS", "ae", "AE", "oe", "OE", "th", "Th"],
-        strict=True,
-    )
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +61,7 @@ class PhotoPlan:
     notes
         Other omissions with their causes, one line each.
     renamed
-        Folder names that are not valid user ids, with the ids that `user_id_of` derived from them.
+        Folder names that are not valid user ids, with the ids that `nearest_user_id` derived from them.
     """
 
     path: Path = field(validator=is_a(Path))
@@ -83,41 +74,6 @@ class PhotoPlan:
     def photos(self) -> int:
         """The number of photos."""
         return sum(len(person.photos) for person in self.people)
-
-
-def user_id_of(name: str) -> str | None:
-    """Return the user id for a folder's name: the name itself where it is valid, else the nearest id.
-
-    Accents are dropped and letters in other forms become plain ones (Unicode's NFKD, and Latin letters such as ø and ß). Each run of
-    blanks, punctuation and symbols that are invalid in an id becomes one ``_``, or nothing at the ends. No other letter or digit is
-    dropped: the result is ``None`` for a name in another script, without letters and digits, or of more than 128 characters.
-
-    Parameters
-    ----------
-    name
-        The name of a folder.
-
-    Returns
-    -------
-    str or None
-        1-128 characters of ``[a-zA-Z0-9_.-:]``. Different names may have the same id; a valid id is returned unchanged.
-
-    Examples
-    --------
-    >>> user_id_of("Ada Lovelace"), user_id_of("José O'Neill (2)"), user_id_of("Bjørn"), user_id_of("李")
-    ('Ada_Lovelace', 'Jose_O_Neill_2', 'Bjorn', None)
-    """
-    if _is_user_id(name):
-        return name
-    decomposed = unicodedata.normalize("NFKD", name).translate(_LATIN)
-    letters = "".join(letter for letter in decomposed if not unicodedata.category(letter).startswith("M"))
-    # Other letters and digits, and characters of unknown meaning: private use, unassigned, bytes that are no text.
-    if any(not letter.isascii() and unicodedata.category(letter)[0] in "LN" for letter in letters):
-        return None
-    if any(unicodedata.category(letter) in {"Co", "Cn", "Cs"} for letter in letters):
-        return None
-    made = re.sub(r"[^a-zA-Z0-9_.\-:]+", "_", letters).strip("_")
-    return made if re.search("[a-zA-Z0-9]", made) and _is_user_id(made) else None
 
 
 def photos_in(path: Path) -> tuple[Path, ...]:
@@ -142,7 +98,7 @@ def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
     Parameters
     ----------
     path
-        A folder with a sub-folder for each person, named after the user (see `user_id_of`), with photos at any depth below; or a
+        A folder with a sub-folder for each person, named after the user (see `nearest_user_id`), with photos at any depth below; or a
         folder of photos, which stay unassociated; or a CSV file with the columns ``photo``, relative to the file, and
         ``user_id``.
 
@@ -194,7 +150,7 @@ def _folder(root: Path) -> PhotoPlan:
     loose: list[Path] = []
     for entry in _listed(root):
         if _is_folder(entry):
-            photos, user_id = _below(Path(entry.path), found, {_identity(root)}), user_id_of(entry.name)
+            photos, user_id = _below(Path(entry.path), found, {_identity(root)}), nearest_user_id(entry.name)
             if not photos:
                 found.notes.append(f"{_name(entry.name)}: there is no photo in it")
             elif user_id is None:

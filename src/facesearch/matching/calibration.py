@@ -245,7 +245,12 @@ class Calibration(Shown):
 
 _FEWEST_KNOTS = 3
 _FORMAT = 1
-_SHIPPED = ("calibration_sface.json", "calibration_dlib.json", "calibration_dlib_plain.json")
+_SHIPPED = (
+    "calibration_sface.json",
+    "calibration_sface_mirrored.json",
+    "calibration_dlib.json",
+    "calibration_dlib_plain.json",
+)
 
 
 def _is_calibration(file: IO[bytes]) -> bool:
@@ -299,7 +304,7 @@ def calibration(face_model: FaceModel | None = None) -> Calibration:
     Examples
     --------
     >>> print(calibration())  # doctest: +ELLIPSIS
-    sface_2021dec_mirrored...
+    sface_2021dec_plain...
     """
     known = shipped_calibrations()
     if face_model is None:

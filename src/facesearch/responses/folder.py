@@ -98,7 +98,7 @@ class FolderReport(Shown):
         Other omissions, with their causes.
     renamed
         Folder names that are not valid user ids, with the ids derived from them: (name, user id), by user id. See
-        `facesearch.enrolment.folder_plan.user_id_of`.
+        `facesearch.domain.user_ids.nearest_user_id`.
     """
 
     path: Path = field(validator=is_a(Path))

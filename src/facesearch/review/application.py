@@ -49,6 +49,7 @@ ROUTES: Final = (
     Route("/unknown", unknown.unknown, methods=["GET"]),
     Route("/group", unknown.group, methods=["GET"]),
     Route("/name", changes.name, methods=["POST"]),
+    Route("/name-face", changes.name_face, methods=["POST"]),
     Route("/set-aside", changes.set_aside, methods=["POST"]),
     Route("/rename", changes.rename, methods=["POST"]),
     Route("/merge", changes.merge, methods=["POST"]),

@@ -12,7 +12,7 @@ from facesearch.review.forms import action, back_to, text_in
 from facesearch.review.pages import Message, go, site_of
 from facesearch.review.unknown import find_group
 
-__all__ = ["dismiss", "merge", "move", "name", "rename", "same", "set_aside", "undo"]
+__all__ = ["dismiss", "merge", "move", "name", "name_face", "rename", "same", "set_aside", "undo"]
 
 _CHANGED: Final = "Nothing was changed: this group is no longer as it was shown. Here is what it is now."
 
@@ -95,10 +95,28 @@ def move(request: Request, form: FormData) -> Response:
         site.changed()
         text = f"Nothing was changed: the face does not belong to {owner} any more."
         return back_to(request, form, "/people", Message(text=text, is_error=True))
+    if to is not None and to not in site.collection:
+        text = f"Nothing was changed: there is no {to}. Choose 'Nobody known', then give the face a new name."
+        return back_to(request, form, "/people", Message(text=text, is_error=True))
     site.collection.move_face(face_id, to)
     site.changed(users=(owner, to))
-    text = f"The face belongs to {to} now." if to else "The face belongs to nobody now."
-    return back_to(request, form, "/people", Message(text=text, undo=True))
+    if to is not None:
+        return back_to(request, form, "/people", Message(text=f"The face belongs to {to} now.", undo=True))
+    message = Message(text="The face belongs to nobody now.", undo=True, link=("Name it", f"/photo?face={face_id}"))
+    return back_to(request, form, "/people", message)
+
+
+@action
+def name_face(request: Request, form: FormData) -> Response:
+    """Name a single face that belongs to nobody."""
+    site, face_id, wanted = site_of(request), text_in(form, "face"), text_in(form, "name")
+    if (wrong := _wrong_name(wanted, about=face_id)) is not None:
+        return back_to(request, form, "/people", wrong)
+    is_new = wanted not in site.collection
+    site.collection.name_group([face_id], wanted)
+    site.changed()
+    done = f"1 face {'named' if is_new else 'added to'} {wanted}."
+    return back_to(request, form, "/people", Message(text=done, undo=True))
 
 
 @action
@@ -142,7 +160,7 @@ def _wrong_name(wanted: str, about: str) -> Message | None:
     if not wanted:
         return Message(text="Type a name first.", is_error=True, about=about)
     if nearest is None:
-        return Message(text=f"{rule}. Write it in these letters.", is_error=True, about=about)
+        return Message(text=f"{rule}. Write it that way.", is_error=True, about=about)
     return Message(text=f"{rule}. How about {nearest}?", is_error=True, fix=nearest, about=about)
 
 

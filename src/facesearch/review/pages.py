@@ -71,6 +71,8 @@ class Message:
         A user id to offer instead of a wrong one.
     about
         The part of the page that the message is about, such as a group id.
+    link
+        Words and path of the page to go on with.
     """
 
     text: str
@@ -78,6 +80,7 @@ class Message:
     undo: bool = False
     fix: str | None = None
     about: str | None = None
+    link: tuple[str, str] | None = None
 
 
 @attrs.frozen(kw_only=True)

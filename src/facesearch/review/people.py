@@ -77,7 +77,15 @@ def photo(request: Request) -> Response:
         return missing(request, "This face is not in the collection, or no longer.")
     picture = site.photos.picture(site.collection, face)
     size = (picture.width, picture.height) if picture else None
-    return render(request, "photo.html", title="Photo", face=face, size=size, folders=site.photos.folders)
+    return render(
+        request,
+        "photo.html",
+        title="Photo",
+        face=face,
+        size=size,
+        folders=site.photos.folders,
+        names=known_names(site.collection),
+    )
 
 
 def face_picture(request: Request) -> Response:

@@ -27,7 +27,7 @@ from facesearch.common.validation import (
     whole,
 )
 from facesearch.domain.entities import FaceModel
-from facesearch.embedding.sface import SFACE_MIRRORED
+from facesearch.embedding.sface import SFACE_PLAIN
 from facesearch.errors import InvalidParameterError
 
 __all__ = [
@@ -118,7 +118,7 @@ def identify(
     thresholds: Sequence[float] = THRESHOLDS,
     fpirs: Sequence[float] = FPIRS,
     seed: int = 0,
-    face_model: FaceModel = SFACE_MIRRORED,
+    face_model: FaceModel = SFACE_PLAIN,
 ) -> tuple[Identification, ...]:
     """Enrol people in a collection, search them and strangers, and count the errors.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import facesearch as fs
-from facesearch.enrolment.folder_plan import user_id_of
+from facesearch.domain.user_ids import nearest_user_id
 
 __all__ = ["run_on_people"]
 
@@ -26,7 +26,7 @@ def run_on_people(folder: Path, log: Callable[[str], None]) -> list[str]:
     photos = {
         user_id: sorted(person.glob("*.jpg"))
         for person in sorted(folder.iterdir())
-        if person.is_dir() and (user_id := user_id_of(person.name))
+        if person.is_dir() and (user_id := nearest_user_id(person.name))
     }
     staff = fs.Collection("people")
     for name, paths in photos.items():

@@ -1,4 +1,6 @@
-"""``facesearch models`` and ``calibration``: the model files, and the meaning of similarities."""
+"""``facesearch doctor``, ``models`` and ``calibration``: the installation, its model files, and the meaning of similarities."""
+
+from pathlib import Path
 
 import click
 
@@ -6,9 +8,47 @@ import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.options import as_json as json_option
-from facesearch.cli.shell.output import plain, print_block, print_json, print_line
+from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, print_note
 
-__all__ = ["calibration", "models"]
+__all__ = ["calibration", "doctor", "models"]
+
+
+@click.command(
+    cls=Command,
+    section="Help",
+    short_help="check the installation, and a file of collections",
+    examples=("facesearch doctor", "facesearch doctor --db people.db", "facesearch doctor --json"),
+    exits={Exit.DONE: "no problem found", Exit.NOTHING: "a problem was found; its line contains advice"},
+)
+@click.option(
+    "--db",
+    envvar="FACESEARCH_DB",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Check this file of collections too.",
+)
+@json_option
+def doctor(*, db: Path | None, as_json: bool) -> Exit:
+    """Check the installation: Python, packages, model files and their hashes, cores, and a search for a known face.
+
+    With --db, check a file of collections too. The command changes nothing and sends nothing.
+    """
+    from facesearch.cli.commands.findings import State, findings
+
+    found = []
+    for finding in findings(db):
+        found.append(finding)
+        if not as_json:
+            print_line(f"{finding.state.value:<5}  {finding.about}: {finding.text}")
+            if finding.advice:
+                print_line(f"       -> {finding.advice}")
+    wrong = sum(finding.state is State.WRONG for finding in found)
+    if as_json:
+        print_json({"ok": not wrong, "findings": [finding.to_dict() for finding in found]})
+    else:
+        print_note()
+        print_note(f"{counted(wrong, 'thing')} wrong" if wrong else "all is well")
+    return Exit.NOTHING if wrong else Exit.DONE
 
 
 @click.command(
