@@ -79,7 +79,7 @@ def test_a_photo_without_faces_and_a_file_that_is_none_are_told(make: Make, tmp_
     page = make(users={"ada": [RED]})
 
     assert "No face was found in this photo." in search(page, photo_of(tmp_path, "none.png"))
-    assert "This file can&#39;t be used." in said(search(page, b"%PDF-1.7 no photo"))
+    assert "This file can&#39;t be used: expected a JPEG" in said(search(page, b"%PDF-1.7 no photo"))
     assert "Choose a photo first." in said(search(page, b""))
 
 
@@ -173,6 +173,14 @@ def test_a_user_is_renamed_and_that_is_undone(make: Make) -> None:
     assert [user.user_id for user in page.site.collection.users()] == ["eve"]
     assert said(page.post("/undo", back="/person?id=eve")) == "Undone: ada renamed to eve."
     assert [user.user_id for user in page.site.collection.users()] == ["ada"]
+
+
+def test_a_name_that_somebody_else_has_is_refused(make: Make) -> None:
+    page = make(users={"ada": [RED], "bob": [BLUE]})
+
+    assert "somebody else has this name" in said(page.post("/rename", user="ada", name="bob", back="/person?id=ada"))
+    assert "not in the collection any more" in said(page.post("/rename", user="eve", name="eva"))
+    assert [user.user_id for user in page.site.collection.users()] == ["ada", "bob"]
 
 
 def test_users_are_merged_and_that_is_undone(make: Make) -> None:

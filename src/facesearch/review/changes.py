@@ -14,7 +14,7 @@ from facesearch.review.unknown import find_group
 
 __all__ = ["dismiss", "merge", "move", "name", "name_face", "rename", "same", "set_aside", "undo"]
 
-_CHANGED: Final = "Nothing was changed: this group is no longer as it was shown. Here is what it is now."
+_CHANGED: Final = "Nothing was changed: this group is not as it was shown any more. Here is what the groups are now."
 
 
 @action

