@@ -25,7 +25,7 @@ AXE = HOME / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 # As root and without a network; https://peter.sh/experiments/chromium-command-line-switches/ lists them.
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --force-prefers-reduced-motion"
+    "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --force-prefers-reduced-motion"
 )
 
 
