@@ -244,6 +244,26 @@ def test_groups_are_named_one_after_the_other(make: Make) -> None:
     assert re.search(rf'id="g-{second}"[^>]* autofocus', text)  # not its field: keys go on to work
 
 
+def test_where_grouping_takes_long_changes_and_their_undo_need_no_other_grouping(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "_QUICK", -1.0)
+    page = make(users={"bob": [GREEN]}, unknown=[RED, RED, RED, BLUE, BLUE])
+    first, second = group_ids(page)
+    page.get("/unknown")
+    assert "Look again" in page.get("/unknown")
+    monkeypatch.setattr(page.site.groups, "_compute", lambda: pytest.fail("grouped again"))
+
+    def shown(text: str) -> list[str]:
+        return re.findall(r'id="g-(\w+)"', text)
+
+    assert shown(page.post("/name", group=first, name="ada", back="/unknown")) == [second]
+    assert shown(page.post("/undo", back="/unknown")) == [first, second]
+    assert shown(page.post("/set-aside", group=second, back="/unknown")) == [first]
+    assert shown(page.get("/unknown", aside="1")) == [second]
+    assert shown(page.post("/undo", back="/unknown")) == [first, second]
+
+
 def test_a_group_can_be_named_without_some_of_its_faces(make: Make) -> None:
     page = make(users={}, unknown=[RED, RED, RED])
     (group,) = page.site.collection.groups(progress=False)

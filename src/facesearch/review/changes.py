@@ -129,7 +129,7 @@ def undo(request: Request, form: FormData) -> Response:
         return back_to(request, form, "/", Message(text="There is nothing to undo.", is_error=True))
     except fs.UndoConflictError as error:
         return back_to(request, form, "/", Message(text=f"Nothing was undone: {error}.", is_error=True))
-    site.changed()
+    site.undone(change)
     return back_to(request, form, "/", Message(text=f"Undone: {_in_words(change)}."))
 
 

@@ -89,6 +89,7 @@ class Site:
         self.searches: Final[Recent[str, object]] = Recent(_MOST_SEARCHES)
         self.kept_apart: Final[set[object]] = set()
         self.one_search: Final = threading.Lock()
+        self._gone: Final[Recent[frozenset[str], fs.FaceGroup]] = Recent(_MOST_MESSAGES)
         self._crops: Final[Recent[str, bytes]] = Recent(_MOST_CROPS)
 
     def face(self, face_id: str) -> fs.Face | None:
@@ -138,10 +139,23 @@ class Site:
             self.groups.forget()
             self.audit.forget()
         if group_id is not None:
+            for group in self.groups.peek() or ():
+                if group.group_id == group_id:
+                    self._gone.put(frozenset(group.face_ids), group)
             self.groups.change(lambda groups: tuple(each for each in groups if each.group_id != group_id))
         if changed:
             self.groups.change(lambda groups: groups)
         self.audit.change(lambda report: _without(report, changed))
+        self.aside.forget()
+
+    def undone(self, change: fs.Change) -> None:
+        """Bring up to date what was computed, after a change was undone: a group that was named or set aside is there again."""
+        group = self._gone.get(frozenset(face.face_id for face in change.faces))
+        if group is None:
+            self.changed()
+            return
+        self.groups.change(lambda groups: tuple(sorted({*groups, group}, key=lambda each: (-len(each), each.group_id))))
+        self.audit.change(lambda report: _without(report, frozenset({change.user_id})))
         self.aside.forget()
 
     def _thumbnail(self, face_id: str) -> bytes | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import webbrowser
 from pathlib import Path
 
 import click
@@ -81,6 +80,8 @@ def review(
             print_line(f"review page at {address}")
             print_note("only this machine can open it; Ctrl-C ends it")
         if not no_open:
+            import webbrowser
+
             # In a thread: some systems return only when the browser ends.
             threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
 
