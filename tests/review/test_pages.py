@@ -288,7 +288,7 @@ def test_a_known_user_is_suggested_for_a_group(make: Make) -> None:
         ("Zoë", "How about Zoe?", "Zoe"),
         ("李", "Write it that way.", ""),
         ("", "Type a name first.", ""),
-        ("x" * 200, "1 to 128", ""),
+        ("x" * 200, "up to 128", ""),
     ],
 )
 def test_for_a_name_that_aws_forbids_the_nearest_one_is_offered(

@@ -156,7 +156,7 @@ def _wrong_name(wanted: str, about: str) -> Message | None:
     nearest = nearest_user_id(wanted)
     if nearest == wanted:
         return None
-    rule = "A name has 1 to 128 of the letters a-z and A-Z, digits, and the signs _.-:"
+    rule = "A name can have up to 128 letters a to z, digits and _ . - : only"
     if not wanted:
         return Message(text="Type a name first.", is_error=True, about=about)
     if nearest is None:
