@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # Percent, to another user: the threshold for a photo that no photo of its own user supports. Among 2,877 other users
-# 0.5% of right photos reach it for one of them, and 63% of the wrong ones (benchmarks/auditing.py).
+# 0.6% of right photos reach it for one of them, and 62% of the wrong ones (benchmarks/auditing.py).
 SURE_SIMILARITY: Final = 99.3
 _FEWEST_TO_COMPARE = 3
 _FEWEST_TO_DISAGREE = 2
@@ -48,7 +48,7 @@ def has_majority(vectors: FloatArray, distance: float) -> bool:
     Notes
     -----
     Of folders of one person in lfw_grey, this is False at a similarity of `OWN_SIMILARITY` for none of 437 with three photos or more, and
-    for 11 of 385 with two. Of 2,000 draws of strangers it is True for 1 pair, 4 threes and no five (benchmarks/auditing.py).
+    for 11 of 385 with two. Of 2,000 draws of strangers it is True for no pair, 1 three and no five (benchmarks/auditing.py).
 
     Examples
     --------

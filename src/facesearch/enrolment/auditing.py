@@ -35,7 +35,7 @@ Rows = npt.NDArray[np.intp]
 # Percent, of two users' templates: reached by 98.6% of 295 people split into two users, and by 13 of 4.1 million pairs of
 # users, some of whom are one person under two names.
 SAME_PERSON_SIMILARITY: Final = 99.0
-# Percent, of a face to the other faces of its user: of users with three faces 1.2% of the right faces are below, with five 0.5%, and all
+# Percent, of a face to the other faces of its user: of users with three faces 1.3% of the right faces are below, with five 0.5%, and all
 # of the wrong ones.
 OWN_SIMILARITY: Final = 50.0
 # Percent, of a face to another user: AWS's default for associating faces.
