@@ -59,24 +59,58 @@ def operation(seed: str, number: int, collection: fs.Collection) -> Callable[[],
         chosen = draw.choice([each.user_id for each in collection.users()] or USERS)
         return lambda: collection.delete_user(chosen, faces=draw.random() < 0.7)
     if kind < 0.8:
-        return lambda: collection.disassociate_faces(user, some)
-    if kind < 0.9:
-        return lambda: collection.associate_faces(user, some, user_match_threshold=0)
-    return lambda: collection.delete_faces(some)
+        options = {} if kind < 0.75 else {"user_match_threshold": 0}
+        change = collection.associate_faces if options else collection.disassociate_faces
+        return lambda: change(user, some, **options)
+    if kind < 0.85:
+        return lambda: collection.delete_faces(some)
+    return correction(draw, collection, user, some)
+
+
+def correction(draw: random.Random, collection: fs.Collection, user: str, faces: list[str]) -> Callable[[], object]:
+    """Draw a change by a reviewer."""
+    other, kind = draw.choice([each.user_id for each in collection.users()] or USERS), draw.random()
+    if kind < 0.2:
+        return lambda: collection.name_group(faces, user)
+    if kind < 0.4:
+        return lambda: collection.set_aside(faces, aside=draw.random() < 0.8)
+    if kind < 0.5:
+        return lambda: collection.merge_users(user, other)
+    if kind < 0.6:
+        return lambda: collection.rename_user(other, user)
+    if kind < 0.8:
+        return lambda: collection.move_face(faces[0], draw.choice([None, user, other]))
+    return collection.undo
 
 
 def apply(seed: str, number: int, collection: fs.Collection) -> None:
     """Do an operation; that it can't be done, because there is no such user, is an answer too."""
     call = operation(seed, number, collection)
-    with contextlib.suppress(fs.UserNotFoundError, fs.UserAlreadyExistsError, fs.QuotaExceededError):
+    with contextlib.suppress(*_ANSWERS):
         call()
+
+
+_ANSWERS = (
+    fs.UserNotFoundError,
+    fs.UserAlreadyExistsError,
+    fs.QuotaExceededError,
+    fs.GroupChangedError,
+    fs.InvalidParameterError,  # a user merged into itself, a face moved to where it is
+    fs.NothingToUndoError,
+    fs.UndoConflictError,
+)
 
 
 def contents(collection: fs.Collection) -> Any:
     """Return the whole visible content of a collection."""
     users, faces = collection.users(), collection.faces()
     vectors = [collection.user_embedding(user.user_id) for user in users]
+    store = collection._store  # noqa: SLF001  # what no answer shows by itself
+    with store.reading():
+        aside, changes = store.aside(), [text for _, text in store.changes()]
     return (
+        aside,
+        changes,
         users,
         faces,
         [None if vector is None else vector.tobytes() for vector in vectors],

@@ -681,7 +681,7 @@ def completed(*words: str | Path) -> list[str]:
 
 
 def test_commands_options_and_ids_are_completed(db: Path, tmp_path: Path) -> None:
-    assert completed("se") == ["search", "serve"]
+    assert completed("se") == ["search", "serve", "set-aside"]
     assert completed("search", "x.jpg", "--thr") == ["--threshold"]
     assert completed("search", "--quality-filter", "M") == ["medium"]
     assert completed("delete-user", "--db", db, "gr") == ["grace"]

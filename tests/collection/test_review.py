@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from PIL import Image
 
 import facesearch as fs
 from durable import contents
@@ -287,6 +288,48 @@ def test_photos_of_a_person_come_with_the_place_of_the_face() -> None:
     staff.delete_user("ada")
     (group,) = staff.groups(threshold=0)
     assert staff.photos_of(group) == found
+
+
+def test_a_folder_that_is_indexed_again_takes_no_face_of_a_renamed_or_merged_user(tmp_path: Path) -> None:
+    staff = fs.Collection("staff", analyzer=fake_analyzer())
+    for name, colour in (("ada", (200, 30, 30)), ("bob", (30, 30, 200))):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            face = {(40, 40, 150 + 5 * number, 160): colour}
+            Image.fromarray(paint((200, 200), face)).save(tmp_path / name / f"{number}.png")
+    Image.fromarray(np.zeros((100, 100, 3), np.uint8)).save(tmp_path / "ada" / "2.png")
+    staff.index_folder(tmp_path, progress=False)
+    before = contents(staff)
+    calls: list[Callable[[], object]] = [
+        lambda: staff.rename_user("ada", "grace"),
+        lambda: staff.merge_users("bob", "ada"),
+    ]
+    for change in calls:
+        change()
+        changed = contents(staff)
+        report = staff.index_folder(tmp_path, progress=False)
+        reasons = {photo.path.name: photo.reasons for photo in report.refused}
+        assert reasons == {
+            "2.png": ("NO_FACE",),
+            **dict.fromkeys(("0.png", "1.png"), ("ASSOCIATED_TO_A_DIFFERENT_USER",)),
+        }
+        assert contents(staff) == changed
+        staff.undo()
+        assert staff.index_folder(tmp_path, progress=False).accepted == 4
+        assert contents(staff) == before
+
+
+def test_a_photo_that_stays_in_the_folder_gives_its_face_back_to_the_user(tmp_path: Path) -> None:
+    staff = fs.Collection("staff", analyzer=fake_analyzer())
+    (tmp_path / "ada").mkdir()
+    for number in range(3):
+        face = {(40, 40, 150 + 5 * number, 160): (200, 30, 30)}
+        Image.fromarray(paint((200, 200), face)).save(tmp_path / "ada" / f"{number}.png")
+    staff.index_folder(tmp_path, progress=False)
+    before = owners(staff)
+    staff.move_face(next(iter(before)), None)
+    staff.index_folder(tmp_path, progress=False)
+    assert owners(staff) == before
 
 
 def test_of_two_reviewers_at_once_the_second_is_refused(tmp_path: Path) -> None:

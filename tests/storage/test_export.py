@@ -265,6 +265,10 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "a source that is no text": lambda p: changed(
         p, sources=np.full(1, 255, np.uint8), source_ends=np.ones(FACES, np.int64)
     ),
+    "marks of faces with a user": lambda p: changed(p, set_aside=np.ones(FACES, np.uint8)),
+    "marks of too many faces": lambda p: changed(p, set_aside=np.zeros(FACES + 1, np.uint8)),
+    "marks of another type": lambda p: changed(p, set_aside=np.zeros(FACES, np.int64)),
+    "marks that are neither 0 nor 1": lambda p: changed(p, set_aside=np.full(FACES, 2, np.uint8)),
     "a source with a NUL": lambda p: changed(p, sources=np.zeros(1, np.uint8), source_ends=np.ones(FACES, np.int64)),
     "no JSON": lambda p: changed(p, about=np.frombuffer(b"{'a': 1}", np.uint8)),
     "deep JSON": lambda p: changed(p, about=np.frombuffer(b"[" * 99_000, np.uint8)),

@@ -154,8 +154,8 @@ class CollectionReview(CollectionBase):
 
         Notes
         -----
-        The user gets a new place in `page_of_users`. A folder named after the old id creates the old user again if it is indexed again:
-        rename the folder too.
+        The user gets a new place in `page_of_users`. `index_folder` refuses the photos of a folder named after the old id, because their
+        faces belong to another user: rename the folder too.
         """
         new = check_new_user_id("new_user_id", new_user_id)
         with self._store.writing():
@@ -260,7 +260,7 @@ class CollectionReview(CollectionBase):
             if not changes:
                 raise NothingToUndoError(f"collection {self._id!r} has no change to undo")
             number, text = changes[-1]
-            change = load_change(text)
+            change = load_change(text, f"collection {self._id!r}")
             self._check_undoable(change)
             self._store.create_users(change.deleted_users)
             self._put({face.face_id: _State(face.user_id_before, face.set_aside_before) for face in change.faces})

@@ -250,8 +250,8 @@ def _check(arrays: Arrays, dimension: int) -> None:
     owners = arrays["owners"]
     if faces and not (owners.min() >= -1 and owners.max() < len(arrays["user_ids"])):
         raise DamagedError("owners: expected -1 or the index of a user")
-    if "set_aside" in arrays and bool((arrays["set_aside"].astype(bool) & (owners >= 0)).any()):
-        raise DamagedError("set_aside: expected only faces without a user")
+    if "set_aside" in arrays and not (arrays["set_aside"] <= (owners < 0)).all():
+        raise DamagedError("set_aside: expected 0, or 1 for a face without a user")
     for name, part_ends in _PARTS.items():
         ends = arrays[part_ends]
         if not (np.diff(ends, prepend=0) >= 0).all() or (ends[-1] if faces else 0) != len(arrays[name]):

@@ -6,9 +6,12 @@ deleted.
 
 import json
 from collections import defaultdict
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Set as AbstractSet
+from typing import Any
 
+from facesearch.common.validation import check_text
 from facesearch.domain.changes import Change, ChangedFace, ChangeKind
+from facesearch.domain.entities import USER_ID_PATTERN
 from facesearch.errors import StorageFormatError
 
 __all__ = ["dump_change", "load_change", "mentions"]
@@ -22,8 +25,9 @@ def dump_change(change: Change) -> str:
 
     Examples
     --------
-    >>> load_change(dump_change(Change(kind=ChangeKind.RENAME_USER, user_id="ada", other_user_id="eda"))).user_id
-    'ada'
+    >>> change = Change(kind=ChangeKind.RENAME_USER, user_id="ada", other_user_id="eda")
+    >>> load_change(dump_change(change), "staff") == change
+    True
     """
     groups: dict[_State, list[str]] = defaultdict(list)
     for face in change.faces:
@@ -39,8 +43,15 @@ def dump_change(change: Change) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-def load_change(text: str) -> Change:
+def load_change(text: str, where: str) -> Change:
     """Return the change that `dump_change` wrote.
+
+    Parameters
+    ----------
+    text
+        The JSON.
+    where
+        The collection, for the error message.
 
     Raises
     ------
@@ -66,11 +77,13 @@ def load_change(text: str) -> Change:
             user_id=user_id,
             other_user_id=other_user_id,
             faces=tuple(sorted(faces, key=lambda face: face.face_id)),
-            created_users=tuple(content["created"]),
-            deleted_users=tuple(content["deleted"]),
+            created_users=_user_ids(content["created"]),
+            deleted_users=_user_ids(content["deleted"]),
         )
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise StorageFormatError("damaged, the last change can't be read and therefore not be undone") from None
+        raise StorageFormatError(
+            f"{where}: damaged, its last change can't be read, and therefore not be undone"
+        ) from None
 
 
 def mentions(text: str, ids: AbstractSet[str]) -> bool:
@@ -85,3 +98,7 @@ def mentions(text: str, ids: AbstractSet[str]) -> bool:
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return True
+
+
+def _user_ids(texts: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(check_text("user_ids", each, USER_ID_PATTERN, 128) for each in texts)

@@ -26,6 +26,7 @@ import numpy as np
 from facesearch.aws import is_local
 from facesearch.common.arrays import FloatArray
 from facesearch.domain import face_detail as face, geometry
+from facesearch.domain.changes import Change, ChangedFace, ChangeKind
 from facesearch.errors import MissingExtraError
 from facesearch.responses import grouping, search_faces as face_results, search_users as results
 from facesearch.selection.quality_filter import FaceMeasurements, FilterBars, QualityBars, QualityFilter
@@ -38,6 +39,7 @@ except ImportError as _error:
 
 __all__ = [
     "bounding_boxes",
+    "changes",
     "compare_faces_responses",
     "embeddings",
     "face_details",
@@ -102,6 +104,28 @@ def face_groups(*, max_size: int = 5) -> SearchStrategy[grouping.FaceGroup]:
         similarity=_PERCENT,
         nearest_user=st.none() | values(grouping.NearestUser),
         set_aside=st.booleans(),
+    )
+
+
+def changes(*, max_size: int = 5) -> SearchStrategy[Change]:
+    """Draw changes of up to *max_size* faces, as `Collection.undo` returns them. Shrinks toward one without faces."""
+    users, several = (
+        st.none() | user_ids(),
+        st.lists(user_ids(), max_size=2, unique=True).map(lambda ids: tuple(sorted(ids))),
+    )
+
+    def ordered(faces: list[ChangedFace]) -> tuple[ChangedFace, ...]:
+        return tuple(sorted(faces, key=lambda face: face.face_id))
+
+    faces = st.lists(_values(ChangedFace), max_size=max_size, unique_by=lambda face: face.face_id).map(ordered)
+    return st.builds(
+        Change,
+        kind=st.sampled_from(ChangeKind),
+        user_id=users,
+        other_user_id=users,
+        faces=faces,
+        created_users=several,
+        deleted_users=several,
     )
 
 
@@ -325,6 +349,7 @@ _WHOLE: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     face_results.SearchUsersResponse: search_users_responses,
     face_results.CompareFacesResponse: compare_faces_responses,
     grouping.FaceGroup: face_groups,
+    Change: changes,
 }
 
 _BY_FIELD: dict[str, SearchStrategy[Any]] = {
@@ -332,7 +357,7 @@ _BY_FIELD: dict[str, SearchStrategy[Any]] = {
     **dict.fromkeys(("roll", "yaw", "pitch"), _DEGREES),
     **dict.fromkeys(("x", "y", "left", "top"), _COORDINATES),
     **dict.fromkeys(("width", "height"), st.floats(0, 1e6)),
-    **dict.fromkeys(("user_id", "external_image_id"), user_ids()),
+    **dict.fromkeys(("user_id", "external_image_id", "user_id_before", "user_id_after"), user_ids()),
     **dict.fromkeys(("face_id", "image_id"), face_ids()),
     **dict.fromkeys(("face_model_version", "index_faces_model_version"), _VERSIONS),
     "deleted_faces": st.lists(face_ids(), max_size=3).map(tuple),

@@ -227,13 +227,13 @@ def photos_of(
     return Exit.DONE if found else Exit.NOTHING
 
 
-def _cells(photo: fs.PersonPhoto) -> list[str]:
+def _cells(photo: "fs.PersonPhoto") -> list[str]:
     box = photo.bounding_box
     sides = ["-"] * 4 if box is None else [f"{side:.2f}" for side in (box.left, box.top, box.width, box.height)]
     return [photo.source or photo.external_image_id or "-", *sides, photo.face_id]
 
 
-def _group_named(collection: fs.Collection, beginning: str, threshold: float | None) -> fs.FaceGroup:
+def _group_named(collection: "fs.Collection", beginning: str, threshold: float | None) -> "fs.FaceGroup":
     """Return the group whose id begins with a text, set aside or not."""
     if not beginning:
         raise click.BadParameter("the id of a group is empty.", param_hint=_GROUP)
@@ -257,7 +257,7 @@ def _check_formats(*, as_json: bool, as_csv: bool) -> None:
         raise click.UsageError("--json and --csv can't be given both.")
 
 
-def _changed(db: Path, change: fs.Change, *, as_json: bool, as_csv: bool, prefix: str = "") -> Exit:
+def _changed(db: Path, change: "fs.Change", *, as_json: bool, as_csv: bool, prefix: str = "") -> Exit:
     wait_for_erasing(db)
     if as_json:
         print_json(plain(change))
