@@ -65,6 +65,7 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/serving.py
 	mkdir -p out
 	$(BIN)/python benchmarks/calibration.py --cache out
+	$(BIN)/python benchmarks/grouping.py --cache out --scale 25000 100000
 	$(BIN)/python benchmarks/auditing.py
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/quality.py --cache out

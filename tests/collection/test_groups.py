@@ -1,8 +1,12 @@
 """`Collection.groups`: groups of the faces that belong to no user, in memory and in a file."""
 
+import copy
+import json
+import pickle
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -95,6 +99,23 @@ def test_the_similarity_to_the_nearest_user_is_that_of_two_users(album: fs.Colle
     assert group.nearest_user.similarity == pytest.approx(match.similarity)
 
 
+def test_two_faces_alone_need_more_similarity_than_one_that_joins_others(album: fs.Collection) -> None:
+    vectors = np.zeros((3, 128), np.float32)
+    reach = album.calibration.distance_at(85)
+    vectors[:, 0] = 1
+    vectors[np.arange(3), [1, 2, 3]] = reach / np.sqrt(2)  # each two of them are that far apart
+    pair, three = fs.Collection("pair"), album
+    add_unknown(pair, vectors[:2])
+    add_unknown(three, vectors)
+
+    (group,) = three.groups()
+
+    assert (len(group), round(group.similarity)) == (3, 85)
+    assert pair.groups() == ()
+    assert [len(each) for each in pair.groups(min_faces=1)] == [1, 1]
+    assert len(pair.groups(threshold=60)) == 1
+
+
 def test_two_faces_of_one_photo_are_two_people(case: Case, tmp_path: Path) -> None:
     album = case.open(tmp_path, "album", analyzer=fake_analyzer())
     twins = paint((200, 400), {(40, 40, 160, 160): RED, (240, 40, 360, 160): RED})
@@ -138,3 +159,69 @@ def test_a_read_only_file_can_be_grouped(tmp_path: Path) -> None:
         groups = album.groups()
     with fs.Collection.open(tmp_path / "people.db", "album", read_only=True) as album:
         assert album.groups() == groups
+
+
+def indexed(case: Case, folder: Path, **options: Any) -> fs.Collection:
+    """Return a collection of seven photos of somebody, and two of somebody else."""
+    album = case.open(folder, "album", analyzer=fake_analyzer(), **options)
+    for colour, photos in ((RED, 7), (BLUE, 2)):
+        for shift in range(photos):
+            album.index_faces(np.roll(paint((200, 200), {(40, 40, 160, 160): colour}), shift, 0))
+    return album
+
+
+def test_a_notebook_shows_the_faces_side_by_side_where_thumbnails_are_stored(case: Case, tmp_path: Path) -> None:
+    groups: Any = indexed(case, tmp_path, thumbnails=True).groups()
+    html = groups._repr_html_()
+
+    assert html.count("<img") == 6 + 2
+    assert html.count("<figure") == 2
+    assert "1: 7 faces" in html
+    assert all(group.group_id in html for group in groups)
+    back = pickle.loads(pickle.dumps(groups))  # noqa: S301  # what was just written
+    assert (back, back._repr_html_()) == (groups, html)
+
+
+def test_a_notebook_shows_a_table_only_where_none_are_stored(case: Case, tmp_path: Path) -> None:
+    groups: Any = indexed(case, tmp_path).groups()
+
+    assert "<img" not in groups._repr_html_()
+    assert groups[0].group_id in groups._repr_html_()
+
+
+def test_the_audit_shows_the_faces_of_its_findings_and_its_value_has_none(case: Case, tmp_path: Path) -> None:
+    album = indexed(case, tmp_path, thumbnails=True)
+    for user_id, group in zip(("ada", "bob"), album.groups(), strict=True):
+        album.create_user(user_id)
+        album.associate_faces(user_id, group.face_ids[:2], user_match_threshold=0)
+    twin = album.groups()[0].face_ids
+    album.create_user("countess")
+    album.associate_faces("countess", twin[:2], user_match_threshold=0)
+    album.associate_faces("bob", twin[2:3], user_match_threshold=0)
+
+    report = album.audit()
+
+    assert [pair.user_ids for pair in report.same_person] == [("ada", "countess")]
+    assert [face.face_id for face in report.misplaced] == [twin[2]]
+    html = report._repr_html_()
+    assert "this face" in html
+    assert html.count("<img") == 2 + 2 + 1 + 3 + 2
+    assert report == copy.copy(report)
+    assert "<img" not in copy.copy(report)._repr_html_()
+    assert json.dumps(attrs.asdict(report))
+
+
+def test_a_group_that_was_set_aside_does_not_come_up_again_when_it_grows(album: fs.Collection) -> None:
+    ada, bob = person(0, 5), person(1, 3)
+    first = add_unknown(album, np.concatenate([ada[:2], bob]))
+    stranger = next(group for group in album.groups() if first[0] in group.face_ids)
+
+    album.set_aside(stranger)
+    add_unknown(album, ada[2:])
+
+    (other,) = album.groups()
+    (aside,) = album.groups(set_aside=True)
+    assert set(other.face_ids) == set(first[2:])
+    assert (len(aside), aside.set_aside, other.set_aside) == (5, True, False)
+    album.set_aside(aside, aside=False)
+    assert [len(group) for group in album.groups()] == [5, 3]

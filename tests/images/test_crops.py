@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
+import facesearch as fs
 from facesearch.common.arrays import PixelArray, PointArray
-from facesearch.images.crops import crop_similar, similarity
+from facesearch.images.crops import crop_box, crop_similar, similarity
+from facesearch.testing.strategies import bounding_boxes
 
 SQUARE = np.array([(10.0, 10.0), (90.0, 10.0), (10.0, 90.0), (90.0, 90.0)])
 
@@ -80,3 +82,25 @@ def test_it_is_the_one_of_least_squares_in_the_crop() -> None:
     inverse = np.linalg.inv(np.array([(a, -b, c), (b, a, d), (0, 0, 1)]))
 
     assert similarity(found, SQUARE) == pytest.approx(inverse[:2])
+
+
+def test_the_crop_of_a_box_shows_the_face_in_its_middle() -> None:
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[100:200, 150:250] = 255
+
+    crop = crop_box(pixels, fs.BoundingBox(left=150 / 400, top=100 / 300, width=100 / 400, height=100 / 300))
+
+    assert crop is not None
+    assert crop.shape == (112, 112, 3)
+    assert (crop[20:92, 20:92] == 255).all()
+    assert (crop[:12] == 0).all()
+    assert (crop[:, -12:] == 0).all()
+
+
+@given(bounding_boxes(), st.integers(1, 60), st.integers(1, 60))
+@example(fs.BoundingBox(left=-1e6, top=-1e6, width=1e6, height=1e6), 60, 60)
+@example(fs.BoundingBox(left=-9, top=-9, width=1e6, height=1e6), 1, 60)
+def test_any_box_has_a_crop_or_none(box: fs.BoundingBox, width: int, height: int) -> None:
+    crop = crop_box(np.zeros((height, width, 3), np.uint8), box)
+
+    assert crop is None or crop.shape == (112, 112, 3)

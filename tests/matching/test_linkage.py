@@ -1,5 +1,6 @@
 """Average linkage: scipy's is the oracle; vectors of one photo stay apart; order and memory make no difference."""
 
+import tracemalloc
 from random import Random
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
 from facesearch.common.arrays import FloatArray
-from facesearch.matching.linkage import UNKNOWN_PHOTO, average_linkage
+from facesearch.matching.linkage import UNKNOWN_PHOTO, average_linkage, without_loose_pairs
 
 APART = 1e9  # squared distance of two vectors of one photo in the oracle: no mean with it is within reach
 
@@ -113,6 +114,22 @@ def test_no_cluster_is_higher_than_the_reach_and_a_single_vector_has_none(
     assert (found.heights[np.bincount(found.labels) == 1] == 0).all()
 
 
+@given(albums(), st.floats(0, 2), st.floats(0, 2))
+def test_only_pairs_farther_apart_than_asked_are_dissolved(
+    album: tuple[FloatArray, npt.NDArray[np.int64]], reach: float, pairs: float
+) -> None:
+    vectors, photos = album
+    found = average_linkage(vectors, photos, reach)
+
+    kept = without_loose_pairs(found, pairs)
+
+    for cluster in partition(found.labels):
+        height = found.heights[found.labels[min(cluster)]]
+        expected = {frozenset({row}) for row in cluster} if len(cluster) == 2 and height > pairs else {cluster}
+        assert expected <= partition(kept.labels)
+        assert all(kept.heights[kept.labels[min(each)]] == (height if each == cluster else 0) for each in expected)
+
+
 @given(sizes, seeds)
 def test_equal_vectors_are_one_cluster_in_any_number_unless_a_photo_has_several(photos: list[int], seed: int) -> None:
     vectors = np.repeat(clouds(seed, [1] * len(photos)), photos, axis=0)
@@ -145,3 +162,23 @@ def test_lengths_of_any_size_are_compared_exactly() -> None:
     found = average_linkage(vectors, np.full(120, UNKNOWN_PHOTO), 0.6e6)
 
     assert partition(found.labels) == oracle(vectors, np.full(120, UNKNOWN_PHOTO), 0.6e6)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.5], ids=["all near", "a chain of neighbours"])
+def test_a_giant_component_takes_memory_in_proportion_to_its_vectors(spread: float) -> None:
+    vectors = clouds(0, [6000], spread=spread, dimension=32)
+    tracemalloc.start()
+
+    average_linkage(vectors, np.full(6000, UNKNOWN_PHOTO), 0.6, most_edges=12_000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 24e6  # the matrix of all distances has 144 MB in float32
+
+
+def test_a_person_of_thousands_of_photos_is_one_cluster_and_strangers_are_none() -> None:
+    vectors = np.concatenate([clouds(0, [3000], dimension=64), clouds(1, [1] * 1000, dimension=64)])
+
+    found = average_linkage(vectors, np.full(4000, UNKNOWN_PHOTO), 0.8)
+
+    assert sorted(np.bincount(found.labels).tolist()) == [*[1] * 1000, 3000]

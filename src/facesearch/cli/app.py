@@ -10,6 +10,7 @@ import facesearch as fs
 from facesearch.cli.commands.benchmark import benchmark
 from facesearch.cli.commands.collections import collections, delete_collection, export, import_
 from facesearch.cli.commands.corrections import merge, move, name, photos_of, rename, set_aside, undo
+from facesearch.cli.commands.groups import groups
 from facesearch.cli.commands.index import index
 from facesearch.cli.commands.installation import calibration, doctor, models
 from facesearch.cli.commands.people import (
@@ -64,6 +65,7 @@ for _command in (
     disassociate_faces,
     delete_faces,
     audit,
+    groups,
     review,
     photos_of,
     name,

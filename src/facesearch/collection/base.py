@@ -4,10 +4,13 @@
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer, family_of
+from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
 from facesearch.embedding.sface import SFACE_PLAIN
@@ -19,6 +22,7 @@ from facesearch.errors import (
     QuotaExceededError,
     UserNotFoundError,
 )
+from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.matching.calibration import Calibration, calibration as calibration_of
 from facesearch.storage.memory import MemoryStore
 from facesearch.storage.store import Store
@@ -131,6 +135,23 @@ class CollectionBase:
 
     def _user(self, user_id: str) -> User:
         return user_of(user_id, len(self._store.faces_of(user_id)))
+
+    # ---------------------------------------------------------------- thumbnails, within a block of the store
+
+    def _thumbnails_of(self, face_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the stored thumbnails of those faces that exist, by id."""
+        kept = {face_id: self._store.thumbnail(face_id) for face_id in self._store.faces_by_id(face_ids)}
+        return {face_id: jpeg for face_id, jpeg in kept.items() if jpeg is not None and is_thumbnail(jpeg)}
+
+    def _nearest_thumbnails(self, probe: FloatArray, user_id: str, most: int) -> tuple[bytes, ...]:
+        """Return thumbnails of a user's faces, nearest to a vector first."""
+
+        def distance(face_id: str) -> tuple[float, str]:
+            return float(np.linalg.norm(self._store.embedding(face_id) - probe)), face_id
+
+        ordered = sorted(self._store.faces_of(user_id), key=distance)
+        kept = (self._store.thumbnail(face_id) for face_id in ordered)
+        return tuple([small for small in kept if small is not None and is_thumbnail(small)][:most])
 
 
 def _analyzer_of(face_model: FaceModel) -> str:

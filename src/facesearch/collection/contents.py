@@ -5,8 +5,6 @@ from functools import partial
 from html import escape
 from typing import Final
 
-import numpy as np
-
 from facesearch.analysis.faces import AnalyzedFace
 from facesearch.collection.base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
 from facesearch.common.arrays import FloatArray
@@ -219,7 +217,9 @@ class CollectionContents(CollectionBase):
             return None
         with self._store.reading():
             users = tuple(
-                UserPictures(user_id=user_id, thumbnails=self._nearest_thumbnails(probe.embedding, user_id))
+                UserPictures(
+                    user_id=user_id, thumbnails=self._nearest_thumbnails(probe.embedding, user_id, SHOWN_FACES)
+                )
                 for match in matches[:SHOWN_USERS]
                 if self._store.has_user(user_id := match.user.user_id)
             )
@@ -281,11 +281,3 @@ class CollectionContents(CollectionBase):
     def _check_face(self, face_id: str) -> None:
         if self._store.face(check_face_id("face_id", face_id)) is None:
             raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
-
-    def _nearest_thumbnails(self, probe: FloatArray, user_id: str) -> tuple[bytes, ...]:
-        def distance(face_id: str) -> tuple[float, str]:
-            return float(np.linalg.norm(self._store.embedding(face_id) - probe)), face_id
-
-        ordered = sorted(self._store.faces_of(user_id), key=distance)
-        kept = (self._store.thumbnail(face_id) for face_id in ordered)
-        return tuple([small for small in kept if small is not None and is_thumbnail(small)][:SHOWN_FACES])

@@ -11,20 +11,30 @@ import numpy as np
 from facesearch.collection.base import CollectionBase
 from facesearch.common.arrays import FloatArray
 from facesearch.common.progress import progress_bar
-from facesearch.common.tables import Listing
+from facesearch.common.tables import ROWS_SHOWN
 from facesearch.common.validation import check_bool, check_float, check_int
-from facesearch.matching.linkage import UNKNOWN_PHOTO, Linkage, average_linkage
+from facesearch.matching.linkage import UNKNOWN_PHOTO, Linkage, average_linkage, without_loose_pairs
 from facesearch.matching.template import robust_mean
-from facesearch.responses.grouping import FaceGroup, NearestUser
+from facesearch.responses.grouping import FaceGroup, FaceGroups, NearestUser
 
-__all__ = ["GROUP_SIMILARITY", "NEAREST_USER_SIMILARITY", "CollectionGrouping"]
+__all__ = ["GROUP_SIMILARITY", "NEAREST_USER_SIMILARITY", "CollectionGrouping", "pair_similarity"]
 
 # Percent, of two parts of a group.
 GROUP_SIMILARITY: Final = 80.0
 # Percent, of a user to a group, from which on the user is named as the person that the group may be.
 NEAREST_USER_SIMILARITY: Final = 50.0
 
+
+def pair_similarity(threshold: float) -> float:
+    """Return the least similarity of two faces that are a group by themselves, percent: halfway from *threshold* to 100.
+
+    Among many faces most pairs are of strangers: a pair needs more than a face that joins a group.
+    """
+    return (100 + threshold) / 2
+
+
 _PROBES_AT_ONCE: Final = 1024
+_PICTURES: Final = 6  # of a group in a notebook
 
 
 class CollectionGrouping(CollectionBase):
@@ -44,7 +54,7 @@ class CollectionGrouping(CollectionBase):
         ----------
         threshold
             Percent, 0-100: the least similarity of two parts of a group, compared by the mean of the squared distances between their
-            faces. A higher threshold makes smaller and purer groups.
+            faces. A higher threshold makes smaller and purer groups. Two faces alone must be similar by `pair_similarity`: 90 for 80.
         min_faces
             The least number of faces of a group, >= 1.
         set_aside
@@ -71,7 +81,6 @@ class CollectionGrouping(CollectionBase):
         Examples
         --------
         >>> import numpy as np
-        >>> from facesearch import Collection
         >>> album = Collection("album")
         >>> _ = album.add_embeddings(["unknown"] * 6, np.eye(3, 128)[[0, 1, 0, 1, 0, 2]])
         >>> album.delete_user("unknown", faces=False)  # the faces stay
@@ -83,24 +92,14 @@ class CollectionGrouping(CollectionBase):
         check_bool("set_aside", set_aside)
         check_bool("progress", progress)
         with self._store.reading():
-            unknown = [
-                _Unknown(each.face.face_id, each.face.image_id, each.embedding)
-                for each in self._store.stored_faces()
-                if each.face.user_id is None
-            ]
+            face_ids, photos, vectors = self._unassociated()
             aside = self._store.aside()
-        vectors = np.array([each.embedding for each in unknown], np.float32).reshape(-1, self._face_model.dimension)
-        numbers = {image_id: number for number, image_id in enumerate({each.image_id for each in unknown} - {None})}
-        with _progress(progress, len(unknown)) as report:
-            linkage = average_linkage(
-                vectors,
-                [numbers.get(each.image_id, UNKNOWN_PHOTO) for each in unknown],
-                self._calibration.distance_at(threshold),
-                report=report,
-            )
+        with _progress(progress, len(face_ids)) as report:
+            linkage = average_linkage(vectors, photos, self._calibration.distance_at(threshold), report=report)
+        linkage = without_loose_pairs(linkage, self._calibration.distance_at(pair_similarity(threshold)))
         found = [
             each
-            for each in _ordered_groups([each.face_id for each in unknown], vectors, linkage, min_faces)
+            for each in _ordered_groups(face_ids, vectors, linkage, min_faces)
             if (not aside.isdisjoint(each.face_ids)) == set_aside
         ]
         groups = (
@@ -112,7 +111,23 @@ class CollectionGrouping(CollectionBase):
             )
             for each, user in zip(found, self._nearest_users(found), strict=True)
         )
-        return Listing(sorted(groups, key=lambda group: (-len(group), group.group_id)), "group")
+        ranked = sorted(groups, key=lambda group: (-len(group), group.group_id))
+        shown = [face_id for group in ranked[:ROWS_SHOWN] for face_id in group.face_ids[:_PICTURES]]
+        with self._store.reading():
+            return FaceGroups(ranked, self._thumbnails_of(shown) if self._thumbnails else None)
+
+    def _unassociated(self) -> tuple[list[str], list[int], FloatArray]:
+        """Return the ids, the numbers of the photos and the vectors, (N, dimension), of the faces without a user, sorted by id."""
+        face_ids: list[str] = []
+        photos: list[int] = []
+        vectors: list[FloatArray] = []
+        numbers: dict[str | None, int] = {None: UNKNOWN_PHOTO}
+        for stored in self._store.stored_faces():
+            if stored.face.user_id is None:
+                face_ids.append(stored.face.face_id)
+                photos.append(numbers.setdefault(stored.face.image_id, len(numbers)))
+                vectors.append(stored.embedding)
+        return face_ids, photos, np.array(vectors, np.float32).reshape(-1, self._face_model.dimension)
 
     def _nearest_users(self, groups: Sequence["_Group"]) -> Iterator[NearestUser | None]:
         """Yield the nearest user of each group, as `CollectionSearch.rank_like_user` compares users."""
@@ -130,15 +145,6 @@ class CollectionGrouping(CollectionBase):
             if percent >= NEAREST_USER_SIMILARITY:
                 return NearestUser(user_id=user_id, similarity=percent)
         return None
-
-
-@attrs.frozen(eq=False)
-class _Unknown:
-    """A face without a user; its thumbnail, which is larger than its vector, is not kept."""
-
-    face_id: str
-    image_id: str | None
-    embedding: FloatArray
 
 
 @attrs.frozen(eq=False)

@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from facesearch.collection.base import CollectionBase, check_face_id
 from facesearch.common.arrays import FloatArray
-from facesearch.common.tables import Listing
+from facesearch.common.tables import ROWS_SHOWN, Listing
 from facesearch.common.validation import check_float, check_int
 from facesearch.domain.entities import Face, FaceModel, UserStatus
 from facesearch.enrolment.auditing import OWN_SIMILARITY, SAME_PERSON_SIMILARITY, audit
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError
+from facesearch.images.thumbnails import SHOWN_FACES
 from facesearch.matching.template import check_embedding
-from facesearch.responses.audit import AuditReport
+from facesearch.responses.audit import AuditPictures, AuditReport, with_pictures
 from facesearch.responses.search_users import MatchedUser, UserMatch
 
 __all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_search_options"]
@@ -23,6 +24,7 @@ __all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_search_options"]
 # Amazon Rekognition's limits, from its model.
 MAX_USERS: Final = 500  # shape MaxUserResults
 MAX_FACES: Final = 4096  # shape MaxFaces
+_LOOSE_FACES: Final = 8  # pictures of a user whose faces may be of several people
 
 
 class CollectionSearch(CollectionBase):
@@ -311,7 +313,7 @@ class CollectionSearch(CollectionBase):
                 for each in self._store.stored_faces()
                 if (user_id := each.face.user_id)
             ]
-        return audit(
+        report = audit(
             user_ids,
             vectors,
             [face.face_id for face, _, _ in faces],
@@ -323,6 +325,21 @@ class CollectionSearch(CollectionBase):
             own_threshold=own_threshold,
             limit=limit,
         )
+        return with_pictures(report, self._audit_pictures(report)) if self._thumbnails else report
+
+    def _audit_pictures(self, report: AuditReport) -> AuditPictures:
+        """Return the thumbnails of the findings that are shown."""
+        faces = report.misplaced[:ROWS_SHOWN]
+        several = {user_id for pair in report.same_person[:ROWS_SHOWN] for user_id in pair.user_ids}
+        several |= {user_id for face in faces for user_id in (face.user_id, face.other_user_id) if user_id}
+        most = dict.fromkeys(several, SHOWN_FACES) | {user.user_id: _LOOSE_FACES for user in report.loose[:ROWS_SHOWN]}
+        with self._store.reading():
+            users = {
+                user_id: self._nearest_thumbnails(anchor.vector, user_id, count)
+                for user_id, count in most.items()
+                if (anchor := self._store.anchor(user_id)) is not None
+            }
+            return AuditPictures(faces=self._thumbnails_of(face.face_id for face in faces), users=users)
 
     # ---------------------------------------------------------------- helpers
 

@@ -11,7 +11,7 @@ import attrs
 
 from facesearch.common.printable import printable
 
-__all__ = ["BOX_HEAD", "Cell", "Listing", "Row", "Shown", "Table", "counted"]
+__all__ = ["BOX_HEAD", "ROWS_SHOWN", "Cell", "Listing", "Row", "Shown", "Table", "counted"]
 
 ROWS_SHOWN = 20
 WIDEST_CELL = 60  # letters; longer texts are wrapped

@@ -4,7 +4,6 @@ The HTML has no scripts and loads nothing. Texts have the colour of the page, so
 untrusted text is escaped.
 """
 
-import base64
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from facesearch.display.annotator import draw_for_screen
 from facesearch.display.face_marks import HALO, HALO_OPACITY, STYLES, FaceClass, SeenFace, in_words, legend
 from facesearch.display.rates import Pin, strangers
 from facesearch.display.rates_svg import curve_swatches, draw_curve
+from facesearch.display.thumbnail_strips import Strip, data_uri, side_by_side
 from facesearch.images.stored_thumbnails import small_picture
 from facesearch.images.thumbnails import SHOWN_USERS, Pictures, Preview
 from facesearch.matching.calibration import Calibration
@@ -25,7 +25,6 @@ __all__ = ["ResponseView", "as_html", "ranges"]
 
 _ROWS_SHOWN = 20
 _LEFT = "text-align:left;overflow-wrap:anywhere"  # a notebook sets tables to the right; ids may be 128 letters long
-_THUMBNAIL = 84  # pixels on the screen
 _NARROWEST = 320  # pixels: a smaller photo is shown enlarged to this width
 _EMPTY = np.full((360, 480, 3), 232, np.uint8)  # the ground of the faces where there is no photo
 _DENSITY = 2  # pixels of the annotated photo for one of the screen: sharp on high-resolution screens too
@@ -90,14 +89,9 @@ def _photo(preview: Preview | None, faces: Sequence[SeenFace]) -> str:
     counts = Counter(STYLES[face.kind].words for face in faces)
     counted = ", ".join(f"{count} {words}" for words, count in counts.items()) or "none"
     return (
-        f'<img src="{_data_uri(file.getvalue(), kind.lower())}" alt="a photo with its faces annotated: {counted}" '
+        f'<img src="{data_uri(file.getvalue(), kind.lower())}" alt="a photo with its faces annotated: {counted}" '
         f'style="max-width:{width}px;width:100%;height:auto"/>'
     )
-
-
-def _data_uri(file: bytes, kind: str = "jpeg") -> str:
-    """Return a data URI that contains a picture file."""
-    return f"data:image/{kind};base64,{base64.b64encode(file).decode('ascii')}"
 
 
 def _legend(faces: Sequence[SeenFace]) -> str:
@@ -127,22 +121,11 @@ def _line(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def _strip(pictures: Pictures, similarities: dict[str, float]) -> str:
-    groups = [_group("searched", [pictures.searched])]
+    strips = [Strip("searched", [pictures.searched])]
     for user in pictures.users:
         percent = f" {similarities[user.user_id]:.1f}%" if user.user_id in similarities else ""
-        groups.append(_group(f"{user.user_id}{percent}", user.thumbnails))
-    return f'<div style="display:flex;flex-wrap:wrap;gap:8px 20px;margin:8px 0">{"".join(groups)}</div>'
-
-
-def _group(caption: str, thumbnails: Sequence[bytes]) -> str:
-    images = "".join(
-        f'<img src="{_data_uri(jpeg)}" alt="" width="{_THUMBNAIL}" height="{_THUMBNAIL}" '
-        'style="display:inline-block;margin:0 4px 0 0;border-radius:4px"/>'
-        for jpeg in thumbnails
-    )
-    width = max(1, len(thumbnails)) * (_THUMBNAIL + 4)
-    words = f'<figcaption style="font-size:90%;overflow-wrap:anywhere">{escape(caption)}</figcaption>'
-    return f'<figure style="margin:0;width:{width}px">{images or "<i>no picture</i>"}{words}</figure>'
+        strips.append(Strip(f"{user.user_id}{percent}", user.thumbnails))
+    return side_by_side(strips)
 
 
 def _matches(view: ResponseView) -> str:

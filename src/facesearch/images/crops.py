@@ -6,17 +6,46 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch.common.arrays import PixelArray, PointArray
+from facesearch.domain.geometry import BoundingBox
+from facesearch.images.thumbnails import THUMBNAIL_SIDE
 
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["crop_similar", "resembles", "similarity"]
+__all__ = ["crop_box", "crop_similar", "resembles", "similarity"]
 
 IntArray = npt.NDArray[np.int64]
 
 # The correlation of five points of a face with the template, 0-1, is 0.92 and more for 381 faces of `landmarks106/`, `people/` and
 # `groups/`. Without correlation, the best similarity would shrink the picture to a point.
 _LEAST_CORRELATION = 0.3
+_AROUND = 1.4  # side of a face's crop, in the longer side of its bounding box
+
+
+def crop_box(pixels: PixelArray, box: BoundingBox) -> PixelArray | None:
+    """Crop the square around a face, as large as a thumbnail.
+
+    Parameters
+    ----------
+    pixels
+        (H, W, 3) uint8 RGB.
+    box
+        Bounding box of the face; the part of it within the picture counts.
+
+    Returns
+    -------
+    ndarray of shape (112, 112, 3), or None
+        uint8 RGB; ``None`` for a box without an area of a pixel in the picture, as one of another photo may be.
+    """
+    height, width = pixels.shape[:2]
+    left, right = (min(max(x, 0.0), 1.0) * width for x in (box.left, box.left + box.width))
+    top, bottom = (min(max(y, 0.0), 1.0) * height for y in (box.top, box.top + box.height))
+    if min(right - left, bottom - top) < 1:
+        return None
+    scale = _AROUND * max(right - left, bottom - top) / THUMBNAIL_SIDE
+    middle = (THUMBNAIL_SIDE - 1) / 2
+    x, y = (left + right - 1) / 2 - scale * middle, (top + bottom - 1) / 2 - scale * middle
+    return crop_similar(pixels, np.array([[scale, 0, x], [0, scale, y]]), (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
 
 
 def crop_similar(

@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 
 from facesearch.common.arrays import FloatArray
 
-__all__ = ["UNKNOWN_PHOTO", "Linkage", "average_linkage"]
+__all__ = ["UNKNOWN_PHOTO", "Linkage", "average_linkage", "without_loose_pairs"]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -30,6 +30,7 @@ UNKNOWN_PHOTO: Final = -1
 
 _ROWS, _COLUMNS = 256, 4096  # of a block of distances: 4 MiB, which stay in the cache
 _AT_ONCE: Final = 16_384  # pairs of vectors in a temporary array
+_SAMPLED: Final = 64  # rows that are compared with all first, to see how many pairs are near
 _EDGES_PER_VECTOR: Final = 32
 _FEWEST_EDGES: Final = 65_536
 
@@ -106,6 +107,36 @@ def average_linkage(
     return _numbered(labels, state.heights)
 
 
+def without_loose_pairs(linkage: Linkage, reach: float) -> Linkage:
+    """Return the linkage in which two vectors alone are a cluster only within *reach*.
+
+    Among many vectors most pairs are of strangers, so that some strangers are near by chance. A third vector that is near to both is
+    rarely a chance.
+
+    Parameters
+    ----------
+    linkage
+        Clusters of any size.
+    reach
+        Greatest distance of the two, >= 0.
+
+    Examples
+    --------
+    >>> vectors = np.array([[0, 0], [0, 1], [9, 9], [9, 9.5], [5, 0], [5, 1], [5, 2]], np.float32)
+    >>> without_loose_pairs(average_linkage(vectors, [*range(7)], 2.0), 0.7).labels.tolist()
+    [0, 1, 2, 2, 3, 3, 3]
+    """
+    counts = np.bincount(linkage.labels, minlength=len(linkage.heights))
+    loose = (counts == _PAIR) & (linkage.heights > reach)
+    rows = np.flatnonzero(loose[linkage.labels])
+    labels = linkage.labels.copy()
+    labels[rows] = len(counts) + np.arange(len(rows))
+    return _numbered(labels, np.concatenate([linkage.heights, np.zeros(len(rows))]))
+
+
+_PAIR = 2
+
+
 def _by_content(vectors: FloatArray) -> Indices:
     """Return the order of the rows by their bytes, so that the order of the input can't matter."""
     rows = np.ascontiguousarray(vectors, np.float32)
@@ -178,35 +209,27 @@ class _Clusters:
 
     def near_pairs(self, reach: float, limit: int, report: Callable[[int], object] | None) -> _Edges:
         """Return the pairs within *reach* that may be merged, or as many of the nearest ones as the limit allows."""
-        count, dimension = self.means.shape
-        columns = np.empty((count, dimension + 2), np.float32)
-        columns[:, :dimension] = self.means
-        columns[:, dimension] = 1
-        columns[:, dimension + 1] = self.lengths
-        # Higham 2002, section 3.1, with room to spare, as in facesearch.matching.shortlist.
-        margin = 4 * (dimension + 6) * float(np.finfo(np.float32).eps) * float(self.lengths.max(initial=0))
-        product = np.empty(_ROWS * _COLUMNS, np.float32)
-        apart = self._apart()
+        products = _Products.of(self.means, self.lengths)
         pool = _Pool(reach**2, limit)
+        pool.expect(products.sample(), len(self.counts))
+        self._fill(pool, products, report)
+        if not pool.count and not pool.complete:  # the sample promised pairs, but these have a photo in common
+            pool = _Pool(reach**2, limit)
+            self._fill(pool, products, None)
+        return pool.edges()
+
+    def _fill(self, pool: "_Pool", products: "_Products", report: Callable[[int], object] | None) -> None:
+        count, apart = len(self.counts), self._apart()
         for first in range(0, count, _ROWS):
-            stop = min(first + _ROWS, count)
-            left = np.empty((stop - first, dimension + 2), np.float32)
-            # (-2a, |a|^2, 1) . (b, 1, |b|^2): the product is the squared distance.
-            left[:, :dimension] = -2 * columns[first:stop, :dimension]
-            left[:, dimension] = self.lengths[first:stop]
-            left[:, dimension + 1] = 1
             for start in range(first, count, _COLUMNS):
-                end = min(start + _COLUMNS, count)
-                squared = product[: (stop - first) * (end - start)].reshape(stop - first, end - start)
-                np.matmul(left, columns[start:end].T, out=squared)
-                near = np.flatnonzero(squared <= pool.reach + margin)
-                one, other = np.divmod(near, end - start)
+                squared = products.block(slice(first, first + _ROWS), slice(start, start + _COLUMNS))
+                near = np.flatnonzero(squared <= pool.reach + products.margin)
+                one, other = np.divmod(near, squared.shape[1])
                 one, other = one + first, other + start
                 upper = one < other
                 self._add(pool, one[upper], other[upper], apart)
             if report:
-                report(len(self.labels) * stop // count)
-        return pool.edges()
+                report(len(self.labels) * min(first + _ROWS, count) // count)
 
     def _add(self, pool: "_Pool", one: Indices, other: Indices, apart: "csr_matrix | None") -> None:
         for part in range(0, len(one), pool.limit):
@@ -285,34 +308,80 @@ class _Clusters:
         return csr_matrix((np.ones(len(self.crowd), np.int8), places), shape=shape)
 
 
+@attrs.frozen(eq=False)
+class _Products:
+    """Squared distances of all clusters as matrix products in float32, with a bound on their error."""
+
+    columns: FloatArray  # (K, D + 2)
+    margin: float
+    buffer: FloatArray
+
+    @classmethod
+    def of(cls, means: Floats, lengths: Floats) -> "_Products":
+        # (-2a, |a|^2, 1) . (b, 1, |b|^2): the product is the squared distance.
+        columns = np.column_stack([means, np.ones(len(means)), lengths]).astype(np.float32)
+        # Higham 2002, section 3.1, with room to spare, as in facesearch.matching.shortlist.
+        margin = 4 * columns.shape[1] * float(np.finfo(np.float32).eps) * float(lengths.max(initial=0))
+        return cls(columns, margin, np.empty(_ROWS * _COLUMNS, np.float32))
+
+    def block(self, rows: slice, columns: slice) -> FloatArray:
+        """Return the squared distances of some rows from others; the next call overwrites them."""
+        right = self.columns[columns]
+        left = self._left(rows)
+        result = self.buffer[: len(left) * len(right)].reshape(len(left), len(right))
+        return np.matmul(left, right.T, out=result)
+
+    def sample(self) -> FloatArray:
+        """Return the squared distances of a few rows from all others, flat."""
+        count = len(self.columns)
+        chosen = slice(0, None, max(1, count // _SAMPLED))
+        squared = self._left(chosen) @ self.columns.T
+        places = np.arange(count)[chosen]
+        squared[np.arange(len(places)), places] = np.inf
+        return squared.reshape(-1)
+
+    def _left(self, rows: slice) -> FloatArray:
+        left: FloatArray = -2 * self.columns[rows]
+        left[:, -2], left[:, -1] = self.columns[rows, -1], 1
+        return left
+
+
 class _Pool:
     """The shortest edges of those that were added, at most twice the limit at any time."""
 
     def __init__(self, reach: float, limit: int) -> None:
         self.reach = reach
         self.limit = limit
-        self._complete = True
+        self.count = 0
+        self.complete = True  # whether no edge within the first reach was dropped
         self._parts: list[tuple[Indices, Indices, Floats]] = []
-        self._count = 0
+
+    def expect(self, sample: FloatArray, count: int) -> None:
+        """Lower the reach at once where the distances in a sample promise more edges than the limit."""
+        near = np.count_nonzero(sample <= self.reach)
+        expected = near / max(1, len(sample)) * count * (count - 1) / 2
+        if expected > self.limit:
+            place = max(1, int(near * self.limit / expected)) - 1
+            self.reach, self.complete = max(0.0, float(np.partition(sample, place)[place])), False
 
     def add(self, one: Indices, other: Indices, squared: Floats) -> None:
         self._parts.append((one, other, squared))
-        self._count += len(one)
-        if self._count > 2 * self.limit:
+        self.count += len(one)
+        if self.count > 2 * self.limit:
             self._cut()
 
     def edges(self) -> _Edges:
-        if self._count > self.limit:
+        if self.count > self.limit:
             self._cut()
         one, other, squared = self._joined()
-        return _Edges(one, other, squared, self.reach, complete=self._complete)
+        return _Edges(one, other, squared, self.reach, complete=self.complete)
 
     def _cut(self) -> None:
         one, other, squared = self._joined()
         shortest = np.argpartition(squared, self.limit - 1)[: self.limit]
         self._parts = [(one[shortest], other[shortest], squared[shortest])]
-        self._count = self.limit
-        self.reach, self._complete = float(squared[shortest].max()), False
+        self.count = self.limit
+        self.reach, self.complete = float(squared[shortest].max()), False
 
     def _joined(self) -> tuple[Indices, Indices, Floats]:
         parts = self._parts or [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]

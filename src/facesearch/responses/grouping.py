@@ -1,18 +1,20 @@
 """Groups of faces that belong to no user: `FaceGroup`."""
 
 import hashlib
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 import attrs
 from attrs import field
 
 from facesearch.common.announce import announce
-from facesearch.common.tables import Cell
+from facesearch.common.tables import ROWS_SHOWN, Cell, Listing, counted
 from facesearch.common.validation import between, is_a, is_bool, matches, maybe, plain_float
+from facesearch.display.thumbnail_strips import Strip, side_by_side
 from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["GROUP_ID_DIGITS", "FaceGroup", "NearestUser"]
+__all__ = ["GROUP_ID_DIGITS", "FaceGroup", "FaceGroups", "NearestUser"]
 
 GROUP_ID_DIGITS = 16
 """Length of a group id: hex digits of a SHA-256."""
@@ -98,6 +100,40 @@ class FaceGroup:
         """Return the cells of this group's row in a table."""
         user = (self.nearest_user.user_id, self.nearest_user.similarity) if self.nearest_user else (None, None)
         return self.group_id, len(self.face_ids), self.similarity, *user, self.representative
+
+
+class FaceGroups(Listing[FaceGroup]):
+    """A tuple of groups; a notebook shows the faces of the first ones side by side, if their thumbnails are stored.
+
+    Parameters
+    ----------
+    groups
+        The groups.
+    thumbnails
+        JPEG files, by face id.
+    """
+
+    thumbnails: dict[str, bytes]
+
+    def __new__(cls, groups: Iterable[FaceGroup] = (), thumbnails: Mapping[str, bytes] | None = None) -> Self:
+        """Create a tuple of the groups."""
+        made = super().__new__(cls, groups, "group")
+        made.thumbnails = dict(thumbnails or {})
+        return made
+
+    def _repr_html_(self) -> str:
+        strips = [
+            Strip(_caption(number, group), pictures)
+            for number, group in enumerate(self[:ROWS_SHOWN], 1)
+            if (pictures := [self.thumbnails[each] for each in group.face_ids if each in self.thumbnails])
+        ]
+        return f"<div>{side_by_side(strips) if strips else ''}{super()._repr_html_()}</div>"
+
+
+def _caption(number: int, group: FaceGroup) -> str:
+    user = group.nearest_user
+    perhaps = f"; perhaps {user.user_id}, {user.similarity:.1f}%" if user else ""
+    return f"{number}: {counted(len(group), 'face')}{perhaps}"
 
 
 announce(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from facesearch.cli.shell.output import print_note, printable
 from facesearch.display.annotator import draw_faces
@@ -17,7 +17,7 @@ from facesearch.files.protected import Protected
 from facesearch.files.writing import OutputKind, check_output, signature, write_file
 from facesearch.images.reading import Picture
 
-__all__ = ["check_marked", "check_saving", "marked_file", "save_photo", "write_marked"]
+__all__ = ["check_marked", "check_saving", "marked_file", "png_file", "save_photo", "write_marked"]
 
 _QUALITY = 92  # of the JPEG file
 _SIGN = b"facesearch: marked photo"  # in the file: a comment of a JPEG, a text called Software of a PNG
@@ -73,11 +73,16 @@ def marked_file(picture: Picture, faces: Sequence[SeenFace], path: Path) -> byte
     """
     image, content = draw_faces(picture.pixels, faces), io.BytesIO()
     if path.suffix.lower() == ".png":
-        about = PngImagePlugin.PngInfo()
-        about.add_text("Software", _SIGN.decode())
-        image.save(content, "PNG", pnginfo=about)
-    else:
-        image.save(content, "JPEG", quality=_QUALITY, comment=_SIGN)
+        return png_file(image)
+    image.save(content, "JPEG", quality=_QUALITY, comment=_SIGN)
+    return content.getvalue()
+
+
+def png_file(image: Image.Image) -> bytes:
+    """Return the content of a PNG file that `write_marked` may replace later."""
+    content, about = io.BytesIO(), PngImagePlugin.PngInfo()
+    about.add_text("Software", _SIGN.decode())
+    image.save(content, "PNG", pnginfo=about)
     return content.getvalue()
 
 
