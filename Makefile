@@ -32,7 +32,7 @@ test-fast: .venv/installed  ## the tests that run no shipped network and take un
 
 # The newest packages that were tried; axe-core is under the Mozilla Public License 2.0, and only run, never shipped.
 test-browser: .venv/installed  ## the review page in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
-	command -v chromium chromedriver > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver > /dev/null; }
+	command -v chromium > /dev/null && command -v chromedriver > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver > /dev/null; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "selenium==4.51.0"
 	test -f .venv/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-audit --no-fund --prefix .venv/axe axe-core@4.14.1
 	$(PYTEST) -m browser tests/review/browser

@@ -81,7 +81,7 @@ const move = (step) => {
   }
 };
 const press = (target) => {
-  if (target.matches("input")) {
+  if (target.matches("input:not([type=checkbox])")) {
     target.focus();
     target.select();
   } else {
@@ -98,12 +98,16 @@ addEventListener("keydown", (event) => {
     const help = document.getElementById("shortcuts");
     help.open = !help.open;
     help.querySelector("summary").focus();
+  } else if (event.key === "Enter") {
+    const link = event.target.matches("[data-item]:not(a)") && event.target.querySelector("a");
+    if (!link) return;
+    link.click();
   } else if (event.key === "o" && drop) {
     drop.querySelector("input[type=file]").click();
   } else {
     const within = current() || items[0];
     const wanted = `[data-key="${CSS.escape(event.key)}"]`;
-    const target = within?.querySelector(wanted) || document.querySelector(`header ${wanted}, .head ${wanted}`);
+    const target = within?.querySelector(wanted) || document.querySelector(`header ${wanted}, .head ${wanted}, .one ${wanted}`);
     if (!target) return;
     press(target);
   }
