@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -21,6 +22,11 @@ def make(tmp_path: Path, fake: FaceAnalyzer) -> Make:
         return reviewed(tmp_path, fake, **options)  # type: ignore[arg-type]  # the options of `reviewed`
 
     return made
+
+
+def typed(page: Reviewed, group: str, name: str, **fields: Any) -> str:
+    """Name a group as one who types the name."""
+    return page.post("/name", group=group, name=name, typed="1", **fields)
 
 
 def group_ids(page: Reviewed) -> list[str]:
@@ -233,7 +239,7 @@ def test_groups_are_named_one_after_the_other(make: Make) -> None:
     first, second = group_ids(page)
     assert "2 groups" in page.get("/unknown")
 
-    text = page.post("/name", group=first, name="ada", typed="1", back="/unknown")
+    text = typed(page, first, "ada", back="/unknown")
 
     assert said(text) == "3 faces named ada."
     assert re.search(rf'id="n-{second}"[^>]* autofocus', text)
@@ -257,7 +263,7 @@ def test_where_grouping_takes_long_changes_and_their_undo_need_no_other_grouping
     def shown(text: str) -> list[str]:
         return re.findall(r'id="g-(\w+)"', text)
 
-    assert shown(page.post("/name", group=first, name="ada", back="/unknown")) == [second]
+    assert shown(typed(page, first, "ada", back="/unknown")) == [second]
     assert shown(page.post("/undo", back="/unknown")) == [first, second]
     assert shown(page.post("/set-aside", group=second, back="/unknown")) == [first]
     assert shown(page.get("/unknown", aside="1")) == [second]
@@ -269,7 +275,7 @@ def test_a_group_can_be_named_without_some_of_its_faces(make: Make) -> None:
     (group,) = page.site.collection.groups(progress=False)
     assert page.get("/group", id=group.group_id).count('name="without"') == 3
 
-    page.post("/name", group=group.group_id, name="ada", without=[group.face_ids[2]])
+    typed(page, group.group_id, "ada", without=[group.face_ids[2]])
 
     assert {face.face_id for face in page.site.collection.faces("ada")} == set(group.face_ids[:2])
     assert page.site.collection.page_of_faces(face_ids=[group.face_ids[2]])[0].user_id is None
@@ -277,8 +283,33 @@ def test_a_group_can_be_named_without_some_of_its_faces(make: Make) -> None:
 
 def test_a_known_user_is_suggested_for_a_group(make: Make) -> None:
     page = make(users={"ada": [RED]}, unknown=[RED, RED])
-
+    (group_id,) = group_ids(page)
     assert "Yes, ada" in page.get("/unknown")
+
+    assert said(page.post("/name", group=group_id, name="ada", back="/unknown")) == "2 faces added to ada."
+
+
+def test_a_suggested_user_that_is_gone_is_not_made_anew(make: Make) -> None:
+    page = make(users={"ada": [RED]}, unknown=[RED, RED])
+    (group_id,) = group_ids(page)
+    page.get("/unknown")
+    page.site.collection.rename_user("ada", "eve")  # the other reviewer
+
+    text = page.post("/name", group=group_id, name="ada", back="/unknown")
+
+    assert "not in the collection any more" in said(text)
+    assert "Yes, eve" in text
+    assert "ada" not in page.site.collection
+
+
+def test_a_kept_suggestion_follows_a_renamed_user(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_QUICK", -1.0)
+    page = make(users={"ada": [RED]}, unknown=[RED, RED])
+    page.get("/unknown")
+
+    page.post("/rename", user="ada", name="eve")
+
+    assert "Yes, ada" not in page.get("/unknown")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +328,7 @@ def test_for_a_name_that_aws_forbids_the_nearest_one_is_offered(
     page = make(users={}, unknown=[RED, RED])
     (group_id,) = group_ids(page)
 
-    text = page.post("/name", group=group_id, name=name, back="/unknown")
+    text = typed(page, group_id, name, back="/unknown")
 
     assert words in said(text)
     assert re.search(rf'id="n-{group_id}"[^>]* value="{offered}"[^>]* aria-invalid="true"', text)
@@ -311,6 +342,8 @@ def test_strangers_are_set_aside_and_come_back(make: Make) -> None:
     assert "does not come up again" in said(page.post("/set-aside", group=group_id, back="/unknown"))
     assert "Nobody is left without a name." in page.get("/unknown")
     assert group_id in page.get("/unknown", aside="1")
+    assert said(page.post("/undo")) == "Undone: 2 faces set aside."
+    page.post("/set-aside", group=group_id)
     page.post("/set-aside", group=group_id, aside="0", back="/unknown?aside=1")
     assert group_ids(page) == [group_id]
 
@@ -321,7 +354,7 @@ def test_a_group_that_changed_meanwhile_is_refused_and_shown_as_it_is(make: Make
     page.get("/unknown")
     page.site.collection.name_group(group.face_ids[:1], "bob")  # the other reviewer
 
-    text = page.post("/name", group=group.group_id, name="ada", back="/unknown")
+    text = typed(page, group.group_id, "ada", back="/unknown")
 
     assert said(text).startswith("Nothing was changed")
     assert "ada" not in page.site.collection
@@ -332,7 +365,7 @@ def test_a_group_that_is_no_more_is_told(make: Make) -> None:
     page = make(users={}, unknown=[RED, RED])
 
     assert page.client.get("/group", params={"id": "0" * 16}).status_code == 404
-    assert said(page.post("/name", group="0" * 16, name="ada")).startswith("Nothing was changed")
+    assert said(typed(page, "0" * 16, "ada")).startswith("Nothing was changed")
 
 
 def test_many_groups_have_pages(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,13 +464,13 @@ def test_two_reviewers_see_each_others_changes(make: Make, tmp_path: Path, fake:
         other.name_group(other.groups(progress=False)[0], "bob")
 
     assert "bob" in page.get("/people")
-    assert said(page.post("/name", group=group_id, name="ada")).startswith("Nothing was changed")
+    assert said(typed(page, group_id, "ada")).startswith("Nothing was changed")
     assert len(page.site.collection.faces("bob")) == 2
 
 
 def test_an_undo_after_a_change_by_others_is_refused(make: Make) -> None:
     page = make(users={}, unknown=[RED, RED])
-    page.post("/name", group=group_ids(page)[0], name="ada")
+    typed(page, group_ids(page)[0], "ada")
     page.site.collection.disassociate_faces("ada", [page.site.collection.faces("ada")[0].face_id])
 
     assert said(page.post("/undo")).startswith("Nothing was undone")
@@ -497,7 +530,8 @@ def test_the_page_waits_for_what_takes_long(make: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(background.Snapshot, "get", lambda _: None)
 
     for path in ("/unknown", "/check"):
-        assert 'http-equiv="refresh"' in page.get(path)
+        text = page.client.get(f"{path}?again=1&page=2").text  # loaded again without "again", which would begin anew
+        assert f'http-equiv="refresh" content="2;url={path}?page=2"' in text
 
 
 def test_pictures_of_crops_are_of_the_face(make: Make) -> None:

@@ -31,8 +31,10 @@ def name(request: Request, form: FormData) -> Response:
     face_ids = [face_id for face_id in group.face_ids if face_id not in left_out]
     if not face_ids:
         return back_to(request, form, "/unknown", Message(text="Every face was left out.", is_error=True))
-    following = _following(request, group_id, typed=bool(text_in(form, "typed")))
-    is_new = wanted not in site.collection
+    typed, is_new = bool(text_in(form, "typed")), wanted not in site.collection
+    if is_new and not typed:  # a suggestion; the user was renamed or deleted meanwhile
+        raise fs.UserNotFoundError(f"no user {wanted!r}")
+    following = _following(request, group_id, typed=typed)
     change = site.collection.name_group(face_ids, wanted)
     site.changed(group_id if not left_out else None)
     done = f"{_faces(len(change.associated_faces))} {'named' if is_new else 'added to'} {wanted}."
@@ -127,8 +129,9 @@ def undo(request: Request, form: FormData) -> Response:
         change = site.collection.undo()
     except fs.NothingToUndoError:
         return back_to(request, form, "/", Message(text="There is nothing to undo.", is_error=True))
-    except fs.UndoConflictError as error:
-        return back_to(request, form, "/", Message(text=f"Nothing was undone: {error}.", is_error=True))
+    except fs.UndoConflictError:
+        text = "Nothing was undone: the faces or people of the last change were changed since."
+        return back_to(request, form, "/", Message(text=text, is_error=True))
     site.undone(change)
     return back_to(request, form, "/", Message(text=f"Undone: {_in_words(change)}."))
 
@@ -188,4 +191,5 @@ def _in_words(change: fs.Change) -> str:
         case fs.ChangeKind.MOVE_FACE:
             return f"a face moved from {other} to {user}"
         case fs.ChangeKind.SET_ASIDE:
-            return f"{faces} set aside, or no longer"
+            ended = any(face.set_aside_before for face in change.faces)
+            return f"{faces} {'no longer ' if ended else ''}set aside"

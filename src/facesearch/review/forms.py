@@ -74,7 +74,8 @@ def action(change: Callable[[Request, FormData], Response]) -> Callable[[Request
         try:
             return change(request, form)
         except fs.FacesearchError as error:
-            site_of(request).changed()
+            if isinstance(error, fs.GroupChangedError | fs.UserNotFoundError | fs.FaceNotFoundError):
+                site_of(request).changed()
             return back_to(request, form, "/", Message(text=_in_words(error), is_error=True))
 
     return upload(functools.wraps(change)(checked))

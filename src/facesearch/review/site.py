@@ -56,11 +56,6 @@ class Recent(Generic[K, V]):
             if len(self._values) > self._most:
                 self._values.popitem(last=False)
 
-    def clear(self) -> None:
-        """Drop all values."""
-        with self._lock:
-            self._values.clear()
-
 
 class Site:
     """What all pages of one run share.
@@ -87,7 +82,7 @@ class Site:
         )
         self.messages: Final[Recent[str, object]] = Recent(_MOST_MESSAGES)
         self.searches: Final[Recent[str, object]] = Recent(_MOST_SEARCHES)
-        self.kept_apart: Final[set[object]] = set()
+        self.kept_apart: Final[set[str]] = set()
         self.one_search: Final = threading.Lock()
         self._gone: Final[Recent[frozenset[str], fs.FaceGroup]] = Recent(_MOST_MESSAGES)
         self._crops: Final[Recent[str, bytes]] = Recent(_MOST_CROPS)
@@ -144,7 +139,8 @@ class Site:
                     self._gone.put(frozenset(group.face_ids), group)
             self.groups.change(lambda groups: tuple(each for each in groups if each.group_id != group_id))
         if changed:
-            self.groups.change(lambda groups: groups)
+            gone = frozenset(user_id for user_id in changed if user_id not in self.collection)
+            self.groups.change(lambda groups: tuple(_without_nearest(each, gone) for each in groups))
         self.audit.change(lambda report: _without(report, changed))
         self.aside.forget()
 
@@ -179,3 +175,9 @@ def _without(report: fs.AuditReport, users: frozenset[str | None]) -> fs.AuditRe
         misplaced=tuple(each for each in report.misplaced if users.isdisjoint((each.user_id, each.other_user_id))),
         loose=tuple(each for each in report.loose if each.user_id not in users),
     )
+
+
+def _without_nearest(group: fs.FaceGroup, users: frozenset[str | None]) -> fs.FaceGroup:
+    """Return a group without its nearest user if that is one of these."""
+    is_one = group.nearest_user is not None and group.nearest_user.user_id in users
+    return attrs.evolve(group, nearest_user=None) if is_one else group
