@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,7 +22,9 @@ from facesearch.cli.shell.output import (
     printable,
     table,
 )
-from facesearch.common.arrays import PixelArray
+
+if TYPE_CHECKING:
+    from facesearch.common.arrays import PixelArray
 
 __all__ = ["groups"]
 
@@ -103,7 +105,7 @@ def groups(
     return Exit.DONE if found else Exit.NOTHING
 
 
-def _print_table(found: Sequence[fs.FaceGroup], faces: dict[str, fs.Face]) -> None:
+def _print_table(found: "Sequence[fs.FaceGroup]", faces: "dict[str, fs.Face]") -> None:
     if not found:
         print_line("no groups")
         return
@@ -116,7 +118,7 @@ def _print_table(found: Sequence[fs.FaceGroup], faces: dict[str, fs.Face]) -> No
     print_block(table(["group", "faces", "similarity", "perhaps", "photo"], rows, right=[1, 2], shrinks=4))
 
 
-def _print_csv(found: Sequence[fs.FaceGroup], faces: dict[str, fs.Face]) -> None:
+def _print_csv(found: "Sequence[fs.FaceGroup]", faces: "dict[str, fs.Face]") -> None:
     print_csv_row(_CSV)
     for group in found:
         user = group.nearest_user
@@ -127,16 +129,16 @@ def _print_csv(found: Sequence[fs.FaceGroup], faces: dict[str, fs.Face]) -> None
             print_csv_row([*head, face_id, spreadsheet_cell(face.source) if face and face.source else ""])
 
 
-def _names(found: Sequence[fs.FaceGroup]) -> list[str]:
+def _names(found: "Sequence[fs.FaceGroup]") -> list[str]:
     """Return the file names of the sheets: in a file manager the largest group is first."""
     digits = len(str(len(found)))
     return [f"{number:0{digits}}-{group.group_id}.png" for number, group in enumerate(found, 1)]
 
 
 def _save_sheets(
-    collection: fs.Collection,
-    found: Sequence[fs.FaceGroup],
-    faces: dict[str, fs.Face],
+    collection: "fs.Collection",
+    found: "Sequence[fs.FaceGroup]",
+    faces: "dict[str, fs.Face]",
     *,
     folder: SaveFolder,
     to: Path,
@@ -155,7 +157,7 @@ def _save_sheets(
     print_note(f"wrote {counted(len(found), 'sheet')} to {printable(str(to))}")
 
 
-def _picture(collection: fs.Collection, face: fs.Face | None, photos: Path) -> PixelArray | None:
+def _picture(collection: "fs.Collection", face: "fs.Face | None", photos: Path) -> "PixelArray | None":
     """Return the picture of a face: its thumbnail, or else the part of its photo; ``None`` where there is neither."""
     from facesearch.images.crops import crop_box
     from facesearch.images.stored_thumbnails import small_picture
