@@ -3,7 +3,8 @@
 Photographs of ``lfw_grey/`` are made worse in one way, by steps, and sent through the whole library: detected again, measured,
 embedded and held against the person's other photographs as they are. A logistic curve of each measurement tells the share of
 comparisons missed at a similarity of 80; a bar stands where that share passes what its filter allows. Bars are chosen on
-eight tenths of the people, by name, and reported on the rest: `facesearch.selection.quality_filter` holds what this prints, rounded.
+eight tenths of the people, by name, and reported on the rest: `facesearch.selection.quality_filter` holds what this
+printed for dlib's networks, rounded; docs/quality.md has what it prints for SFace.
 """
 
 import argparse
