@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import attrs
 
 import facesearch as fs
+from postgres_server import schema_of, server
 
 __all__ = ["CASES", "DURABLE", "Case"]
 
@@ -25,6 +26,7 @@ class Case:
 
     open: Open
     durable: bool
+    examples: int = 25  # that the state machine tries
 
 
 def in_memory(_: Path, collection_id: str, /, **options: Any) -> fs.Collection:
@@ -35,8 +37,13 @@ def in_a_file(folder: Path, collection_id: str, /, **options: Any) -> fs.Collect
     return fs.Collection.open(folder / "people.db", collection_id, **options)
 
 
+def on_a_server(folder: Path, collection_id: str, /, **options: Any) -> fs.Collection:
+    return fs.Collection.open(server().url(schema_of(folder)), collection_id, **options)
+
+
 CASES = {
     "in memory": Case(in_memory, durable=False),
     "in a file": Case(in_a_file, durable=True),
+    "on a server": Case(on_a_server, durable=True, examples=8),
 }
 DURABLE = {name: case for name, case in CASES.items() if case.durable}

@@ -97,6 +97,7 @@ from .errors import (
     StorageFormatError as StorageFormatError,
     StorageFullError as StorageFullError,
     StorageReadOnlyError as StorageReadOnlyError,
+    StorageUncertainError as StorageUncertainError,
     TokenReusedError as TokenReusedError,
     UndoConflictError as UndoConflictError,
     UserAlreadyExistsError as UserAlreadyExistsError,

@@ -26,12 +26,13 @@
     ├── MissingExtraError (ImportError)          a part of the library needs a package that is not installed
     ├── CollectionNotFoundError (LookupError)    the file, or the collection in it, is not there
     ├── CollectionExistsError (ValueError)       the file has a collection of that id already
-    ├── StorageError (OSError)                   a file of collections can't be used
+    ├── StorageError (OSError)                   a file or server of collections can't be used
     │   ├── ClosedError (ValueError)             a collection, service or client was used after close()
     │   ├── StorageBusyError (TimeoutError)      another process or thread wrote for too long
     │   ├── StorageFormatError (ValueError)      foreign, truncated, damaged, or of a newer format
     │   ├── StorageFullError                     no room on the disk; nothing was changed
-    │   └── StorageReadOnlyError (PermissionError)
+    │   ├── StorageReadOnlyError (PermissionError)
+    │   └── StorageUncertainError                a server was lost while it confirmed a change: made, or not made
     └── WireError (ValueError)                   a payload does not have AWS's shape; AWS's path to each fault
 
 Each is also the builtin that callers may already catch. A face that is not there and a user that does not match are
@@ -68,6 +69,7 @@ __all__ = [
     "StorageFormatError",
     "StorageFullError",
     "StorageReadOnlyError",
+    "StorageUncertainError",
     "TokenReusedError",
     "UndoConflictError",
     "UserAlreadyExistsError",
@@ -205,6 +207,10 @@ class StorageFullError(StorageError):
 
 class StorageReadOnlyError(StorageError, PermissionError):
     """A collection was opened read-only, or a file or its folder can't be written; nothing was changed."""
+
+
+class StorageUncertainError(StorageError):
+    """The connection to a server was lost while it confirmed a change: the change was made as a whole, or not at all."""
 
 
 class WireError(FacesearchError, ValueError):

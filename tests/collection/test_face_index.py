@@ -20,8 +20,8 @@ from hypothesis import given, settings, strategies as st
 import facesearch as fs
 from durable import MEMORY
 from facesearch.common.arrays import FloatArray
-from facesearch.storage import erasure as erasing, live_index
-from facesearch.storage.sqlite import SqliteStore
+from facesearch.storage.sqlite import erasure as erasing, vectors as live_index
+from facesearch.storage.sqlite.store import SqliteStore
 from facesearch.testing.strategies import embeddings
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"

@@ -1,4 +1,4 @@
-"""What every back end of the service must do: it holds an account's collections, in memory and in a file. One suite for both."""
+"""What every back end of the service must do: it holds an account's collections, in memory, in a file and on a server. One suite for all."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +13,12 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.errors import CollectionExistsError
 from facesearch.rekognition.backends import Backend, FileBackend, MemoryBackend
 from facesearch.storage.catalog import MAX_TAGS
+from postgres_server import schema_of, server
 
 CASES: dict[str, Callable[[Path, FaceAnalyzer], Backend]] = {
     "in memory": lambda _, analyzer: MemoryBackend(analyzer),
     "in a file": lambda folder, analyzer: FileBackend(folder / "people.db", analyzer),
+    "on a server": lambda folder, analyzer: FileBackend(server().url(schema_of(folder)), analyzer),
 }
 
 

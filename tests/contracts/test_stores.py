@@ -368,7 +368,7 @@ class ReviewMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("case", list(CASES.values()), ids=list(CASES))
 def test_undo_goes_back_step_by_step_whatever_was_changed(case: Case) -> None:
     machine = type("Machine", (ReviewMachine,), {"case": case})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=25))
+    run_state_machine_as_test(machine, settings=settings(max_examples=case.examples, stateful_step_count=25))
 
 
 # -------------------------------------------------------------------- against the store in memory
@@ -579,4 +579,4 @@ class StoreMachine(RuleBasedStateMachine):
 def test_a_durable_store_answers_as_the_one_in_memory_does(case: Case) -> None:
     """For all calls, from all handles, and after reopening."""
     machine = type("Machine", (StoreMachine,), {"case": case})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=30))
+    run_state_machine_as_test(machine, settings=settings(max_examples=case.examples, stateful_step_count=30))

@@ -25,9 +25,9 @@ from hypothesis import given, settings, strategies as st
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, raw, unprivileged
 from facesearch.analysis.analyzer import FaceAnalyzer
-from facesearch.storage import erasure as erasing, opening as database
-from facesearch.storage.schema import SCHEMA, UPGRADE
-from facesearch.storage.sqlite import SqliteStore
+from facesearch.storage.sqlite import erasure as erasing, opening as database
+from facesearch.storage.sqlite.schema import SCHEMA, UPGRADE
+from facesearch.storage.sqlite.store import SqliteStore
 from facesearch.testing.fakes import FAKE_MODEL, fake_calibration, paint
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)

@@ -21,8 +21,9 @@ import facesearch as fs
 from durable import MEMORY, raw
 from facesearch.cli.app import app
 from facesearch.cli.shell import deletion
-from facesearch.storage import catalog, erasure as erasing
-from facesearch.storage.connections import Sessions
+from facesearch.storage import catalog
+from facesearch.storage.sqlite import erasure as erasing
+from facesearch.storage.sqlite.connections import Sessions
 from facesearch.storage.store import StoredFace
 
 NAME = "somebody-to-be-deleted"
@@ -43,7 +44,7 @@ with fs.Collection.open(sys.argv[1], "staff") as staff:
 KILLED = """
 import os, signal, sys
 import facesearch as fs
-from facesearch.storage.connections import Sessions
+from facesearch.storage.sqlite.connections import Sessions
 Sessions.checkpoint = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 with fs.Collection.open(sys.argv[1], "staff") as staff:
     staff.delete_user(sys.argv[2], faces=True)

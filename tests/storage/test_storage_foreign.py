@@ -20,8 +20,9 @@ from PIL import Image
 import facesearch as fs
 from durable import MEMORY, bytes_of
 from facesearch.cli.app import app
-from facesearch.storage import catalog, opening as database
-from facesearch.storage.schema import check_schema
+from facesearch.storage import catalog
+from facesearch.storage.sqlite import opening as database
+from facesearch.storage.sqlite.schema import check_schema
 from facesearch.storage.store import StoredFace
 
 ONES = np.ones(128)
@@ -218,7 +219,7 @@ def test_a_journal_beside_the_file_can_not_bring_a_trigger_in(people: Path) -> N
 
 
 def test_tables_that_were_written_anew_are_still_ours(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facesearch.storage.erasure._FEWEST_EMPTIED", 0)
+    monkeypatch.setattr("facesearch.storage.sqlite.erasure._FEWEST_EMPTIED", 0)
     with fs.Collection.open(people, "staff") as staff:
         for user in staff.users():
             staff.delete_user(user.user_id, faces=True)

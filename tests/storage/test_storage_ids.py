@@ -20,7 +20,8 @@ from durable import MEMORY, raw
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.arrays import FloatArray
 from facesearch.rekognition.service import Rekognition
-from facesearch.storage import catalog, memory as storage
+from facesearch.storage import memory as storage
+from facesearch.storage.sqlite import database as catalog
 from facesearch.testing.fakes import fake_analyzer, paint
 
 ONES = np.ones(128)

@@ -21,7 +21,8 @@ import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
 from facesearch.cli.app import app
 from facesearch.rekognition.service import Rekognition
-from facesearch.storage import catalog, guarded_sql, opening as database
+from facesearch.storage import catalog
+from facesearch.storage.sqlite import guarded_sql, opening as database
 
 ONES = np.ones(128)
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts and attributes of Linux")

@@ -17,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 import facesearch as fs
 from durable import MEMORY, contents, raw
 from facesearch.errors import CollectionExistsError
-from facesearch.storage.catalog import MAX_TAGS, add_entry, change_tags, collection_info, collection_tags, sessions_of
+from facesearch.storage.catalog import MAX_TAGS, change_tags, collection_info, collection_tags, database_of
 
 ONES = np.ones(128)
 
@@ -188,13 +188,13 @@ def test_a_collection_is_made_once(path: Path) -> None:
 
 
 def test_a_collection_that_is_there_keeps_its_tags(path: Path) -> None:
-    sessions = sessions_of(path, 1)
+    database = database_of(path, 1)
     model = fs.Collection("x").face_model
     entries = [
-        add_entry(sessions, "staff", face_model=model, thumbnails=False, calibration=None, tags={"a": value})
+        database.add("staff", face_model=model, thumbnails=False, calibration=None, tags={"a": value})
         for value in ("first", "second")
     ]
-    sessions.close()
+    database.close()
     assert entries[0] == entries[1]
     assert collection_tags(path, "staff") == {"a": "first"}
 

@@ -8,7 +8,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.commands.benchmark import benchmark
-from facesearch.cli.commands.collections import collections, delete_collection, export, import_
+from facesearch.cli.commands.collections import collections, copy, delete_collection, erase_deleted, export, import_
 from facesearch.cli.commands.corrections import merge, move, name, photos_of, rename, set_aside, undo
 from facesearch.cli.commands.groups import groups
 from facesearch.cli.commands.index import index
@@ -76,6 +76,8 @@ for _command in (
     undo,
     collections,
     delete_collection,
+    erase_deleted,
+    copy,
     export,
     import_,
     serve,

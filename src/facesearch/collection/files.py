@@ -15,10 +15,10 @@ from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
 from facesearch.matching.calibration import Calibration, shipped_calibrations
 from facesearch.matching.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
-from facesearch.storage.catalog import Entry, add_entry, find_entry, missing, sessions_of
-from facesearch.storage.connections import Sessions
+from facesearch.storage.catalog import database_of
+from facesearch.storage.copying import copy_content
+from facesearch.storage.database import Database, Entry
 from facesearch.storage.export import Export, check_export, read_export, write_export
-from facesearch.storage.sqlite import SqliteStore
 
 __all__ = ["CollectionFiles"]
 
@@ -40,12 +40,13 @@ class CollectionFiles(CollectionBase):
         timeout: float = 10.0,
         read_only: bool | None = False,
     ) -> Self:
-        """Open a durable collection in a file, which may hold several collections.
+        """Open a durable collection in a file or on a PostgreSQL server, which may hold several collections.
 
         Parameters
         ----------
         path
-            A file on a local disk. While it is open, SQLite keeps two more files beside it, ending in ``-wal`` and ``-shm``.
+            A file on a local disk. While it is open, SQLite keeps two more files beside it, ending in ``-wal`` and ``-shm``. Or the address
+            of a server with pgvector, ``postgresql://user@host/database``, which several machines can share: see docs/postgresql.md.
         collection_id
             1-255 characters of ``[a-zA-Z0-9_.-]``.
         create
@@ -75,6 +76,8 @@ class CollectionFiles(CollectionBase):
             If the collection does not exist and is not to be created.
         FaceModelMismatchError
             If the collection has another face model.
+        MissingExtraError
+            If *path* is an address, and psycopg is not installed.
         StorageError
             And its subclasses: if the file is not of facesearch, truncated, damaged or of a newer format, if it can't be written
             (`StorageReadOnlyError`, also raised by changes to a collection that is open read-only), or if others write for longer
@@ -104,13 +107,13 @@ class CollectionFiles(CollectionBase):
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, None)
         choice = _choice(calibration, analyzer)
-        sessions = sessions_of(path, timeout, read_only=read_only)
+        database = database_of(path, timeout, read_only=read_only)
         with ExitStack() as undo:
-            undo.callback(sessions.close)
-            entry = find_entry(sessions, collection_id)
+            undo.callback(database.close)
+            entry = database.find(collection_id)
             if entry is None:
-                if not create or sessions.read_only:
-                    raise missing(sessions.path, collection_id)
+                if not create or database.read_only:
+                    raise database.missing(collection_id)
                 draft = cls(
                     collection_id,
                     face_model=face_model,
@@ -118,7 +121,7 @@ class CollectionFiles(CollectionBase):
                     calibration=None if choice == "file" else choice,
                     thumbnails=thumbnails or False,
                 )
-                entry = draft._add_to(sessions)
+                entry = draft._add_to(database)
             if thumbnails is not None and thumbnails != entry.thumbnails:
                 raise InvalidParameterError.of("thumbnails", thumbnails, f"{entry.thumbnails}, what it was made with")
             opened = cls(
@@ -129,12 +132,12 @@ class CollectionFiles(CollectionBase):
                     choice,
                     entry.calibration,
                     face_model=entry.face_model,
-                    origin=f"{sessions.path}: {collection_id}",
+                    origin=f"{database.name}: {collection_id}",
                 ),
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
-            opened._use_file(sessions, entry)
+            opened._use(database, entry)
             undo.pop_all()
         return opened
 
@@ -175,23 +178,20 @@ class CollectionFiles(CollectionBase):
         made = cls(
             collection_id, face_model=face_model, analyzer=analyzer, calibration=calibration, thumbnails=thumbnails
         )
-        sessions = sessions_of(path, timeout)
+        database = database_of(path, timeout)
         try:
-            entry = made._add_to(sessions, tags=tags, must_be_new=True)
+            entry = made._add_to(database, tags=tags, must_be_new=True)
+            made._use(database, entry)
         except BaseException:
-            sessions.close()
+            database.close()
             raise
-        made._use_file(sessions, entry)
         return made
 
-    def _use_file(self, sessions: Sessions, entry: Entry) -> None:
-        store = SqliteStore(sessions, entry, self.calibration.user_offset)
-        store.tidy(self._clock() - TOKEN_SECONDS)
-        self._store = store
+    def _use(self, database: Database, entry: Entry) -> None:
+        self._store = database.store(entry, self.calibration.user_offset, answered_before=self._clock() - TOKEN_SECONDS)
 
-    def _add_to(self, sessions: Sessions, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
-        return add_entry(
-            sessions,
+    def _add_to(self, database: Database, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
+        return database.add(
             self._id,
             face_model=self._face_model,
             thumbnails=self._thumbnails,
@@ -278,6 +278,50 @@ class CollectionFiles(CollectionBase):
                 aside=self._store.aside(),
             )
         write_export(path, export, overwrite=overwrite)
+
+    def copy_to(self, path: str | PathLike[str], collection_id: str | None = None, *, timeout: float = 10.0) -> str:
+        """Copy the collection into another file or onto a server, whole or not at all, and compare the two.
+
+        Parameters
+        ----------
+        path, timeout
+            See `open`.
+        collection_id
+            The id of the copy, which must be new or empty; by default the id of this collection.
+
+        Returns
+        -------
+        str
+            The SHA-256 of the users, faces, vectors and thumbnails, hex; that of the copy was computed from what was stored, and is the
+            same. Tags are not copied, nor changes that can be undone.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the copy exists and is not empty.
+        StorageError
+            And its subclasses, as from `open`, and if the copy differs; there is no copy then.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> staff = Collection("staff")
+        >>> _ = staff.add_embedding("ada", np.full(128, 0.1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     digest = staff.copy_to(f"{folder}/people.db")
+        ...     with Collection.open(f"{folder}/people.db", "staff") as copy:
+        ...         copy.faces() == staff.faces()
+        True
+        """
+        with type(self).open(
+            path,
+            collection_id or self._id,
+            face_model=self._face_model,
+            calibration=self._calibration,
+            thumbnails=self._thumbnails,
+            timeout=timeout,
+        ) as copy:
+            return copy_content(self._store, copy._store)  # noqa: SLF001  # of the same class
 
     @classmethod
     def load(

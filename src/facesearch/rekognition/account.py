@@ -21,6 +21,7 @@ from facesearch.errors import (
     StorageFormatError,
     StorageFullError,
     StorageReadOnlyError,
+    StorageUncertainError,
 )
 from facesearch.images.reading import AWS_FORMATS, Picture, read_image
 from facesearch.rekognition.backends import Backend
@@ -118,7 +119,7 @@ class Account:
             collection = self.backend.get(collection_id)
             try:
                 return work(collection)
-            except (StorageBusyError, StorageFullError):
+            except (StorageBusyError, StorageFullError, StorageUncertainError):
                 raise
             except (StorageError, CollectionNotFoundError) as error:
                 self.backend.forget(collection)

@@ -25,6 +25,7 @@ from facesearch.storage.catalog import (
     collections,
     database_path,
     delete_collection,
+    shown_name,
 )
 
 __all__ = ["Backend", "FileBackend", "MemoryBackend"]
@@ -164,18 +165,19 @@ class MemoryBackend(Backend):
 
 
 class FileBackend(Backend):
-    """Collections in a file, which is created with the first collection.
+    """Collections in a file or on a server, which are created with the first collection.
 
     Parameters
     ----------
     path
-        Path of the file.
+        Path of the file, or address of the server: see `facesearch.Collection.open`.
     analyzer
         Detects and embeds the faces of all collections.
     """
 
     def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None) -> None:
         self._path, self._analyzer = database_path(path), analyzer
+        self._name = shown_name(self._path)
         self._lock = ForkLock(Level.SERVICE)
         self._open: OrderedDict[str, Collection] = OrderedDict()  # least recently used first
         self._closed = False
@@ -191,7 +193,7 @@ class FileBackend(Backend):
     def get(self, collection_id: str) -> Collection:
         with self._lock:
             if self._closed:  # a running request would open the file again and leave it open
-                raise ClosedError(f"{self._path}: closed")
+                raise ClosedError(f"{self._name}: closed")
             found = self._open.get(collection_id)
             if found is None:
                 found = Collection.open(

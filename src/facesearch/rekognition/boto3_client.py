@@ -42,7 +42,7 @@ def client(
     Parameters
     ----------
     data
-        Path of the file that holds the collections; by default they are in memory.
+        Path of the file that holds the collections, or address of a server, ``postgresql://...``; by default they are in memory.
     region_name
         Region of the client, and of the collections' ARNs.
     service

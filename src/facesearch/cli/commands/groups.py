@@ -10,7 +10,7 @@ import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.many_photos import SaveFolder, spreadsheet_cell
-from facesearch.cli.shell.options import as_csv, as_json as json_option, database, force, percentage
+from facesearch.cli.shell.options import as_csv, as_json as json_option, database, files_of, force, percentage
 from facesearch.cli.shell.output import (
     counted,
     plain,
@@ -68,7 +68,7 @@ _CSV: Final = (
 @as_csv
 def groups(
     *,
-    db: Path,
+    db: Path | str,
     collection_id: str,
     threshold: float | None,
     min_faces: int,
@@ -93,7 +93,7 @@ def groups(
         found = collection.groups(**options, min_faces=min_faces, set_aside=set_aside)
         faces = {face.face_id: face for face in collection.faces()} if found else {}
         # Before anything is printed: no sheet is written where one of the files exists.
-        folder = SaveFolder(save_to, _names(found), (), databases=[db], force=force) if save_to else None
+        folder = SaveFolder(save_to, _names(found), (), databases=files_of(db), force=force) if save_to else None
         if as_json:
             print_json({"groups": plain(found)})
         elif as_csv:

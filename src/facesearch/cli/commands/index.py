@@ -63,7 +63,7 @@ _LIST = ".csv"
 def index(
     *,
     photos: Sequence[str],
-    db: Path,
+    db: Path | str,
     collection_id: str,
     user_id: str | None,
     quality_filter: str,
@@ -101,7 +101,7 @@ def index(
         return _index_one(collection, photo, quality_filter, as_json=as_json)
 
 
-def _opened(db: Path, collection_id: str, thumbnails: bool, min_face: int | None) -> "fs.Collection":  # noqa: FBT001  # private, named after the option
+def _opened(db: Path | str, collection_id: str, thumbnails: bool, min_face: int | None) -> "fs.Collection":  # noqa: FBT001  # private, named after the option
     return fs.Collection.open(db, collection_id, thumbnails=thumbnails or None, analyzer=analyzer_for(min_face))
 
 

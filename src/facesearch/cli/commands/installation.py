@@ -7,7 +7,7 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import as_json as json_option
+from facesearch.cli.shell.options import DATABASE, as_json as json_option
 from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, print_note
 
 __all__ = ["calibration", "doctor", "models"]
@@ -24,11 +24,12 @@ __all__ = ["calibration", "doctor", "models"]
     "--db",
     envvar="FACESEARCH_DB",
     show_envvar=True,
-    type=click.Path(path_type=Path),
-    help="Check this file of collections too.",
+    type=DATABASE,
+    metavar="FILE",
+    help="Check this file of collections too, or the server at this address.",
 )
 @json_option
-def doctor(*, db: Path | None, as_json: bool) -> Exit:
+def doctor(*, db: Path | str | None, as_json: bool) -> Exit:
     """Check the installation: Python, packages, model files and their hashes, cores, and a search for a known face.
 
     With --db, check a file of collections too. The command changes nothing and sends nothing.

@@ -36,7 +36,7 @@ __all__ = [
 )
 @database
 @json_option
-def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
+def users(*, db: Path | str, collection_id: str, as_json: bool) -> Exit:
     """List the users of a collection.
 
     --json prints the response of Amazon Rekognition's ListUsers.
@@ -64,7 +64,7 @@ def users(*, db: Path, collection_id: str, as_json: bool) -> Exit:
 @database
 @click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="Only faces of this user.")
 @json_option
-def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -> Exit:
+def faces(*, db: Path | str, collection_id: str, user_id: str | None, as_json: bool) -> Exit:
     """List the faces of a collection, with their users and photos.
 
     A photo is listed as the path given to `index`, relative to the folder or CSV file, or else as its ExternalImageId.
@@ -100,7 +100,7 @@ def faces(*, db: Path, collection_id: str, user_id: str | None, as_json: bool) -
 @click.argument("user_id", metavar="ID")
 @database
 @json_option
-def create_user(*, user_id: str, db: Path, collection_id: str, as_json: bool) -> Exit:
+def create_user(*, user_id: str, db: Path | str, collection_id: str, as_json: bool) -> Exit:
     """Create a user without faces, for `associate-faces`; `index --user` creates a user with faces in one step."""
     with fs.Collection.open(db, collection_id) as collection:
         collection.create_user(user_id)
@@ -129,7 +129,9 @@ def create_user(*, user_id: str, db: Path, collection_id: str, as_json: bool) ->
 )
 @yes
 @json_option
-def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool, yes: bool, as_json: bool) -> Exit:
+def delete_user(
+    *, user_id: str, db: Path | str, collection_id: str, with_faces: bool, yes: bool, as_json: bool
+) -> Exit:
     """Delete a user and, unless --keep-faces is given, the user's faces.
 
     Amazon Rekognition's DeleteUser keeps the faces.
@@ -159,7 +161,7 @@ def delete_user(*, user_id: str, db: Path, collection_id: str, with_faces: bool,
 @percentage("--threshold", "Least similarity of a face to the faces that the user has already.", default=75)
 @json_option
 def associate_faces(
-    *, user_id: str, face_ids: Sequence[str], db: Path, collection_id: str, threshold: float, as_json: bool
+    *, user_id: str, face_ids: Sequence[str], db: Path | str, collection_id: str, threshold: float, as_json: bool
 ) -> Exit:
     """Associate faces that `index PHOTO` added with a user.
 
@@ -182,7 +184,9 @@ def associate_faces(
 @click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
 @database
 @json_option
-def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, collection_id: str, as_json: bool) -> Exit:
+def disassociate_faces(
+    *, user_id: str, face_ids: Sequence[str], db: Path | str, collection_id: str, as_json: bool
+) -> Exit:
     """Disassociate faces from a user; they stay in the collection.
 
     --json prints the response of Amazon Rekognition's DisassociateFaces.
@@ -204,7 +208,7 @@ def disassociate_faces(*, user_id: str, face_ids: Sequence[str], db: Path, colle
 @click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
 @database
 @json_option
-def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_json: bool) -> Exit:
+def delete_faces(*, face_ids: Sequence[str], db: Path | str, collection_id: str, as_json: bool) -> Exit:
     """Delete faces that belong to no user.
 
     --json prints the response of Amazon Rekognition's DeleteFaces.
@@ -230,7 +234,7 @@ def delete_faces(*, face_ids: Sequence[str], db: Path, collection_id: str, as_js
 @json_option
 def audit(
     *,
-    db: Path,
+    db: Path | str,
     collection_id: str,
     threshold: float | None,
     own_threshold: float | None,

@@ -18,6 +18,7 @@ from facesearch.cli.shell.options import (
     attributes,
     check_picture,
     database,
+    files_of,
     force,
     min_face,
     photo_from,
@@ -70,7 +71,7 @@ __all__ = ["search"]
 def search(
     *,
     photos: Sequence[str],
-    db: Path,
+    db: Path | str,
     collection_id: str,
     threshold: float,
     max_users: int | None,
@@ -124,7 +125,7 @@ def search(
     (photo,) = photos
     check_picture(save_to)
     source = photo_from(photo)
-    protected = check_saving(save_to, inputs=[source], databases=[db], force=force)
+    protected = check_saving(save_to, inputs=[source], databases=files_of(db), force=force)
     with fs.Collection.open(
         db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face)
     ) as collection:

@@ -16,6 +16,7 @@ from facesearch.cli.shell.many_photos import (
     report_photos,
     spreadsheet_cell,
 )
+from facesearch.cli.shell.options import files_of
 from facesearch.cli.shell.output import (
     print_block,
     print_csv_row,
@@ -77,7 +78,7 @@ class Answer:
         return any(response.user_matches for response in self.shown)
 
 
-def search_many(collection: fs.Collection, db: Path, photos: Sequence[str], request: SearchRequest) -> Exit:
+def search_many(collection: fs.Collection, db: Path | str, photos: Sequence[str], request: SearchRequest) -> Exit:
     """Search photos and folders of photos, and print the results in order."""
     from facesearch.responses.search_users import seen_faces
 
@@ -85,7 +86,7 @@ def search_many(collection: fs.Collection, db: Path, photos: Sequence[str], requ
     folder = (
         None
         if request.save_to is None
-        else SaveFolder(request.save_to, paths, photos, databases=[db], force=request.force)
+        else SaveFolder(request.save_to, paths, photos, databases=files_of(db), force=request.force)
     )
 
     def work(number: int, picture: fs.Picture) -> Answer:

@@ -93,7 +93,7 @@ __all__ = ["serve"]
 @json_option
 def serve(
     *,
-    db: Path,
+    db: Path | str,
     host: str,
     port: int,
     objects: Path | None,

@@ -1,6 +1,7 @@
 """Shell completion: commands and options from click, ids from the file of ``--db``, and the scripts for shells."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -23,11 +24,11 @@ def complete_user(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def _matching_ids(ctx: click.Context, incomplete: str, collection_id: str | None) -> list[str]:
-    from facesearch.storage.opening import ids_beginning
+    from facesearch.storage.sqlite.opening import ids_beginning
 
     with suppress(FacesearchError):  # the command itself will report the error; completion must print nothing
-        if ctx.params.get("db"):
-            return ids_beginning(ctx.params["db"].absolute(), incomplete, collection_id=collection_id)
+        if isinstance(db := ctx.params.get("db"), Path):  # a server could take too long
+            return ids_beginning(db.absolute(), incomplete, collection_id=collection_id)
     return []
 
 

@@ -30,10 +30,16 @@ def confirmed(question: str) -> bool:
     return agreed
 
 
-def wait_for_erasing(db: Path) -> None:
-    """Wait until deleted data is overwritten in the file; report it if that takes too long."""
-    from facesearch.storage.catalog import erase_deleted
+def wait_for_erasing(db: Path | str) -> None:
+    """Wait until deleted data is overwritten in the file; report it if that takes too long, or is to be asked for."""
+    from facesearch.storage.catalog import database_path, erase_deleted
 
+    if isinstance(database_path(db), str):
+        print_note(
+            "not yet erased: no search finds the deleted data any more; its bytes stay in the server's files until "
+            "`facesearch erase-deleted` rewrites them, for which others wait."
+        )
+        return
     if not erase_deleted(db, timeout=ERASING_SECONDS):
         print_note(
             f"not yet erased: another process is reading {printable(str(db))}, or the disk is full. No search finds the deleted "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTES",
     "COLLECTION",
+    "DATABASE",
     "FILTERS",
     "SAVE",
     "analyzer_for",
@@ -23,6 +24,7 @@ __all__ = [
     "attributes",
     "check_picture",
     "database",
+    "files_of",
     "force",
     "min_face",
     "percentage",
@@ -66,13 +68,29 @@ def _option(name: str, *names: str, **settings: Any) -> Callable[[Wrapped], Wrap
     return decorator
 
 
+class _Database(click.Path):
+    """The path of a file, or the address of a server, which is no path."""
+
+    name = "file or address"
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from facesearch.storage.postgres.address import is_address
+
+        return value if isinstance(value, str) and is_address(value) else super().convert(value, param, ctx)
+
+
+DATABASE: Final = _Database()
 db = _option(
     "--db",
     required=True,
     envvar="FACESEARCH_DB",
     show_envvar=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File that holds the collection.",
+    type=DATABASE,
+    metavar="FILE",
+    help="File that holds the collection, or postgresql://user@host/database.",
 )
 as_json = _option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
 as_csv = _option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")
@@ -164,6 +182,11 @@ def analyzer_for(min_face: int | None) -> "fs.FaceAnalyzer | None":
     from facesearch.detection.yunet import YuNetDetector
 
     return fs.FaceAnalyzer(detector=YuNetDetector(min_face=min_face))
+
+
+def files_of(db: Path | str) -> list[Path]:
+    """Return the files of ``--db``, which no output may replace: none for a server."""
+    return [db] if isinstance(db, Path) else []
 
 
 def photo_from(argument: str) -> str | BinaryIO:

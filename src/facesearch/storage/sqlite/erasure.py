@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from facesearch.errors import StorageError
-from facesearch.storage.connections import Sessions
-from facesearch.storage.guarded_sql import COUNT, TEXT, fetch_one
+from facesearch.storage.sqlite.connections import Sessions
+from facesearch.storage.sqlite.guarded_sql import COUNT, TEXT, fetch_one
 
 __all__ = [
     "ERASING_WAIT",
@@ -221,7 +221,7 @@ def compact(sql: sqlite3.Connection) -> None:
     for table, (owner, key) in _OWNERS.items():
         (created,) = fetch_one(sql, (TEXT,), "SELECT sql FROM sqlite_master WHERE name = ?", (table,))
         sql.execute(f"CREATE TABLE new_table {created[created.index('(') :]}")
-        # In the order of the keys, so that rows are appended: see facesearch.storage.schema.
+        # In the order of the keys, so that rows are appended: see facesearch.storage.sqlite.schema.
         copy = f"INSERT INTO new_table SELECT {table}.* FROM {table} JOIN {owner} USING ({key}) ORDER BY {key}"  # noqa: S608  # constant names
         sql.execute(copy)
         sql.execute(f"DROP TABLE {table}")

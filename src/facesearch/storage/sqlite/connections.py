@@ -15,8 +15,15 @@ from pathlib import Path
 from facesearch.common import forks as _forks
 from facesearch.errors import ClosedError, StorageBusyError, StorageError, StorageReadOnlyError
 from facesearch.files.protected import database_closed, database_opened
-from facesearch.storage.guarded_sql import GuardedConnection
-from facesearch.storage.opening import connect, connect_read_only, file_state, is_writable, transaction, translated
+from facesearch.storage.sqlite.guarded_sql import GuardedConnection
+from facesearch.storage.sqlite.opening import (
+    connect,
+    connect_read_only,
+    file_state,
+    is_writable,
+    transaction,
+    translated,
+)
 
 __all__ = ["Sessions"]
 
@@ -27,7 +34,7 @@ class _Lane:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.connection: GuardedConnection | None = None
-        self.seen: tuple[object, ...] | None = None  # see facesearch.storage.opening.ReadOnly
+        self.seen: tuple[object, ...] | None = None  # see facesearch.storage.sqlite.opening.ReadOnly
         self.depth = 0  # number of nested blocks
         self.thread = 0  # the thread within a block
 

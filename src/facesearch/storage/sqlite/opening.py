@@ -22,8 +22,8 @@ from facesearch.errors import (
 )
 from facesearch.files.unfinished import remove_unfinished
 from facesearch.files.writing import write_new
-from facesearch.storage.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
-from facesearch.storage.schema import APPLICATION_ID, FORMAT, OLDEST_FORMAT, SCHEMA, UPGRADE, check_schema
+from facesearch.storage.sqlite.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
+from facesearch.storage.sqlite.schema import APPLICATION_ID, FORMAT, OLDEST_FORMAT, SCHEMA, UPGRADE, check_schema
 
 __all__ = [
     "ReadOnly",

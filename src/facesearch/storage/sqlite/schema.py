@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from facesearch.errors import StorageFormatError, shown
-from facesearch.storage.guarded_sql import VALUE, fetch
+from facesearch.storage.sqlite.guarded_sql import VALUE, fetch
 
 __all__ = ["APPLICATION_ID", "FORMAT", "OLDEST_FORMAT", "SCHEMA", "UPGRADE", "check_schema"]
 
@@ -209,7 +209,7 @@ def _expected(format_: int) -> dict[tuple[str, str], tuple[str, object]]:
 
 
 def _plain(name: object, sql: object) -> object:
-    # SQLite quotes the name of a renamed table, see facesearch.storage.erasure.compact.
+    # SQLite quotes the name of a renamed table, see facesearch.storage.sqlite.erasure.compact.
     quoted = f'CREATE TABLE "{name}"'
     return f"CREATE TABLE {name}{sql[len(quoted) :]}" if isinstance(sql, str) and sql.startswith(quoted) else sql
 

@@ -6,32 +6,33 @@ that another process could change is cached.
 
 import contextlib
 import hashlib
-import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn
 
 import attrs
 from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import USER_ID_PATTERN, Face
-from facesearch.domain.geometry import BoundingBox
-from facesearch.domain.sources import decode_source, encode_source
-from facesearch.errors import (
-    CollectionNotFoundError,
-    InvalidParameterError,
-    StorageError,
-    StorageFormatError,
-    without_value,
-)
+from facesearch.errors import CollectionNotFoundError, StorageError, StorageFormatError
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import Ranked
-from facesearch.storage.catalog import Entry
-from facesearch.storage.connections import Sessions
 from facesearch.storage.content_ids import SECRET_BYTES, keyed_hash
-from facesearch.storage.erasure import (
+from facesearch.storage.database import Entry
+from facesearch.storage.face_rows import (
+    PERSONAL,
+    STORED,
+    face_of,
+    in_parts,
+    personal_columns,
+    uuid_bytes,
+    uuid_text,
+)
+from facesearch.storage.live_index import FaceIndex, LiveIndex, NameGoneError, State, UserIndex, search_index
+from facesearch.storage.sqlite.connections import Sessions
+from facesearch.storage.sqlite.erasure import (
     ERASING_WAIT,
     Eraser,
     empty_changes,
@@ -42,14 +43,12 @@ from facesearch.storage.erasure import (
     is_pending,
     mark_deletion,
 )
-from facesearch.storage.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
-from facesearch.storage.live_index import STORED, FaceIndex, LiveIndex, State, UserIndex, read_vectors
-from facesearch.storage.schema import FORMAT
+from facesearch.storage.sqlite.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
+from facesearch.storage.sqlite.schema import FORMAT
+from facesearch.storage.sqlite.vectors import FileRows, read_vectors
 from facesearch.storage.store import Anchor, Counts, Store, StoredFace
 
 __all__ = ["SqliteStore"]
-
-T = TypeVar("T")
 
 _AT_ONCE: Final = 500  # values in a statement; every SQLite takes 999
 
@@ -57,8 +56,7 @@ _BYTES: Final = STORED.itemsize
 
 _FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = ? AND given < ?"
 
-# In the order of `_columns` and of what `SqliteStore._face` takes.
-_PERSONAL: Final = "image_id, external_image_id, confidence, source, box_left, box_top, box_width, box_height"
+_PERSONAL: Final = ", ".join(PERSONAL)
 
 _PUT_FACE: Final = f"INSERT INTO face_data (fid, vector, {_PERSONAL}) VALUES ({', '.join('?' * 10)})"  # noqa: S608  # constant names
 _PUT_WAITING: Final = f"""INSERT INTO waiting_data (wid, vector, face_id, {_PERSONAL}, jpeg)
@@ -85,10 +83,6 @@ class _Block:
     users: int = 0  # added, less those removed
     faces: int = 0
     erased: bool = False
-
-
-class _NameGoneError(Exception):
-    """A user or face that a search found was deleted meanwhile."""
 
 
 class SqliteStore(Store):
@@ -195,8 +189,8 @@ class SqliteStore(Store):
         self._changing().sql.execute(query, (secret, self._entry.number))
 
     def _begin(self) -> None:
-        number, dimension = self._entry.number, self._entry.face_model.dimension
-        self._index, self._face_index = UserIndex(number, dimension, self._offset), FaceIndex(number, dimension)
+        dimension = self._entry.face_model.dimension
+        self._index, self._face_index = UserIndex(dimension, self._offset), FaceIndex(dimension)
 
     def __reduce__(self) -> NoReturn:
         raise StorageError(
@@ -272,7 +266,7 @@ class SqliteStore(Store):
     def faces_of(self, user_id: str) -> frozenset[str]:
         query = "SELECT face_id FROM faces WHERE uid = ?"
         return frozenset(
-            _uuid(face_id)
+            uuid_text(face_id)
             for uid in self._uids([user_id]).values()
             for (face_id,) in self._rows((UUID_BYTES,), query, uid)
         )
@@ -287,7 +281,7 @@ class SqliteStore(Store):
     @override
     def refresh(self, user_ids: Iterable[str]) -> None:
         block = self._changing()
-        for some in _parts(user_ids):
+        for some in in_parts(user_ids, _AT_ONCE):
             uids = sorted(self._uids(some).values())
             made = dict.fromkeys(uids, (0, bytes(_BYTES * self._entry.face_model.dimension)))
             for uid, own in self._vectors_of(uids):
@@ -321,19 +315,23 @@ class SqliteStore(Store):
         limit: int,
     ) -> list[Ranked]:
         self._sessions.check_free()
-        before: State | None = None
-        while True:
-            with self._sessions.committed() as sql:
-                state = self._state(sql)
-            if state == before:  # a name is missing although nothing changed
-                raise StorageFormatError(f"{self._sessions.path}: damaged, its tables contradict each other")
-            before, index = state, index_now()
-            if not index.is_current(state):
-                with self._erasing_after(), index.changing(), self._sessions.committed() as sql:
-                    index.catch_up(sql, self._state(sql))
-            # If a result was deleted meanwhile, search again: the next ones move up.
-            with contextlib.suppress(_NameGoneError):
-                return index.nearest(probes, max_distance=max_distance, limit=limit, names=names)
+        return search_index(
+            state=self._committed_state,
+            index=index_now,
+            update=self._update,
+            contradiction=lambda: StorageFormatError(
+                f"{self._sessions.path}: damaged, its tables contradict each other"
+            ),
+            search=lambda index: index.nearest(probes, max_distance=max_distance, limit=limit, names=names),
+        )
+
+    def _committed_state(self) -> State:
+        with self._sessions.committed() as sql:
+            return self._state(sql)
+
+    def _update(self, index: LiveIndex) -> None:
+        with self._erasing_after(), index.changing(), self._sessions.committed() as sql:
+            index.catch_up(FileRows(sql, self._entry.number, self._entry.face_model.dimension), self._state(sql))
 
     # ---------------------------------------------------------------- faces
 
@@ -349,13 +347,13 @@ class SqliteStore(Store):
             condition, owner = "uid = ?", self._uids([user_id])[user_id]
         query = f"{_FACES} WHERE {condition} AND face_id > ? ORDER BY face_id LIMIT ?"
         most = -1 if limit is None else limit  # -1 is SQLite's for no limit
-        return [self._face(*row) for row in self._rows(_FACE_KINDS, query, owner, _bytes(after), most)]
+        return [self._face(*row) for row in self._rows(_FACE_KINDS, query, owner, uuid_bytes(after), most)]
 
     @override
     def faces_by_id(self, face_ids: Iterable[str]) -> dict[str, Face]:
         query = f"{_FACES} WHERE faces.collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, _FACE_KINDS, query, map(_bytes, face_ids), self._entry.number)
+            rows = _among(sql, _FACE_KINDS, query, map(uuid_bytes, face_ids), self._entry.number)
             faces = [self._face(*row) for row in rows]
         return {face.face_id: face for face in faces}
 
@@ -394,19 +392,19 @@ class SqliteStore(Store):
     @override
     def put_faces(self, faces: Iterable[StoredFace]) -> None:
         block = self._changing()
-        for some in _parts(faces):
+        for some in in_parts(faces, _AT_ONCE):
             new = list(enumerate(some, self._next("faces")))
             uids = self._uids({each.face.user_id for each in some if each.face.user_id is not None})
             block.sql.executemany(
                 "INSERT INTO faces (fid, collection, face_id, uid) VALUES (?, ?, ?, ?)",
                 (
-                    (fid, self._entry.number, _bytes(face.face_id), uids[face.user_id] if face.user_id else None)
+                    (fid, self._entry.number, uuid_bytes(face.face_id), uids[face.user_id] if face.user_id else None)
                     for fid, face in ((fid, each.face) for fid, each in new)
                 ),
             )
             block.sql.executemany(
                 _PUT_FACE,
-                ((fid, each.embedding.astype(STORED).tobytes(), *_columns(each.face)) for fid, each in new),
+                ((fid, each.embedding.astype(STORED).tobytes(), *personal_columns(each.face)) for fid, each in new),
             )
             block.sql.executemany(
                 "INSERT INTO thumbnails VALUES (?, ?)",
@@ -449,7 +447,7 @@ class SqliteStore(Store):
     @override
     def aside(self) -> frozenset[str]:
         query = "SELECT face_id FROM set_aside JOIN faces USING (fid) WHERE set_aside.collection = ?"
-        return frozenset(_uuid(face_id) for (face_id,) in self._added_rows((UUID_BYTES,), query))
+        return frozenset(uuid_text(face_id) for (face_id,) in self._added_rows((UUID_BYTES,), query))
 
     # ---------------------------------------------------------------- changes that can be undone
 
@@ -517,7 +515,7 @@ class SqliteStore(Store):
             vector = stored.embedding.astype(STORED).tobytes()
             block.sql.execute(
                 _PUT_WAITING,
-                (wid, vector, _bytes(stored.face.face_id), *_columns(stored.face), stored.thumbnail),
+                (wid, vector, uuid_bytes(stored.face.face_id), *personal_columns(stored.face), stored.thumbnail),
             )
 
     @override
@@ -621,21 +619,21 @@ class SqliteStore(Store):
 
     def _face_ids(self, fids: Sequence[int]) -> list[str]:
         query = "SELECT fid, face_id FROM faces WHERE fid IN (*)"
-        return [_uuid(face_id) for face_id in self._ids_of(UUID_BYTES, query, fids)]
+        return [uuid_text(face_id) for face_id in self._ids_of(UUID_BYTES, query, fids)]
 
     def _ids_of(self, kind: Kind, query: str, numbers: Sequence[int]) -> list[Any]:
         with self._sessions.committed() as sql:
             found = dict(_among(sql, (ID, kind), query, numbers))
         if len(found) < len(numbers):
-            raise _NameGoneError
+            raise NameGoneError
         return [found[number] for number in numbers]
 
     def _fids(self, face_ids: Iterable[str]) -> dict[str, int]:
         """Return the row numbers of the existing faces among those ids."""
         query = "SELECT face_id, fid FROM faces WHERE collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, (UUID_BYTES, ID), query, map(_bytes, face_ids), self._entry.number)
-        return {_uuid(face_id): fid for face_id, fid in rows}
+            rows = _among(sql, (UUID_BYTES, ID), query, map(uuid_bytes, face_ids), self._entry.number)
+        return {uuid_text(face_id): fid for face_id, fid in rows}
 
     def _vectors_of(self, uids: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
         """Iterate over the users that have faces, each with the vectors of its faces."""
@@ -654,57 +652,14 @@ class SqliteStore(Store):
         return read_vectors([blob for blob, _ in rows], dimension, lambda place: f"{where} {rows[place][1]}")
 
     def _face(self, fid: int, face_id: bytes, user_id: str | None, *columns: Any) -> Face:
-        image_id, external_image_id, confidence, source, *box = columns
-        try:
-            return Face(
-                face_id=_uuid(face_id),
-                bounding_box=None if None in box else BoundingBox(**dict(zip(_BOX, box, strict=True))),
-                image_id=None if image_id is None else _uuid(image_id),
-                external_image_id=external_image_id,
-                confidence=confidence,
-                index_faces_model_version=self._entry.face_model.version,
-                user_id=user_id,
-                source=decode_source(source),
-            )
-        except (InvalidParameterError, AttributeError, UnicodeDecodeError) as error:
-            raise StorageFormatError(
-                f"{self._sessions.path}: face_data {fid}: damaged ({without_value(error)})"
-            ) from None
-
-
-_BOX: Final = ("left", "top", "width", "height")
+        where = f"{self._sessions.path}: face_data {fid}"
+        return face_of(face_id, user_id, columns, face_model=self._entry.face_model, where=where)
 
 
 def _among(sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any], *first: Any) -> list[Any]:
     """Fetch the rows that have one of many values, written ``(*)`` in the query."""
     return [
         row
-        for some in _parts(values)
+        for some in in_parts(values, _AT_ONCE)
         for row in fetch(sql, kinds, query.replace("(*)", f"({', '.join('?' * len(some))})"), (*first, *some))
     ]
-
-
-def _columns(face: Face) -> tuple[Any, ...]:
-    box = face.bounding_box
-    return (
-        face.image_id and _bytes(face.image_id),
-        face.external_image_id,
-        face.confidence,
-        encode_source(face.source),
-        *(box and getattr(box, side) for side in _BOX),
-    )
-
-
-def _bytes(uuid: str) -> bytes:
-    return bytes.fromhex(uuid.replace("-", ""))
-
-
-def _uuid(stored: bytes) -> str:
-    digits = stored.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def _parts(items: Iterable[T]) -> Iterator[list[T]]:
-    each = iter(items)
-    while part := list(itertools.islice(each, _AT_ONCE)):
-        yield part
