@@ -9,7 +9,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-fast lint fix bench clean
+.PHONY: help demo test test-fast test-browser lint fix bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -29,6 +29,13 @@ test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 
 test-fast: .venv/installed  ## the tests that run no shipped network and take under half a second each
 	$(PYTEST) $(WORKERS) -m "not slow and not weights"
+
+# The newest packages that were tried; axe-core is under the Mozilla Public License 2.0, and only run, never shipped.
+test-browser: .venv/installed  ## the review page in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
+	command -v chromium > /dev/null && command -v chromedriver > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver > /dev/null; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "selenium==4.51.0"
+	test -f .venv/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-audit --no-fund --prefix .venv/axe axe-core@4.14.1
+	$(PYTEST) -m browser tests/review/browser
 
 lint: .venv/installed  ## style, types, layers
 	$(BIN)/ruff check .

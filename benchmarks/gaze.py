@@ -254,18 +254,22 @@ def close_up(face: Face) -> tuple[PixelArray, Detection]:
     side = int(seen.right - seen.left)
     left, top = max(0, int(seen.left) - side), max(0, int(seen.top) - side)
     pixels = face.pixels[top : int(seen.bottom) + side, left : int(seen.right) + side]
-    return pixels, attrs.evolve(
-        seen, left=seen.left - left, right=seen.right - left, top=seen.top - top, bottom=seen.bottom - top
-    )
+    return pixels, moved(seen, 1, (left, top))
+
+
+def moved(seen: Detection, scale: float, origin: tuple[float, float]) -> Detection:
+    """Return a face in a photograph whose xy are those of the former less *origin*, times *scale*."""
+    (left, top), points = origin, seen.points
+    return attrs.evolve(
+        seen, left=(seen.left - left) * scale, right=(seen.right - left) * scale, top=(seen.top - top) * scale,
+        bottom=(seen.bottom - top) * scale, points=None if points is None else (points - origin) * scale,
+    )  # fmt: skip
 
 
 def resized(pixels: PixelArray, seen: Detection, scale: float) -> tuple[PixelArray, Detection]:
     """Return a photograph, and a face in it, at *scale* times its size."""
     size = tuple(round(side * scale) for side in pixels.shape[1::-1])
-    where = attrs.evolve(
-        seen, left=seen.left * scale, right=seen.right * scale, top=seen.top * scale, bottom=seen.bottom * scale
-    )
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)), where
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)), moved(seen, scale, (0, 0))
 
 
 def main() -> None:

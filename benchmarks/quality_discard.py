@@ -146,7 +146,6 @@ def scores(looks: PhotoMeasurements) -> dict[str, Floats]:
         "detector's confidence": looks.column("confidence"),
         "size of the face": looks.column("size"),
         "how little the head is turned": -np.abs(looks.column("yaw")),
-        "length of the vector": np.linalg.norm(looks.vectors, axis=1).astype(np.float64),
         "agreement with the mirror image": -np.linalg.norm(looks.plain - looks.mirror, axis=1).astype(np.float64),
     }
 

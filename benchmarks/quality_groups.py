@@ -57,6 +57,8 @@ class Groups:
     spot, luma
         One (N,) for each loss of light, of the same cut of the face, found again or not: brightness as the library measures
         it, and mean luma of the cut's middle, both 0-100.
+    softness
+        (N,) of the photographs as they are: see `softness`.
     """
 
     race: NDArray[np.int64]
@@ -64,6 +66,7 @@ class Groups:
     results: Mapping[str, Sequence[FaceResult]]
     spot: Mapping[float, Floats]
     luma: Mapping[float, Floats]
+    softness: Floats
 
 
 def print_groups(limit: int | None) -> None:
@@ -93,6 +96,7 @@ def print_groups(limit: int | None) -> None:
         print_head()
         print_filter(groups, quality)
     print_mean_luma(groups)
+    print_equally_soft(groups)
 
 
 def chosen(most: int) -> list[Photo]:
@@ -116,7 +120,7 @@ def measure_groups(drawn: Sequence[Photo]) -> Groups:
         face = min(analyzer.locate(pixels), key=off_centre, default=None)
         return None if face is None else analyzer.embed(analyzer.assess([face], ANYTHING))[0]
 
-    def measure_photo(photo: Photo) -> tuple[dict[str, FaceResult], list[tuple[float, float]]] | None:
+    def measure_photo(photo: Photo) -> tuple[dict[str, FaceResult], list[tuple[float, float]], float] | None:
         pixels, seed = photo.pixels(), zlib.crc32(photo.name.encode())
         face = middle(pixels)
         if face is None:
@@ -126,20 +130,22 @@ def measure_groups(drawn: Sequence[Photo]) -> Groups:
             again = middle(worse)
             moved = again is not None and float(np.linalg.norm(again.embedding - face.embedding)) > reach
             found[step] = FaceResult(None if again is None else again.measurements, moved=moved)
-        return found, [brightnesses(darkened(face.chip, light, seed=seed)) for light in DARK]
+        dark = [brightnesses(darkened(face.chip, light, seed=seed)) for light in DARK]
+        return found, dark, softness(face.chip)
 
     rows = [
         (photo, *results)
         for photo, results in zip(drawn, in_order(measure_photo, drawn, usable_cores()), strict=True)
         if results is not None
     ]
-    bright = np.array([pairs for _, _, pairs in rows])  # (N, steps, 2)
+    bright = np.array([pairs for _, _, pairs, _ in rows])  # (N, steps, 2)
     return Groups(
-        race=np.array([int(photo.known["race"]) for photo, _, _ in rows]),
-        male=np.array([photo.known["male"] > 0.5 for photo, _, _ in rows]),
-        results={step: [results[step] for _, results, _ in rows] for step in rows[0][1]},
+        race=np.array([int(photo.known["race"]) for photo, *_ in rows]),
+        male=np.array([photo.known["male"] > 0.5 for photo, *_ in rows]),
+        results={step: [results[step] for _, results, *_ in rows] for step in rows[0][1]},
         spot={light: bright[:, place, 0] for place, light in enumerate(DARK)},
         luma={light: bright[:, place, 1] for place, light in enumerate(DARK)},
+        softness=np.array([soft for *_, soft in rows]),
     )
 
 
@@ -167,6 +173,49 @@ def brightnesses(chip: PixelArray) -> tuple[float, float]:
 def found_in(results: Sequence[FaceResult]) -> Bools:
     """Return where the face is detected."""
     return np.array([result.measured is not None for result in results])
+
+
+def softness(chip: PixelArray) -> float:
+    """Return how little of the face's detail a blur takes: another measure than the library's, over all pixels and half as fine."""
+    edge = round(CHIP_SIZE * CHIP_PADDING / (1 + 2 * CHIP_PADDING))
+    slopes: list[float] = []
+    for sigma in (1, 2):
+        luma = (blurred(chip, sigma)[edge:-edge, edge:-edge] @ _LUMA).astype(np.float64)
+        slopes.append(float(np.mean(np.diff(luma, axis=0) ** 2) + np.mean(np.diff(luma, axis=1) ** 2)))
+    return slopes[1] / max(slopes[0], 1e-9)
+
+
+def print_equally_soft(groups: Groups) -> None:
+    """Print what bars of sharpness refuse among photographs that were equally soft as they are.
+
+    The photographs are parted in fifths by `softness`; each race's share is the mean of its shares in the fifths.
+    """
+    print(
+        "\nsharpness by itself: percent of the faces found below the bar, as they come and, in brackets, equally soft before"
+    )
+    fifths = np.searchsorted(np.quantile(groups.softness, (0.2, 0.4, 0.6, 0.8)), groups.softness)
+    for quality in FILTERS:
+        bars = fs.SHIPPED_BARS.of(quality)
+        for step in (f"blur {sigma:g}" for sigma in BLUR):
+            results = groups.results[step]
+            found = found_in(results)
+            below = np.array(
+                [
+                    each.measured is not None and bars is not None and each.measured.sharpness < bars.min_sharpness
+                    for each in results
+                ]
+            )
+            if not 0.05 <= below[found].mean() <= 0.95:
+                continue
+            plain, equal = [], []
+            for number in range(len(RACES)):
+                own = found & (groups.race == number)
+                plain.append(100 * below[own].mean())
+                equal.append(
+                    100 * np.mean([below[own & (fifths == k)].mean() for k in range(5) if (own & (fifths == k)).any()])
+                )
+            shares = "".join(f"{f'{one:.0f} ({other:.0f})':>12}" for one, other in zip(plain, equal, strict=True))
+            print(f"  {quality.value:7} {step:8}{shares}   gap {np.ptp(plain):.0f} ({np.ptp(equal):.0f})")
 
 
 def print_filter(groups: Groups, quality: fs.QualityFilter) -> None:

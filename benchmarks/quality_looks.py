@@ -15,7 +15,7 @@ from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.face_detail import Pose
-from facesearch.embedding.dlib_resnet import OnnxEmbedder
+from facesearch.embedding.sface import SFaceEmbedder
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.networks.runtime import usable_cores
 
@@ -43,18 +43,7 @@ ANYTHING: Final = fs.QualityBars(
 FILTERS: Final = (fs.QualityFilter.LOW, fs.QualityFilter.MEDIUM, fs.QualityFilter.HIGH)
 THRESHOLD: Final = 80.0  # AWS's default: the similarity at which people are told apart
 # What a measure_one depends on; the last has the hashes of the weights.
-_ON_THE_WAY: Final = (
-    "image",
-    "detection",
-    "alignment",
-    "landmarks",
-    "pose",
-    "quality",
-    "embedding",
-    "match_quality",
-    "analysis",
-    "weights",
-)
+_ON_THE_WAY: Final = ("analysis", "appearance", "detection", "embedding", "images", "networks")  # folders
 _COLUMNS: Final = ("area", "size", "confidence", "brightness", "sharpness", "yaw", "pitch", "roll", "quality")
 
 
@@ -102,8 +91,7 @@ class PhotoMeasurements:
     @property
     def vectors(self) -> FloatArray:
         """(N, 128): what the library embeds."""
-        mean: FloatArray = (self.plain + self.mirror) / np.float32(2)
-        return mean
+        return self.plain
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return (N,) of one measurement: area, size, confidence, brightness, sharpness, yaw, pitch, roll or quality."""
@@ -134,7 +122,7 @@ def measure_photos(photos: Sequence[Path], *, padding: float = 0.0, cache: Path 
             if str(file["key"]) == key:
                 names = ("found", "measured", "plain", "mirror")
                 return PhotoMeasurements(photos=tuple(photos), **{name: file[name] for name in names})
-    analyzer, network = fs.FaceAnalyzer(threads=1), OnnxEmbedder(threads=1, mirrored=False)
+    analyzer, network = fs.FaceAnalyzer(threads=1), SFaceEmbedder(threads=1)
     nothing = np.full(len(_COLUMNS), np.nan), np.full((2, 128), np.nan, np.float32)
 
     def measure_one(path: Path) -> tuple[NDArray[np.float64], FloatArray]:
@@ -154,7 +142,7 @@ def measure_photos(photos: Sequence[Path], *, padding: float = 0.0, cache: Path 
             m.pose.roll,
             m.quality,
         )
-        return np.array(values, np.float64), network.embed(np.stack([face.chip, face.chip[:, ::-1]]))
+        return np.array(values, np.float64), network.embed(np.stack([face.probe, face.probe[:, ::-1]]))
 
     rows = list(in_order(measure_one, photos, usable_cores()))
     measured, vectors = np.stack([row for row, _ in rows]), np.stack([pair for _, pair in rows])
@@ -189,7 +177,8 @@ def table_row(label: str, cells: Iterable[str], *, first: int = 34, width: int =
 
 def _key(photos: Sequence[Path], padding: float) -> str:
     digest = hashlib.sha256(repr(padding).encode())
-    code = [Path(fs.__file__).with_name(f"{module}.py") for module in _ON_THE_WAY]
+    package = Path(fs.__file__).parent
+    code = [path for folder in _ON_THE_WAY for path in sorted((package / folder).rglob("*.py"))]
     for path in (*code, *photos):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

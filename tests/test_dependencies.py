@@ -227,6 +227,7 @@ def test_the_core_alone_runs_the_command_line(core: Path) -> None:
     run(core, "facesearch", "import", "cli.npz", "--db", "other.db")
     assert "eileen" in run(core, "facesearch", "search", "a.png", "--db", "other.db")
     assert 'pip install "facesearch[server]"' in run(core, "facesearch", "serve", "--db", "cli.db", status=5)
+    assert 'pip install "facesearch[review]"' in run(core, "facesearch", "review", "cli.db", status=5)
 
 
 def test_each_module_loads_in_the_core_alone_or_says_what_to_install(core: Path) -> None:
@@ -245,8 +246,10 @@ for name in {[name for name in modules if name not in HOSTS]}:
     assert {line.partition(" ")[0] for line in refused} == {
         "facesearch.rekognition.http.connections",
         "facesearch.rekognition.http.endpoint",
+        "facesearch.rekognition.http.listening",
         "facesearch.rekognition.http.server",
         "facesearch.rekognition.http.sigv4",
+        "facesearch.review",
         "facesearch.testing.strategies",
     }
     assert all(re.search(r'pip install "facesearch\[\w+\]"$', line) for line in refused)

@@ -111,13 +111,19 @@ class Writer:
 
 
 def graph(layers: Sequence[Layer], scale: Array, shift: Array) -> onnx.ModelProto:
-    """Write the heads on SFace's maps: a 1x1 convolution, a 3x3 one in steps of two, a hidden layer, and the answers."""
-    first, second, hidden, out = layers
+    """Write the heads on SFace's maps.
+
+    A 1x1 convolution, a 3x3 one in steps of two, a hidden layer and the answers, to which those of one matrix on the mean of
+    each map are added.
+    """
+    first, second, hidden, out, straight = layers
     made = Writer()
     end = made.node("Relu", made.layer("Conv", "maps", first))
     end = made.node("Relu", made.layer("Conv", end, second, strides=[2, 2], pads=[1, 1, 1, 1]))
     end = made.node("Relu", made.layer("Gemm", made.node("Flatten", end), hidden, transB=1))
-    made.answers(made.layer("Gemm", end, out, transB=1), scale, shift)
+    means = made.node("Flatten", made.node("GlobalAveragePool", "maps"))
+    both = [made.layer("Gemm", source, layer, transB=1) for source, layer in ((end, out), (means, straight))]
+    made.answers(made.node("Add", *both), scale, shift)
     return made.model("face_attributes", {"maps": SFACE_MAPS})
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from attribute_graph import Layer, graph
+from attribute_graph import graph
+from attribute_networks import CHANNELS, Heads, Straight, folded, halve
 from labelled import EMOTIONS, Part, Photo, photos
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -21,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facesearch.appearance.heads import EMOTIONS as PUT_OUT, YES_OR_NO
-from facesearch.networks.sface_onnx import SFACE_MAPS
 
 Floats = NDArray[Any]
 
@@ -34,40 +34,9 @@ _HELD: Final = 0.78  # share of the calibration faces whose age the range shall 
 # What a yes counts for in the calibration, where a no counts 1. Mustaches: CelebA has them on 1 of 25 faces, and without this the value
 # would be "no" for three of four. Eyeglasses: 1 of 15 in CelebA, far more elsewhere. Covers: we chose how many there are.
 _YES_COUNTS: Final = {"eyeglasses": 4.0, "mustache": 2.0, "occluded": 3.0}
+_CELLS: Final = 49  # of a map
+_LEAST_SPREAD: Final = 1e-3  # of a channel's mean, steps
 _CHILD: Final = 12  # years: up to here gender counts little
-_CHANNELS: Final = SFACE_MAPS[0]
-
-
-class Heads(nn.Module):
-    """A projection of the channels, a convolution, one hidden layer, and one matrix for every answer.
-
-    Parameters
-    ----------
-    mean, scale
-        (1792,) of each channel of the maps in steps: their mean, and one over their standard deviation.
-    """
-
-    def __init__(self, mean: Tensor, scale: Tensor, wide: int = 80, hidden: int = 160) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-        self.project = nn.Parameter(torch.randn(wide, _CHANNELS) * _CHANNELS**-0.5)
-        self.project_norm = nn.BatchNorm1d(wide)
-        self.both, self.both_norm = nn.Conv2d(wide, 2 * wide, 3, stride=2, padding=1), nn.BatchNorm2d(2 * wide)
-        self.hidden = nn.Linear(2 * wide * 16, hidden)
-        self.out = nn.Linear(hidden, _ALL + 2)
-        self.drop_channels, self.drop_maps, self.drop = nn.Dropout(0.1), nn.Dropout2d(0.1), nn.Dropout(0.4)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return (N, 18) answers to maps in steps, (N, 7, 7, 1792) int8."""
-        # Whole steps are exact in bfloat16. The channels are centred and scaled in the weights, which are far fewer.
-        weights = self.drop_channels(self.project * self.scale)
-        flat = maps.reshape(-1, _CHANNELS).bfloat16() @ weights.bfloat16().T
-        projected = torch.relu(self.project_norm(flat.float() - weights @ self.mean))
-        cells = projected.reshape(len(maps), 7, 7, -1).permute(0, 3, 1, 2)
-        both = torch.relu(self.both_norm(self.both(self.drop_maps(cells))))
-        answers: Tensor = self.out(self.drop(torch.relu(self.hidden(self.drop(both.flatten(1))))))
-        return answers
 
 
 def targets(known: list[Photo], rows: NDArray[np.int64], kinds: NDArray[np.str_]) -> Floats:
@@ -153,25 +122,29 @@ def _age(answers: Tensor) -> tuple[Tensor, Tensor]:
     return answers[:, -2] * 20 + 35, 10 * torch.exp(answers[:, -1].clamp(-3, 3))
 
 
-def train(
-    maps: Any,
-    wanted: Floats,
-    weights: Floats,
-    learn: NDArray[np.intp],
-    *,
-    epochs: int,
-    seed: int,
-    wide: int,
-    hidden: int,
-) -> Heads:
-    """Train on the rows *learn*."""
+def means_of(maps: Any, rows: int) -> Floats:
+    """Return the mean of each channel of the first *rows* maps, in steps: (N, 1792)."""
+    parts = [maps[at : min(at + 512, rows)].sum(axis=(1, 2), dtype=np.int32) for at in range(0, rows, 512)]
+    means: Floats = np.concatenate(parts, dtype=np.float32, casting="unsafe") / np.float32(_CELLS)
+    return means
+
+
+def begun(maps: Any, learn: NDArray[np.intp], *, seed: int, wide: int, hidden: int) -> Heads:
+    """Return a network to train."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    sample = maps[np.sort(rng.choice(learn, 512, replace=False))].reshape(-1, _CHANNELS).astype(np.float32)
+    sample = maps[np.sort(np.random.default_rng(seed).choice(learn, 512, replace=False))]
+    sample = sample.reshape(-1, CHANNELS).astype(np.float32)
     mean, scale = sample.mean(axis=0), 1 / np.maximum(sample.std(axis=0), 0.5)
-    net = Heads(torch.from_numpy(mean), torch.from_numpy(scale), wide, hidden)
+    return Heads(torch.from_numpy(mean), torch.from_numpy(scale), wide, hidden)
+
+
+def train(
+    net: nn.Module, inputs: Any, wanted: Floats, weights: Floats, learn: NDArray[np.intp], *, epochs: int, decay: float
+) -> None:
+    """Train on the rows *learn* of *inputs*."""
+    rng = np.random.default_rng(0)
     print(f"{sum(p.numel() for p in net.parameters()):,} weights, {len(learn):,} crops to learn from", flush=True)
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay)
     steps = epochs * (len(learn) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.2)
     emotions = wanted[learn, _EMOTION]
@@ -184,7 +157,7 @@ def train(
         order = rng.permutation(learn)
         for at in range(0, len(order) - _BATCH + 1, _BATCH):
             rows = np.sort(order[at : at + _BATCH])
-            lost = loss(net(torch.from_numpy(maps[rows])), truth[rows], worth[rows], balance)
+            lost = loss(net(torch.from_numpy(inputs[rows])), truth[rows], worth[rows], balance)
             optimizer.zero_grad()
             lost.backward()
             optimizer.step()
@@ -192,13 +165,15 @@ def train(
             total += lost.item()
         print(f"epoch {epoch}: {total / (len(order) // _BATCH):.4f}, {time.process_time() - start:.0f} s", flush=True)
     net.eval()
-    return net
 
 
-def predict(net: Heads, maps: Any, rows: NDArray[np.intp]) -> Floats:
+def predict(net: Heads, straight: Straight, maps: Any, means: Floats, rows: NDArray[np.intp]) -> Floats:
     """Return (N, 18) answers."""
     with torch.no_grad():
-        parts = [net(torch.from_numpy(maps[rows[at : at + 256]])).numpy() for at in range(0, len(rows), 256)]
+        parts = [
+            (net(torch.from_numpy(maps[some])) + straight(torch.from_numpy(means[some]))).numpy()
+            for some in (rows[at : at + 256] for at in range(0, len(rows), 256))
+        ]
     return np.concatenate(parts)
 
 
@@ -231,8 +206,10 @@ def odds(logits: Floats) -> NDArray[np.float64]:
     return against
 
 
-def calibrate(net: Heads, answers: Floats, wanted: Floats, groups: NDArray[np.str_]) -> tuple[Floats, Floats]:
-    """Scale the last matrix, so that chances are what they say, from answers to the calibration part.
+def calibrate(
+    net: Heads, straight: Straight, answers: Floats, wanted: Floats, groups: NDArray[np.str_]
+) -> tuple[Floats, Floats]:
+    """Scale the last matrices, so that chances are what they say, from answers to the calibration part.
 
     Returns
     -------
@@ -240,6 +217,7 @@ def calibrate(net: Heads, answers: Floats, wanted: Floats, groups: NDArray[np.st
         Scale and shift of the emotions' log odds.
     """
     weight, bias = net.out.weight.data, net.out.bias.data
+    others = straight.out.weight.data, straight.out.bias.data
     glasses = wanted[:, YES_OR_NO.index("eyeglasses")] == 1
     worth = importance(wanted, groups, power=1.0, aged=0.0)
     for column in range(_YES):
@@ -249,8 +227,9 @@ def calibrate(net: Heads, answers: Floats, wanted: Floats, groups: NDArray[np.st
         truth = wanted[known, column] > 0.5
         counts = worth[known, column] * np.where(truth, _YES_COUNTS.get(YES_OR_NO[column], 1.0), 1.0)
         slope, shift = platt(answers[known, column], truth, counts)
-        weight[column] *= slope
-        bias[column] = slope * bias[column] + shift
+        for values in (weight, bias, *others):
+            values[column] *= slope
+        bias[column] += shift
         print(f"  {YES_OR_NO[column]}: slope {slope:.2f}, shift {shift:+.2f}, from {known.sum()} crops")
     felt = ~np.isnan(wanted[:, _EMOTION])
     against, classes = odds(answers[felt, _YES:_ALL]), wanted[felt, _EMOTION].astype(int)
@@ -263,23 +242,6 @@ def calibrate(net: Heads, answers: Floats, wanted: Floats, groups: NDArray[np.st
     bias[-1] += np.log(10 * factor)
     scale, shifts = (np.array(each, np.float32) for each in zip(*lines, strict=True))
     return scale, shifts
-
-
-def folded(net: Heads, step: Floats) -> list[Layer]:
-    """Return the layers of the graph, which take the maps themselves, with every normalisation folded into its layer."""
-    with torch.no_grad():
-        norm = net.project_norm
-        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        project = net.project * net.scale
-        bias = norm.bias - (project @ net.mean + norm.running_mean) * factor
-        first = (project * factor[:, None] / torch.from_numpy(step.reshape(-1)))[:, :, None, None]
-        norm = net.both_norm
-        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        second = net.both.weight * factor[:, None, None, None]
-        second_bias = (net.both.bias - norm.running_mean) * factor + norm.bias
-        arrays = [(first, bias), (second, second_bias)]
-        arrays += [(layer.weight, layer.bias) for layer in (net.hidden, net.out)]
-        return [Layer(weights.numpy(), shift.numpy()) for weights, shift in arrays]
 
 
 def auc(score: Floats, truth: NDArray[np.bool_]) -> float:
@@ -374,26 +336,29 @@ def main() -> None:
     learn = np.flatnonzero(part == Part.LEARN.value)
     weights = np.zeros((done, _YES + 1), np.float32)
     weights[learn] = importance(wanted[learn], groups[learn], power=arguments.power, aged=arguments.aged)
-    net = train(
-        maps, wanted, weights, learn, epochs=arguments.epochs, seed=arguments.seed, wide=arguments.wide,
-        hidden=arguments.hidden,
-    )  # fmt: skip
+    net = begun(maps, learn, seed=arguments.seed, wide=arguments.wide, hidden=arguments.hidden)
+    train(net, maps, wanted, weights, learn, epochs=arguments.epochs, decay=0.05)
+    means = means_of(maps, done)
+    spread = np.maximum(means[learn].std(axis=0), _LEAST_SPREAD)
+    straight = Straight(torch.from_numpy(means[learn].mean(axis=0)), torch.from_numpy(1 / spread))
+    train(straight, means, wanted, weights, learn, epochs=12, decay=0.1)
+    halve(net, straight)
     # As photographs come: clean ones; a cover for FaceOccluded's sake
     chosen = np.flatnonzero((part == Part.CALIBRATE.value) & (kinds != "spoilt"))
     measure = np.flatnonzero(part == Part.MEASURE.value)
-    answers = predict(net, maps, chosen)
+    answers = predict(net, straight, maps, means, chosen)
     print("the calibration part")
     report_kinds(answers, wanted[chosen], folder[chosen], kinds[chosen])
     print("calibration")
-    scales = calibrate(net, answers, wanted[chosen], groups[chosen])
+    scales = calibrate(net, straight, answers, wanted[chosen], groups[chosen])
     print("kept aside, calibrated")
-    report_kinds(predict(net, maps, measure), wanted[measure], folder[measure], kinds[measure])
+    report_kinds(predict(net, straight, maps, means, measure), wanted[measure], folder[measure], kinds[measure])
     for name, place in (("calibrated on", chosen), ("kept aside", measure)):
         print(f"  gender by group, {name}")
         clean = place[kinds[place] == "clean"]
-        found = predict(net, maps, clean)
+        found = predict(net, straight, maps, means, clean)
         report_groups(found, wanted[clean], groups[clean])
-    data = graph(folded(net, step), *scales).SerializeToString()
+    data = graph(folded(net, straight, step), *scales).SerializeToString()
     arguments.file.write_bytes(data)
     print(f"{arguments.file}: {len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
 

@@ -114,7 +114,8 @@ def faces(cache: Path) -> dict[str, Any]:
         rows["photo"] += [number] * len(chips)
         rows["person"] += [path.parent.name] * len(chips)
         rows["way"] += ways
-        rows["features"].append(features(attrs.evolve(maps, views=2)))
+        crops_only = {name: array[: len(chips)] for name, array in maps.arrays.items()}
+        rows["features"].append(features(attrs.evolve(maps, arrays=crops_only)))
         measured = [measure_quality(chip) for chip in chips]
         rows["quality"] += [(each.brightness, each.sharpness) for each in measured]
         if number % 500 == 0:
@@ -140,22 +141,15 @@ def _wider(to_picture: PointArray) -> PointArray:
     return np.column_stack([linear, centre - linear @ middle])
 
 
-def _faces_of(vectors: FloatArray) -> FloatArray:
-    """Return the vector of each face, (N, D), from those of its views, (N, 2, D)."""
-    mean = vectors.astype(np.float64).mean(axis=1)
-    unit: FloatArray = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-    return unit
-
-
 def held_against(data: dict[str, Any]) -> list[FloatArray]:
     """Return the distances of each face to its person's other photographs as they are."""
-    mean = _faces_of(data["vectors"])
+    faces = data["vectors"][:, 0].astype(np.float64)
     clean = np.flatnonzero(data["way"] == "as it is")
     own = {person: clean[data["person"][clean] == person] for person in np.unique(data["person"])}
     distances = []
-    for vector, person, photo in zip(mean, data["person"], data["photo"], strict=True):
+    for vector, person, photo in zip(faces, data["person"], data["photo"], strict=True):
         others = own[person][data["photo"][own[person]] != photo][:MOST_OTHERS]
-        distances.append(np.linalg.norm(mean[others] - vector, axis=1))
+        distances.append(np.linalg.norm(faces[others] - vector, axis=1))
     return distances
 
 

@@ -3,7 +3,8 @@
 Photographs of ``lfw_grey/`` are made worse in one way, by steps, and sent through the whole library: detected again, measured,
 embedded and held against the person's other photographs as they are. A logistic curve of each measurement tells the share of
 comparisons missed at a similarity of 80; a bar stands where that share passes what its filter allows. Bars are chosen on
-eight tenths of the people, by name, and reported on the rest: `facesearch.selection.quality_filter` holds what this prints, rounded.
+eight tenths of the people, by name, and reported on the rest: `facesearch.selection.quality_filter` holds what this
+printed for dlib's networks, rounded; docs/quality.md has what it prints for SFace.
 """
 
 import argparse
@@ -20,14 +21,16 @@ from scipy.optimize import minimize
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.analysis.faces import LocatedFace
-from facesearch.appearance.match_quality import MatchQuality
+from facesearch.appearance.match_quality import MatchQuality, features
 from facesearch.benchmark import blurred, compressed, covered, darkened, shrunk
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.ordered_map import in_order
 from facesearch.domain.face_detail import Pose
+from facesearch.embedding.mapped import FeatureMaps
 from facesearch.embedding.sface import SFaceEmbedder
 from facesearch.images.reading import read_image
 from facesearch.matching.calibration import calibration
+from facesearch.networks.sface_onnx import SFACE_MAPS
 from facesearch.selection.checks import quality_reasons
 from facesearch.selection.quality_filter import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 
@@ -76,9 +79,13 @@ NAMES: Final = ("confidence", "brightness", "sharpness", "size", "yaw", "pitch",
 
 @attrs.frozen(eq=False)
 class FaceMeasurement:
-    """Output of the library for a photograph: its measurements, as in `NAMES`, and its vector; NaN where no face is found."""
+    """Output of the library for a photograph: what `NAMES` has, features of the match quality, vector; NaN where no face is found.
+
+    The features are kept instead of the quality, so that a new score needs no new run.
+    """
 
     measured: FloatArray
+    features: FloatArray
     vector: FloatArray
 
 
@@ -88,7 +95,6 @@ class FaceMeasurer:
     def __init__(self) -> None:
         self._embedder = SFaceEmbedder(threads=1)
         self._analyzer = FaceAnalyzer(threads=1, embedder=self._embedder)
-        self._quality = MatchQuality()
 
     def locate(self, pixels: PixelArray) -> LocatedFace | None:
         """Return the largest face, if there is one."""
@@ -98,17 +104,27 @@ class FaceMeasurer:
         """Measure and embed it."""
         face = self.locate(pixels)
         if face is None:
-            return FaceMeasurement(np.full(len(NAMES), np.nan), np.full(128, np.nan, np.float32))
+            return FaceMeasurement(
+                *(np.full(size, np.nan, np.float32) for size in (len(NAMES) - 1, SFACE_MAPS[0], 128))
+            )
         (vector,), maps = self._embedder.embed_with_maps(face.probe[None])
-        (score,) = self._quality.score(maps)
         m = face.measurements
-        row = (m.confidence, m.brightness, m.sharpness, m.size, m.pose.yaw, m.pose.pitch, score)
-        return FaceMeasurement(np.array(row), vector)
+        row = (m.confidence, m.brightness, m.sharpness, m.size, m.pose.yaw, m.pose.pitch)
+        return FaceMeasurement(np.array(row, np.float32), features(maps)[0], vector)
 
 
-def measure(cache: Path) -> dict[str, Any]:
-    """Analyse all photographs; the results are kept in *cache* from one run to the next."""
-    file = cache / "quality_bars.npz"
+def with_quality(data: dict[str, Any]) -> dict[str, Any]:
+    """Append the shipped score of match quality to the measurements."""
+    known = np.isfinite(data["features"][:, 0])
+    quality = np.full(len(known), np.nan, np.float32)
+    maps = FeatureMaps(arrays={"maps": data["features"][known].astype(np.float32)[:, :, None, None]})
+    quality[known] = MatchQuality().score(maps)
+    return data | {"measured": np.column_stack([data["measured"], quality])}
+
+
+def measure(cache: Path, most: int) -> dict[str, Any]:
+    """Analyse the photographs of *most* people; the results are kept in *cache* from one run to the next."""
+    file = cache / f"quality_bars_{most}.npz"
     if file.exists():
         return dict(np.load(file))
     measurer = FaceMeasurer()
@@ -117,7 +133,7 @@ def measure(cache: Path) -> dict[str, Any]:
         for folder in sorted((DATA / "lfw_grey").iterdir())
         if folder.is_dir() and len(photos := sorted(folder.glob("*.jpg"))) > 1
     }
-    everyone = sorted(people, key=lambda name: zlib.crc32(name.encode()))
+    everyone = sorted(people, key=lambda name: zlib.crc32(name.encode()))[:most]
     aside = [name for name in everyone if part_of(f"lfw_grey/{name}") is Part.MEASURE]
     probed = set(aside) | set([name for name in everyone if name not in aside][:MOST_PROBES])
 
@@ -133,7 +149,7 @@ def measure(cache: Path) -> dict[str, Any]:
             ]
         return found
 
-    paths = [path for photos in people.values() for path in photos]
+    paths = [path for name in everyone for path in people[name]]
     rows = []
     for number, (path, found) in enumerate(zip(paths, in_order(measure_photo, paths, 2), strict=True)):
         rows += [(path.parent.name, number, *each) for each in found]
@@ -145,6 +161,7 @@ def measure(cache: Path) -> dict[str, Any]:
         "way": np.array([row[2] for row in rows]),
         "step": np.array([row[3] for row in rows]),
         "measured": np.stack([row[4].measured for row in rows]),
+        "features": np.stack([row[4].features for row in rows]).astype(np.float16),
         "vector": np.stack([row[4].vector for row in rows]),
     }
     cache.mkdir(parents=True, exist_ok=True)
@@ -270,7 +287,9 @@ def main() -> None:
     """Measure, choose, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cache", type=Path, help="folder that keeps vectors from one run to the next: biometric data")
-    data = measure(parser.parse_args().cache)
+    parser.add_argument("--people", type=int, default=1000, help="at most; the more, the exacter")
+    arguments = parser.parse_args()
+    data = with_quality(measure(arguments.cache, arguments.people))
     missed = missed_share(data)
     aside = np.array([part_of(f"lfw_grey/{person}") is Part.MEASURE for person in data["person"]])
     known = np.isfinite(missed)

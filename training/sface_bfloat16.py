@@ -21,14 +21,15 @@ class SFaceMaps:
         torch.set_num_threads(1)
         graph = sface_model(read_weights(SFACE)).graph
         constants = {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in graph.initializer}
-        known = [node for node in graph.node if node.op_type in {"Sub", "Mul", "Conv"}]
-        chain = [(node, [constants[name] for name in node.input[1:]]) for node in known]
-        (self._shift,), (self._scale,) = (values for _, values in chain[:2])
+        of = {kind: [node for node in graph.node if node.op_type == kind] for kind in ("Sub", "Mul", "Conv")}
+        self._shift, self._scale = (constants[of[kind][0].input[1]] for kind in ("Sub", "Mul"))
         self._layers: list[tuple[Tensor, Tensor, Tensor, dict[str, Any]]] = []
-        for (conv, (weights, bias)), (_, (slope,)) in zip(chain[2::2], chain[3::2], strict=True):
+        convolutions = [(node, [constants[name] for name in node.input[1:]]) for node in of["Conv"]]
+        # PReLU is written as two convolutions of each channel by itself: of one less the slope, and of the slope.
+        for (conv, (weights, bias)), _, (_, (slope,)) in zip(*(convolutions[k::3] for k in range(3)), strict=True):
             settings = {each.name: list(each.ints) or each.i for each in conv.attribute}
             packed = weights.bfloat16().contiguous(memory_format=torch.channels_last)
-            self._layers.append((packed, bias.bfloat16(), slope.bfloat16()[None], settings))
+            self._layers.append((packed, bias.bfloat16(), slope.bfloat16().reshape(1, -1, 1, 1), settings))
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the maps of (N, 112, 112, 3) crops: (N, 1792, 7, 7)."""

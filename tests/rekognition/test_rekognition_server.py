@@ -32,6 +32,7 @@ from facesearch.cli.shell.exit_status import Exit
 from facesearch.errors import InvalidParameterError
 from facesearch.rekognition.exceptions import FAULTS, ResourceNotFoundException, UnknownOperationException
 from facesearch.rekognition.http import endpoint, server
+from facesearch.rekognition.http.listening import listen_on
 from facesearch.rekognition.http.server import application, serve
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -538,7 +539,7 @@ def test_answers_are_sent_at_once() -> None:
             accepted.set_result(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        listener = server._listener(socket.AF_INET, ("127.0.0.1", 0), 5)
+        listener = listen_on(socket.AF_INET, ("127.0.0.1", 0), 5)
         async with await asyncio.start_server(look, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             answer = await accepted

@@ -24,6 +24,7 @@ from facesearch.cli.commands.people import (
     users,
 )
 from facesearch.cli.commands.photos import compare, detect
+from facesearch.cli.commands.review import review
 from facesearch.cli.commands.search import search
 from facesearch.cli.commands.serve import serve
 from facesearch.cli.demo.command import demo
@@ -65,6 +66,7 @@ for _command in (
     delete_faces,
     audit,
     groups,
+    review,
     photos_of,
     name,
     merge,

@@ -11,7 +11,9 @@ from facesearch.common.arrays import FloatArray
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_each, check_int, check_is, check_text
 from facesearch.domain.entities import Face, User
+from facesearch.enrolment.enroller import image_id
 from facesearch.errors import FaceNotFoundError, StorageFormatError
+from facesearch.images.reading import ImageSource, read_image
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.images.thumbnails import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail
 from facesearch.responses.search_users import UserMatch
@@ -165,6 +167,34 @@ class CollectionContents(CollectionBase):
                 f"collection {self._id!r}: the picture of face {face_id} is no JPEG of 112 x 112 pixels; index its photo again"
             )
         return kept
+
+    def image_id_of(self, image: ImageSource) -> str:
+        """Return the image id that the faces of a photo have in this collection, whether or not the photo was indexed.
+
+        Compare it with `Face.image_id` to check that a file is still the photo a face comes from.
+
+        Parameters
+        ----------
+        image
+            Path, bytes, binary file, PIL image, uint8 array or `Picture`, as it was indexed: the same photo in another file
+            format has another id.
+
+        Raises
+        ------
+        ImageError
+            If the picture can't be used.
+
+        Examples
+        --------
+        >>> from skimage.data import astronaut
+        >>> staff = Collection("staff")
+        >>> record = staff.index_faces(astronaut()).face_records[0]
+        >>> staff.image_id_of(astronaut()) == record.face.image_id
+        True
+        """
+        digest = read_image(image).digest
+        with self._store.reading():
+            return image_id(self._store.secret(), digest)
 
     def pictures(self, probe: AnalyzedFace, matches: Sequence[UserMatch]) -> Pictures | None:
         """Return the thumbnails for a search: the searched face, and faces of the best matches.

@@ -1,13 +1,9 @@
 """HTTP server for Amazon Rekognition's requests, for clients in any language."""
 
-import contextlib
 import ipaddress
 import math
-import signal
 import socket
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from types import ModuleType
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
 
 from facesearch.common.validation import check_float, check_int
@@ -20,6 +16,7 @@ try:
     from facesearch.rekognition.http.connections import Limits
     from facesearch.rekognition.http.endpoint import MAX_BODY, RequestTimeoutException, application
     from facesearch.rekognition.http.hosts import name_of
+    from facesearch.rekognition.http.listening import listen_on, most_connections, stopped_by_signals
 except MissingExtraError:  # raised by an imported module, with the name of the package
     raise
 except ImportError as _error:
@@ -27,17 +24,9 @@ except ImportError as _error:
         "facesearch.rekognition.http.server", str(_error.name).partition(".")[0], "server"
     ) from _error
 
-try:
-    import resource as _resource
-except ImportError:  # on Windows, where sockets are not files
-    resource: ModuleType | None = None
-else:
-    resource = _resource
-
 __all__ = ["MAX_BODY", "RequestTimeoutException", "application", "serve"]
 
 _SHUTDOWN_SECONDS: Final = 30  # for running requests when the server stops
-_MOST_CONNECTIONS: Final = 1000
 # asyncio accepts up to this many connections at a time, and up to three times this number before it counts the first. Beyond the
 # process's limit of open files it would stop accepting for a second.
 _BACKLOG: Final = 128
@@ -105,7 +94,7 @@ def serve(
         )
     timeout = check_float("client_timeout", client_timeout, 0.01, 3600)
     proxies = [_network(each) for each in forwarded_allow_ips]
-    limits = Limits(timeout=timeout, most=_most_connections())
+    limits = Limits(timeout=timeout, most=most_connections())
     own_name = [host] if keys is None and name_of(host) else []
     config = uvicorn.Config(
         application(
@@ -129,12 +118,12 @@ def serve(
     )
     server = uvicorn.Server(config)
     try:
-        listener = _listener(family, address, config.backlog)
+        listener = listen_on(family, address, config.backlog)
     except OSError as error:
         raise InvalidParameterError(
             f"host, port: expected a free address of this machine, got {host}:{port} ({error.strerror})"
         ) from error
-    with listener, _stopped_by_signals(server):
+    with listener, stopped_by_signals(server):
         if ready:
             shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
             ready(f"http://{shown}:{listener.getsockname()[1]}")
@@ -152,14 +141,6 @@ def _network(proxy: str) -> str:
     return proxy
 
 
-def _most_connections() -> int:
-    """Return the most simultaneous connections: half of the process's limit of open files, at most 1,000."""
-    if resource is None:
-        return _MOST_CONNECTIONS
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _MOST_CONNECTIONS if files < 0 else max(1, min(_MOST_CONNECTIONS, files // 2))
-
-
 def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     """Resolve a host once, so that the checked address is the one that the server listens on."""
     check_int("port", port, 0, 65535)
@@ -170,31 +151,3 @@ def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     except OSError as error:
         raise InvalidParameterError.of("host", host, "an address of this machine") from error
     return family, address
-
-
-def _listener(family: socket.AddressFamily, address: Any, backlog: int) -> socket.socket:
-    """Return a listening socket with its protocol number set.
-
-    asyncio sets TCP_NODELAY only on sockets with a protocol number. Without it the second part of a response waits for the
-    acknowledgement of the first, which costs 40 ms per request.
-    """
-    plain = socket.create_server(address, family=family, backlog=backlog)
-    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=plain.detach())
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """Make signals stop the server, but not the process, which has resources to close; uvicorn by itself does both."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(*_: object) -> None:
-        server.should_exit = True
-
-    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -1,0 +1,98 @@
+"""``facesearch review``: a page on this machine, to see who is in a collection and to put it right."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+import click
+
+import facesearch as fs
+from facesearch.cli.shell.completion import complete_collection
+from facesearch.cli.shell.exit_status import Exit
+from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.options import COLLECTION, as_json as json_option
+from facesearch.cli.shell.output import print_json, print_line, print_note
+
+__all__ = ["review"]
+
+
+@click.command(
+    cls=Command,
+    section="People",
+    short_help="see and correct a collection in the browser",
+    examples=(
+        "facesearch review people.db",
+        "facesearch review people.db --photos PEOPLE    # the folder that was indexed: whole photos are shown",
+        "facesearch review people.db --read-only --no-open",
+    ),
+    exits={Exit.DONE: "stopped by Ctrl-C or SIGTERM"},
+)
+@click.argument("db", metavar="DB", envvar="FACESEARCH_DB", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--collection",
+    "collection_id",
+    envvar="FACESEARCH_COLLECTION",
+    default=COLLECTION,
+    show_default=True,
+    show_envvar=True,
+    metavar="ID",
+    shell_complete=complete_collection,
+    help="Collection in the file.",
+)
+@click.option(
+    "--photos",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Folder of the photos that were indexed, to show them; may be repeated. Nothing outside is read.",
+)
+@click.option("--read-only", is_flag=True, help="Refuse changes.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    metavar="N",
+    help="Port to listen on.  [default: a free one]",
+)
+@click.option("--no-open", is_flag=True, help="Do not open a browser; the address is printed.")
+@json_option
+def review(
+    *,
+    db: Path,
+    collection_id: str,
+    photos: tuple[Path, ...],
+    read_only: bool,
+    port: int,
+    no_open: bool,
+    as_json: bool,
+) -> Exit:
+    """Open a page in the browser: who is in a photo, all people, faces without a name, and likely mistakes.
+
+    Only this machine can connect, and only with the address that is printed. Nothing is sent anywhere. Ctrl-C ends it. A file that
+    can't be written is opened read-only. --json prints the address as JSON.
+    """
+    from facesearch.review.server import serve
+
+    def ready(address: str, once: str) -> None:
+        if as_json:
+            print_json({"url": address, "version": fs.__version__})
+        else:
+            print_line(f"review page at {address}")
+            print_note("only this machine can open it; Ctrl-C ends it")
+        if not no_open:
+            import webbrowser
+
+            # In a thread: some systems return only when the browser ends.
+            threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
+
+    with contextlib.ExitStack() as stack:
+        try:
+            collection = fs.Collection.open(db, collection_id, create=False, read_only=read_only)
+        except fs.StorageReadOnlyError:
+            print_note("the file can't be written: changes are refused")
+            read_only = True
+            collection = fs.Collection.open(db, collection_id, create=False, read_only=True)
+        stack.enter_context(collection)
+        serve(collection, photos=photos, port=port, read_only=read_only, ready=ready)
+    print_note("ended")
+    return Exit.DONE
