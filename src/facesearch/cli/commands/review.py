@@ -58,7 +58,7 @@ __all__ = ["review"]
 @json_option
 def review(
     *,
-    db: Path,
+    db: Path | str,
     collection_id: str,
     photos: tuple[Path, ...],
     read_only: bool,
