@@ -354,11 +354,12 @@ def test_photos_in_a_folder_are_those_that_are_photos_by_their_names(place: Path
 )
 def test_every_command_takes_its_file_from_the_environment_and_says_so(verb: Command) -> None:
     (option,) = [each for each in verb.params if each.name == "db"]
-    words = ["x" for each in verb.params if isinstance(each, click.Argument) and each.required]
+    words = ["x" for each in verb.params if isinstance(each, click.Argument) and each.required and each is not option]
+    other = ["other.db"] if isinstance(option, click.Argument) else ["--db", "other.db"]
 
     assert option.envvar == "FACESEARCH_DB"
     assert "FACESEARCH_DB" in CliRunner().invoke(app, [str(verb.name), "--help"]).stdout
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACESEARCH_DB", "some.db")
         assert verb.make_context(str(verb.name), list(words)).params["db"] == Path("some.db")
-        assert verb.make_context(str(verb.name), [*words, "--db", "other.db"]).params["db"] == Path("other.db")
+        assert verb.make_context(str(verb.name), [*words, *other]).params["db"] == Path("other.db")

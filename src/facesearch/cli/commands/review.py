@@ -10,7 +10,7 @@ import facesearch as fs
 from facesearch.cli.shell.completion import complete_collection
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import COLLECTION, as_json as json_option
+from facesearch.cli.shell.options import COLLECTION, DATABASE, as_json as json_option
 from facesearch.cli.shell.output import print_json, print_line, print_note
 
 __all__ = ["review"]
@@ -27,7 +27,7 @@ __all__ = ["review"]
     ),
     exits={Exit.DONE: "stopped by Ctrl-C or SIGTERM"},
 )
-@click.argument("db", metavar="DB", envvar="FACESEARCH_DB", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("db", metavar="DB", envvar="FACESEARCH_DB", type=DATABASE)
 @click.option(
     "--collection",
     "collection_id",
@@ -68,8 +68,9 @@ def review(
 ) -> Exit:
     """Open a page in the browser: who is in a photo, all people, faces without a name, and likely mistakes.
 
-    Only this machine can connect, and only with the address that is printed. Nothing is sent anywhere. Ctrl-C ends it. A file that
-    can't be written is opened read-only. --json prints the address as JSON.
+    DB is a file of collections, or the address of a server; without it, that in FACESEARCH_DB is opened. Only this machine can connect,
+    and only with the address that is printed. Nothing is sent anywhere. Ctrl-C ends it. A file that can't be written is opened
+    read-only. --json prints the address as JSON.
     """
     from facesearch.review.server import serve
 
