@@ -197,7 +197,17 @@ PLAIN = {
         "once",
         "erase_deleted",
     ),
-    *("close", "save", "restore", "thumbnail", "pictures", "face_embedding", "user_embedding"),
+    *(
+        "close",
+        "save",
+        "restore",
+        "copy_to",
+        "image_id_of",
+        "thumbnail",
+        "pictures",
+        "face_embedding",
+        "user_embedding",
+    ),
     *("search_embeddings", "rank", "rank_many", "rank_like_user", "rank_faces", "page_of_users", "page_of_faces"),
 }
 
