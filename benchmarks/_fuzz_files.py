@@ -156,6 +156,9 @@ def databases(folder: Path) -> Case:
             collection.once("token", "request", lambda: "answer")
             collection.add_embedding("gus", np.ones(128))
             collection.delete_user("gus", faces=True)
+            passer_by = collection.add_embeddings(["passer_by"] * 2, np.stack([np.full(128, 2.0), np.full(128, 2.1)]))
+            collection.delete_user("passer_by", faces=False)
+            collection.set_aside(passer_by)
             _interrupt(collection, album)
     good = base.read_bytes()
 
@@ -180,6 +183,7 @@ def databases(folder: Path) -> Case:
                         collection.index_folder(album, progress=False)
                     else:
                         collection.forget_photos()
+                    _review(collection, undo=draw.random() < 0.5)
                     collection.delete_user("ada", faces=True)
                     collection.save(folder / f"saved{draw.getrandbits(60)}.npz")
             fs.delete_collection(path, "two")
@@ -191,6 +195,13 @@ def databases(folder: Path) -> Case:
         return ANSWERED
 
     return case
+
+
+def _review(collection: fs.Collection, *, undo: bool) -> None:
+    for set_aside in (False, True):
+        collection.groups(progress=False, set_aside=set_aside)
+    if undo:
+        collection.undo()
 
 
 def _change_tables(path: Path, draw: Random) -> None:

@@ -25,8 +25,8 @@ from facesearch.domain.changes import ChangeKind
 from facesearch.errors import ClosedError, MissingExtraError
 from facesearch.storage import catalog
 from facesearch.storage.postgres import schema as tables, store, vectors
-from facesearch.storage.postgres.address import Address
 from facesearch.storage.postgres.store import PostgresStore
+from facesearch.storage.server_address import Address
 from postgres_server import schema_of, server
 
 ONES = np.ones(128)
@@ -66,6 +66,8 @@ def trigger(schema: str, body: str, *, when: str = "BEFORE INSERT ON faces") -> 
 
 def test_an_address_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in [each for each in sys.modules if each.startswith("facesearch.storage.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtraError, match=r'pip install "facesearch\[postgres\]"'):
         fs.Collection.open("postgresql://localhost/people", "staff")
 

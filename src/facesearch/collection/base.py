@@ -60,6 +60,7 @@ class CollectionBase:
         thumbnails: bool = False,
     ) -> None:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
+        self._where = f"collection {self._id!r}"  # for messages about what is stored
         check_settings(face_model, analyzer, calibration)
         if face_model is None:
             face_model = analyzer.face_model if analyzer else SFACE_PLAIN

@@ -188,6 +188,7 @@ class CollectionFiles(CollectionBase):
         return made
 
     def _use(self, database: Database, entry: Entry) -> None:
+        self._where = f"{database.name}: collection {self._id!r}"
         self._store = database.store(entry, self.calibration.user_offset, answered_before=self._clock() - TOKEN_SECONDS)
 
     def _add_to(self, database: Database, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:

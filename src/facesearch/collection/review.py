@@ -260,7 +260,7 @@ class CollectionReview(CollectionBase):
             if not changes:
                 raise NothingToUndoError(f"collection {self._id!r} has no change to undo")
             number, text = changes[-1]
-            change = load_change(text, f"collection {self._id!r}")
+            change = load_change(text, self._where)
             self._check_undoable(change)
             self._store.create_users(change.deleted_users)
             self._put({face.face_id: _State(face.user_id_before, face.set_aside_before) for face in change.faces})

@@ -170,7 +170,7 @@ def strangers(calibration: Calibration, similarity: float) -> str:
     --------
     >>> from facesearch.matching.calibration import calibration
     >>> [strangers(calibration(), percent) for percent in (99.9, 90, 85, 1)]
-    ['fewer than 1 in 100,000', '1 in 10,000', '1 in 2,800', 'more than 1 in 2']
+    ['fewer than 1 in 100,000', '1 in 10,000', '1 in 2,700', 'more than 1 in 2']
     """
     rows = calibration.rows
     if similarity > rows[0].similarity:

@@ -258,7 +258,7 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     >>> response = fs.search_users_by_image(staff, photo)
     >>> print(fs.explain(response))
     1 of 2 faces searched, quality filter NONE
-    percentages: calibration measured on 'nothing: painted faces', 8,404 people
+    percentages: calibration measured on 'nothing: painted faces', 8,409 people
     <BLANKLINE>
     face  box in px
        1  68 x 83 at 106, 23  searched

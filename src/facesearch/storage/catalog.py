@@ -12,7 +12,7 @@ from facesearch.domain.entities import COLLECTION_ID_PATTERN
 from facesearch.errors import InvalidParameterError
 from facesearch.files.writing import absolute
 from facesearch.storage.database import MAX_TAGS, CollectionInfo, Database, check_tag, check_tags
-from facesearch.storage.postgres.address import Address, check_extra, is_address
+from facesearch.storage.server_address import Address, is_address
 from facesearch.storage.sqlite.database import FileDatabase
 
 __all__ = [
@@ -82,8 +82,7 @@ def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
     seconds = check_float("timeout", timeout, 0, _LONGEST_WAIT)
     if isinstance(where, Path):
         return FileDatabase(where, seconds, read_only=read_only)
-    check_extra()
-    from facesearch.storage.postgres.database import PostgresDatabase  # its extra may not be installed
+    from facesearch.storage.postgres.database import PostgresDatabase  # raises MissingExtraError without its extra
 
     return PostgresDatabase(Address.of(where), seconds, read_only=read_only)
 

@@ -78,7 +78,7 @@ class _Database(click.Path):
         super().__init__(dir_okay=dir_okay, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from facesearch.storage.postgres.address import is_address
+        from facesearch.storage.server_address import is_address
 
         return value if isinstance(value, str) and is_address(value) else super().convert(value, param, ctx)
 

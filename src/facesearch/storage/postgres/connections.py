@@ -18,9 +18,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from facesearch.common import forks as _forks
 from facesearch.errors import ClosedError, StorageBusyError, StorageError, StorageReadOnlyError
-from facesearch.storage.postgres.address import Address
 from facesearch.storage.postgres.faults import connection_fault, is_transient, lost, translated
 from facesearch.storage.postgres.vectors import adapt_vectors
+from facesearch.storage.server_address import Address
 
 __all__ = ["Connection", "Sessions", "use_schema"]
 

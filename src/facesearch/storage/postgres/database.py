@@ -18,12 +18,12 @@ from facesearch.errors import (
 from facesearch.matching.calibration_choice import describe_kept
 from facesearch.storage.content_ids import new_secret
 from facesearch.storage.database import CollectionInfo, Database, Entry, Erasure, check_number_of_tags, check_tags
-from facesearch.storage.postgres.address import Address
 from facesearch.storage.postgres.connections import Connection, Sessions
 from facesearch.storage.postgres.erasure import erase, is_pending
 from facesearch.storage.postgres.schema import check_format, create
 from facesearch.storage.postgres.store import PostgresStore
 from facesearch.storage.postgres.vectors import MOST_DIMENSIONS
+from facesearch.storage.server_address import Address
 
 __all__ = ["PostgresDatabase"]
 

@@ -18,7 +18,7 @@ from facesearch.errors import (
     StorageReadOnlyError,
     StorageUncertainError,
 )
-from facesearch.storage.postgres.address import Address
+from facesearch.storage.server_address import Address
 
 __all__ = ["connection_fault", "is_transient", "lost", "translated"]
 

@@ -11,8 +11,8 @@ import psycopg
 
 from facesearch.errors import StorageError, StorageFormatError
 from facesearch.storage.face_rows import PERSONAL
-from facesearch.storage.postgres.address import Address
 from facesearch.storage.postgres.connections import Connection, Sessions, use_schema
+from facesearch.storage.server_address import Address
 
 __all__ = ["FORMAT", "STEPS", "TABLES", "check_format", "create", "found_format"]
 

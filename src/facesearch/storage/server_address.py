@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import attrs
 from attrs import field
 
-from facesearch.errors import InvalidParameterError, MissingExtraError
+from facesearch.errors import InvalidParameterError
 
-__all__ = ["Address", "check_extra", "is_address"]
+__all__ = ["Address", "is_address"]
 
 _SCHEMES: Final = ("postgresql", "postgres")
 _SCHEMA: Final = "facesearch"
@@ -19,20 +19,6 @@ _HINT: Final = "an address such as postgresql://user@host:5432/database"
 def is_address(text: str) -> bool:
     """Return whether a text is an address of a server, rather than the path of a file."""
     return text.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
-
-
-def check_extra() -> None:
-    """Check that the packages for PostgreSQL are installed.
-
-    Raises
-    ------
-    MissingExtraError
-        With the command that installs them.
-    """
-    try:
-        import psycopg  # noqa: F401  # only whether it is there
-    except ImportError as error:
-        raise MissingExtraError.of("a postgresql:// address", "psycopg", "postgres") from error
 
 
 @attrs.frozen
