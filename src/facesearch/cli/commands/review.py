@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 import facesearch as fs
-from facesearch.cli.shell.completion import complete_collection
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import COLLECTION, DATABASE, as_json as json_option
+from facesearch.cli.shell.options import DATABASE, as_json as json_option, collection as collection_option
 from facesearch.cli.shell.output import print_json, print_line, print_note
 
 __all__ = ["review"]
@@ -28,17 +27,7 @@ __all__ = ["review"]
     exits={Exit.DONE: "stopped by Ctrl-C or SIGTERM"},
 )
 @click.argument("db", metavar="DB", envvar="FACESEARCH_DB", type=DATABASE)
-@click.option(
-    "--collection",
-    "collection_id",
-    envvar="FACESEARCH_COLLECTION",
-    default=COLLECTION,
-    show_default=True,
-    show_envvar=True,
-    metavar="ID",
-    shell_complete=complete_collection,
-    help="Collection in the file.",
-)
+@collection_option
 @click.option(
     "--photos",
     multiple=True,

@@ -24,6 +24,7 @@ __all__ = [
     "as_json",
     "attributes",
     "check_picture",
+    "collection",
     "database",
     "files_of",
     "force",
@@ -120,9 +121,9 @@ save = _option(
 )
 
 
-def database(command: Wrapped) -> Wrapped:
-    """Add ``--db`` and ``--collection``."""
-    collection = click.option(
+def collection(command: Wrapped) -> Wrapped:
+    """Add ``--collection``."""
+    return click.option(
         "--collection",
         "collection_id",
         envvar="FACESEARCH_COLLECTION",
@@ -132,7 +133,11 @@ def database(command: Wrapped) -> Wrapped:
         metavar="ID",
         shell_complete=complete_collection,
         help="Collection in the file.",
-    )
+    )(command)
+
+
+def database(command: Wrapped) -> Wrapped:
+    """Add ``--db`` and ``--collection``."""
     return db(collection(command))
 
 
