@@ -52,7 +52,7 @@ def run(schema: str, *statements: str, **options: Any) -> list[Any]:
 
 
 def trigger(schema: str, body: str, *, when: str = "BEFORE INSERT ON faces") -> None:
-    """Let the server run statements whenever a face is added."""
+    """Create a trigger that runs statements whenever a face is added."""
     kind = "CONSTRAINT TRIGGER" if "DEFERRED" in when else "TRIGGER"
     run(
         schema,

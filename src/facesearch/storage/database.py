@@ -11,10 +11,18 @@ from attrs import field
 from facesearch.common.tables import Cell
 from facesearch.common.validation import is_a, is_bool, maybe, plain_int, whole
 from facesearch.domain.entities import FaceModel
-from facesearch.errors import CollectionNotFoundError, InvalidParameterError, QuotaExceededError
+from facesearch.errors import (
+    CollectionNotFoundError,
+    InvalidParameterError,
+    QuotaExceededError,
+    StorageFormatError,
+    without_value,
+)
+from facesearch.matching.calibration_choice import describe_kept
 from facesearch.storage.store import Store
 
 __all__ = [
+    "FIXED_COLUMNS",
     "MAX_TAGS",
     "CollectionInfo",
     "Database",
@@ -23,6 +31,8 @@ __all__ = [
     "check_number_of_tags",
     "check_tag",
     "check_tags",
+    "entry_of",
+    "info_of",
 ]
 
 MAX_TAGS: Final = 200
@@ -91,6 +101,55 @@ class Entry:
     thumbnails: bool
     calibration: str | None
     salt: bytes = field(repr=False)
+
+
+FIXED_COLUMNS: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
+"""The columns of a collection that never change, in the order that `entry_of` takes."""
+
+
+def entry_of(where: str, salt: bytes, columns: Iterable[Any]) -> Entry:
+    """Return the entry of a row of a catalog.
+
+    Parameters
+    ----------
+    where
+        The database, for messages.
+    salt
+        See `Entry`.
+    columns
+        The values of `FIXED_COLUMNS`.
+
+    Raises
+    ------
+    StorageFormatError
+        If they describe no face model.
+    """
+    number, collection_id, thumbnails, calibration, name, version, digest, dimension = columns
+    try:
+        face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
+    except InvalidParameterError as error:
+        raise StorageFormatError(f"{where}: {collection_id}: damaged face model ({without_value(error)})") from None
+    return Entry(
+        number=number,
+        collection_id=collection_id,
+        face_model=face_model,
+        thumbnails=bool(thumbnails),
+        calibration=calibration,
+        salt=bytes(salt),
+    )
+
+
+def info_of(entry: Entry, *, users: int, faces: int, created: datetime) -> CollectionInfo:
+    """Return the properties of a collection; *created* in UTC."""
+    return CollectionInfo(
+        collection_id=entry.collection_id,
+        users=users,
+        faces=faces,
+        face_model=entry.face_model,
+        created=created,
+        thumbnails=entry.thumbnails,
+        calibration=describe_kept(entry.calibration),
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,13 @@ from facesearch.cli.shell.deletion import wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command, Failure
 from facesearch.cli.shell.many_photos import spreadsheet_cell
-from facesearch.cli.shell.options import as_csv as csv_option, as_json as json_option, database, percentage
+from facesearch.cli.shell.options import (
+    as_csv as csv_option,
+    as_json as json_option,
+    check_formats,
+    database,
+    percentage,
+)
 from facesearch.cli.shell.output import plain, print_block, print_csv_row, print_json, print_line, table
 
 __all__ = ["merge", "move", "name", "photos_of", "rename", "set_aside", "undo"]
@@ -65,7 +71,7 @@ def name(
     GROUP is an id that `facesearch groups` prints, or its beginning. Of more than 100 faces of a user, the best 100 are kept. `facesearch
     undo` takes it back.
     """
-    _check_formats(as_json=as_json, as_csv=as_csv)
+    check_formats(as_json=as_json, as_csv=as_csv)
     with fs.Collection.open(db, collection_id, create=False) as collection:
         change = collection.name_group(_group_named(collection, group, threshold), user_id)
     return _changed(db, change, as_json=as_json, as_csv=as_csv)
@@ -86,7 +92,7 @@ def merge(*, into: str, other: str, db: Path | str, collection_id: str, as_json:
 
     Of more than 100 faces, the best 100 are kept. `facesearch undo` takes it back.
     """
-    _check_formats(as_json=as_json, as_csv=as_csv)
+    check_formats(as_json=as_json, as_csv=as_csv)
     with fs.Collection.open(db, collection_id, create=False) as collection:
         change = collection.merge_users(into, other)
     return _changed(db, change, as_json=as_json, as_csv=as_csv)
@@ -107,7 +113,7 @@ def rename(*, user_id: str, new_user_id: str, db: Path | str, collection_id: str
 
     Rename the user's folder too, if there is one: `index` would create the user ID again. `facesearch undo` takes it back.
     """
-    _check_formats(as_json=as_json, as_csv=as_csv)
+    check_formats(as_json=as_json, as_csv=as_csv)
     with fs.Collection.open(db, collection_id, create=False) as collection:
         change = collection.rename_user(user_id, new_user_id)
     return _changed(db, change, as_json=as_json, as_csv=as_csv)
@@ -134,7 +140,7 @@ def move(
 
     `facesearch undo` takes it back.
     """
-    _check_formats(as_json=as_json, as_csv=as_csv)
+    check_formats(as_json=as_json, as_csv=as_csv)
     if (user_id is None) != no_user:
         raise click.UsageError("Give either the ID of a user or --no-user.")
     with fs.Collection.open(db, collection_id, create=False) as collection:
@@ -160,7 +166,7 @@ def set_aside(
 
     GROUP is an id that `facesearch groups` prints, or its beginning. `facesearch undo` takes it back.
     """
-    _check_formats(as_json=as_json, as_csv=as_csv)
+    check_formats(as_json=as_json, as_csv=as_csv)
     with fs.Collection.open(db, collection_id, create=False) as collection:
         change = collection.set_aside(_group_named(collection, group, threshold), aside=not back)
     return _changed(db, change, as_json=as_json, as_csv=as_csv)
@@ -180,7 +186,7 @@ def undo(*, db: Path | str, collection_id: str, as_json: bool, as_csv: bool) -> 
 
     A change is refused if its users or faces were changed since. Changes of deleted users and faces are forgotten.
     """
-    _check_formats(as_json=as_json, as_csv=as_csv)
+    check_formats(as_json=as_json, as_csv=as_csv)
     with fs.Collection.open(db, collection_id, create=False) as collection:
         try:
             change = collection.undo()
@@ -215,7 +221,7 @@ def photos_of(
 
     A photo is listed as the path given to `index`, relative to the folder or CSV file, or else as its ExternalImageId.
     """
-    _check_formats(as_json=as_json, as_csv=as_csv)
+    check_formats(as_json=as_json, as_csv=as_csv)
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         if user_id is not None and group is None:
             found = collection.photos_of(user_id)
@@ -257,11 +263,6 @@ def _group_named(collection: "fs.Collection", beginning: str, threshold: float |
     raise fs.GroupChangedError(
         f"group: no group begins with {beginning!r}, or its faces changed meanwhile; `facesearch groups` lists the groups"
     )
-
-
-def _check_formats(*, as_json: bool, as_csv: bool) -> None:
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv can't be given both.")
 
 
 def _changed(db: Path | str, change: "fs.Change", *, as_json: bool, as_csv: bool, prefix: str = "") -> Exit:

@@ -10,7 +10,15 @@ import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
 from facesearch.cli.shell.many_photos import SaveFolder, spreadsheet_cell
-from facesearch.cli.shell.options import as_csv, as_json as json_option, database, files_of, force, percentage
+from facesearch.cli.shell.options import (
+    as_csv,
+    as_json as json_option,
+    check_formats,
+    database,
+    files_of,
+    force,
+    percentage,
+)
 from facesearch.cli.shell.output import (
     counted,
     plain,
@@ -84,8 +92,7 @@ def groups(
     Two faces of one photo are never in one group. The command changes nothing in the collection. --csv prints a row for each face. A
     sheet shows the stored thumbnails, or else cuts the faces out of the photos, where these are still there.
     """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv can't be given both.")
+    check_formats(as_json=as_json, as_csv=as_csv)
     if not photos.is_dir():
         raise click.BadParameter(f"there is no folder '{photos}'.", param_hint="'--photos'")
     options: dict[str, Any] = {} if threshold is None else {"threshold": threshold}

@@ -14,6 +14,7 @@ from facesearch.cli.shell.options import (
     as_csv,
     as_json,
     attributes,
+    check_formats,
     check_picture,
     force,
     min_face,
@@ -70,8 +71,7 @@ def detect(
     Yaw, pitch and roll are in degrees, with Amazon Rekognition's signs; brightness and sharpness are 0-100. --json prints the
     response of its DetectFaces; for several photos, or a folder, one line per photo.
     """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv can't be given both.")
+    check_formats(as_json=as_json, as_csv=as_csv)
     if are_many(photos) or as_csv:
         from facesearch.cli.commands.detect_many import detect_many
 

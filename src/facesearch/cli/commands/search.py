@@ -16,6 +16,7 @@ from facesearch.cli.shell.options import (
     as_csv,
     as_json,
     attributes,
+    check_formats,
     check_picture,
     database,
     files_of,
@@ -95,8 +96,7 @@ def search(
     For several photos, or a folder, each row and each line of JSON contains its photo, in the given order; the photos are searched
     on all cores and printed as they finish. A photo that can't be used is reported on standard error, and the others continue.
     """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv can't be given both.")
+    check_formats(as_json=as_json, as_csv=as_csv)
     options: dict[str, Any] = {
         "user_match_threshold": threshold,
         "max_users": max_users,

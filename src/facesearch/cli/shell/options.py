@@ -23,6 +23,7 @@ __all__ = [
     "as_csv",
     "as_json",
     "attributes",
+    "check_formats",
     "check_picture",
     "collection",
     "database",
@@ -99,6 +100,14 @@ db = _option(
 )
 as_json = _option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
 as_csv = _option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")
+
+
+def check_formats(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse ``--json`` together with ``--csv``."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv can't be given both.")
+
+
 force = _option(
     "--force", is_flag=True, help="Replace a file of another kind too, but never a photo or database in use."
 )

@@ -132,7 +132,7 @@ class _Pool:
 
 
 def use_schema(connection: Connection, schema: str) -> bool:
-    """Let statements of a connection use the tables of a schema, and pgvector; return whether pgvector is installed."""
+    """Set the search path of a connection to a schema and to pgvector; return whether pgvector is installed."""
     found = connection.execute(
         """SELECT nspname, pg_type.oid::bigint FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
         JOIN pg_type ON typnamespace = pg_namespace.oid AND typname = 'vector' WHERE extname = 'vector'"""

@@ -12,12 +12,19 @@ from facesearch.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
     InvalidParameterError,
-    StorageFormatError,
-    without_value,
 )
-from facesearch.matching.calibration_choice import describe_kept
 from facesearch.storage.content_ids import new_secret
-from facesearch.storage.database import CollectionInfo, Database, Entry, Erasure, check_number_of_tags, check_tags
+from facesearch.storage.database import (
+    FIXED_COLUMNS,
+    CollectionInfo,
+    Database,
+    Entry,
+    Erasure,
+    check_number_of_tags,
+    check_tags,
+    entry_of,
+    info_of,
+)
 from facesearch.storage.postgres.connections import Connection, Sessions
 from facesearch.storage.postgres.erasure import erase, is_pending
 from facesearch.storage.postgres.schema import check_format, create
@@ -27,9 +34,10 @@ from facesearch.storage.server_address import Address
 
 __all__ = ["PostgresDatabase"]
 
-_FIXED: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
-_INFO: Final = f"SELECT users, faces, created, {_FIXED} FROM collections WHERE %s::text IS NULL OR collection_id = %s"  # noqa: S608  # constant names
-_ENTRY: Final = f"SELECT salt, {_FIXED} FROM collections, about WHERE collection_id = %s"  # noqa: S608  # constant names
+_INFO: Final = (
+    f"SELECT users, faces, created, {FIXED_COLUMNS} FROM collections WHERE %s::text IS NULL OR collection_id = %s"  # noqa: S608  # constant names
+)
+_ENTRY: Final = f"SELECT salt, {FIXED_COLUMNS} FROM collections, about WHERE collection_id = %s"  # noqa: S608  # constant names
 
 
 class PostgresDatabase(Database):
@@ -172,34 +180,10 @@ class PostgresDatabase(Database):
         raise self.missing(collection_id)
 
     def _info(self, users: int, faces: int, created: Any, *fixed: Any) -> CollectionInfo:
-        entry = self._entry(b"", *fixed)
-        return CollectionInfo(
-            collection_id=entry.collection_id,
-            users=users,
-            faces=faces,
-            face_model=entry.face_model,
-            created=created.astimezone(UTC),
-            thumbnails=entry.thumbnails,
-            calibration=describe_kept(entry.calibration),
-        )
+        return info_of(self._entry(b"", *fixed), users=users, faces=faces, created=created.astimezone(UTC))
 
     def _entry(self, salt: bytes, *fixed: Any) -> Entry:
-        number, collection_id, thumbnails, calibration, *model = fixed
-        try:
-            name, version, digest, dimension = model
-            face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
-        except InvalidParameterError as error:
-            raise StorageFormatError(
-                f"{self.name}: {collection_id}: damaged face model ({without_value(error)})"
-            ) from None
-        return Entry(
-            number=number,
-            collection_id=collection_id,
-            face_model=face_model,
-            thumbnails=thumbnails,
-            calibration=calibration,
-            salt=bytes(salt),
-        )
+        return entry_of(self.name, salt, fixed)
 
 
 def _put_tags(sql: Connection, number: int, tags: Mapping[str, str], remove: Iterable[str] = ()) -> None:

@@ -53,7 +53,7 @@ class _VectorLoader(Loader):
 
 
 def adapt_vectors(connection: "psycopg.Connection[Any]", oid: int) -> None:
-    """Let a connection write `Vector` and read vectors as bytes, see `matrix_of`; *oid* is that of pgvector's type."""
+    """Register `Vector` for writing, and bytes for reading vectors, see `matrix_of`; *oid* is that of pgvector's type."""
     connection.adapters.register_dumper(Vector, type("VectorDumper", (_VectorDumper,), {"oid": oid}))
     connection.adapters.register_loader(oid, _VectorLoader)
     connection.adapters.types.add(TypeInfo("vector", oid, 0))  # by name for COPY

@@ -15,13 +15,20 @@ from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
-    InvalidParameterError,
     StorageFormatError,
-    without_value,
 )
-from facesearch.matching.calibration_choice import describe_kept
 from facesearch.storage.content_ids import new_secret
-from facesearch.storage.database import CollectionInfo, Database, Entry, Erasure, check_number_of_tags, check_tags
+from facesearch.storage.database import (
+    FIXED_COLUMNS,
+    CollectionInfo,
+    Database,
+    Entry,
+    Erasure,
+    check_number_of_tags,
+    check_tags,
+    entry_of,
+    info_of,
+)
 from facesearch.storage.sqlite.connections import Sessions
 from facesearch.storage.sqlite.erasure import (
     ERASING_WAIT,
@@ -229,8 +236,7 @@ def _tags(sql: sqlite3.Connection, number: int) -> dict[str, str]:
     return dict(fetch(sql, (TEXT, TEXT), query, (number,)))
 
 
-_FIXED: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
-_INFO: Final = f"SELECT users, faces, created, {_FIXED} FROM collections"  # noqa: S608  # constant names
+_INFO: Final = f"SELECT users, faces, created, {FIXED_COLUMNS} FROM collections"  # noqa: S608  # constant names
 _COLLECTION_ID: Final = Kind.matching(COLLECTION_ID_PATTERN, 255)
 _DIMENSION: Final = Kind("a vector's length", frozenset({int}), lambda value: 0 < value <= _LARGEST_DIMENSION)
 _TIME: Final = Kind("a time", frozenset({float}), lambda value: 0 <= value <= _LAST_TIME)
@@ -243,39 +249,12 @@ _INFO_KINDS: Final = (COUNT, COUNT, _TIME, *_FIXED_KINDS)
 
 def _info(sql: sqlite3.Connection, row: tuple[Any, ...]) -> CollectionInfo:
     users, faces, created, *fixed = row
-    entry = _entry(sql, b"", fixed)
-    return CollectionInfo(
-        collection_id=entry.collection_id,
-        users=users,
-        faces=faces,
-        face_model=entry.face_model,
-        created=datetime.fromtimestamp(created, UTC),
-        thumbnails=entry.thumbnails,
-        calibration=describe_kept(entry.calibration),
-    )
+    entry = entry_of(str(path_of(sql)), b"", fixed)
+    return info_of(entry, users=users, faces=faces, created=datetime.fromtimestamp(created, UTC))
 
 
 def _find(sql: sqlite3.Connection, collection_id: str) -> Entry | None:
-    query = f"SELECT salt, {_FIXED} FROM collections, file WHERE collection_id = ?"  # noqa: S608  # constant names
+    query = f"SELECT salt, {FIXED_COLUMNS} FROM collections, file WHERE collection_id = ?"  # noqa: S608  # constant names
     for salt, *fixed in fetch(sql, (_KEY, *_FIXED_KINDS), query, (collection_id,)):
-        return _entry(sql, salt, fixed)
+        return entry_of(str(path_of(sql)), salt, fixed)
     return None
-
-
-def _entry(sql: sqlite3.Connection, salt: bytes, fixed: list[Any]) -> Entry:
-    number, collection_id, thumbnails, calibration, *model = fixed
-    try:
-        name, version, digest, dimension = model
-        face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
-    except InvalidParameterError as error:
-        raise StorageFormatError(
-            f"{path_of(sql)}: {collection_id}: damaged face model ({without_value(error)})"
-        ) from None
-    return Entry(
-        number=number,
-        collection_id=collection_id,
-        face_model=face_model,
-        thumbnails=bool(thumbnails),
-        calibration=calibration,
-        salt=salt,
-    )
