@@ -28,15 +28,15 @@ REFUSED = re.compile(r"(?<!L)GPL|Affero|Commercial|Proprietary", re.IGNORECASE)
 def licence_of(package: Distribution) -> str:
     """Return the licence that a package states: the expression, else the classifiers, else the first line of the text."""
     metadata = package.metadata
-    if stated := metadata.get("License-Expression"):
-        return str(stated)
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
     classifiers = metadata.get_all("Classifier") or []
     found = [
         each.rpartition(" :: ")[2]
         for each in classifiers
         if each.startswith("License :: ") and each.rpartition(" :: ")[2] != "OSI Approved"
     ]
-    return ", ".join(found) or str(metadata.get("License") or "not stated").strip().splitlines()[0]
+    return ", ".join(found) or (metadata["License"] if "License" in metadata else "not stated").strip().splitlines()[0]
 
 
 def judged(licence: str) -> tuple[str, bool]:
