@@ -36,7 +36,8 @@ def licence_of(package: Distribution) -> str:
         for each in classifiers
         if each.startswith("License :: ") and each.rpartition(" :: ")[2] != "OSI Approved"
     ]
-    return ", ".join(found) or (metadata["License"] if "License" in metadata else "not stated").strip().splitlines()[0]
+    found += (metadata.get_all("License") or ["not stated"])[:1]
+    return ", ".join(found[:-1]) or found[-1].strip().splitlines()[0]
 
 
 def judged(licence: str) -> tuple[str, bool]:
