@@ -80,6 +80,7 @@ class Server:
         with contextlib.suppress(AssertionError):  # a test killed it
             _run(self.user, "pg_ctl", "-D", str(self.folder), "stop", "-m", "immediate")
         shutil.rmtree(self.folder.parent)
+        atexit.unregister(self.stop)
 
 
 @functools.cache
@@ -88,10 +89,10 @@ def server() -> Server:
     return started()
 
 
-def started() -> Server:
-    """Start a server; it ends with this process."""
+def started(where: Path | None = MEMORY, settings: str = "") -> Server:
+    """Start a server with its files in a folder; *settings* are lines for its configuration. It ends with this process."""
     # Short, as the path of a socket may have 107 characters.
-    root = Path(tempfile.mkdtemp(prefix="pg", dir=MEMORY))
+    root = Path(tempfile.mkdtemp(prefix="pg", dir=where))
     user = 65534 if os.geteuid() == 0 else None  # PostgreSQL does not run as root
     if user is not None:
         os.chown(root, user, -1)
@@ -109,8 +110,8 @@ def started() -> Server:
         "--locale=C",
         "--no-sync",
     )
-    with (folder / "postgresql.conf").open("a") as settings:
-        settings.write(f"{_SETTINGS}unix_socket_directories = '{root}'\n")
+    with (folder / "postgresql.conf").open("a") as file:
+        file.write(f"{_SETTINGS}unix_socket_directories = '{root}'\n{settings}\n")
     access = folder / "pg_hba.conf"
     access.write_text(f"local all guarded scram-sha-256\n{access.read_text()}")
     made = Server(folder, user)

@@ -25,6 +25,7 @@ from facesearch.storage.face_rows import PERSONAL, face_of, in_parts, personal_c
 from facesearch.storage.live_index import FaceIndex, LiveIndex, NameGoneError, State, UserIndex, search_index
 from facesearch.storage.postgres.connections import Connection, Sessions
 from facesearch.storage.postgres.erasure import erase
+from facesearch.storage.postgres.hnsw import ensure_index
 from facesearch.storage.postgres.scan import Gallery, scan
 from facesearch.storage.postgres.schema import FORMAT
 from facesearch.storage.postgres.vectors import ServerRows, Vector, matrix_of
@@ -77,13 +78,18 @@ class PostgresStore(Store):
         The collection on it.
     offset
         See `facesearch.storage.memory.MemoryStore`.
+    exact
+        False: search on the server, by approximate indexes, which are built where they are missing.
     """
 
-    def __init__(self, sessions: Sessions, entry: Entry, offset: Any) -> None:
-        self._sessions, self._entry, self._offset = sessions, entry, offset
+    def __init__(self, sessions: Sessions, entry: Entry, offset: Any, *, exact: bool = True) -> None:
+        self._sessions, self._entry, self._offset, self._exact = sessions, entry, offset, exact
         self._number, self._dimension = entry.number, entry.face_model.dimension
         self._block: _Block | None = None  # the open one; its thread holds the lock of the sessions
+        self._indexed_faces = False
         self._begin()
+        if not exact:
+            ensure_index(sessions, "users", self._number, self._dimension)
 
     def _begin(self) -> None:
         self._index, self._face_index = UserIndex(self._dimension, self._offset), FaceIndex(self._dimension)
@@ -272,7 +278,7 @@ class PostgresStore(Store):
     @override
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
         state = self._ready()
-        if state.users <= _MOST_IN_MEMORY:
+        if self._exact and state.users <= _MOST_IN_MEMORY:
             names = self._names
             return self._search(state, lambda: self._index, names, probes, max_distance=max_distance, limit=limit)
         self._index = UserIndex(self._dimension, self._offset)
@@ -284,10 +290,13 @@ class PostgresStore(Store):
     @override
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
         state = self._ready()
-        if state.faces <= _MOST_IN_MEMORY:
+        if self._exact and state.faces <= _MOST_IN_MEMORY:
             names = self._face_ids
             return self._search(state, lambda: self._face_index, names, probes, max_distance=max_distance, limit=limit)
         self._face_index = FaceIndex(self._dimension)
+        if not self._exact and not self._indexed_faces:
+            ensure_index(self._sessions, "faces", self._number, self._dimension)
+            self._indexed_faces = True
         return scan(self._sessions, self._gallery(None), probes, max_distance=max_distance, limit=limit)
 
     @override
@@ -555,7 +564,7 @@ class PostgresStore(Store):
             index.catch_up(ServerRows(sql, self._number, self._dimension, self._sessions.name), state)
 
     def _gallery(self, offsets: list[float] | None) -> Gallery:
-        return Gallery(collection=self._number, dimension=self._dimension, offsets=offsets)
+        return Gallery(collection=self._number, dimension=self._dimension, offsets=offsets, exact=self._exact)
 
     def _names(self, uids: Sequence[int]) -> list[str]:
         return self._ids_of("SELECT uid, user_id FROM users WHERE uid = ANY(%s)", uids)
