@@ -25,6 +25,7 @@ from facesearch.storage.face_rows import PERSONAL, face_of, in_parts, personal_c
 from facesearch.storage.live_index import FaceIndex, LiveIndex, NameGoneError, State, UserIndex, search_index
 from facesearch.storage.postgres.connections import Connection, Sessions
 from facesearch.storage.postgres.erasure import erase
+from facesearch.storage.postgres.faults import pooled
 from facesearch.storage.postgres.hnsw import ensure_index
 from facesearch.storage.postgres.scan import Gallery, scan
 from facesearch.storage.postgres.schema import FORMAT
@@ -40,7 +41,7 @@ _AT_ONCE: Final = 1000  # rows written at once
 _PERSONAL: Final = ", ".join(PERSONAL)
 _PERSONAL_TYPES: Final = ("bytea", "text", "float8", "bytea", *["float8"] * 4)
 _FACES: Final = f"SELECT face_id, user_id, {_PERSONAL} FROM faces LEFT JOIN users USING (uid)"  # noqa: S608  # constant names
-_STATE: Final = "SELECT change, forgotten, users, faces, last_face, most_faces FROM collections WHERE id = %s"
+_STATE: Final = "SELECT change, forgotten, users, faces, last_face, most_faces, current_schema()::text FROM collections WHERE id = %s"
 _LOCK: Final = _STATE.replace("SELECT", "SELECT (SELECT format FROM about),", 1) + " FOR NO KEY UPDATE"  # noqa: S608  # constant names
 _FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = %s AND given < %s"
 
@@ -582,7 +583,9 @@ class PostgresStore(Store):
     # ---------------------------------------------------------------- rows
 
     def _state_of(self, rows: Sequence[tuple[Any, ...]]) -> _State:
-        for change, forgotten, users, faces, last_face, most_faces in rows:
+        for change, forgotten, users, faces, last_face, most_faces, schema in rows:
+            if schema != self._sessions.address.schema:
+                raise pooled(self._sessions.name)
             return _State(
                 change=change,
                 forgotten=forgotten,
