@@ -151,7 +151,7 @@ class CollectionChanges(CollectionBase):
             added = Counter(user_ids)
             before = self._store.face_counts(added)
             for user_id, more in added.items():
-                self._check_quota(user_id, before.get(user_id, 0) + more)
+                self._check_quota(user_id, before[user_id] + more)
             face_ids = self._free_ids(user_ids, vectors)
             self._store.create_users(user_ids)
             version = self._face_model.version

@@ -132,8 +132,8 @@ class Store(Protocol):
         """Return the ids of a user's faces; an empty set if the user does not exist."""
 
     def face_counts(self, user_ids: Iterable[str]) -> dict[str, int]:
-        """Return the numbers of faces of the existing users among those ids, as of the last `refresh`."""
-        return {user_id: len(self.faces_of(user_id)) for user_id in user_ids if self.has_user(user_id)}
+        """Return the numbers of faces of users, as of the last `refresh`; 0 for one that does not exist."""
+        return {user_id: len(self.faces_of(user_id)) for user_id in user_ids}
 
     def user_vector(self, user_id: str) -> FloatArray | None:
         """Return a user's vector as of the last `refresh`: (dimension,) float32; ``None`` if it has none."""

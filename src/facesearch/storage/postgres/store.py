@@ -239,8 +239,9 @@ class PostgresStore(Store):
 
     @override
     def face_counts(self, user_ids: Iterable[str]) -> dict[str, int]:
+        counts = dict.fromkeys(user_ids, 0)
         query = "SELECT user_id, faces FROM users WHERE collection = %s AND user_id = ANY(%s)"
-        return dict(self._rows(query, self._number, list(user_ids)))
+        return counts | dict(self._rows(query, self._number, list(counts)))
 
     @override
     def user_vectors(self) -> tuple[list[str], FloatArray]:
