@@ -87,8 +87,8 @@ def database_of(
     if isinstance(where, Path):
         if not check_bool("exact", exact):
             raise InvalidParameterError(
-                "exact: expected True, as a file is always searched exactly, got False; leave it out, or move the collection "
-                "to a server by facesearch copy"
+                "exact: expected True, as a file is always searched exactly, got False; leave it out (--approximate), or move "
+                "the collection to a server by facesearch copy"
             )
         return FileDatabase(where, seconds, read_only=read_only)
     from facesearch.storage.postgres.database import PostgresDatabase  # raises MissingExtraError without its extra
