@@ -81,7 +81,9 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/grouping.py --cache out --scale 25000 100000
 	$(BIN)/python benchmarks/auditing.py
 	$(BIN)/python benchmarks/durability.py
-	$(BIN)/python benchmarks/postgres.py
+	$(BIN)/python benchmarks/postgres.py search
+	$(BIN)/python benchmarks/postgres.py write
+	$(BIN)/python benchmarks/postgres.py kill
 	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 	$(BIN)/python benchmarks/fuzz.py

@@ -61,6 +61,11 @@ def trigger(schema: str, body: str, *, when: str = "BEFORE INSERT ON faces") -> 
     )
 
 
+def test_the_compose_file_is_that_of_the_page() -> None:
+    page = DOCS.with_name("outgrowing.md").read_text("utf-8")
+    assert (DOCS.parents[1] / "examples" / "compose.yaml").read_text("utf-8") in page
+
+
 # -------------------------------------------------------------------- what can't be opened
 
 

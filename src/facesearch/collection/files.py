@@ -39,6 +39,7 @@ class CollectionFiles(CollectionBase):
         thumbnails: bool | None = None,
         timeout: float = 10.0,
         read_only: bool | None = False,
+        exact: bool = True,
     ) -> Self:
         """Open a durable collection in a file or on a PostgreSQL server, which may hold several collections.
 
@@ -64,6 +65,9 @@ class CollectionFiles(CollectionBase):
         read_only
             True needs no write access and refuses changes: for backups, read-only disks, and files of other users. Nothing is created
             then, whatever *create* is. ``None`` means True if the file or its folder can't be written, and False otherwise.
+        exact
+            False searches a server by pgvector's HNSW index, which is built now if it is missing. Searches are faster among millions of
+            users, and can miss a user: docs/postgresql.md has figures. A file has no such index.
 
         Returns
         -------
@@ -107,7 +111,7 @@ class CollectionFiles(CollectionBase):
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, None)
         choice = _choice(calibration, analyzer)
-        database = database_of(path, timeout, read_only=read_only)
+        database = database_of(path, timeout, read_only=read_only, exact=exact)
         with ExitStack() as undo:
             undo.callback(database.close)
             entry = database.find(collection_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from facesearch.common.tables import Listing
-from facesearch.common.validation import check_float, check_text
+from facesearch.common.validation import check_bool, check_float, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN
 from facesearch.errors import InvalidParameterError
 from facesearch.files.writing import absolute
@@ -56,7 +56,9 @@ def shown_name(path: Path | str) -> str:
     return str(path) if isinstance(path, Path) else Address.of(path).name
 
 
-def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False) -> Database:
+def database_of(
+    path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False, exact: bool = True
+) -> Database:
     """Return the file or server at a path or address; connections are opened on first use.
 
     Parameters
@@ -67,6 +69,8 @@ def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
         Seconds to wait for other writers.
     read_only
         Whether to refuse changes and need no write access; ``None``: only if nothing can be written.
+    exact
+        False: search by approximate indexes of a server.
 
     Raises
     ------
@@ -81,10 +85,15 @@ def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
     where = database_path(path)
     seconds = check_float("timeout", timeout, 0, _LONGEST_WAIT)
     if isinstance(where, Path):
+        if not check_bool("exact", exact):
+            raise InvalidParameterError(
+                "exact: expected True, as a file is always searched exactly, got False; leave it out (--approximate), or move "
+                "the collection to a server by facesearch copy"
+            )
         return FileDatabase(where, seconds, read_only=read_only)
     from facesearch.storage.postgres.database import PostgresDatabase  # raises MissingExtraError without its extra
 
-    return PostgresDatabase(Address.of(where), seconds, read_only=read_only)
+    return PostgresDatabase(Address.of(where), seconds, read_only=read_only, exact=check_bool("exact", exact))
 
 
 def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple[CollectionInfo, ...]:

@@ -52,11 +52,11 @@ class _VectorLoader(Loader):
         return bytes(data)[_HEAD:]
 
 
-def adapt_vectors(connection: "psycopg.Connection[Any]", oid: int) -> None:
-    """Register `Vector` for writing, and bytes for reading vectors, see `matrix_of`; *oid* is that of pgvector's type."""
+def adapt_vectors(connection: "psycopg.Connection[Any]", oid: int, array_oid: int) -> None:
+    """Register `Vector` for writing, and bytes for reading vectors, see `matrix_of`; the oids are those of pgvector's types."""
     connection.adapters.register_dumper(Vector, type("VectorDumper", (_VectorDumper,), {"oid": oid}))
     connection.adapters.register_loader(oid, _VectorLoader)
-    connection.adapters.types.add(TypeInfo("vector", oid, 0))  # by name for COPY
+    connection.adapters.types.add(TypeInfo("vector", oid, array_oid))  # by name for COPY
 
 
 def matrix_of(stored: Sequence[bytes], dimension: int, where: str) -> FloatArray:
