@@ -21,6 +21,7 @@ from facesearch.cli.shell.options import (
     database,
     files_of,
     force,
+    index_at,
     min_face,
     photo_from,
     quality_filter,
@@ -55,6 +56,7 @@ __all__ = ["search"]
 )
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @database
+@index_at
 @threshold
 @click.option("--max-users", type=click.IntRange(1, 500), metavar="N", help="Most users in the result, 1-500.")
 @quality_filter("NONE")
@@ -74,6 +76,7 @@ def search(
     photos: Sequence[str],
     db: Path | str,
     collection_id: str,
+    index: str | None,
     threshold: float,
     max_users: int | None,
     quality_filter: str,
@@ -117,7 +120,7 @@ def search(
             as_csv=as_csv,
         )
         with fs.Collection.open(
-            db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face)
+            db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face), index=index
         ) as collection:
             return search_many(collection, db, photos, request)
     from facesearch.cli.shell.saving import check_saving, save_photo
@@ -127,7 +130,7 @@ def search(
     source = photo_from(photo)
     protected = check_saving(save_to, inputs=[source], databases=files_of(db), force=force)
     with fs.Collection.open(
-        db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face)
+        db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face), index=index
     ) as collection:
         picture = fs.read_image(source)
         found = fs.search_all_faces(collection, picture, **options) if all_faces else ()

@@ -29,6 +29,7 @@ MOST_FOUND: Final = 16_384
 """Rows that Milvus returns at most for a search or query."""
 
 _PARTITIONS: Final = 16
+_PATIENCE: Final = 300  # seconds for a change; the server may have much to do
 _BYTES_AT_ONCE: Final = 4_000_000  # of vectors in a message
 _NUMBERS_AT_ONCE: Final = 2000  # in an expression
 _FIELDS: Final = ("key", "owner", "number", "version", "vector")
@@ -134,7 +135,7 @@ class Vectors:
                 {"owner": owner, "number": number, "version": version, "vector": vector}
                 for number, vector in zip(numbers[first : first + step], part, strict=True)
             ]
-            self._on(lambda client, rows=rows: client.insert(self._name, rows))  # type: ignore[misc]  # rows is of this round
+            self._on(lambda client, rows=rows: client.insert(self._name, rows, timeout=_PATIENCE))  # type: ignore[misc]  # rows is of this round
 
     def put_position(self, owner: str, position: Position) -> None:
         """Record what the rows sent before contain, then remove earlier records.
@@ -160,7 +161,7 @@ class Vectors:
         """Delete rows by their keys."""
         for first in range(0, len(keys), _NUMBERS_AT_ONCE):
             some = list(keys[first : first + _NUMBERS_AT_ONCE])
-            self._on(lambda client, some=some: client.delete(self._name, ids=some))  # type: ignore[misc]  # some is of this round
+            self._on(lambda client, some=some: client.delete(self._name, ids=some, timeout=_PATIENCE))  # type: ignore[misc]  # some is of this round
 
     def clear(self, owner: str) -> None:
         """Delete all rows; the positions first, so that nobody takes the rest for all."""
@@ -174,8 +175,8 @@ class Vectors:
 
     def compact(self) -> None:
         """Seal and write the rows in memory, and merge files without deleted rows, without waiting for it."""
-        self._on(lambda client: client.flush(self._name))
-        self._on(lambda client: client.compact(self._name))
+        self._on(lambda client: client.flush(self._name, timeout=_PATIENCE))
+        self._on(lambda client: client.compact(self._name, timeout=_PATIENCE))
 
     # ---------------------------------------------------------------- read
 
@@ -228,6 +229,7 @@ class Vectors:
                 output_fields=["number", "version"],
                 search_params={"metric_type": "L2", "params": {"nprobe": 1} if self.is_coded else {}},
                 consistency_level=_WAITING,
+                timeout=self._timeout,
             )
         )
         hits = [[(hit["entity"], hit["distance"]) for hit in each] for each in found]
@@ -250,13 +252,20 @@ class Vectors:
     def _query(self, condition: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
         found: Any = self._on(
             lambda client: client.query(
-                self._name, filter=condition, output_fields=fields, consistency_level=_STRONG, **options
+                self._name,
+                filter=condition,
+                output_fields=fields,
+                consistency_level=_STRONG,
+                timeout=self._timeout,
+                **options,
             )
         )
         return list(found)
 
     def _delete(self, condition: str) -> None:
-        self._on(lambda client: client.delete(self._name, filter=condition, consistency_level=_STRONG))
+        self._on(
+            lambda client: client.delete(self._name, filter=condition, consistency_level=_STRONG, timeout=_PATIENCE)
+        )
 
     def _on(self, call: Callable[[MilvusClient], T]) -> T:
         """Call the server; create the collection, or load it, if it is not there."""
@@ -269,13 +278,15 @@ class Vectors:
 
     def _connected(self) -> MilvusClient:
         if self._client is None:
-            self._client = MilvusClient(
+            client = MilvusClient(
                 self.address.uri,
                 user=self.address.user,
                 password=self.address.password,
                 db_name=self.address.database,
                 timeout=self._timeout,
             )
+            self._prepare(client)
+            self._client = client
         return self._client
 
     def _prepare(self, client: MilvusClient) -> None:
@@ -293,7 +304,7 @@ class Vectors:
                 f"expected {', '.join(_FIELDS)} of {self._dimension} numbers, got {', '.join(fields)} of {length}; "
                 "drop it there, or name another database in the address"
             )
-        client.load_collection(self._name)
+        client.load_collection(self._name, timeout=_PATIENCE)
 
     def _create(self, client: MilvusClient) -> None:
         schema = client.create_schema(auto_id=True, enable_dynamic_field=False)
