@@ -9,7 +9,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-fast test-browser lint fix bench clean
+.PHONY: help demo docs test test-fast test-browser lint fix bench clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -23,6 +23,20 @@ help:  ## what can be made
 
 demo: .venv/installed  ## find people on real photographs, print the answer, write out/demo.html and figures
 	FACESEARCH_DATA="$${FACESEARCH_DATA:-../shared/data}" $(BIN)/facesearch demo
+
+# What the documentation needs is a dependency group, so that nobody else installs it; --group needs pip 25.1.
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	touch $@
+
+# A folder a release, so that old pages stay: out/site/index.html lists them. Nothing is asked of any other host.
+docs: .venv/docs-installed  ## the documentation site in out/site: warnings are errors, every link is checked
+	$(BIN)/codespell
+	@version=$$($(BIN)/python -c 'import facesearch; print(facesearch.__version__)') && rm -rf "out/site/$$version" && mkdir -p out/site && \
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d out/site-doctrees -b html docs "out/site/$$version"
+	$(BIN)/python docs/generate/versions_page.py out/site
+	$(BIN)/python docs/generate/check_site.py out/site
 
 test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 	$(PYTEST) $(WORKERS)
