@@ -12,7 +12,7 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>facesearch: documentation of all releases</title>
 <style>
-:root {{ color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif; }}
+:root {{ color-scheme: light dark; background: Canvas; color: CanvasText; font: 1.1rem/1.6 system-ui, sans-serif; }}
 body {{ max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }}
 </style>
 </head>
