@@ -34,7 +34,7 @@ demo: .venv/installed  ## find people on real photographs, print the answer, wri
 docs: .venv/docs-installed  ## the documentation site in out/site: warnings are errors, every link is checked
 	$(BIN)/codespell
 	@version=$$($(BIN)/python -c 'import facesearch; print(facesearch.__version__)') && rm -rf "out/site/$$version" && mkdir -p out/site && \
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d out/site-doctrees -b html docs "out/site/$$version"
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d out/site-doctrees -b html docs "out/site/$$version"
 	$(BIN)/python docs/generate/versions_page.py out/site
 	$(BIN)/python docs/generate/check_site.py out/site
 
@@ -45,7 +45,7 @@ test-fast: .venv/installed  ## the tests that run no shipped network and take un
 	$(PYTEST) $(WORKERS) -m "not slow and not weights"
 
 # The newest packages that were tried; axe-core is under the Mozilla Public License 2.0, and only run, never shipped.
-test-browser: .venv/installed  ## the review page in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
+test-browser: .venv/installed  ## the review page, and the site where `make docs` built it, in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
 	command -v chromium > /dev/null && command -v chromedriver > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver > /dev/null; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "selenium==4.51.0"
 	test -f .venv/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-audit --no-fund --prefix .venv/axe axe-core@4.14.1

@@ -38,7 +38,6 @@ autodoc_default_options = {"members": True, "inherited-members": "Exception,Valu
 napoleon_google_docstring = False
 napoleon_use_rtype = True
 napoleon_use_ivar = True
-napoleon_preprocess_types = True
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 4

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -32,8 +33,15 @@ def api(names: str) -> str:
     lines = ["```{eval-rst}"]
     for name in names.split():
         kind = kind_of(name)
-        lines += [f".. {kind}:: facesearch.{name}", *(["   :no-value:"] if kind == "autodata" else []), ""]
+        lines += [f".. {kind}:: facesearch.{name}", *_options(name, kind), ""]
     return "\n".join([*lines, "```"])
+
+
+def _options(name: str, kind: str) -> list[str]:
+    """Return the options of a directive: the members of an enumeration are its values, which have no docstrings."""
+    if kind == "autoclass" and issubclass(resolve_name(f"facesearch.{name}"), Enum):
+        return ["   :undoc-members:"]
+    return ["   :no-value:"] if kind == "autodata" else []
 
 
 def file(name: str) -> str:

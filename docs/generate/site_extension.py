@@ -1,5 +1,6 @@
 """Sphinx extension of the documentation site: generated parts of pages, notebooks, links to public names."""
 
+import re
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def _type_of(kind: type, name: str) -> str:
     annotation = next(
         (each.__annotations__[name] for each in kind.__mro__ if name in vars(each).get("__annotations__", {})), None
     )
-    return stringify_annotation(annotation, "smart").replace("~", "") if annotation is not None else ""
+    text = stringify_annotation(annotation, "smart").replace("~", "") if annotation is not None else ""
+    return re.sub(r"facesearch\.[\w.]*?(\w+)(?![\w.])", r"\1", text)
 
 
 def skip_member(_app: Any, _what: str, name: str, *_rest: Any) -> bool | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import facesearch as fs
-from conftest import Browser
+from review.browser.conftest import Browser
 
 pytestmark = pytest.mark.browser
 SITE = Path(__file__).parents[3] / "out" / "site"
