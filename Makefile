@@ -9,7 +9,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help demo docs test test-fast test-browser lint fix bench clean
+.PHONY: help demo docs test test-fast test-browser lint fix bench dist clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -87,6 +87,16 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/soak.py
+
+dist: .venv/installed  ## build sdist and wheel, check both, and try the wheel without extras in an empty environment
+	rm -rf out/dist out/bare
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "build>=1.2" "twine>=6.1"
+	$(BIN)/python -m build --outdir out/dist
+	$(BIN)/python -m twine check --strict out/dist/*
+	$(BIN)/python benchmarks/licences.py
+	$(PYTHON) -m venv out/bare
+	out/bare/bin/python -m pip install --quiet --disable-pip-version-check out/dist/*.whl
+	cd out && bare/bin/facesearch doctor && bare/bin/facesearch demo --strangers 0 --force --out bare/demo
 
 clean:  ## remove what these commands made
 	rm -rf .venv out .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -42,10 +42,10 @@ def leave_photos(namespace: dict[str, Any]) -> None:
 CODE = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS)
 pytest_collect_file = SybilCollection(
     [
-        Sybil(parsers=[CODE], patterns=["README.md", "docs/*.md"], excludes=["docs/emulators.md", "docs/start.md"]),
+        Sybil(parsers=[CODE], patterns=["README.md", "docs/*.md"], excludes=["docs/start.md"]),
         Sybil(
             parsers=[CODE],
-            patterns=["docs/emulators.md", "docs/start.md", "docs/how-to/*.md"],
+            patterns=["docs/start.md", "docs/how-to/*.md"],
             setup=enter_photos,
             teardown=leave_photos,
         ),

@@ -1,6 +1,7 @@
 """The documentation site's generated parts: nothing public is left out. ``make docs`` builds and checks the whole site."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -35,6 +36,13 @@ def test_every_public_name_is_on_one_page_of_the_reference() -> None:
 
     assert len(listed) == len(set(listed))
     assert set(listed) | ERRORS == set(dir(fs))
+
+
+@pytest.mark.parametrize("part", ["benchmark", "plotting", "rekognition", "testing.fakes", "testing.strategies"])
+def test_every_name_of_a_public_part_is_on_a_page(part: str) -> None:
+    names = set(import_module(f"facesearch.{part}").__all__)
+
+    assert {f"{part}.{name}" for name in names} - set(named("api")) <= {"testing.fakes.FAKE_MODEL"}
 
 
 def test_every_listed_name_exists() -> None:

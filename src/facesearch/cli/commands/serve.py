@@ -130,6 +130,8 @@ def serve(
     if objects is not None and not objects.is_dir():
         raise fs.InvalidParameterError.of("--objects", str(objects), "an existing folder")
     proxies = [each.strip() for each in (forwarded_allow_ips or "").split(",") if each.strip()]
+    with contextlib.suppress(fs.CollectionNotFoundError):  # a new file is created by the first request that needs it
+        fs.collections(db)  # what can't be served is told now, and not by every request
     with _logged(logging.DEBUG if is_debugging() else logging.INFO):
         keys = None if key_file is None else read_keys(key_file)
         source = objects if s3_endpoint is None else _s3(s3_endpoint)
