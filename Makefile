@@ -9,7 +9,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-fast test-lowest test-browser lint fix bench dist clean
+.PHONY: help demo docs test test-fast test-lowest test-browser lint fix bench dist clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -24,6 +24,20 @@ help:  ## what can be made
 demo: .venv/installed  ## find people on real photographs, print the answer, write out/demo.html and figures
 	FACESEARCH_DATA="$${FACESEARCH_DATA:-../shared/data}" $(BIN)/facesearch demo
 
+# What the documentation needs is a dependency group, so that nobody else installs it; --group needs pip 25.1.
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	touch $@
+
+# A folder a release, so that old pages stay: out/site/index.html lists them. Nothing is asked of any other host.
+docs: .venv/docs-installed  ## the documentation site in out/site: warnings are errors, every link is checked
+	$(BIN)/codespell
+	@version=$$($(BIN)/python -c 'import facesearch; print(facesearch.__version__)') && rm -rf "out/site/$$version" && mkdir -p out/site && \
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d out/site-doctrees -b html docs "out/site/$$version"
+	$(BIN)/python docs/generate/versions_page.py out/site
+	$(BIN)/python docs/generate/check_site.py out/site
+
 test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 	$(PYTEST) $(WORKERS)
 
@@ -31,7 +45,7 @@ test-fast: .venv/installed  ## the tests that run no shipped network and take un
 	$(PYTEST) $(WORKERS) -m "not slow and not weights"
 
 # Only what users install is old; older hypothesis needs pytest 8. Old packages warn of each other, so warnings are no errors here.
-LOWEST_EXTRAS := --extra testing --extra plot --extra benchmark --extra aws --extra server --extra review --extra postgres --extra heic --extra notebook --extra dlib-models
+LOWEST_EXTRAS := --extra testing --extra plot --extra benchmark --extra aws --extra server --extra review --extra postgres --extra milvus --extra dask --extra heic --extra notebook --extra dlib-models
 test-lowest: .venv/installed  ## test-fast and the real networks on samples, with the lowest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	mkdir -p out
@@ -44,7 +58,7 @@ test-lowest: .venv/installed  ## test-fast and the real networks on samples, wit
 	out/lowest/bin/python -m pytest -o filterwarnings= README.md tests/contracts/test_stages.py tests/rekognition/test_rekognition_samples.py
 
 # The newest packages that were tried; axe-core is under the Mozilla Public License 2.0, and only run, never shipped.
-test-browser: .venv/installed  ## the review page in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
+test-browser: .venv/installed  ## the review page, and the site where `make docs` built it, in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
 	command -v chromium > /dev/null && command -v chromedriver > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver > /dev/null; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "selenium==4.51.0"
 	test -f .venv/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-audit --no-fund --prefix .venv/axe axe-core@4.14.1
