@@ -68,7 +68,7 @@ def name_and_process(dask_worker: Worker) -> tuple[Any, int]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:  # distributed annotates some of its methods only
     start: Any = LocalCluster
-    with start(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with start(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         yield cluster
 
 
