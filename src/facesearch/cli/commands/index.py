@@ -18,6 +18,7 @@ from facesearch.cli.shell.options import (
     analyzer_for,
     as_json as json_option,
     database,
+    index_at,
     min_face,
     percentage,
     photo_from,
@@ -57,6 +58,7 @@ _LIST = ".csv"
 )
 @click.argument("photos", nargs=-1, required=True, type=click.Path())
 @database
+@index_at
 @click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="User in all of the photos.")
 @quality_filter("AUTO")
 @percentage("--threshold", "Least similarity of a photo to the faces that its user has already.", default=75)
@@ -86,6 +88,7 @@ def index(
     photos: Sequence[str],
     db: Path | str,
     collection_id: str,
+    index: str | None,
     user_id: str | None,
     quality_filter: str,
     threshold: float,
@@ -113,7 +116,7 @@ def index(
     _check_cluster(scheduler, workers, shared_photos=shared_photos, many=many)
     if user_id is not None:
         paths = _photo_paths(photos)
-        with _opened(db, collection_id, thumbnails, min_face) as collection:
+        with _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection:
             return _enroll(collection, user_id, paths, options, as_json=as_json)
     if len(photos) > 1:
         raise click.UsageError("Several photos need a user: give --user ID, or one folder or CSV file.")
@@ -121,17 +124,21 @@ def index(
         total = _counted_photos(first)
         with (
             _executor(scheduler, workers) as executor,
-            _opened(db, collection_id, thumbnails, min_face) as collection,
+            _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection,
         ):
             options |= {"executor": executor, "send_photos": None if scheduler is None else not shared_photos}
             return _index_folder(collection, first, total, options, as_json=as_json)
     (photo,) = _photo_paths(photos)
-    with _opened(db, collection_id, thumbnails, min_face) as collection:
+    with _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection:
         return _index_one(collection, photo, quality_filter, as_json=as_json)
 
 
-def _opened(db: Path | str, collection_id: str, thumbnails: bool, min_face: int | None) -> "fs.Collection":  # noqa: FBT001  # private, named after the option
-    return fs.Collection.open(db, collection_id, thumbnails=thumbnails or None, analyzer=analyzer_for(min_face))
+def _opened(
+    db: Path | str, collection_id: str, index: str | None, *, thumbnails: bool, min_face: int | None
+) -> "fs.Collection":
+    return fs.Collection.open(
+        db, collection_id, thumbnails=thumbnails or None, analyzer=analyzer_for(min_face), index=index
+    )
 
 
 # Arguments are checked before the collection is created: an invalid one must not leave an empty collection.
