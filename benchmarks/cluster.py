@@ -41,7 +41,7 @@ from facesearch.responses.folder import FolderReport
 
 PHOTOS = 600
 ROUNDS = 3
-KILL_EVERY = 4.0  # seconds between the start of a new worker and the next kill, at least
+KILL_EVERY = 10.0  # seconds: a worker needs some to load the networks, and would never finish a photo otherwise
 ONE_CORE = FaceAnalyzer(threads=1)  # as in the workers
 
 
@@ -124,7 +124,7 @@ def process_of(dask_worker: Worker) -> int:  # noqa: ARG001  # Dask passes the w
     return os.getpid()
 
 
-def measure_kills(file: Path, kills: int) -> None:
+def measure_kills(file: Path, kills: int, every: float) -> None:
     """Kill workers while photos are indexed, and count what is lost and what is there twice."""
     serial, _, expected = index(file, None)
     killed = runs = lost = more = different = 0
@@ -137,7 +137,7 @@ def measure_kills(file: Path, kills: int) -> None:
 
             def kill(done: threading.Event = done) -> None:
                 nonlocal killed
-                while killed < kills and not done.wait(KILL_EVERY):
+                while killed < kills and not done.wait(every):
                     client.cluster.scale(2)  # a nanny that fails to start a new worker in time gives up
                     client.wait_for_workers(1)
                     running = list(client.run(process_of).values())
@@ -167,13 +167,14 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=PHOTOS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--kills", type=int, default=0, help="kill workers instead, so many times")
+    parser.add_argument("--every", type=float, default=KILL_EVERY, help="seconds between two kills, at least")
     options = parser.parse_args()
     print_machine()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "list.csv")
         write_list(file, options.photos)
         if options.kills:
-            measure_kills(file, options.kills)
+            measure_kills(file, options.kills, options.every)
         else:
             few = Path(folder, "few.csv")
             write_list(few, 8)
