@@ -91,6 +91,8 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/gallery.py
 	$(BIN)/python benchmarks/gallery.py --open --users 10000 100000 1000000
 	$(BIN)/python benchmarks/bulk.py
+	$(BIN)/python benchmarks/cluster.py
+	$(BIN)/python benchmarks/cluster.py --kills 20
 	$(BIN)/python benchmarks/serving.py
 	mkdir -p out
 	$(BIN)/python benchmarks/calibration.py --cache out

