@@ -69,6 +69,7 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/auditing.py
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/postgres.py
+	$(BIN)/python benchmarks/milvus_index.py
 	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 	$(BIN)/python benchmarks/fuzz.py
