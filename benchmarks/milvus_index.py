@@ -83,10 +83,7 @@ def measure(users: int, where: str, server: MilvusServer) -> None:
                     10,
                 )
                 found = [len(set(nearest(people, probe)) & set(nearest(alone, probe))) for probe in probes]
-                change = median(
-                    lambda n: (people.add_embedding(f"new{vectors}{n}", probes[n]), nearest(people, probes[n])),
-                    10,
-                )
+                change = median(lambda n: (people.add_embedding(f"new{n}", probes[n]), nearest(people, probes[n])), 10)
             print(
                 f"{users:>9,} {vectors:<4}  filled in {filled:>6.1f} s  search {search:>6.1f} ms  of 500 users {all_of_them:>6.1f} ms  "
                 f"change and search {change:>6.1f} ms  recall {sum(found) / _NEAREST / len(found):.4f}  "
@@ -95,7 +92,7 @@ def measure(users: int, where: str, server: MilvusServer) -> None:
             )
             with fs.Collection.open(where, "people") as people:
                 for number in range(10):
-                    people.delete_user(f"new{vectors}{number}", faces=True)
+                    people.delete_user(f"new{number}", faces=True)
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ needs_milvus = pytest.mark.skipif(
 _SETTINGS: Final = {
     "common.security.authorizationEnabled": "true",
     "proxy.timeTickInterval": 20,
+    "dataCoord.compaction.indexBasedCompaction": "false",  # files need no index first
     "dataCoord.gc.interval": 2,
     "dataCoord.gc.dropTolerance": 2,
 }
