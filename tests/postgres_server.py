@@ -40,15 +40,24 @@ class Server:
 
     folder: Path  # its files, which a superuser of the machine reads
     user: int | None  # of its processes
+    port: int = 5432
 
     def url(self, schema: str = "", *, database: str = "postgres", user: str = "postgres", **options: str) -> str:
         """The address of a schema on it."""
         named = {"host": str(self.folder.parent), **({"schema": schema} if schema else {}), **options}
+        if self.port != 5432:
+            named["port"] = str(self.port)
         return f"postgresql://{user}@/{database}?" + "&".join(f"{key}={quote(value)}" for key, value in named.items())
 
     def connect(self, **options: Any) -> "psycopg.Connection[Any]":
         """Connect as its superuser."""
-        where = {"host": str(self.folder.parent), "dbname": "postgres", "user": "postgres", **options}
+        where = {
+            "host": str(self.folder.parent),
+            "port": self.port,
+            "dbname": "postgres",
+            "user": "postgres",
+            **options,
+        }
         return psycopg.connect(make_conninfo(**where), autocommit=True)
 
     def run(self, *statements: str, **options: Any) -> list[Any]:
@@ -75,11 +84,31 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(self.folder.joinpath("log").read_text())
 
+    def replica(self) -> "Server":
+        """Start a hot standby, which repeats what this server does."""
+        root = _root(self.folder.parent.parent, self.user)
+        copy = root / "data"
+        _run(
+            self.user,
+            "pg_basebackup",
+            "-h",
+            str(self.folder.parent),
+            "-U",
+            "postgres",
+            "-D",
+            str(copy),
+            "-R",
+            "-c",
+            "fast",
+        )
+        return _begun(copy, self.user, f"unix_socket_directories = '{root}'")
+
     def stop(self) -> None:
         """Stop it for good, and remove its files."""
         with contextlib.suppress(AssertionError):  # a test killed it
             _run(self.user, "pg_ctl", "-D", str(self.folder), "stop", "-m", "immediate")
         shutil.rmtree(self.folder.parent)
+        atexit.unregister(self.stop)
 
 
 @functools.cache
@@ -88,14 +117,10 @@ def server() -> Server:
     return started()
 
 
-def started() -> Server:
-    """Start a server; it ends with this process."""
-    # Short, as the path of a socket may have 107 characters.
-    root = Path(tempfile.mkdtemp(prefix="pg", dir=MEMORY))
+def started(where: Path | None = MEMORY, settings: str = "", port: int = 5432) -> Server:
+    """Start a server with its files in a folder; *settings* are lines for its configuration. It ends with this process."""
     user = 65534 if os.geteuid() == 0 else None  # PostgreSQL does not run as root
-    if user is not None:
-        os.chown(root, user, -1)
-    root.chmod(0o755)
+    root = _root(where, user)
     folder = root / "data"
     _run(
         user,
@@ -109,14 +134,28 @@ def started() -> Server:
         "--locale=C",
         "--no-sync",
     )
-    with (folder / "postgresql.conf").open("a") as settings:
-        settings.write(f"{_SETTINGS}unix_socket_directories = '{root}'\n")
     access = folder / "pg_hba.conf"
     access.write_text(f"local all guarded scram-sha-256\n{access.read_text()}")
-    made = Server(folder, user)
+    made = _begun(folder, user, f"{_SETTINGS}unix_socket_directories = '{root}'\nport = {port}\n{settings}", port)
+    made.run("CREATE EXTENSION vector")
+    return made
+
+
+def _root(where: Path | None, user: int | None) -> Path:
+    # Short, as the path of a socket may have 107 characters.
+    root = Path(tempfile.mkdtemp(prefix="pg", dir=where))
+    if user is not None:
+        os.chown(root, user, -1)
+    root.chmod(0o755)
+    return root
+
+
+def _begun(folder: Path, user: int | None, settings: str, port: int = 5432) -> Server:
+    with (folder / "postgresql.conf").open("a") as file:
+        file.write(f"{settings}\n")
+    made = Server(folder, user, port)
     made.control("start")
     atexit.register(made.stop)
-    made.run("CREATE EXTENSION vector")
     return made
 
 

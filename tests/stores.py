@@ -1,6 +1,12 @@
-"""Every implementation of `Store`, each behind a collection. A new store is one line of CASES; the suites then run it too."""
+"""Every implementation of `Store`, each behind a collection. A new store is one line of CASES; the suites then run it too.
 
+A store of somebody else is added by the environment: FACESEARCH_STORE=module:function names a function like `in_memory`; its attribute
+`durable`, if it has one, is that of `Case`.
+"""
+
+import os
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
 import attrs
@@ -46,4 +52,6 @@ CASES = {
     "in a file": Case(in_a_file, durable=True),
     "on a server": Case(on_a_server, durable=True, examples=8),
 }
+if yours := os.environ.get("FACESEARCH_STORE"):
+    CASES["yours"] = Case(resolve_name(yours), durable=getattr(resolve_name(yours), "durable", False))
 DURABLE = {name: case for name, case in CASES.items() if case.durable}

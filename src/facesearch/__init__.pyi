@@ -214,5 +214,6 @@ from .storage.catalog import (
     collections as collections,
     delete_collection as delete_collection,
 )
+from .storage.store import Store as Store
 
 __version__: str

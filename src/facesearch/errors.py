@@ -107,7 +107,7 @@ class InvalidEmbeddingError(InvalidParameterError):
     """
 
 
-class OutputRefusedError(InvalidParameterError, FileExistsError):
+class OutputRefusedError(FileExistsError, InvalidParameterError):  # OSErrors first: see ImageNotFoundError
     """A file to be written is a database in use, an input, or a file of another kind; nothing was touched.
 
     Remedy: Write to another path; on the command line ``--force`` replaces a file of another kind, never a photo or
@@ -144,7 +144,9 @@ class ImageTooSmallError(ImageError):
     """
 
 
-class ImageNotFoundError(ImageError, FileNotFoundError):
+class ImageNotFoundError(
+    FileNotFoundError, ImageError
+):  # this way round Dask, which calls __new__, can restore a pickled one
     """The path leads to no file.
 
     Remedy: Check the path; a relative one is resolved from the working folder of the process.
@@ -229,9 +231,10 @@ class WeightsError(FacesearchError, RuntimeError):
 
 
 class ExecutorError(FacesearchError, RuntimeError):
-    """The executor given for many photos broke, takes no more work, or its workers can't reach the photos.
+    """The executor given for many photos broke, is not reached, takes no more work, or has workers that can't analyze the photos alike.
 
-    Remedy: Pass an executor that runs, whose workers see the same files; without one, the library starts its own.
+    Remedy: Pass an executor that runs, whose workers have the same facesearch and weights, and see the same files if photos are not
+    sent to them; without one, the library starts its own.
     """
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import facesearch as fs
 from durable import contents
@@ -46,6 +47,15 @@ def test_every_command_for_people_works_on_a_server(url: str, tmp_path: Path) ->
     findings = told("doctor", "--db", url)["findings"]
     assert any("PostgreSQL 18" in each["text"] and "pgvector" in each["text"] for each in findings)
     assert any("erase-deleted" in (each["advice"] or "") for each in findings)
+
+
+def test_a_file_is_not_searched_approximately_and_a_server_is(url: str, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((100, 100, 3), np.uint8)).save(tmp_path / "photo.png")
+    for db, status in ((tmp_path / "people.db", Exit.USAGE), (url, Exit.NOTHING)):
+        fs.Collection.open(db, "people").close()
+        done = CliRunner().invoke(app, ["search", str(tmp_path / "photo.png"), "--approximate", "--db", str(db)])
+        assert done.exit_code == status, done.output
+        assert ("a file is always searched exactly" in done.stderr) is (db != url)
 
 
 def test_a_deletion_says_how_to_erase(url: str) -> None:

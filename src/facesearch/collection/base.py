@@ -25,7 +25,7 @@ from facesearch.errors import (
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.matching.calibration import Calibration, calibration as calibration_of
 from facesearch.storage.memory import MemoryStore
-from facesearch.storage.store import Store
+from facesearch.storage.store import NewStore, new_store
 
 __all__ = [
     "MAX_FACES_PER_DELETION",
@@ -58,6 +58,7 @@ class CollectionBase:
         analyzer: FaceAnalyzer | None = None,
         calibration: Calibration | None = None,
         thumbnails: bool = False,
+        store: NewStore | None = None,
     ) -> None:
         self._id = check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         self._where = f"collection {self._id!r}"  # for messages about what is stored
@@ -76,7 +77,7 @@ class CollectionBase:
                 f"got that of {theirs.name} ({theirs.digest[:12]})"
             )
         self._thumbnails = check_bool("thumbnails", thumbnails)
-        self._store: Store = MemoryStore(face_model.dimension, self._calibration.user_offset)
+        self._store = new_store(store or MemoryStore, face_model.dimension, self._calibration.user_offset)
 
     def __getstate__(self) -> object:
         raise InvalidParameterError(

@@ -148,8 +148,10 @@ class CollectionChanges(CollectionBase):
             )
         vectors = [check_embedding(row, self._face_model.dimension, f"matrix[{i}]") for i, row in enumerate(rows)]
         with self._store.writing():
-            for user_id, more in Counter(user_ids).items():
-                self._check_quota(user_id, len(self._store.faces_of(user_id)) + more)
+            added = Counter(user_ids)
+            before = self._store.face_counts(added)
+            for user_id, more in added.items():
+                self._check_quota(user_id, before[user_id] + more)
             face_ids = self._free_ids(user_ids, vectors)
             self._store.create_users(user_ids)
             version = self._face_model.version

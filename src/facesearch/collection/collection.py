@@ -49,11 +49,16 @@ class Collection(
     thumbnails
         Whether to store a thumbnail of each face from a photo, 112 x 112 pixels and about 3 kB, so that notebooks and
         `facesearch.plotting` can show the users found. It is deleted with its face. Without thumbnails no image is stored.
+    store
+        A store of your own instead of the one in memory: a subclass of `facesearch.Store`, or a function that returns one. It is called with the
+        length of the vectors and a function from a user's number of faces to the offset of squared distances from it; see docs/collections.md.
 
     Raises
     ------
     CalibrationError
         If no calibration is passed and the library has none for this model, or if it is for another model.
+    InvalidParameterError
+        If an argument is wrong, such as a store without a method that `facesearch.Store` has.
 
     Notes
     -----

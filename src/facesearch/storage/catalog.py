@@ -1,24 +1,28 @@
 """The catalog of collections in a file or on a PostgreSQL server: list, tag and delete collections, and erase what was deleted."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from facesearch.common.tables import Listing
-from facesearch.common.validation import check_float, check_text
+from facesearch.common.validation import check_bool, check_float, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN
 from facesearch.errors import InvalidParameterError
 from facesearch.files.writing import absolute
 from facesearch.storage.database import MAX_TAGS, CollectionInfo, Database, check_tag, check_tags
+from facesearch.storage.live_index import IndexSource
 from facesearch.storage.server_address import Address, is_address
 from facesearch.storage.sqlite.database import FileDatabase
+from facesearch.storage.store import Store
 
 __all__ = [
     "MAX_TAGS",
     "CollectionInfo",
+    "attach_index",
     "change_tags",
+    "check_index",
     "collection_info",
     "collection_tags",
     "collections",
@@ -56,7 +60,9 @@ def shown_name(path: Path | str) -> str:
     return str(path) if isinstance(path, Path) else Address.of(path).name
 
 
-def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False) -> Database:
+def database_of(
+    path: str | os.PathLike[str], timeout: float, *, read_only: bool | None = False, exact: bool = True
+) -> Database:
     """Return the file or server at a path or address; connections are opened on first use.
 
     Parameters
@@ -67,6 +73,8 @@ def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
         Seconds to wait for other writers.
     read_only
         Whether to refuse changes and need no write access; ``None``: only if nothing can be written.
+    exact
+        False: search by approximate indexes of a server.
 
     Raises
     ------
@@ -81,10 +89,54 @@ def database_of(path: str | os.PathLike[str], timeout: float, *, read_only: bool
     where = database_path(path)
     seconds = check_float("timeout", timeout, 0, _LONGEST_WAIT)
     if isinstance(where, Path):
+        if not check_bool("exact", exact):
+            raise InvalidParameterError(
+                "exact: expected True, as a file is always searched exactly, got False; leave it out (--approximate), or move "
+                "the collection to a server by facesearch copy"
+            )
         return FileDatabase(where, seconds, read_only=read_only)
     from facesearch.storage.postgres.database import PostgresDatabase  # raises MissingExtraError without its extra
 
-    return PostgresDatabase(Address.of(where), seconds, read_only=read_only)
+    return PostgresDatabase(Address.of(where), seconds, read_only=read_only, exact=check_bool("exact", exact))
+
+
+def check_index(index: str | None) -> None:
+    """Check the address of an index, before anything is created.
+
+    Raises
+    ------
+    MissingExtraError
+        If pymilvus is not installed.
+    InvalidParameterError
+        If it is no address that begins with ``milvus://``.
+    """
+    if index is not None:
+        from facesearch.storage.milvus.address import MilvusAddress  # raises MissingExtraError without its extra
+
+        MilvusAddress.of(index)
+
+
+def attach_index(store: Store, index: str, dimension: int, offset: Callable[[int], float], timeout: float) -> None:
+    """Let an index search in the place of a store; it is connected on first use.
+
+    Parameters
+    ----------
+    store
+        The store of a file or server.
+    index
+        An address that `check_index` accepts.
+    dimension
+        Length of the vectors.
+    offset
+        See `facesearch.storage.memory.MemoryStore`.
+    timeout
+        Seconds that the index's server may take to answer.
+    """
+    from facesearch.storage.milvus.address import MilvusAddress
+    from facesearch.storage.milvus.index import MilvusIndex
+
+    if isinstance(store, IndexSource):
+        store.outside = MilvusIndex(store, MilvusAddress.of(index), dimension, offset, timeout)
 
 
 def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple[CollectionInfo, ...]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import struct
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,23 +20,10 @@ def digest_of(store: Store) -> str:
     Two stores with the same content have the same digest, wherever they are. Changes that can be undone, outcomes of photos and answers
     to requests are no part of it.
     """
-    digest = hashlib.sha256()
-    aside = store.aside()
-    for user_id, faces in store.users():
-        _add(digest, user_id.encode(), faces)
-    _add(digest, store.secret())
-    for stored in store.stored_faces():
-        face = stored.face
-        _add(
-            digest,
-            face.face_id.encode(),
-            (face.user_id or "").encode(),
-            *personal_columns(face),
-            stored.embedding.astype("<f4").tobytes(),
-            stored.thumbnail,
-            int(face.face_id in aside),
-        )
-    return digest.hexdigest()
+    digest = _Digest(store)
+    for _ in digest.faces():
+        pass
+    return digest.hex()
 
 
 def copy_content(source: Store, destination: Store) -> str:
@@ -63,14 +49,14 @@ def copy_content(source: Store, destination: Store) -> str:
             )
         destination.set_secret(source.secret())  # so that photos get the same ids as before
         destination.create_users(_user_ids(source))
-        owners: Counter[str] = Counter()
-        destination.put_faces(_counted(source, owners))
+        expected = _Digest(source)
+        destination.put_faces(expected.faces())
         destination.set_aside(source.aside(), aside=True)
-        destination.refresh(owners)
+        destination.refresh(user_id for user_id, faces in source.users() if faces)
         digest = digest_of(destination)
-        if digest != (expected := digest_of(source)):
+        if digest != expected.hex():
             raise StorageError(
-                f"the copy differs from the original: SHA-256 {digest}, expected {expected}; nothing was changed"
+                f"the copy differs from the original: SHA-256 {digest}, expected {expected.hex()}; nothing was changed"
             )
     return digest
 
@@ -83,16 +69,34 @@ def _user_ids(store: Store) -> Iterator[str]:
         after = page[-1][0]
 
 
-def _counted(store: Store, owners: "Counter[str]") -> Iterator[StoredFace]:
-    for stored in store.stored_faces():
-        if stored.face.user_id is not None:
-            owners[stored.face.user_id] += 1
-        yield stored
+class _Digest:
+    """The digest of a store's content, updated while its faces are read."""
 
+    def __init__(self, store: Store) -> None:
+        self._store, self._sum = store, hashlib.sha256()
 
-def _add(digest: "hashlib._Hash", *parts: object) -> None:
-    """Add parts, each with its length, so that no two sequences are the same bytes."""
-    for part in parts:
-        data = part if isinstance(part, bytes) else repr(part).encode()
-        digest.update(struct.pack("<q", len(data)))
-        digest.update(data)
+    def faces(self) -> Iterator[StoredFace]:
+        """Iterate over all faces of the store; the digest is complete at the end."""
+        aside = self._store.aside()
+        for user_id, faces in self._store.users():
+            self._add(user_id.encode(), faces)
+        self._add(self._store.secret())
+        for stored in self._store.stored_faces():
+            face = stored.face
+            self._add(
+                face.face_id.encode(),
+                (face.user_id or "").encode(),
+                *personal_columns(face),
+                stored.embedding.astype("<f4").tobytes(),
+                stored.thumbnail,
+                int(face.face_id in aside),
+            )
+            yield stored
+
+    def hex(self) -> str:
+        return self._sum.hexdigest()
+
+    def _add(self, *parts: object) -> None:
+        """Add parts, each with its length, so that no two sequences are the same bytes."""
+        encoded = [part if isinstance(part, bytes) else repr(part).encode() for part in parts]
+        self._sum.update(b"".join(each for data in encoded for each in (struct.pack("<q", len(data)), data)))

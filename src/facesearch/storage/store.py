@@ -1,22 +1,22 @@
 """The protocol of a store of users, faces and vectors.
 
-A store keeps users, faces and vectors consistent. It implements no rule of AWS; those belong to the collection. All methods except
-`Store.nearest` and `Store.nearest_faces` are called within `Store.reading` or `Store.writing`.
+A store keeps users, faces and vectors consistent. It implements no rule of AWS; those belong to the collection.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
 
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import Face
+from facesearch.errors import InvalidParameterError
 from facesearch.matching.vector_index import Ranked
 from facesearch.storage.history import mentions
 
-__all__ = ["Anchor", "Counts", "Store", "StoredFace"]
+__all__ = ["Anchor", "Counts", "NewStore", "Store", "StoredFace", "new_store"]
 
 
 @attrs.frozen(eq=False)
@@ -50,7 +50,33 @@ class Anchor:
 
 
 class Store(Protocol):
-    """Users, faces and vectors, in memory or in a file."""
+    """Users, faces and vectors: the protocol of a store, to be subclassed by stores of your own.
+
+    `facesearch.Collection` checks arguments, quotas and thresholds before it calls a store, and converts distances to percentages
+    after. All methods except `nearest`, `nearest_faces`, `erase` and `close` are called within a block of `reading` or `writing`. Several
+    threads may use a store at once.
+
+    Examples
+    --------
+    >>> import facesearch as fs
+    >>> from facesearch.storage.memory import MemoryStore
+    >>> class CountingStore(MemoryStore):
+    ...     written = 0
+    ...
+    ...     def put_faces(self, faces):
+    ...         added = list(faces)
+    ...         self.written += len(added)
+    ...         super().put_faces(added)
+    >>> store = None
+    >>> def counting(dimension, offset):
+    ...     global store
+    ...     store = CountingStore(dimension, offset)
+    ...     return store
+    >>> staff = fs.Collection("staff", store=counting)
+    >>> _ = staff.add_embeddings(["ada", "bob"], [[0.1] * 128, [-0.1] * 128])
+    >>> store.written
+    2
+    """
 
     def reading(self) -> AbstractContextManager[None]:
         """Read one consistent state. Blocks may be nested; within `writing`, a block reads the uncommitted changes."""
@@ -104,6 +130,10 @@ class Store(Protocol):
 
     def faces_of(self, user_id: str) -> frozenset[str]:
         """Return the ids of a user's faces; an empty set if the user does not exist."""
+
+    def face_counts(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """Return the numbers of faces of users, as of the last `refresh`; 0 for one that does not exist."""
+        return {user_id: len(self.faces_of(user_id)) for user_id in user_ids}
 
     def user_vector(self, user_id: str) -> FloatArray | None:
         """Return a user's vector as of the last `refresh`: (dimension,) float32; ``None`` if it has none."""
@@ -253,3 +283,28 @@ class Store(Protocol):
 
     def forget_answers(self, before: float) -> None:
         """Remove the answers given before a time, seconds since 1970."""
+
+
+NewStore = Callable[[int, Callable[[int], float]], Store]
+"""Makes a store from the length of the vectors and the function that `facesearch.storage.memory.MemoryStore` calls *offset*."""
+
+
+def new_store(make: NewStore, dimension: int, offset: Callable[[int], float]) -> Store:
+    """Return a new store.
+
+    Raises
+    ------
+    InvalidParameterError
+        If *make* is no function, or what it returns lacks methods of `Store`.
+    """
+    expected = "a subclass of facesearch.Store, or a function of a dimension and an offset that returns one"
+    if not callable(make):
+        raise InvalidParameterError.of("store", make, expected)
+    made: Any = make(dimension, offset)
+    if missing := [name for name in vars(Store) if not name.startswith("_") and not hasattr(made, name)]:
+        raise InvalidParameterError(
+            f"store: expected {expected}, got a {type(made).__name__} without {', '.join(missing)}; "
+            "the docstrings of facesearch.Store say what each has to do"
+        )
+    store: Store = made
+    return store

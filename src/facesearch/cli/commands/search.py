@@ -21,6 +21,7 @@ from facesearch.cli.shell.options import (
     database,
     files_of,
     force,
+    index_at,
     min_face,
     photo_from,
     quality_filter,
@@ -55,6 +56,7 @@ __all__ = ["search"]
 )
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @database
+@index_at
 @threshold
 @click.option("--max-users", type=click.IntRange(1, 500), metavar="N", help="Most users in the result, 1-500.")
 @quality_filter("NONE")
@@ -62,6 +64,11 @@ __all__ = ["search"]
 @click.option("--all-faces", is_flag=True, help="Search every face that passes the filter, not only the largest.")
 @click.option(
     "--why", is_flag=True, help="Explain for each face why it was searched or not; with --json on standard error."
+)
+@click.option(
+    "--approximate",
+    is_flag=True,
+    help="Search a PostgreSQL server by its HNSW index, which can miss a user; built if missing.",
 )
 @min_face
 @save
@@ -74,12 +81,14 @@ def search(
     photos: Sequence[str],
     db: Path | str,
     collection_id: str,
+    index: str | None,
     threshold: float,
     max_users: int | None,
     quality_filter: str,
     attributes: Sequence[str],
     all_faces: bool,
     why: bool,
+    approximate: bool,
     min_face: int | None,
     save_to: Path | None,
     force: bool,
@@ -97,6 +106,13 @@ def search(
     on all cores and printed as they finish. A photo that can't be used is reported on standard error, and the others continue.
     """
     check_formats(as_json=as_json, as_csv=as_csv)
+    opening: dict[str, Any] = {
+        "create": False,
+        "read_only": None,
+        "analyzer": analyzer_for(min_face),
+        "exact": not approximate,
+        "index": index,
+    }
     options: dict[str, Any] = {
         "user_match_threshold": threshold,
         "max_users": max_users,
@@ -116,9 +132,7 @@ def search(
             as_json=as_json,
             as_csv=as_csv,
         )
-        with fs.Collection.open(
-            db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face)
-        ) as collection:
+        with fs.Collection.open(db, collection_id, **opening) as collection:
             return search_many(collection, db, photos, request)
     from facesearch.cli.shell.saving import check_saving, save_photo
 
@@ -126,9 +140,7 @@ def search(
     check_picture(save_to)
     source = photo_from(photo)
     protected = check_saving(save_to, inputs=[source], databases=files_of(db), force=force)
-    with fs.Collection.open(
-        db, collection_id, create=False, read_only=None, analyzer=analyzer_for(min_face)
-    ) as collection:
+    with fs.Collection.open(db, collection_id, **opening) as collection:
         picture = fs.read_image(source)
         found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
         # If no face passes the filter, search_all_faces returns nothing; this response lists the faces and the reasons.

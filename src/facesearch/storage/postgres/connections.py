@@ -134,13 +134,13 @@ class _Pool:
 def use_schema(connection: Connection, schema: str) -> bool:
     """Set the search path of a connection to a schema and to pgvector; return whether pgvector is installed."""
     found = connection.execute(
-        """SELECT nspname, pg_type.oid::bigint FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+        """SELECT nspname, pg_type.oid::bigint, typarray::bigint FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
         JOIN pg_type ON typnamespace = pg_namespace.oid AND typname = 'vector' WHERE extname = 'vector'"""
     ).fetchone()
     home = "" if found is None else f', "{found[0].replace(chr(34), chr(34) * 2)}"'
     connection.execute(f'SET search_path TO "{schema}"{home}, pg_catalog')
     if found is not None:
-        adapt_vectors(connection, found[1])
+        adapt_vectors(connection, *found[1:])
     return found is not None
 
 

@@ -27,6 +27,7 @@ from facesearch.storage.database import (
 )
 from facesearch.storage.postgres.connections import Connection, Sessions
 from facesearch.storage.postgres.erasure import erase, is_pending
+from facesearch.storage.postgres.hnsw import drop_indexes
 from facesearch.storage.postgres.schema import check_format, create
 from facesearch.storage.postgres.store import PostgresStore
 from facesearch.storage.postgres.vectors import MOST_DIMENSIONS
@@ -51,10 +52,12 @@ class PostgresDatabase(Database):
         Seconds to wait for other writers.
     read_only
         See `facesearch.storage.postgres.connections.Sessions`.
+    exact
+        See `facesearch.storage.postgres.store.PostgresStore`.
     """
 
-    def __init__(self, address: Address, timeout: float, *, read_only: bool | None = False) -> None:
-        self.name = address.name
+    def __init__(self, address: Address, timeout: float, *, read_only: bool | None = False, exact: bool = True) -> None:
+        self.name, self._exact = address.name, exact
         self._sessions = Sessions(address, timeout, read_only=read_only)
 
     @property
@@ -74,7 +77,7 @@ class PostgresDatabase(Database):
 
     @override
     def store(self, entry: Entry, offset: Callable[[int], float], *, answered_before: float) -> PostgresStore:
-        store = PostgresStore(self._sessions, entry, offset)
+        store = PostgresStore(self._sessions, entry, offset, exact=self._exact)
         store.tidy(answered_before)
         return store
 
@@ -156,6 +159,7 @@ class PostgresDatabase(Database):
             ((deletions,),) = sql.execute("SELECT deletions FROM collections WHERE id = %s", (number,)).fetchall()
             sql.execute("DELETE FROM collections WHERE id = %s", (number,))
             sql.execute("UPDATE about SET deletions = deletions + %s", (deletions + 1,))
+        drop_indexes(self._sessions, number)
 
     @override
     def erase(self, wait: float) -> Erasure:

@@ -27,6 +27,8 @@ _COUNTS: Final = "SELECT deletions + (SELECT coalesce(sum(deletions), 0) FROM co
 _OLD_SEGMENTS: Final = """SELECT count(*) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'
     AND name < pg_walfile_name(pg_current_wal_lsn())"""
 
+_LAGGING: Final = "SELECT count(*) FROM pg_stat_replication WHERE flush_lsn IS NULL OR flush_lsn < %s::pg_lsn"
+
 _log = logging.getLogger("facesearch")
 
 
@@ -61,7 +63,7 @@ def erase(sessions: Sessions, wait: float) -> Erasure:
             sql.execute("DELETE FROM gone_faces")
         with sessions.bare() as sql:
             left += _rewrite(sql, deadline)
-            left += _trim_log(sql)
+            left += _trim_log(sql, deadline)
             beyond = _beyond(sql)
             if not left:
                 # Later deletions stay pending.
@@ -112,17 +114,28 @@ def _rewrite(sql: Connection, deadline: float) -> Iterator[str]:
             sql.execute("RESET statement_timeout; RESET lock_timeout")
 
 
-def _trim_log(sql: Connection) -> Iterator[str]:
+def _trim_log(sql: Connection, deadline: float) -> Iterator[str]:
     """Remove the segments of the write-ahead log; yield why one could not be."""
-    for statement, right in (
-        ("SELECT pg_switch_wal()", "EXECUTE ON FUNCTION pg_switch_wal()"),
-        ("CHECKPOINT", "pg_checkpoint"),
-    ):
-        try:
-            sql.execute(statement)
-        except psycopg.errors.InsufficientPrivilege:
-            yield f"this role may not run {statement.removeprefix('SELECT ')}: GRANT {right} to it, or let a superuser run it"
+    refusal = "this role may not run {}: GRANT {} to it, or let a superuser run it"
+    try:
+        sql.execute("SELECT pg_switch_wal()")
+    except psycopg.errors.InsufficientPrivilege:
+        yield refusal.format("pg_switch_wal()", "EXECUTE ON FUNCTION pg_switch_wal()")
+        return
+    ((end,),) = sql.execute(
+        "SELECT pg_current_wal_lsn()::text"
+    ).fetchall()  # of the next segment: the old one is sent to its very end
+    # A replica without a slot would be cut off if segments were removed that it has not received.
+    while lagging := sql.execute(_LAGGING, (end,)).fetchall()[0][0]:
+        if time.monotonic() + _PAUSE > deadline:
+            yield f"{lagging} replicas or base backups have not received the log yet: let them catch up, then try again"
             return
+        time.sleep(_PAUSE)
+    try:
+        sql.execute("CHECKPOINT")
+    except psycopg.errors.InsufficientPrivilege:
+        yield refusal.format("CHECKPOINT", "pg_checkpoint")
+        return
     ((recycled,),) = sql.execute("SELECT current_setting('wal_recycle')").fetchall()
     if recycled == "on":
         yield (

@@ -20,15 +20,17 @@ from facesearch.errors import (
 )
 from facesearch.storage.server_address import Address
 
-__all__ = ["connection_fault", "is_transient", "lost", "translated"]
+__all__ = ["connection_fault", "is_transient", "lost", "pooled", "translated"]
 
 _Fault = tuple[type[StorageError], str]
 
 _BUSY: Final = "others wrote for longer than the timeout; nothing was changed, try again"
 _LOST: Final = "the connection was lost; nothing was changed, try again"
+_POOLED: Final = "a pooler such as PgBouncer gave the connection to another client meanwhile; nothing was changed, set pool_mode = session there"
 _CONTRADICTION: Final = "damaged, its tables contradict each other"
 _FOREIGN: Final = (
-    "the schema lacks a table or column of facesearch; restore it from a backup, or use another schema (?schema=)"
+    "the schema lacks a table or column of facesearch; restore it from a backup, or use another schema (?schema=); "
+    "behind a pooler such as PgBouncer, set pool_mode = session there"
 )
 
 _FAULTS: Final[dict[str, _Fault]] = {
@@ -56,6 +58,8 @@ _FAULTS: Final[dict[str, _Fault]] = {
     ),
     "40001": (StorageBusyError, _BUSY),
     "40P01": (StorageBusyError, _BUSY),
+    "26000": (StorageError, _POOLED),
+    "42P05": (StorageError, _POOLED),
     "42P01": (StorageFormatError, _FOREIGN),
     "42703": (StorageFormatError, _FOREIGN),
     "3F000": (StorageFormatError, _FOREIGN),
@@ -69,6 +73,9 @@ _FAULTS_OF_CLASS: Final[dict[str, _Fault]] = {
     "57": (StorageError, f"the server shut down, or ended the connection; {_LOST.partition('; ')[2]}"),
 }
 _CONNECTING: Final = (
+    ("certificate", "check sslrootcert, the certificate of the server, and the name of the host in the address"),
+    ("root.crt", "name the file with the certificate of the authority by sslrootcert in the address"),
+    ("SSL", "switch TLS on at the server (ssl = on), or check sslmode in the address"),
     ("password", "check the user and the password, in PGPASSWORD, ~/.pgpass or the address"),
     ("authentication failed", "check the user, and pg_hba.conf on the server"),
     ("no pg_hba.conf entry", "allow this host, user and database in pg_hba.conf on the server"),
@@ -104,6 +111,11 @@ def lost(name: str, *, committing: bool = False) -> StorageError:
             "look, and repeat it if not"
         )
     return StorageError(f"{name}: {_LOST}")
+
+
+def pooled(name: str) -> StorageError:
+    """Return the error for a connection that serves several clients in turns."""
+    return StorageError(f"{name}: {_POOLED}")
 
 
 @contextlib.contextmanager

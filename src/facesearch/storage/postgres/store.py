@@ -22,9 +22,22 @@ from facesearch.matching.vector_index import Ranked
 from facesearch.storage.content_ids import keyed_hash
 from facesearch.storage.database import Entry
 from facesearch.storage.face_rows import PERSONAL, face_of, in_parts, personal_columns, uuid_bytes, uuid_text
-from facesearch.storage.live_index import FaceIndex, LiveIndex, NameGoneError, State, UserIndex, search_index
+from facesearch.storage.live_index import (
+    FaceIndex,
+    IndexPosition,
+    IndexSource,
+    LiveIndex,
+    NameGoneError,
+    OutsideIndex,
+    State,
+    UserIndex,
+    VectorRows,
+    search_index,
+)
 from facesearch.storage.postgres.connections import Connection, Sessions
 from facesearch.storage.postgres.erasure import erase
+from facesearch.storage.postgres.faults import pooled
+from facesearch.storage.postgres.hnsw import ensure_index
 from facesearch.storage.postgres.scan import Gallery, scan
 from facesearch.storage.postgres.schema import FORMAT
 from facesearch.storage.postgres.vectors import ServerRows, Vector, matrix_of
@@ -39,7 +52,7 @@ _AT_ONCE: Final = 1000  # rows written at once
 _PERSONAL: Final = ", ".join(PERSONAL)
 _PERSONAL_TYPES: Final = ("bytea", "text", "float8", "bytea", *["float8"] * 4)
 _FACES: Final = f"SELECT face_id, user_id, {_PERSONAL} FROM faces LEFT JOIN users USING (uid)"  # noqa: S608  # constant names
-_STATE: Final = "SELECT change, forgotten, users, faces, last_face, most_faces FROM collections WHERE id = %s"
+_STATE: Final = "SELECT change, forgotten, users, faces, last_face, most_faces, current_schema()::text FROM collections WHERE id = %s"
 _LOCK: Final = _STATE.replace("SELECT", "SELECT (SELECT format FROM about),", 1) + " FOR NO KEY UPDATE"  # noqa: S608  # constant names
 _FORGET_ANSWERS: Final = "DELETE FROM answers WHERE collection = %s AND given < %s"
 
@@ -66,7 +79,7 @@ class _Block:
     erased: bool = False
 
 
-class PostgresStore(Store):
+class PostgresStore(Store, IndexSource):
     """A store on a PostgreSQL server.
 
     Parameters
@@ -77,13 +90,20 @@ class PostgresStore(Store):
         The collection on it.
     offset
         See `facesearch.storage.memory.MemoryStore`.
+    exact
+        False: search on the server, by approximate indexes, which are built where they are missing.
     """
 
-    def __init__(self, sessions: Sessions, entry: Entry, offset: Any) -> None:
-        self._sessions, self._entry, self._offset = sessions, entry, offset
+    def __init__(self, sessions: Sessions, entry: Entry, offset: Any, *, exact: bool = True) -> None:
+        self._sessions, self._entry, self._offset, self._exact = sessions, entry, offset, exact
         self._number, self._dimension = entry.number, entry.face_model.dimension
         self._block: _Block | None = None  # the open one; its thread holds the lock of the sessions
+        self._indexed_faces = False
+        self.index_name = sessions.name
+        self.outside: OutsideIndex | None = None  # searches in the place of this store
         self._begin()
+        if not exact:
+            ensure_index(sessions, "users", self._number, self._dimension)
 
     def _begin(self) -> None:
         self._index, self._face_index = UserIndex(self._dimension, self._offset), FaceIndex(self._dimension)
@@ -146,11 +166,15 @@ class PostgresStore(Store):
 
     @override
     def erase(self, wait: float) -> bool:
+        if self.outside is not None:
+            self.outside.erase()
         return erase(self._sessions, wait).done
 
     @override
     def close(self) -> None:
         """Close the connections; every later call is an error."""
+        if self.outside is not None:
+            self.outside.close()
         self._sessions.close()
         self._begin()
 
@@ -231,6 +255,12 @@ class PostgresStore(Store):
         return frozenset(uuid_text(face_id) for (face_id,) in self._rows(query, self._number, user_id))
 
     @override
+    def face_counts(self, user_ids: Iterable[str]) -> dict[str, int]:
+        counts = dict.fromkeys(user_ids, 0)
+        query = "SELECT user_id, faces FROM users WHERE collection = %s AND user_id = ANY(%s)"
+        return counts | dict(self._rows(query, self._number, list(counts)))
+
+    @override
     def user_vectors(self) -> tuple[list[str], FloatArray]:
         query = "SELECT user_id, vector FROM users WHERE collection = %s AND faces > 0 ORDER BY user_id"
         rows = self._rows(query, self._number)
@@ -245,11 +275,17 @@ class PostgresStore(Store):
             for uid, own in self._vectors_of(uids):
                 made[uid] = len(own), Vector(robust_mean(own) if len(own) > 1 else own[0])
                 block.most_faces = max(block.most_faces, len(own))
-            with block.sql.cursor() as cursor:
-                cursor.executemany(
-                    "UPDATE users SET faces = %s, change = %s, vector = %s WHERE uid = %s",
-                    [(faces, block.change, vector, uid) for uid, (faces, vector) in made.items()],
-                )
+            # One statement: as many statements as users would take six times as long.
+            block.sql.execute(
+                """UPDATE users SET faces = new.faces, change = %s, vector = new.vector
+                FROM unnest(%s::bigint[], %s::integer[], %b::vector[]) AS new (uid, faces, vector) WHERE users.uid = new.uid""",
+                (
+                    block.change,
+                    list(made),
+                    [faces for faces, _ in made.values()],
+                    [vector for _, vector in made.values()],
+                ),
+            )
         block.touched = True
 
     @override
@@ -260,8 +296,11 @@ class PostgresStore(Store):
 
     @override
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        if self.outside is not None:
+            self._sessions.check_free()
+            return self.outside.nearest(probes, max_distance=max_distance, limit=limit)
         state = self._ready()
-        if state.users <= _MOST_IN_MEMORY:
+        if self._exact and state.users <= _MOST_IN_MEMORY:
             names = self._names
             return self._search(state, lambda: self._index, names, probes, max_distance=max_distance, limit=limit)
         self._index = UserIndex(self._dimension, self._offset)
@@ -272,11 +311,17 @@ class PostgresStore(Store):
 
     @override
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        if self.outside is not None:
+            self._sessions.check_free()
+            return self.outside.nearest_faces(probes, max_distance=max_distance, limit=limit)
         state = self._ready()
-        if state.faces <= _MOST_IN_MEMORY:
+        if self._exact and state.faces <= _MOST_IN_MEMORY:
             names = self._face_ids
             return self._search(state, lambda: self._face_index, names, probes, max_distance=max_distance, limit=limit)
         self._face_index = FaceIndex(self._dimension)
+        if not self._exact and not self._indexed_faces:
+            ensure_index(self._sessions, "faces", self._number, self._dimension)
+            self._indexed_faces = True
         return scan(self._sessions, self._gallery(None), probes, max_distance=max_distance, limit=limit)
 
     @override
@@ -289,8 +334,8 @@ class PostgresStore(Store):
 
     @override
     def faces_by_id(self, face_ids: Iterable[str]) -> dict[str, Face]:
-        query = f"{_FACES} JOIN unnest(%s::bytea[]) AS wanted (face_id) USING (face_id) WHERE faces.collection = %s"
-        rows = self._rows(query, [uuid_bytes(face_id) for face_id in set(face_ids)], self._number)
+        query = f"{_FACES} WHERE faces.collection = %s AND face_id = ANY(%s::bytea[])"
+        rows = self._rows(query, self._number, [uuid_bytes(face_id) for face_id in set(face_ids)])
         return {face.face_id: face for face in (self._face(*row) for row in rows)}
 
     @override
@@ -476,8 +521,8 @@ class PostgresStore(Store):
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
         hashed = {self._key(key): key for key in keys}
         query = f"""SELECT key, vector, jpeg, face_id, NULL, {_PERSONAL}
-            FROM waiting JOIN unnest(%s::bytea[]) AS wanted (key) USING (key) WHERE collection = %s"""  # noqa: S608  # constant names
-        rows = self._rows(query, list(hashed), self._number)
+            FROM waiting WHERE collection = %s AND key = ANY(%s::bytea[])"""  # noqa: S608  # constant names
+        rows = self._rows(query, self._number, list(hashed))
         vectors = self._matrix([row[1] for row in rows], "waiting")
         return {
             hashed[bytes(key)]: StoredFace(self._face(*columns), vector, jpeg and bytes(jpeg))
@@ -539,12 +584,32 @@ class PostgresStore(Store):
         )
 
     def _update(self, index: LiveIndex) -> None:
-        with index.changing(), self._sessions.committed() as sql:
+        with index.changing(), self.snapshot() as (rows, state):
+            index.catch_up(rows, state)
+
+    # ---------------------------------------------------------------- an index outside
+
+    @override
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[tuple[VectorRows, State]]:
+        with self._sessions.committed() as sql:
             state = self._state_of(sql.execute(_STATE, (self._number,), binary=True).fetchall())
-            index.catch_up(ServerRows(sql, self._number, self._dimension, self._sessions.name), state)
+            yield ServerRows(sql, self._number, self._dimension, self._sessions.name), state
+
+    @override
+    def may_record(self) -> bool:
+        return self._sessions.current is None and not self._sessions.read_only
+
+    @override
+    def record_index(self, before: IndexPosition, after: IndexPosition) -> bool:
+        query = """UPDATE collections SET index_epoch = %s, index_users = %s, index_faces = %s
+            WHERE id = %s AND index_epoch IS NOT DISTINCT FROM %s AND index_users = %s AND index_faces = %s"""
+        with self._sessions.writing() as sql:
+            values = (*attrs.astuple(after), self._number, *attrs.astuple(before))
+            return sql.execute(query, values).rowcount > 0
 
     def _gallery(self, offsets: list[float] | None) -> Gallery:
-        return Gallery(collection=self._number, dimension=self._dimension, offsets=offsets)
+        return Gallery(collection=self._number, dimension=self._dimension, offsets=offsets, exact=self._exact)
 
     def _names(self, uids: Sequence[int]) -> list[str]:
         return self._ids_of("SELECT uid, user_id FROM users WHERE uid = ANY(%s)", uids)
@@ -562,7 +627,9 @@ class PostgresStore(Store):
     # ---------------------------------------------------------------- rows
 
     def _state_of(self, rows: Sequence[tuple[Any, ...]]) -> _State:
-        for change, forgotten, users, faces, last_face, most_faces in rows:
+        for change, forgotten, users, faces, last_face, most_faces, schema in rows:
+            if schema != self._sessions.address.schema:
+                raise pooled(self._sessions.name)
             return _State(
                 change=change,
                 forgotten=forgotten,
@@ -593,23 +660,24 @@ class PostgresStore(Store):
 
     def _uids(self, user_ids: Iterable[str]) -> dict[str, int]:
         """Return the row numbers of the existing users among those ids."""
-        query = """SELECT user_id, uid FROM users JOIN unnest(%s::text[]) AS wanted (user_id) USING (user_id)
-            WHERE collection = %s"""
-        return dict(self._rows(query, list(user_ids), self._number))
+        # A join with the ids would be planned as a scan of the collection for each of them, as ids have no statistics.
+        query = "SELECT user_id, uid FROM users WHERE collection = %s AND user_id = ANY(%s)"
+        return dict(self._rows(query, self._number, list(user_ids)))
 
     def _fids(self, face_ids: Iterable[str]) -> dict[str, int]:
         """Return the row numbers of the existing faces among those ids."""
-        query = """SELECT face_id, fid FROM faces JOIN unnest(%s::bytea[]) AS wanted (face_id) USING (face_id)
-            WHERE collection = %s"""
-        rows = self._rows(query, [uuid_bytes(face_id) for face_id in face_ids], self._number)
+        query = "SELECT face_id, fid FROM faces WHERE collection = %s AND face_id = ANY(%s::bytea[])"
+        rows = self._rows(query, self._number, [uuid_bytes(face_id) for face_id in face_ids])
         return {uuid_text(face_id): fid for face_id, fid in rows}
 
     def _vectors_of(self, uids: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
         """Iterate over the users that have faces, each with the vectors of its faces."""
-        query = "SELECT uid, vector FROM faces JOIN unnest(%s::bigint[]) AS wanted (uid) USING (uid) ORDER BY uid"
+        query = "SELECT uid, vector FROM faces WHERE uid = ANY(%s) ORDER BY uid"
         rows = self._rows(query, list(uids))
-        for uid, own in itertools.groupby(rows, key=lambda row: row[0]):
-            yield uid, self._matrix([vector for _, vector in own], "faces")
+        vectors, end = self._matrix([vector for _, vector in rows], "faces"), 0
+        for uid, own in itertools.groupby(uid for uid, _ in rows):
+            start, end = end, end + len(list(own))
+            yield uid, vectors[start:end]
 
     def _matrix(self, stored: Sequence[bytes], table: str) -> FloatArray:
         return matrix_of(stored, self._dimension, f"{self._sessions.name}: {table}")
