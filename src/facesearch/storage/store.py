@@ -300,11 +300,12 @@ def new_store(make: NewStore, dimension: int, offset: Callable[[int], float]) ->
     InvalidParameterError
         If *make* is no function, or what it returns lacks methods of `Store`.
     """
-    if not callable(make):
-        raise InvalidParameterError.of("store", make, _EXPECTED)
-    if isinstance(make, type):  # before it is called with what another class does not take
-        _check_methods(make)
-    made: Any = make(dimension, offset)
+    given: Any = make  # callers may pass a value of another type
+    if not callable(given) or given is Store:
+        raise InvalidParameterError.of("store", given, _EXPECTED)
+    if isinstance(given, type):  # before it is called with what another class does not take
+        _check_methods(given)
+    made: Any = given(dimension, offset)
     _check_methods(type(made))
     store: Store = made
     return store
