@@ -154,11 +154,11 @@ class Writer:
     def kill(self) -> bool:
         """Kill the process, and count what it had told; give whether it was still at work."""
         os.kill(self.process, signal.SIGKILL)
-        _, status = os.waitpid(self.process, 0)
+        _, self.status = os.waitpid(self.process, 0)
         while told := os.read(self.pipe, 65536):
             self.acknowledged += len(told)
         os.close(self.pipe)
-        return os.WIFSIGNALED(status)
+        return os.WIFSIGNALED(self.status)
 
     def check(self, path: Path | str) -> str:
         """Compare the file with the model; give what became of the operation that was under way."""
