@@ -34,7 +34,7 @@ demo: .venv/installed  ## find people on real photographs, print the answer, wri
 docs: .venv/docs-installed  ## the documentation site in out/site: warnings are errors, every link is checked
 	$(BIN)/codespell
 	@version=$$($(BIN)/python -c 'import facesearch; print(facesearch.__version__)') && rm -rf "out/site/$$version" && mkdir -p out/site && \
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d out/site-doctrees -b html docs "out/site/$$version"
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d out/site-doctrees -b html docs "out/site/$$version" && rm -rf out/site/jupyter_execute
 	$(BIN)/python docs/generate/versions_page.py out/site
 	$(BIN)/python docs/generate/check_site.py out/site
 
