@@ -113,3 +113,11 @@ def test_layers_hold() -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603  # our own tool
 
     assert done.returncode == 0, done.stdout
+
+
+def test_the_citation_and_the_changelog_name_this_version() -> None:
+    root = Path(__file__).parents[1]
+    citation = (root / "CITATION.cff").read_text("utf-8")
+    (dated,) = [line.partition(": ")[2] for line in citation.splitlines() if line.startswith("date-released: ")]
+    assert f"\nversion: {fs.__version__}\n" in citation
+    assert f"\n## [{fs.__version__}] - {dated}\n" in (root / "CHANGELOG.md").read_text("utf-8")
