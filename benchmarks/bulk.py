@@ -57,12 +57,14 @@ def any_photo() -> Path:
 def write_list(file: Path, photos: int) -> None:
     """Write down which photos are whose."""
     people = sorted(data_folder("people").rglob("*.jpg"))
-    pairs = sorted(data_folder("cacd_vs").glob("*.jpg"))[: photos - len(people)]
+    pairs = sorted(data_folder("cacd_vs").glob("*.jpg"))
+    owned = [(photo, photo.parent.name) for photo in people] + [
+        (photo, f"pair-{photo.stem.split('_')[0]}") for photo in pairs
+    ]
     with file.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(["photo", "user_id"])
-        rows.writerows([photo, photo.parent.name] for photo in people)
-        rows.writerows([photo, f"pair-{photo.stem.split('_')[0]}"] for photo in pairs)
+        rows.writerows(owned[:photos])
 
 
 @contextmanager

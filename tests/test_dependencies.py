@@ -115,6 +115,14 @@ def test_whatever_is_imported_is_declared_and_extras_may_be_missing(path: Path) 
         assert caught or companions, f"{module} imports {name} of {extras}, and nothing says what to install"
 
 
+def test_the_page_of_licences_lists_whatever_users_install() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text("utf-8")
+    listed = set(re.findall(r"^\| ([\w-]+) \| \d", page, flags=re.MULTILINE))
+    for extra, names in declared().items():
+        if extra not in {"dev", "training"}:
+            assert names - {"facesearch"} <= listed, f"run benchmarks/licences.py --write: {extra} lacks some"
+
+
 def test_whatever_the_core_declares_is_imported() -> None:
     imported = {name for path in SOURCES for name, _ in imports(path)}
 

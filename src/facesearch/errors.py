@@ -80,11 +80,18 @@ __all__ = [
 
 
 class FacesearchError(Exception):
-    """Root of the tree: ``except FacesearchError`` catches every error that this library raises deliberately."""
+    """Root of the tree: ``except FacesearchError`` catches every error that this library raises deliberately.
+
+    Remedy: Catch a class below it where the program can act on the cause; log the message elsewhere.
+    """
 
 
 class InvalidParameterError(FacesearchError, ValueError):
-    """An argument is invalid; the message contains its name, its value and what was expected."""
+    """An argument is invalid; the message contains its name, its value and what was expected.
+
+    Remedy: Pass a value that the message describes; the documentation of the called function has the range of each
+    argument.
+    """
 
     @classmethod
     def of(cls, argument: str, value: Any, expected: str, *, fix: str = "") -> "InvalidParameterError":
@@ -93,83 +100,149 @@ class InvalidParameterError(FacesearchError, ValueError):
 
 
 class InvalidEmbeddingError(InvalidParameterError):
-    """A vector can't be an embedding: wrong length, not finite, or all zeros."""
+    """A vector can't be an embedding: wrong length, not finite, or all zeros.
+
+    Remedy: Pass the vector of one face, of the length of the collection's face model; detect and embed the photo again if
+    it is damaged.
+    """
 
 
-class OutputRefusedError(InvalidParameterError, FileExistsError):
-    """A file to be written is a database in use, an input, or a file of another kind; nothing was touched."""
+class OutputRefusedError(FileExistsError, InvalidParameterError):  # OSErrors first: see ImageNotFoundError
+    """A file to be written is a database in use, an input, or a file of another kind; nothing was touched.
+
+    Remedy: Write to another path; on the command line ``--force`` replaces a file of another kind, never a photo or
+    database in use.
+    """
 
 
 class ImageError(FacesearchError, ValueError):
-    """A picture can't be used; the message describes it and what is accepted."""
+    """A picture can't be used; the message describes it and what is accepted.
+
+    Remedy: Leave the photo out, and report its name and the message: each subclass has a remedy of its own.
+    """
 
 
 class InvalidImageFormatError(ImageError):
-    """No picture file of the formats that are taken, a truncated one, or an array of another dtype or shape."""
+    """No picture file of the formats that are taken, a truncated one, or an array of another dtype or shape.
+
+    Remedy: Pass the bytes of a JPEG, PNG, WebP, TIFF, GIF or AVIF file, or a uint8 array; decode base64 first; install
+    ``facesearch[heic]`` for HEIC.
+    """
 
 
 class ImageTooLargeError(ImageError):
-    """More bytes or more pixels than AWS would take; nothing was decoded."""
+    """More bytes or more pixels than AWS would take; nothing was decoded.
+
+    Remedy: Make a smaller copy: at most 10,000 px a side, 15 MB as a file, 5 MB as bytes.
+    """
 
 
 class ImageTooSmallError(ImageError):
-    """A side is shorter than AWS's 80 px."""
+    """A side is shorter than AWS's 80 px.
+
+    Remedy: Pass the whole photo instead of a face cut out of it; enlarging a tiny picture adds no detail.
+    """
 
 
-class ImageNotFoundError(ImageError, FileNotFoundError):
-    """The path leads to no file."""
+class ImageNotFoundError(
+    FileNotFoundError, ImageError
+):  # this way round Dask, which calls __new__, can restore a pickled one
+    """The path leads to no file.
+
+    Remedy: Check the path; a relative one is resolved from the working folder of the process.
+    """
 
 
 class UserNotFoundError(FacesearchError, LookupError):
-    """The collection has no user of that id."""
+    """The collection has no user of that id.
+
+    Remedy: List the ids by ``collection.users()``; create the user by ``create_user`` or ``enroll``.
+    """
 
 
 class UserAlreadyExistsError(FacesearchError, ValueError):
-    """The collection has a user of that id already."""
+    """The collection has a user of that id already.
+
+    Remedy: Choose another id, or add faces to the user that exists by ``enroll`` or ``associate_faces``.
+    """
 
 
 class FaceNotFoundError(FacesearchError, LookupError):
-    """The collection has no face of that id."""
+    """The collection has no face of that id.
+
+    Remedy: List the ids by ``collection.faces()``; the face may have been deleted since.
+    """
 
 
 class GroupChangedError(FacesearchError, ValueError):
-    """A face of a group was deleted or associated with a user since the group was found; nothing was changed."""
+    """A face of a group was deleted or associated with a user since the group was found; nothing was changed.
+
+    Remedy: Call ``groups`` again and use the group that it returns.
+    """
 
 
 class QuotaExceededError(FacesearchError, ValueError):
-    """More than a limit AWS sets, such as 100 faces a user."""
+    """More than a limit AWS sets, such as 100 faces a user.
+
+    Remedy: Associate at most 100 faces with a user; delete the worst ones first.
+    """
 
 
 class UndoConflictError(FacesearchError, ValueError):
-    """The users or faces of the last change were changed since, so it can't be undone; nothing was changed."""
+    """The users or faces of the last change were changed since, so it can't be undone; nothing was changed.
+
+    Remedy: Read the message, and correct the users or faces that it names by hand.
+    """
 
 
 class NothingToUndoError(FacesearchError, LookupError):
-    """No change is left to undo: none was made, or its users or faces were deleted."""
+    """No change is left to undo: none was made, or its users or faces were deleted.
+
+    Remedy: Call ``undo`` only after a change; the last 50 are kept.
+    """
 
 
 class TokenReusedError(FacesearchError, ValueError):
-    """A token for idempotency was used before, with another request; nothing was changed."""
+    """A token for idempotency was used before, with another request; nothing was changed.
+
+    Remedy: Use a new ``ClientRequestToken`` for every new request.
+    """
 
 
 class FaceModelMismatchError(FacesearchError, ValueError):
-    """Vectors of two face models were about to be mixed; they are not comparable."""
+    """Vectors of two face models were about to be mixed; they are not comparable.
+
+    Remedy: Search with the analyzer whose model made the collection, or index the photos again in a new collection.
+    """
 
 
 class CalibrationError(FacesearchError, ValueError):
-    """The calibration of a face model is missing, damaged, or another model's, so that distances have no percentages."""
+    """The calibration of a face model is missing, damaged, or another model's, so that distances have no percentages.
+
+    Remedy: Calibrate the network on photographs of yours: ``python -m facesearch.benchmark calibrate``.
+    """
 
 
 class WeightsError(FacesearchError, RuntimeError):
-    """A model file is missing, damaged, or has another hash than the known one."""
+    """A model file is missing, damaged, or has another hash than the known one.
+
+    Remedy: Run ``facesearch doctor``; install the package that the message names again.
+    """
 
 
 class ExecutorError(FacesearchError, RuntimeError):
-    """The executor given for many photos broke, takes no more work, or its workers can't reach the photos."""
+    """The executor given for many photos broke, is not reached, takes no more work, or has workers that can't analyze the photos alike.
+
+    Remedy: Pass an executor that runs, whose workers have the same facesearch and weights, and see the same files if photos are not
+    sent to them; without one, the library starts its own.
+    """
 
 
 class MissingExtraError(FacesearchError, ImportError):
-    """A part of the library requires a package that is not installed; the message contains the command to install it."""
+    """A part of the library requires a package that is not installed; the message contains the command to install it.
+
+    Remedy: Run the command in the message, such as ``pip install "facesearch[server]"``.
+    """
 
     @classmethod
     def of(cls, part: str, package: str, extra: str) -> "MissingExtraError":
@@ -178,43 +251,74 @@ class MissingExtraError(FacesearchError, ImportError):
 
 
 class CollectionNotFoundError(FacesearchError, LookupError):
-    """There is no such file of collections, or no collection of that id in it."""
+    """There is no such file of collections, or no collection of that id in it.
+
+    Remedy: Check the path and the id: ``facesearch collections --db FILE`` lists the collections of a file.
+    """
 
 
 class CollectionExistsError(FacesearchError, ValueError):
-    """The file has a collection of that id already; it is left as it is."""
+    """The file has a collection of that id already; it is left as it is.
+
+    Remedy: Choose another id, or open the collection that exists by ``Collection.open``.
+    """
 
 
 class StorageError(FacesearchError, OSError):
-    """A file of collections can't be used; the message names it and says why."""
+    """A file of collections can't be used; the message names it and says why.
+
+    Remedy: Read the message: it names the file or server, and the cause; each subclass has a remedy of its own.
+    """
 
 
 class ClosedError(StorageError, ValueError):
-    """A collection, service or client was used after ``close()``; trying again does not help."""
+    """A collection, service or client was used after ``close()``; trying again does not help.
+
+    Remedy: Open the collection, service or client again.
+    """
 
 
 class StorageBusyError(StorageError, TimeoutError):
-    """Others wrote for longer than the timeout; nothing was changed, and the same call may succeed later."""
+    """Others wrote for longer than the timeout; nothing was changed, and the same call may succeed later.
+
+    Remedy: Call again, or open the collection with a longer ``timeout``.
+    """
 
 
 class StorageFormatError(StorageError, ValueError):
-    """A file is not one of ours, truncated, damaged, or of a newer format; it is left as it is."""
+    """A file is not one of ours, truncated, damaged, or of a newer format; it is left as it is.
+
+    Remedy: Restore a backup, or update facesearch if the format is newer; ``facesearch doctor --db FILE`` checks a file.
+    """
 
 
 class StorageFullError(StorageError):
-    """There is no room on the disk; nothing was changed."""
+    """There is no room on the disk; nothing was changed.
+
+    Remedy: Make room on the disk, and call again.
+    """
 
 
 class StorageReadOnlyError(StorageError, PermissionError):
-    """A collection was opened read-only, or a file or its folder can't be written; nothing was changed."""
+    """A collection was opened read-only, or a file or its folder can't be written; nothing was changed.
+
+    Remedy: Open the collection without ``read_only=True``, or give the process the right to write the file and its
+    folder.
+    """
 
 
 class StorageUncertainError(StorageError):
-    """The connection to a server was lost while it confirmed a change: the change was made as a whole, or not at all."""
+    """The connection to a server was lost while it confirmed a change: the change was made as a whole, or not at all.
+
+    Remedy: Read the state, and repeat the change if it is missing; operations with a token can be repeated as they are.
+    """
 
 
 class WireError(FacesearchError, ValueError):
-    """A payload does not have AWS's shape; the message gives AWS's path to each fault."""
+    """A payload does not have AWS's shape; the message gives AWS's path to each fault.
+
+    Remedy: Correct the payload at the path in the message; botocore's service model defines AWS's shapes.
+    """
 
 
 def shown(value: Any, limit: int = 80) -> str:

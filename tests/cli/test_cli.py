@@ -722,7 +722,7 @@ def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     monkeypatch.setattr(findings, "weights_path", damaged)
     monkeypatch.setattr(findings, "_trial", trial)  # a check with an unexpected error
-    monkeypatch.setattr(findings, "_version", lambda name: None if name in {"cattrs", "tqdm"} else "0.1")
+    monkeypatch.setattr(findings, "installed_version", lambda name: None if name in {"cattrs", "tqdm"} else "0.1")
     (tmp_path / "text.db").write_text("hello")
     done = run("doctor", "--db", tmp_path / "text.db")
 

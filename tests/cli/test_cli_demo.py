@@ -34,6 +34,16 @@ def test_it_finds_both(tmp_path: Path) -> None:
     assert page.count("<svg") == page.count("</svg>")
     assert page.count('alt="a photo with its faces annotated: ') == 2
     assert page.count("<img ") >= 2 * (1 + 3)  # each searched person beside three of their photos
+    assert "6 of 6 faces found, 6 named right" in page
+    assert "72 of 72 faces found, 72 named right" in page
+    assert (
+        page.count("the left half of the face is cut off: ") == 2 * 2
+    )  # each as a caption, and as a text for the picture
+    assert "on its head: grace_hopper " in page
+    for reason in ("LOW_SHARPNESS: sharpness ", "LOW_BRIGHTNESS: brightness ", "SMALL_BOUNDING_BOX: size "):
+        assert reason in page
+    assert page.count("stranger_") <= 2  # only who comes next
+    assert 'src="http' not in page
     for who in ("eileen_collins", "grace_hopper"):
         assert (tmp_path / "out" / f"demo_{who}.png").read_bytes().startswith(b"\x89PNG")
 

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -46,43 +46,23 @@ from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.stages import Detection
 from facesearch.storage.catalog import delete_collection
 from facesearch.testing.fakes import FakeDetector, fake_analyzer, paint
+from photo_folders import (
+    BLUE,
+    GREEN,
+    GREY,
+    NOBODY,
+    RED,
+    TEAM,
+    TWO,
+    Photos,
+    contents,
+    folder_of,
+    portrait,
+    quiet,
+    timeless,
+    write,
+)
 from samples import astronaut, hopper
-
-RED, BLUE, GREEN, GREY = (200, 30, 30), (30, 30, 200), (30, 200, 30), (120, 120, 90)
-
-Photos = Mapping[str, Mapping[str, PixelArray | bytes]]
-
-
-def portrait(colour: tuple[int, int, int], size: int = 60) -> PixelArray:
-    return paint((100, 120), {(20, 20, 20 + size, 20 + size): colour})
-
-
-NOBODY = np.zeros((100, 100, 3), np.uint8)
-TWO = paint((120, 200), {(10, 10, 80, 80): RED, (100, 10, 170, 80): BLUE})
-
-
-def write(path: Path, photo: PixelArray | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(photo, bytes):
-        path.write_bytes(photo)
-    else:
-        Image.fromarray(photo).save(path)
-    return path
-
-
-def folder_of(root: Path, people: Photos) -> Path:
-    root.mkdir(exist_ok=True)
-    for user_id, photos in people.items():
-        for name, photo in photos.items():
-            write(root / user_id / name, photo)
-    return root
-
-
-def contents(collection: fs.Collection) -> Any:
-    """All there is to see of a collection."""
-    users = collection.users()
-    vectors = [collection.user_embedding(user.user_id) for user in users]
-    return users, collection.faces(), [None if vector is None else vector.tobytes() for vector in vectors]
 
 
 def sources(collection: fs.Collection) -> list[str]:
@@ -93,37 +73,6 @@ def sourceless(collection: fs.Collection) -> Any:
     """All there is to see of a collection, but for where its photos were."""
     users, faces, vectors = contents(collection)
     return users, [attrs.evolve(face, source=None) for face in faces], vectors
-
-
-def quiet(collection: fs.Collection, path: Path, **options: Any) -> FolderReport:
-    return collection.index_folder(path, progress=False, **options)
-
-
-def timeless(report: FolderReport) -> FolderReport:
-    """The report as if nothing had been known before."""
-    return attrs.evolve(
-        report,
-        known=0,
-        refused=tuple(attrs.evolve(photo, known=False) for photo in report.refused),
-        broken=tuple(attrs.evolve(photo, known=False) for photo in report.broken),
-    )
-
-
-TEAM: Photos = {
-    "ada": {
-        "1.png": portrait(RED),
-        "2.png": portrait(RED, 64),
-        "3.png": portrait(RED, 68),
-        "4.png": portrait(BLUE, 52),
-    },
-    "bob": {"1.png": portrait(BLUE), "nobody.png": NOBODY, "two.png": TWO},
-    "eve": {
-        "1.png": portrait(GREEN),
-        "broken.png": b"\x89PNG\r\n\x1a\n, and no more",
-        "deep/2.png": portrait(GREEN, 70),
-    },
-    "mallory": {"1.png": portrait(RED), "2.png": NOBODY},
-}
 
 
 @pytest.fixture
@@ -684,7 +633,24 @@ def test_workers_that_do_not_see_the_files_are_a_named_error(staff: fs.Collectio
     executor = OneByOne(lambda _, args: ("/nowhere/1.png", *args[1:]))
 
     with pytest.raises(fs.ExecutorError, match=r"don't find .*send_photos=True"):
-        quiet(staff, team, executor=executor)
+        quiet(staff, team, executor=executor, send_photos=False)
+    assert (
+        quiet(staff, team, executor=OneByOne()).accepted == 6
+    )  # by default an executor may be elsewhere: it gets the bytes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(portrait(BLUE), "find another file at"), (b"\x89PNG, cut", "can't read")]
+)
+def test_workers_that_see_other_files_are_a_named_error(
+    staff: fs.Collection, team: Path, tmp_path: Path, content: PixelArray | bytes, message: str
+) -> None:
+    other = write(tmp_path / "other.png", content)
+    executor = OneByOne(lambda _, args: (str(other), *args[1:]))
+
+    with pytest.raises(fs.ExecutorError, match=rf"{message} .*1\.png.*send_photos=True"):
+        quiet(staff, team, executor=executor, send_photos=False)
+    assert staff.faces() == ()
 
 
 def test_an_executor_that_was_shut_down_is_a_named_error(staff: fs.Collection, team: Path) -> None:
@@ -784,7 +750,7 @@ def test_a_file_that_changes_meanwhile_counts_as_it_was_looked_at(staff: fs.Coll
             write(team / "ada" / "1.png", portrait(RED, 66))
         return args
 
-    quiet(staff, team, executor=OneByOne(change))
+    quiet(staff, team, executor=OneByOne(change), send_photos=False)
     expected = fs.Collection("expected", analyzer=staff.analyzer)
     quiet(expected, team)
 

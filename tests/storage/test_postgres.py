@@ -172,7 +172,7 @@ def test_a_model_of_vectors_that_fit_in_no_page_is_refused(schema: str) -> None:
 def test_a_newer_schema_is_refused(staff: fs.Collection, schema: str) -> None:
     before = contents(staff)
     run(schema, "UPDATE about SET format = 99")
-    with pytest.raises(fs.StorageFormatError, match="written by a newer facesearch: expected format 1, got 99"):
+    with pytest.raises(fs.StorageFormatError, match="written by a newer facesearch: expected format 2, got 99"):
         fs.Collection.open(server().url(schema), "staff")
     with pytest.raises(fs.StorageFormatError, match="update facesearch here too"):
         staff.create_user("eve")
@@ -183,16 +183,16 @@ def test_an_older_schema_is_brought_to_the_present_format(
     staff: fs.Collection, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (tables, store):
-        monkeypatch.setattr(module, "FORMAT", 2)
+        monkeypatch.setattr(module, "FORMAT", 3)
     url = server().url(schema)
-    with pytest.raises(fs.StorageFormatError, match="of format 1, which this version does not read"):
+    with pytest.raises(fs.StorageFormatError, match="of format 2, which this version does not read"):
         fs.collections(url)
-    monkeypatch.setattr(tables, "STEPS", {1: ("ALTER TABLE about ADD COLUMN news integer DEFAULT 7",)})
+    monkeypatch.setattr(tables, "STEPS", {2: ("ALTER TABLE about ADD COLUMN news integer DEFAULT 7",)})
     with pytest.raises(fs.StorageFormatError, match="open it once without read_only=True"):
         fs.Collection.open(url, "staff", read_only=True)
     with fs.Collection.open(url, "staff") as again:
         assert contents(again) == contents(staff)
-    assert run(schema, "SELECT format, news FROM about") == [(2, 7)]
+    assert run(schema, "SELECT format, news FROM about") == [(3, 7)]
 
 
 def test_a_schema_that_is_not_ours_is_refused(staff: fs.Collection, schema: str) -> None:

@@ -26,7 +26,7 @@ import facesearch as fs
 from durable import MEMORY, bytes_of, contents, raw, unprivileged
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.storage.sqlite import erasure as erasing, opening as database
-from facesearch.storage.sqlite.schema import SCHEMA, UPGRADE
+from facesearch.storage.sqlite.schema import SCHEMA, STEPS
 from facesearch.storage.sqlite.store import SqliteStore
 from facesearch.testing.fakes import FAKE_MODEL, fake_calibration, paint
 
@@ -249,7 +249,7 @@ def broken_files(path: Path) -> dict[str, Callable[[], object]]:
             file.write(np.random.default_rng(0).bytes(4096))
 
     return {
-        "of a newer format": lambda: of_format(6),
+        "of a newer format": lambda: of_format(7),
         "of format 1": lambda: of_format(1),
         "of format 3": lambda: of_format(3),
         "of format 0": lambda: of_format(0),
@@ -284,7 +284,7 @@ def test_what_is_no_file_of_ours_is_refused_and_left_as_it_was(people: Path, kin
 
 def test_a_newer_format_is_said_to_be_newer(people: Path) -> None:
     broken_files(people)["of a newer format"]()
-    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 5, got 6; open it with that"):
+    with pytest.raises(fs.StorageFormatError, match="newer facesearch: expected format 6, got 7; open it with that"):
         fs.Collection.open(people, "staff")
 
 
@@ -293,7 +293,7 @@ def test_a_format_from_before_the_first_version_is_named_with_the_next_step(peop
         broken_files(people)["of format 1"]()
         with pytest.raises(
             fs.StorageFormatError,
-            match=r"people\.db: of format 1, from before version 0\.1\.0; this version reads formats 4 to 5: index the photos into a new",
+            match=r"people\.db: of format 1, from before version 0\.1\.0; this version reads formats 4 to 6: index the photos into a new",
         ):
             fs.Collection.open(people, "staff", read_only=read_only)
 
@@ -422,13 +422,15 @@ def to_format_4(path: Path) -> None:
     with closing(sqlite3.connect(path)) as sql:
         for table in ("set_aside", "changes", "change_data"):
             sql.execute(f"DROP TABLE {table}")
+        for column in ("index_epoch", "index_users", "index_faces"):
+            sql.execute(f"ALTER TABLE collections DROP COLUMN {column}")
         sql.execute("PRAGMA user_version = 4")
 
 
 def test_the_format_on_the_disk_is_never_changed(people: Path) -> None:
-    assert digest_of_schema(people) == "0b69d94e0df9"
+    assert digest_of_schema(people) == "eb0a559eb935"
     with closing(sqlite3.connect(people)) as sql:
-        assert sql.execute("PRAGMA user_version").fetchone() == (5,)
+        assert sql.execute("PRAGMA user_version").fetchone() == (6,)
         assert sql.execute("PRAGMA application_id").fetchone() == (0x66616365,)
     to_format_4(people)
     assert digest_of_schema(people) == "6f6f5215d65a"
@@ -462,7 +464,7 @@ def test_a_file_of_the_format_before_is_read_without_a_change(people: Path) -> N
 def test_an_upgrade_that_fails_changes_nothing(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     to_format_4(people)
     with monkeypatch.context() as patched:
-        patched.setattr(database, "UPGRADE", (*UPGRADE, "INSERT INTO nowhere VALUES (1)"))
+        patched.setattr(database, "STEPS", {**STEPS, 5: (*STEPS[5], "INSERT INTO nowhere VALUES (1)")})
         with pytest.raises(fs.StorageError, match="SQLITE_ERROR"):
             fs.Collection.open(people, "staff")
     assert digest_of_schema(people) == "6f6f5215d65a"

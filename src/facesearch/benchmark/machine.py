@@ -2,12 +2,12 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import attrs
 from attrs import field
 
+from facesearch.common.installed import installed_version
 from facesearch.common.validation import between, is_a, maybe, plain_float, plain_int, whole
 from facesearch.networks.runtime import usable_cores
 from facesearch.networks.weights import models
@@ -75,7 +75,7 @@ def describe_machine() -> Machine:
         memory_gib=_memory(),
         system=platform.platform(),
         python=platform.python_version(),
-        packages={name: found for name in _PACKAGES if (found := _version(name))},
+        packages={name: found for name in _PACKAGES if (found := installed_version(name))},
         weights={file.name: file.sha256 for file in models()},
     )
 
@@ -93,11 +93,4 @@ def _memory() -> float | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     except (AttributeError, ValueError, OSError):  # not POSIX
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # facesearch itself, run from a checkout that is not installed
         return None

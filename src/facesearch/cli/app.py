@@ -8,7 +8,15 @@ import click
 
 import facesearch as fs
 from facesearch.cli.commands.benchmark import benchmark
-from facesearch.cli.commands.collections import collections, copy, delete_collection, erase_deleted, export, import_
+from facesearch.cli.commands.collections import (
+    collections,
+    copy,
+    delete_collection,
+    erase_deleted,
+    export,
+    import_,
+    reindex,
+)
 from facesearch.cli.commands.corrections import merge, move, name, photos_of, rename, set_aside, undo
 from facesearch.cli.commands.groups import groups
 from facesearch.cli.commands.index import index
@@ -80,6 +88,7 @@ for _command in (
     copy,
     export,
     import_,
+    reindex,
     serve,
     models,
     calibration,

@@ -10,15 +10,16 @@ import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.base import TOKEN_SECONDS, CollectionBase, check_settings
-from facesearch.common.validation import check_float, check_text
+from facesearch.common.validation import check_bool, check_float, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
 from facesearch.matching.calibration import Calibration, shipped_calibrations
 from facesearch.matching.calibration_choice import CalibrationChoice, check_choice, chosen, warn_unused
-from facesearch.storage.catalog import database_of
+from facesearch.storage.catalog import attach_index, check_index, database_of
 from facesearch.storage.copying import copy_content
 from facesearch.storage.database import Database, Entry
 from facesearch.storage.export import Export, check_export, read_export, write_export
+from facesearch.storage.live_index import IndexComparison, IndexSource
 
 __all__ = ["CollectionFiles"]
 
@@ -40,6 +41,7 @@ class CollectionFiles(CollectionBase):
         timeout: float = 10.0,
         read_only: bool | None = False,
         exact: bool = True,
+        index: str | None = None,
     ) -> Self:
         """Open a durable collection in a file or on a PostgreSQL server, which may hold several collections.
 
@@ -68,6 +70,9 @@ class CollectionFiles(CollectionBase):
         exact
             False searches a server by pgvector's HNSW index, which is built now if it is missing. Searches are faster among millions of
             users, and can miss a user: docs/postgresql.md has figures. A file has no such index.
+        index
+            The address of a Milvus server, ``milvus://user:password@host:19530/database``, that searches the vectors, for more of them than
+            this process can hold: see docs/milvus.md. The answers are the same. It is filled and updated by the searches.
 
         Returns
         -------
@@ -81,7 +86,7 @@ class CollectionFiles(CollectionBase):
         FaceModelMismatchError
             If the collection has another face model.
         MissingExtraError
-            If *path* is an address, and psycopg is not installed.
+            If *path* is an address, and psycopg is not installed; or *index* is one, and pymilvus is not installed.
         StorageError
             And its subclasses: if the file is not of facesearch, truncated, damaged or of a newer format, if it can't be written
             (`StorageReadOnlyError`, also raised by changes to a collection that is open read-only), or if others write for longer
@@ -110,6 +115,11 @@ class CollectionFiles(CollectionBase):
         """
         check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
         check_settings(face_model, analyzer, None)
+        check_index(index)
+        if index is not None and not exact:
+            raise InvalidParameterError(
+                "exact: expected True beside index, got False; Milvus answers exactly, pgvector approximately"
+            )
         choice = _choice(calibration, analyzer)
         database = database_of(path, timeout, read_only=read_only, exact=exact)
         with ExitStack() as undo:
@@ -141,7 +151,7 @@ class CollectionFiles(CollectionBase):
                 thumbnails=entry.thumbnails,
             )
             opened._check_model(face_model)
-            opened._use(database, entry)
+            opened._use(database, entry, index, timeout)
             undo.pop_all()
         return opened
 
@@ -157,6 +167,7 @@ class CollectionFiles(CollectionBase):
         thumbnails: bool = False,
         tags: Mapping[str, str] | None = None,
         timeout: float = 10.0,
+        index: str | None = None,
     ) -> Self:
         """Create a durable collection with its tags, and open it; the file is created if needed.
 
@@ -179,21 +190,24 @@ class CollectionFiles(CollectionBase):
         ...         len(staff)
         0
         """
+        check_index(index)
         made = cls(
             collection_id, face_model=face_model, analyzer=analyzer, calibration=calibration, thumbnails=thumbnails
         )
         database = database_of(path, timeout)
         try:
             entry = made._add_to(database, tags=tags, must_be_new=True)
-            made._use(database, entry)
+            made._use(database, entry, index, timeout)
         except BaseException:
             database.close()
             raise
         return made
 
-    def _use(self, database: Database, entry: Entry) -> None:
+    def _use(self, database: Database, entry: Entry, index: str | None, timeout: float) -> None:
         self._where = f"{database.name}: collection {self._id!r}"
         self._store = database.store(entry, self.calibration.user_offset, answered_before=self._clock() - TOKEN_SECONDS)
+        if index is not None:
+            attach_index(self._store, index, self._face_model.dimension, self.calibration.user_offset, timeout)
 
     def _add_to(self, database: Database, *, tags: Mapping[str, str] | None = None, must_be_new: bool = False) -> Entry:
         return database.add(
@@ -250,6 +264,46 @@ class CollectionFiles(CollectionBase):
         with self._store.reading():  # raises if the collection is closed
             pass
         return self._store.erase(wait)
+
+    def reindex(self, *, repair: bool = True, rebuild: bool = False) -> tuple[IndexComparison, ...]:
+        """Compare the index with the collection, vector by vector, and repair it.
+
+        No search needs this: searches bring the index up to date. It repairs what somebody changed in Milvus, and removes rows
+        that a killed process left.
+
+        Parameters
+        ----------
+        repair
+            Add what is missing and delete what should not be there; False only counts.
+        rebuild
+            Delete the index of this collection first, and fill a new one.
+
+        Returns
+        -------
+        tuple of IndexComparison
+            What differed, for users and for faces.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the collection was opened without an index; or both *rebuild* and not *repair*.
+        StorageError
+            And its subclasses, if the index or the collection can't be used, or the collection is open read-only and the index is to be
+            repaired.
+        """
+        outside = self._store.outside if isinstance(self._store, IndexSource) else None
+        if outside is None:
+            raise InvalidParameterError(
+                f"index: collection {self._id!r} was opened without an index; open it with index='milvus://host:19530'"
+            )
+        if check_bool("rebuild", rebuild) and not check_bool("repair", repair):
+            raise InvalidParameterError.of("repair", repair, "True where rebuild is True")
+        if repair:
+            with self._store.writing():  # raises if nothing can be written
+                pass
+        if rebuild:
+            outside.rebuild()
+        return outside.compare(repair=repair)
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Export the collection to one portable file, an .npz without pickle; see `load`.

@@ -206,7 +206,7 @@ class CollectionPhotos(CollectionBase):
         quality_filter: str | QualityFilter = QualityFilter.AUTO,
         user_match_threshold: float = 75,
         anyway: bool = False,
-        send_photos: bool = False,
+        send_photos: bool | None = None,
         in_flight: int | None = None,
     ) -> FolderReport:
         """Enrol a folder of photos: `enroll` for each person, on all cores, resumable after an interruption.
@@ -219,18 +219,20 @@ class CollectionPhotos(CollectionBase):
             their faces are indexed unassociated, with the file names as ``external_image_id`` if valid. Or a CSV file with the columns
             ``photo``, relative to the file, and ``user_id``; other columns are ignored.
         executor
-            Analyzes the photos: any `concurrent.futures.Executor`, such as a process pool or that of a cluster; by default one thread
-            for each core. Processes get the analyzer's settings, and each loads the weights once.
+            Analyzes the photos: any `concurrent.futures.Executor`, such as a process pool, or ``client.get_executor()`` of a Dask
+            client; by default one thread for each core. Processes get the analyzer's settings, each loads the weights once, and each
+            must have the versions and weights of this process.
         progress
             ``True`` shows a progress bar on a terminal if tqdm is installed, and otherwise logs to ``facesearch`` every 5 s. ``False``
             shows nothing. A function is called with a `FolderProgress` for each photo; for the last photo, when all are judged.
         quality_filter, user_match_threshold, anyway
             As for `enroll`.
         send_photos
-            Send the photos' bytes to *executor* instead of their paths: for workers without access to the files.
+            ``True`` sends the photos' bytes to *executor*, ``False`` their absolute paths, for workers that see the same files there.
+            By default paths go to pools of this machine, and bytes to any other executor.
         in_flight
-            The greatest number of photos in progress at once, >= 1; by default 16 for each core of this machine, and 4 if photos are
-            sent. For a cluster, at least twice its number of workers.
+            The greatest number of photos in progress at once, >= 1; by default 16 for each core, and 4 if photos are sent: the cores
+            of a Dask cluster, or of this machine for any other executor. Of photos that are sent, 256 MiB at most are in progress.
 
         Returns
         -------
@@ -243,7 +245,7 @@ class CollectionPhotos(CollectionBase):
             If there is no such folder, two folder names give one user id, a CSV file is invalid (the message names the line), or
             another argument is wrong.
         ExecutorError
-            If *executor* broke.
+            If *executor* broke, or its workers have other versions, weights or photos than this process. What was done is kept.
 
         Notes
         -----
@@ -280,7 +282,8 @@ class CollectionPhotos(CollectionBase):
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         if in_flight is not None:
             check_int("in_flight", in_flight, 1)
-        check_bool("send_photos", send_photos)
+        if send_photos is not None:
+            check_bool("send_photos", send_photos)
         check_bool("anyway", anyway)
         quality, analyzer = QualityFilter.parse(quality_filter), self.analyzer
         plan = plan_photos(path)

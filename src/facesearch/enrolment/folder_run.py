@@ -111,7 +111,6 @@ class _Run:
         self._plan, self._workers, self._registrar = plan, workers, registrar
         self._reports: SimpleQueue[FolderProgress | None] = SimpleQueue()
         self._queue: deque[_Photo] = deque()  # in the plan's order; not yet taken
-        self._in_flight: set[Future[PhotoAnalysis | BrokenFile]] = set()
         self._unwritten: list[_Photo] = []  # analyzed
         self._unwritten_since = 0.0
         self._waiting: dict[str, list[_Photo]] = {}
@@ -190,8 +189,8 @@ class _Run:
             while self._queue and self._wait_for_first():
                 self._take()
         finally:
-            for future in self._in_flight:
-                future.cancel()
+            self._workers.cancel()
+            self._queue.clear()  # and its futures, for which a cluster would keep the photos
             self._write()
 
     def _recognize(self, user_id: str | None, photos: Sequence[_Photo]) -> None:
@@ -213,14 +212,15 @@ class _Run:
         """Submit an unknown photo for analysis, once where a user has it several times."""
         if photo.known or photo.analysis is not None:
             return
-        twin = next((each for each in photos if each.digest == photo.digest and each.future), None)
-        photo.future = twin.future if twin else self._workers.submit(photo.path, enroll=photo.user_id is not None)
-        if photo.future:
-            self._in_flight.add(photo.future)
+        same = (each for each in photos if each.digest == photo.digest and (each.future or each.analysis))
+        if twin := next(same, None):
+            photo.future, photo.analysis = twin.future, twin.analysis
+        else:
+            photo.future = self._workers.submit(photo.path, enroll=photo.user_id is not None)
 
     def _make_room(self) -> bool:
         """Take photos that are ready, and wait while too many are in progress; return whether to continue."""
-        while self._queue and (self._queue[0].is_ready or len(self._in_flight) >= self._workers.most):
+        while self._queue and (self._queue[0].is_ready or self._workers.is_full):
             if not self._wait_for_first():
                 return False
             self._take()
@@ -242,8 +242,8 @@ class _Run:
             self._finish(photo)
             return
         if photo.future:
-            self._in_flight.discard(photo.future)
-            photo.analysis = self._workers.result(photo.path, photo.future)
+            photo.analysis = self._workers.result(photo.path, photo.digest, photo.future)
+            photo.future = None  # a cluster keeps the photo as long as its future lives
         if isinstance(photo.analysis, PhotoAnalysis):
             # The file may have changed since it was hashed: the analyzed content counts.
             photo.digest = photo.analysis.digest

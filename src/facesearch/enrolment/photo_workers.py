@@ -1,16 +1,25 @@
 """Analysis of photos in threads of this process or in an executor, with a limited number of photos in progress.
 
 A task is a path, or a photo's bytes, and the analyzer's settings; its result is a `PhotoAnalysis`: a few kilobytes each way. A worker
-process loads the weights once, for its first photo.
+process loads the weights once, for its first photo. It must have the versions and weights of this process: otherwise the collection
+would depend on which worker got which photo.
 """
 
 import hashlib
 import io
 import pickle
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from functools import lru_cache, partial
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
+from functools import cache, lru_cache, partial
 from pathlib import Path
+from platform import node
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,29 +27,48 @@ import attrs
 from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
+from facesearch.common.installed import installed_version
+from facesearch.common.once import LOADING
 from facesearch.common.validation import is_a, is_bool
 from facesearch.enrolment.candidates import PhotoAnalysis, analyze_to_enroll, analyze_to_index
+from facesearch.enrolment.dask_cluster import DaskExecutor
 from facesearch.errors import (
     ExecutorError,
     FacesearchError,
     ImageError,
     ImageNotFoundError,
     InvalidParameterError,
+    WeightsError,
     shown,
 )
 from facesearch.images.reading import MAX_FILE_BYTES, read_image
 from facesearch.networks.runtime import usable_cores
+from facesearch.networks.weights import models
 from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["BrokenFile", "PhotoWorkers", "content_digest"]
 
 # Photos in progress per core: enough that no worker idles while the next result in order is slow. A path takes no memory, a
-# photo's bytes some megabytes.
+# photo's bytes some megabytes, here and in a cluster's scheduler.
 _EACH: Final = 16
 _EACH_SENT: Final = 4
+_MOST_SENT: Final = 256 * 2**20  # bytes of photos in progress
 _ANALYZERS: Final = 2  # kept in a worker process
+# The packages that decode photos and compute vectors.
+_COMPUTING: Final = (
+    "facesearch",
+    "dlib-bin",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "pi-heif",
+    "Pillow",
+    "scikit-image",
+    "scipy",
+)
 
 Source = str | bytes
+Environment = tuple[tuple[str, str], ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -90,16 +118,48 @@ def analyze_photo(
 
 
 def analyze_in_worker(
-    recipe: bytes, quality_filter: QualityFilter, source: Source, *, thumbnails: bool, enroll: bool
+    expected: Environment, recipe: bytes, source: Source, *, enroll: bool
 ) -> PhotoAnalysis | BrokenFile:
-    """Analyze a photo in a worker process, with the pickled analyzer *recipe*."""
-    return analyze_photo(_analyzer(recipe), quality_filter, source, thumbnails=thumbnails, enroll=enroll)
+    """Analyze a photo in a worker process that must have the *expected* environment, with the pickled settings *recipe*."""
+    if expected != environment():
+        raise _other_environment(expected)
+    try:
+        analyzer, quality_filter, thumbnails = _settings(recipe)
+        return analyze_photo(analyzer, quality_filter, source, thumbnails=thumbnails, enroll=enroll)
+    except WeightsError as error:
+        raise ExecutorError(
+            f"executor: its worker on {node()} can't load a network ({error}); every worker needs the same file"
+        ) from error
+
+
+def _settings(recipe: bytes) -> tuple[FaceAnalyzer, QualityFilter, bool]:
+    with LOADING:  # or two threads of a worker would load the weights twice
+        return _unpickled(recipe)
 
 
 @lru_cache(maxsize=_ANALYZERS)
-def _analyzer(recipe: bytes) -> FaceAnalyzer:
-    made: FaceAnalyzer = pickle.loads(recipe)  # noqa: S301  # the process that called us wrote it
+def _unpickled(recipe: bytes) -> tuple[FaceAnalyzer, QualityFilter, bool]:
+    made: tuple[FaceAnalyzer, QualityFilter, bool] = pickle.loads(recipe)  # noqa: S301  # the process that called us wrote it
     return made
+
+
+@cache
+def environment() -> Environment:
+    """Return what the analysis of a photo depends on beside its settings: versions, and the digest of all known weights."""
+    weights = hashlib.sha256("".join(file.sha256 for file in models()).encode()).hexdigest()
+    versions = ((package, installed_version(package) or "not installed") for package in _COMPUTING)
+    return (*versions, ("weights", weights[:12]))
+
+
+def _other_environment(expected: Environment) -> ExecutorError:
+    """Return the error of a worker with other versions or weights than the process that sent the photo."""
+    ours = dict(environment())
+    differences = [
+        f"{name} {version} (it has {ours.get(name)})" for name, version in expected if ours.get(name) != version
+    ]
+    return ExecutorError(
+        f"executor: expected on its worker on {node()} {', '.join(differences)}; install the same versions on every worker"
+    )
 
 
 class PhotoWorkers:
@@ -118,9 +178,9 @@ class PhotoWorkers:
     executor
         Runs the tasks; ``None`` for a thread for each core of this process.
     send_photos
-        Send the photos' bytes rather than their paths.
+        Send the photos' bytes rather than their paths; ``None`` to do so unless *executor* is a pool of this machine.
     most
-        Greatest number of photos in progress, >= 1; ``None`` for 16 for each core of this machine, or 4 where they are sent.
+        Greatest number of photos in progress, >= 1; ``None`` for 16 for each core of this machine or cluster, or 4 where they are sent.
 
     Raises
     ------
@@ -136,22 +196,43 @@ class PhotoWorkers:
         *,
         thumbnails: bool,
         executor: Executor | None,
-        send_photos: bool,
+        send_photos: bool | None,
         most: int | None,
     ) -> None:
         if executor is not None and not isinstance(executor, Executor):
-            raise InvalidParameterError.of("executor", executor, "a concurrent.futures.Executor, or None")
+            raise InvalidParameterError.of(
+                "executor",
+                executor,
+                "a concurrent.futures.Executor, or None",
+                fix="a Dask client has client.get_executor()",
+            )
         self._own = None if executor else ThreadPoolExecutor(usable_cores(), thread_name_prefix="facesearch")
-        self._executor = executor or self._own
-        self._send_photos = send_photos
-        self.most = most or (_EACH_SENT if send_photos else _EACH) * usable_cores()
-        # A subclass may run more than threads of this process.
-        if self._own or type(executor) is ThreadPoolExecutor:
+        self._dask = DaskExecutor.of(executor)
+        self._executor = self._dask or executor or self._own
+        # A subclass may run more than threads or processes of this machine.
+        self._threads = self._own is not None or type(executor) is ThreadPoolExecutor
+        here = self._threads or type(executor) is ProcessPoolExecutor
+        self._send_photos = not here if send_photos is None else send_photos
+        self._given_most = most
+        self._in_progress: dict[Future[PhotoAnalysis | BrokenFile], int] = {}  # with the number of bytes sent
+        if self._threads:
             self._analyze: Callable[..., PhotoAnalysis | BrokenFile] = partial(
                 analyze_photo, analyzer, quality_filter, thumbnails=thumbnails
             )
         else:
-            self._analyze = partial(analyze_in_worker, _recipe(elsewhere), quality_filter, thumbnails=thumbnails)
+            self._analyze = partial(analyze_in_worker, environment(), _recipe(elsewhere, quality_filter, thumbnails))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many photos are in progress as may be, in number or in bytes."""
+        return len(self._in_progress) >= self._most or sum(self._in_progress.values()) >= _MOST_SENT
+
+    @property
+    def _most(self) -> int:
+        if self._given_most is not None:
+            return self._given_most
+        cores = (self._dask.cores if self._dask else 0) or usable_cores()
+        return (_EACH_SENT if self._send_photos else _EACH) * cores
 
     def submit(self, path: Path, *, enroll: bool) -> "Future[PhotoAnalysis | BrokenFile]":
         """Submit a photo for analysis.
@@ -172,28 +253,44 @@ class PhotoWorkers:
             future: Future[PhotoAnalysis | BrokenFile] = executor.submit(self._analyze, source, enroll=enroll)
         except (BrokenExecutor, RuntimeError) as error:  # the latter of one that was shut down
             raise _failed(error) from error
+        self._in_progress[future] = len(source) if isinstance(source, bytes) else 0
         return future
 
-    def result(self, path: Path, future: "Future[PhotoAnalysis | BrokenFile]") -> PhotoAnalysis | BrokenFile:
-        """Return the result of the analysis.
+    def result(
+        self, path: Path, digest: str | None, future: "Future[PhotoAnalysis | BrokenFile]"
+    ) -> PhotoAnalysis | BrokenFile:
+        """Return the result of the analysis of a photo that had the content *digest* when it was submitted.
 
         Raises
         ------
         ExecutorError
-            If the executor broke, or can't transfer the task; or if its workers don't find the photo.
+            If the executor broke, or can't transfer the task; or if its workers don't find the photo, or find another one.
         """
+        self._in_progress.pop(future, None)
         try:
             analysis = future.result()
         except FacesearchError:
             raise
         except (BrokenExecutor, CancelledError, pickle.PicklingError, ImportError, EOFError) as error:
-            raise _failed(error) from error
+            raise self._broken(path, error) from error
         except Exception as error:
+            if self._dask and self._dask.explained(error):
+                raise self._broken(path, error) from error
             error.add_note(f"while looking at {path}")
             raise
-        if isinstance(analysis, BrokenFile) and analysis.missing and not self._own and path.exists():
-            raise ExecutorError(f"executor: its workers don't find {path}; with send_photos=True they need not")
+        if not self._threads and not self._send_photos:
+            _check_seen(path, digest, analysis)
         return analysis
+
+    def cancel(self) -> None:
+        """Cancel the photos in progress; a photo that a worker has begun is analyzed for nothing."""
+        for future in self._in_progress:
+            future.cancel()
+        self._in_progress.clear()
+
+    def _broken(self, path: Path, error: BaseException) -> ExecutorError:
+        explanation = self._dask.explained(error) if self._dask else None
+        return ExecutorError(f"executor: at {path}: {explanation}") if explanation else _failed(error)
 
     def __enter__(self) -> Self:
         return self
@@ -205,9 +302,37 @@ class PhotoWorkers:
             self._own.shutdown()
 
 
-def _recipe(analyzer: FaceAnalyzer) -> bytes:
+def _check_seen(path: Path, digest: str | None, analysis: PhotoAnalysis | BrokenFile) -> None:
+    """Check that a worker that reads *path* itself has seen the file of this process.
+
+    Raises
+    ------
+    ExecutorError
+        If it has not. A file that has changed meanwhile is no error: what was analyzed counts.
+    """
+    if isinstance(analysis, PhotoAnalysis):
+        if digest not in {None, analysis.digest} and content_digest(path) == digest:
+            raise ExecutorError(
+                f"executor: its workers find another file at {path}; with send_photos=True they get this one"
+            )
+        return
+    seen = path.exists()
+    if seen and not analysis.missing:  # where it can't be read here either, the photo is broken and not the worker
+        try:
+            read_image(str(path))
+        except ImageError:
+            seen = False
+    if seen:
+        problem = "don't find" if analysis.missing else "can't read"
+        raise ExecutorError(
+            f"executor: its workers {problem} {path}; with send_photos=True they need not ({analysis.error})"
+        )
+
+
+def _recipe(analyzer: FaceAnalyzer, quality_filter: QualityFilter, thumbnails: bool) -> bytes:  # noqa: FBT001  # pickled as a tuple
     try:
-        return pickle.dumps(attrs.evolve(analyzer, calibration=None))  # which analysis does not need
+        # Without the calibration, which the analysis does not need.
+        return pickle.dumps((attrs.evolve(analyzer, calibration=None), quality_filter, thumbnails))
     except Exception as error:  # a stage's own pickling may raise what it likes
         raise InvalidParameterError(
             "executor: expected threads of this process, or an analyzer whose stages can be pickled as their settings, "

@@ -20,6 +20,7 @@ from facesearch.storage.catalog import (
     MAX_TAGS,
     CollectionInfo,
     change_tags,
+    check_index,
     collection_info,
     collection_tags,
     collections,
@@ -173,10 +174,13 @@ class FileBackend(Backend):
         Path of the file, or address of the server: see `facesearch.Collection.open`.
     analyzer
         Detects and embeds the faces of all collections.
+    index
+        Address of a Milvus server that searches the vectors, or none.
     """
 
-    def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None) -> None:
-        self._path, self._analyzer = database_path(path), analyzer
+    def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None, *, index: str | None = None) -> None:
+        check_index(index)
+        self._path, self._analyzer, self._index = database_path(path), analyzer, index
         self._name = shown_name(self._path)
         self._lock = ForkLock(Level.SERVICE)
         self._open: OrderedDict[str, Collection] = OrderedDict()  # least recently used first
@@ -184,7 +188,7 @@ class FileBackend(Backend):
 
     @override
     def create(self, collection_id: str, tags: Mapping[str, str]) -> Collection:
-        made = Collection.create(self._path, collection_id, analyzer=self._analyzer, tags=tags)
+        made = Collection.create(self._path, collection_id, analyzer=self._analyzer, tags=tags, index=self._index)
         with self._lock:
             self._keep(made)
         return made
@@ -197,7 +201,12 @@ class FileBackend(Backend):
             found = self._open.get(collection_id)
             if found is None:
                 found = Collection.open(
-                    self._path, collection_id, create=False, analyzer=self._analyzer, read_only=None
+                    self._path,
+                    collection_id,
+                    create=False,
+                    analyzer=self._analyzer,
+                    read_only=None,
+                    index=self._index,
                 )
             self._keep(found)
             return found

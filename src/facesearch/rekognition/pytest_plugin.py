@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from facesearch.rekognition.service import Rekognition
 
-__all__ = ["rekognition", "rekognition_service"]
+__all__ = ["rekognition", "rekognition_service", "rekognition_url"]
 
 
 @pytest.fixture
@@ -31,3 +31,12 @@ def rekognition(rekognition_service: "Rekognition") -> Iterator[Any]:
     made = client(service=rekognition_service)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def rekognition_url() -> Iterator[str]:
+    """Provide the URL of a server in a process of its own, for programs in any language; one for the whole run of pytest."""
+    from facesearch.rekognition.http.process import serving
+
+    with serving() as url:
+        yield url

@@ -97,6 +97,8 @@ class Rekognition(Methods):
     searched_attributes
         Face attributes in the response of SearchUsersByImage: DEFAULT, ALL, or single names. AWS has no such parameter; its
         published examples contain the bounding box alone.
+    index
+        Address of a Milvus server that searches the vectors: see `facesearch.Collection.open`. Only with *data*.
     throttle_every
         Fail every n-th request with ThrottlingException, n >= 1, to test retries; by default none.
 
@@ -143,6 +145,7 @@ class Rekognition(Methods):
         eventual: float = 0.0,
         searched_attributes: Sequence[str] = ("DEFAULT",),
         throttle_every: int | None = None,
+        index: str | None = None,
     ) -> None:
         if analyzer is not None:
             check_is("analyzer", analyzer, FaceAnalyzer)
@@ -151,7 +154,11 @@ class Rekognition(Methods):
         given: Any = data  # callers may pass a value of another type
         if given is not None and (not isinstance(given, str | PathLike) or not str(given)):
             raise InvalidParameterError.of("data", data, "the path of a file")
-        backend: Backend = MemoryBackend(analyzer) if data is None else FileBackend(data, analyzer)
+        if index is not None and data is None:
+            raise InvalidParameterError(
+                "index: expected none, as collections in memory have no index; name a file as data"
+            )
+        backend: Backend = MemoryBackend(analyzer) if data is None else FileBackend(data, analyzer, index=index)
         if throttle_every is not None:
             check_int("throttle_every", throttle_every, 1)
         self._throttle_every = throttle_every

@@ -1,7 +1,7 @@
 """The catalog of collections in a file or on a PostgreSQL server: list, tag and delete collections, and erase what was deleted."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +12,17 @@ from facesearch.domain.entities import COLLECTION_ID_PATTERN
 from facesearch.errors import InvalidParameterError
 from facesearch.files.writing import absolute
 from facesearch.storage.database import MAX_TAGS, CollectionInfo, Database, check_tag, check_tags
+from facesearch.storage.live_index import IndexSource
 from facesearch.storage.server_address import Address, is_address
 from facesearch.storage.sqlite.database import FileDatabase
+from facesearch.storage.store import Store
 
 __all__ = [
     "MAX_TAGS",
     "CollectionInfo",
+    "attach_index",
     "change_tags",
+    "check_index",
     "collection_info",
     "collection_tags",
     "collections",
@@ -94,6 +98,45 @@ def database_of(
     from facesearch.storage.postgres.database import PostgresDatabase  # raises MissingExtraError without its extra
 
     return PostgresDatabase(Address.of(where), seconds, read_only=read_only, exact=check_bool("exact", exact))
+
+
+def check_index(index: str | None) -> None:
+    """Check the address of an index, before anything is created.
+
+    Raises
+    ------
+    MissingExtraError
+        If pymilvus is not installed.
+    InvalidParameterError
+        If it is no address that begins with ``milvus://``.
+    """
+    if index is not None:
+        from facesearch.storage.milvus.address import MilvusAddress  # raises MissingExtraError without its extra
+
+        MilvusAddress.of(index)
+
+
+def attach_index(store: Store, index: str, dimension: int, offset: Callable[[int], float], timeout: float) -> None:
+    """Let an index search in the place of a store; it is connected on first use.
+
+    Parameters
+    ----------
+    store
+        The store of a file or server.
+    index
+        An address that `check_index` accepts.
+    dimension
+        Length of the vectors.
+    offset
+        See `facesearch.storage.memory.MemoryStore`.
+    timeout
+        Seconds that the index's server may take to answer.
+    """
+    from facesearch.storage.milvus.address import MilvusAddress
+    from facesearch.storage.milvus.index import MilvusIndex
+
+    if isinstance(store, IndexSource):
+        store.outside = MilvusIndex(store, MilvusAddress.of(index), dimension, offset, timeout)
 
 
 def collections(path: str | os.PathLike[str], *, timeout: float = 10.0) -> tuple[CollectionInfo, ...]:

@@ -5,18 +5,17 @@ detect changes in two different ways.
 """
 
 import contextlib
-import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
+from facesearch.common.shared_lock import SharedLock
 from facesearch.errors import StorageError
 from facesearch.matching.row_keys import NumberRows
 from facesearch.matching.vector_index import Ranked, VectorIndex
@@ -24,8 +23,13 @@ from facesearch.matching.vector_index import Ranked, VectorIndex
 __all__ = [
     "ChangedUsers",
     "FaceIndex",
+    "IndexComparison",
+    "IndexPosition",
+    "IndexSource",
     "LiveIndex",
     "NameGoneError",
+    "NamedVectors",
+    "OutsideIndex",
     "State",
     "UserIndex",
     "VectorRows",
@@ -77,6 +81,43 @@ class ChangedUsers:
     vectors: FloatArray
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class NamedVectors:
+    """Some users that have faces, or some faces.
+
+    Attributes
+    ----------
+    numbers, names
+        N row numbers, ascending, and the user ids or face ids.
+    faces
+        The numbers of faces of the users; 1 for each face.
+    vectors
+        (N, dimension) float32.
+    """
+
+    numbers: Sequence[int]
+    names: Sequence[str]
+    faces: Sequence[int]
+    vectors: FloatArray
+
+
+@attrs.frozen(kw_only=True)
+class IndexPosition:
+    """What a database records of its index outside: see `facesearch.storage.milvus.index`.
+
+    Attributes
+    ----------
+    epoch
+        A random key, by which the index finds its rows; ``None`` if there never was an index.
+    users, faces
+        The index holds no state that is later than this one.
+    """
+
+    epoch: bytes | None = None
+    users: int = 0
+    faces: int = 0
+
+
 class VectorRows(Protocol):
     """The rows of one collection from which the indexes are filled, read in one transaction.
 
@@ -97,6 +138,109 @@ class VectorRows(Protocol):
 
     def face_numbers(self) -> Iterable[int]:
         """Return the row numbers of all faces."""
+
+    # ---------------------------------------------------------------- for an index outside
+
+    def index_position(self) -> IndexPosition:
+        """Return what is recorded of the index outside."""
+
+    def last_removed_face(self) -> int:
+        """Return the number of the last removal of a face; 0 if none is listed."""
+
+    def users_at(self, numbers: Iterable[int]) -> NamedVectors:
+        """Return those users of some row numbers that exist and have faces."""
+
+    def faces_at(self, numbers: Iterable[int]) -> NamedVectors:
+        """Return the existing faces of some row numbers."""
+
+    def users_after(self, number: int, limit: int) -> NamedVectors:
+        """Return the first *limit* users that have faces and a higher row number than *number*."""
+
+    def faces_after(self, number: int, limit: int) -> NamedVectors:
+        """Return the first *limit* faces with a higher row number than *number*."""
+
+
+@attrs.frozen(kw_only=True)
+class IndexComparison:
+    """How an index outside differs from the collection: see `facesearch.Collection.reindex`.
+
+    Attributes
+    ----------
+    of
+        What was compared: ``"users"`` or ``"faces"``.
+    rows
+        How many of them the collection has.
+    missing
+        Those that the index lacks, or has another vector of.
+    extra
+        Rows of the index that it should not have: of deleted people, of older vectors, or doubles. No search shows them.
+    behind
+        Changes that the index does not have yet; every search adds them.
+    is_other
+        True if the index is later than the collection, and therefore not its own; the next search fills it anew.
+    """
+
+    of: str
+    rows: int = 0
+    missing: int = 0
+    extra: int = 0
+    behind: int = 0
+    is_other: bool = False
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the index has all that it says it has, and nothing else."""
+        return not (self.missing or self.extra or self.is_other)
+
+
+@runtime_checkable
+class IndexSource(Protocol):
+    """A store as the source of an index outside.
+
+    Attributes
+    ----------
+    index_name
+        The name of the database, for messages.
+    outside
+        The index that searches in the place of the store, if there is one.
+    """
+
+    index_name: str
+    outside: "OutsideIndex | None"
+
+    def snapshot(self) -> AbstractContextManager[tuple[VectorRows, State]]:
+        """Read one committed state."""
+
+    def may_record(self) -> bool:
+        """Check whether this thread may call `record_index`: not where nothing can be written, nor within `Store.writing`."""
+
+    def record_index(self, before: IndexPosition, after: IndexPosition) -> bool:
+        """Replace the record of the index if it still equals *before*; return whether it did."""
+
+
+class OutsideIndex(Protocol):
+    """An index of a collection's vectors that searches in the place of the store: see `facesearch.storage.store.Store.nearest`."""
+
+    def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """Find the nearest users for each probe, and the next one."""
+
+    def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        """Find the nearest faces for each probe, and the next one."""
+
+    def description(self) -> str:
+        """Return the name and version of the software that keeps the index."""
+
+    def compare(self, *, repair: bool) -> tuple[IndexComparison, ...]:
+        """Compare the index with the collection, users and faces; *repair* what differs."""
+
+    def rebuild(self) -> None:
+        """Delete the index of this collection, and fill a new one."""
+
+    def erase(self) -> None:
+        """Deliver deletions, and begin to remove deleted data from the index's files."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 def search_index(
@@ -145,8 +289,16 @@ class LiveIndex(ABC):
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
-        self._guard = _SharedLock()
+        self._guard = SharedLock()
         self._begin()
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        return len(self._index)
+
+    def __contains__(self, number: int) -> bool:
+        """Check whether there is a vector of a row number."""
+        return self._keys.row(number) is not None
 
     @abstractmethod
     def is_current(self, state: State) -> bool:
@@ -201,13 +353,15 @@ class UserIndex(LiveIndex):
         Length of every vector.
     offset
         See `facesearch.storage.memory.MemoryStore`.
+    since
+        Leave out users that were last changed by this change or before.
     """
 
-    def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
+    def __init__(self, dimension: int, offset: Callable[[int], float], *, since: int = 0) -> None:
         super().__init__(dimension)
         self._offset = offset
         self._offsets: dict[int, float] = {}
-        self._change = 0
+        self._since = self._change = since
 
     @override
     def is_current(self, state: State) -> bool:
@@ -219,7 +373,7 @@ class UserIndex(LiveIndex):
             return
         if self._change < state.forgotten:
             self._begin()
-            self._change = 0
+            self._change = self._since
         for number in rows.removed_users(self._change):
             self._index.remove(number)
         for changed in rows.changed_users(self._change):
@@ -262,51 +416,3 @@ class FaceIndex(LiveIndex):
             there = np.fromiter(rows.face_numbers(), np.int64)
             for face in np.setdiff1d(self._keys.all(), there).tolist():
                 self._index.remove(face)
-
-
-class _SharedLock:
-    """A shared and exclusive lock; threads that wait for exclusive access go first."""
-
-    def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._changed = threading.Condition()
-        self._sharing = self._waiting = 0
-        self._taken = False
-
-    @contextlib.contextmanager
-    def shared(self) -> Iterator[None]:
-        self._renew()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._taken and not self._waiting)
-            self._sharing += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._sharing -= 1
-                self._changed.notify_all()
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        self._renew()
-        with self._changed:
-            self._waiting += 1
-            try:
-                self._changed.wait_for(lambda: not self._taken and not self._sharing)
-                self._taken = True
-            finally:
-                self._waiting -= 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._taken = False
-                self._changed.notify_all()
-
-    def _renew(self) -> None:
-        # After a fork, the threads that held the lock are gone. None was changing data: see facesearch.storage.sqlite.connections.
-        if self._pid != os.getpid():
-            self._begin()

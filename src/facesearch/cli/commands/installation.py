@@ -7,7 +7,7 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import ANY_DATABASE, as_json as json_option
+from facesearch.cli.shell.options import ANY_DATABASE, as_json as json_option, index_at
 from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, print_note
 
 __all__ = ["calibration", "doctor", "models"]
@@ -28,16 +28,18 @@ __all__ = ["calibration", "doctor", "models"]
     metavar="FILE",
     help="Check this file of collections too, or the server at this address.",
 )
+@index_at
 @json_option
-def doctor(*, db: Path | str | None, as_json: bool) -> Exit:
+def doctor(*, db: Path | str | None, index: str | None, as_json: bool) -> Exit:
     """Check the installation: Python, packages, model files and their hashes, cores, and a search for a known face.
 
-    With --db, check a file of collections too. The command changes nothing and sends nothing.
+    With --db, check a file of collections too, and with --index compare the index in Milvus with it. The command changes nothing and sends
+    nothing.
     """
     from facesearch.cli.commands.findings import State, findings
 
     found = []
-    for finding in findings(db):
+    for finding in findings(db, index):
         found.append(finding)
         if not as_json:
             print_line(f"{finding.state.value:<5}  {finding.about}: {finding.text}")

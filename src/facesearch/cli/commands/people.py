@@ -12,7 +12,7 @@ from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.deletion import confirmed, wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import as_json as json_option, database, percentage, yes
+from facesearch.cli.shell.options import as_json as json_option, database, index_at, percentage, yes
 from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, table
 
 __all__ = [
@@ -158,16 +158,24 @@ def delete_user(
 @click.argument("user_id", metavar="ID", shell_complete=complete_user)
 @click.argument("face_ids", metavar="FACE...", nargs=-1, required=True)
 @database
+@index_at
 @percentage("--threshold", "Least similarity of a face to the faces that the user has already.", default=75)
 @json_option
 def associate_faces(
-    *, user_id: str, face_ids: Sequence[str], db: Path | str, collection_id: str, threshold: float, as_json: bool
+    *,
+    user_id: str,
+    face_ids: Sequence[str],
+    db: Path | str,
+    collection_id: str,
+    index: str | None,
+    threshold: float,
+    as_json: bool,
 ) -> Exit:
     """Associate faces that `index PHOTO` added with a user.
 
     --json prints the response of Amazon Rekognition's AssociateFaces.
     """
-    with fs.Collection.open(db, collection_id, create=False) as collection:
+    with fs.Collection.open(db, collection_id, create=False, index=index) as collection:
         response = collection.associate_faces(user_id, face_ids, user_match_threshold=threshold)
     refused = response.unsuccessful_face_associations
     return _changed("associated", len(response.associated_faces), refused, fs.to_aws(response), as_json=as_json)

@@ -9,7 +9,7 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.options import DATABASE, as_json as json_option, collection as collection_option
+from facesearch.cli.shell.options import DATABASE, as_json as json_option, collection as collection_option, index_at
 from facesearch.cli.shell.output import print_json, print_line, print_note
 
 __all__ = ["review"]
@@ -28,6 +28,7 @@ __all__ = ["review"]
 )
 @click.argument("db", metavar="DB", envvar="FACESEARCH_DB", type=DATABASE)
 @collection_option
+@index_at
 @click.option(
     "--photos",
     multiple=True,
@@ -49,6 +50,7 @@ def review(
     *,
     db: Path | str,
     collection_id: str,
+    index: str | None,
     photos: tuple[Path, ...],
     read_only: bool,
     port: int,
@@ -77,11 +79,11 @@ def review(
 
     with contextlib.ExitStack() as stack:
         try:
-            collection = fs.Collection.open(db, collection_id, create=False, read_only=read_only)
+            collection = fs.Collection.open(db, collection_id, create=False, read_only=read_only, index=index)
         except fs.StorageReadOnlyError:
             print_note("the file can't be written: changes are refused")
             read_only = True
-            collection = fs.Collection.open(db, collection_id, create=False, read_only=True)
+            collection = fs.Collection.open(db, collection_id, create=False, read_only=True, index=index)
         stack.enter_context(collection)
         serve(collection, photos=photos, port=port, read_only=read_only, ready=ready)
     print_note("ended")

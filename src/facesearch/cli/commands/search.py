@@ -21,6 +21,7 @@ from facesearch.cli.shell.options import (
     database,
     files_of,
     force,
+    index_at,
     min_face,
     photo_from,
     quality_filter,
@@ -55,6 +56,7 @@ __all__ = ["search"]
 )
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path())
 @database
+@index_at
 @threshold
 @click.option("--max-users", type=click.IntRange(1, 500), metavar="N", help="Most users in the result, 1-500.")
 @quality_filter("NONE")
@@ -79,6 +81,7 @@ def search(
     photos: Sequence[str],
     db: Path | str,
     collection_id: str,
+    index: str | None,
     threshold: float,
     max_users: int | None,
     quality_filter: str,
@@ -108,6 +111,7 @@ def search(
         "read_only": None,
         "analyzer": analyzer_for(min_face),
         "exact": not approximate,
+        "index": index,
     }
     options: dict[str, Any] = {
         "user_match_threshold": threshold,

@@ -11,7 +11,7 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Command, is_debugging
-from facesearch.cli.shell.options import as_json as json_option, db
+from facesearch.cli.shell.options import as_json as json_option, db, index_at
 from facesearch.cli.shell.output import print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = ["serve"]
         "facesearch serve --db people.db",
         "facesearch serve --db people.db --objects BUCKETS --port 8090",
         "facesearch serve --db people.db --s3-endpoint http://127.0.0.1:9000   # MinIO, moto",
+        "facesearch serve --db postgresql://app@db.local/people --index milvus://index.local:19530",
         "facesearch serve --db people.db --host 0.0.0.0 --key-file keys.txt",
         "facesearch serve --db people.db --host 0.0.0.0 --allow-remote --allowed-host photos.local",
         "facesearch serve --db test.db --throttle-every 10 --eventual 2   # to test retries and waiting",
@@ -35,6 +36,7 @@ __all__ = ["serve"]
     exits={Exit.DONE: "stopped by Ctrl-C or SIGTERM, after the running requests"},
 )
 @db
+@index_at
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -94,6 +96,7 @@ __all__ = ["serve"]
 def serve(
     *,
     db: Path | str,
+    index: str | None,
     host: str,
     port: int,
     objects: Path | None,
@@ -130,10 +133,12 @@ def serve(
     if objects is not None and not objects.is_dir():
         raise fs.InvalidParameterError.of("--objects", str(objects), "an existing folder")
     proxies = [each.strip() for each in (forwarded_allow_ips or "").split(",") if each.strip()]
+    with contextlib.suppress(fs.CollectionNotFoundError):  # a new file is created by the first request that needs it
+        fs.collections(db)  # what can't be served is told now, and not by every request
     with _logged(logging.DEBUG if is_debugging() else logging.INFO):
         keys = None if key_file is None else read_keys(key_file)
         source = objects if s3_endpoint is None else _s3(s3_endpoint)
-        with Rekognition(db, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
+        with Rekognition(db, index=index, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
             serve_until_signal(
                 service,
                 host,

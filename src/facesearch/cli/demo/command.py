@@ -1,7 +1,8 @@
 """``facesearch demo``: enrols and searches real photographs, and shows AWS's response."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,12 +18,16 @@ from facesearch.cli.shell.words import describe_face
 if TYPE_CHECKING:
     from PIL import Image
 
+    from facesearch.cli.demo.page import ShownScene
+    from facesearch.cli.demo.scenes import Scene, ScenePicture
+
 __all__ = ["demo"]
 
 Log: TypeAlias = Callable[[str], None]
 Answers: TypeAlias = "dict[str, tuple[Image.Image, fs.SearchUsersByImageResponse]]"
 
 ASTRONAUT, ADMIRAL = "eileen_collins", "grace_hopper"
+MOST_NAMED = 20  # faces of a picture that are labelled with names
 THRESHOLD = 80.0  # AWS's default: less similar users are not reported
 
 
@@ -60,6 +65,7 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
     """
     from facesearch.cli.demo.page import check_folder, write_page
     from facesearch.cli.demo.people import run_on_people
+    from facesearch.cli.demo.scenes import scenes_of
 
     log = print_note if as_json else print_line
     photos = _photos()
@@ -83,7 +89,9 @@ def demo(*, strangers: int, out: Path, data: Path | None, force: bool, as_json: 
         print_line()
         print_line(f"The whole answer for {ASTRONAUT}, as Amazon Rekognition words it (attributes DEFAULT)")
         print_json(fs.to_aws(responses[ASTRONAUT][1]))
-    page = write_page(out, collection, {who: response for who, (_, response) in responses.items()}, overwrite=force)
+    scenes = [_run_scene(collection, scene, log) for scene in scenes_of(photos)]
+    searches = {who: response for who, (_, response) in responses.items()}
+    page = write_page(out, collection, searches, scenes, overwrite=force)
     log("")
     log(f"The same to look at: {page}")
     _draw(out, responses, log, overwrite=force)
@@ -177,6 +185,43 @@ def _print_matches(
         reasons = ", ".join(reason.value for reason in face.reasons)
         log(f"  not searched: a face of confidence {face.face_details.confidence:.0f}, {reasons}")
     return bool(response.user_matches) and response.user_matches[0].user.user_id == who
+
+
+def _run_scene(collection: "fs.Collection", scene: "Scene", log: Log) -> "ShownScene":
+    """Search every face of a scene's pictures, print how many are named right, and return the annotated pictures."""
+    from facesearch.cli.demo.page import ShownPicture, ShownScene
+
+    log("")
+    log(f"{scene.title}: {scene.words}")
+    shown = []
+    for picture in scene.pictures:
+        start = time.perf_counter()
+        faces: Sequence[fs.SearchUsersByImageResponse] = fs.search_all_faces(
+            collection, picture.image, quality_filter=scene.quality_filter
+        )
+        outcome = _outcome(picture, faces)
+        if not faces:  # the answer about no searched face has the reasons
+            response = fs.search_users_by_image(collection, picture.image, quality_filter=scene.quality_filter)
+            faces = (response,)
+            outcome = "; ".join(
+                f"{reason}: {figure}" for face in response.explain().faces for reason, figure in face.figures()
+            )
+        log(f"  {picture.words}: {outcome} ({_seconds_since(start)})")
+        drawn = faces if len(faces) <= MOST_NAMED else fs.detect_faces(picture.image)  # labels would cover small faces
+        scale = 2 if len(scene.pictures) == 1 else 1  # it is shown in the whole width
+        large = picture.image.resize((picture.image.width * scale, picture.image.height * scale))
+        shown.append(ShownPicture(image=fs.annotate(large, drawn), caption=f"{picture.words}: {outcome}"))
+    return ShownScene(title=scene.title, words=scene.words, pictures=tuple(shown))
+
+
+def _outcome(picture: "ScenePicture", faces: "Sequence[fs.SearchUsersByImageResponse]") -> str:
+    """Return how many of the faces in a picture got their names, and how many another one."""
+    found = Counter(response.user_matches[0].user.user_id for response in faces if response.user_matches)
+    right = (found & Counter(picture.names)).total()
+    wrong = f", {found.total() - right} wrong" if found.total() > right else ""
+    if len(picture.names) == 1 and right:
+        return f"{picture.names[0]} {faces[0].user_matches[0].similarity:.1f}%{wrong}"
+    return f"{len(faces)} of {len(picture.names)} faces found, {right} named right{wrong}"
 
 
 def _draw(folder: Path, responses: Answers, log: Log, *, overwrite: bool) -> None:

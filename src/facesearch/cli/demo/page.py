@@ -1,17 +1,25 @@
 """Output of the demo: an HTML page and figures."""
 
+import io
+import json
 from collections.abc import Iterable, Mapping
 from html import escape
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 
+import attrs
+from PIL import Image
+
 import facesearch as fs
+from facesearch.display.thumbnail_strips import data_uri
 from facesearch.files.writing import OutputKind, check_output, signature, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_folder", "write_figure", "write_page"]
+__all__ = ["ShownPicture", "ShownScene", "check_folder", "write_figure", "write_page"]
 
 _PAGE, _FIGURE = "demo.html", "demo_{}.png"
 _SIGN = "facesearch demo"
@@ -38,40 +46,72 @@ def write_figure(folder: Path, name: str, figure: "Figure", *, overwrite: bool) 
     return path
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class ShownPicture:
+    """An annotated picture and its caption."""
+
+    image: Image.Image
+    caption: str
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class ShownScene:
+    """A section of pictures: a title, a sentence and the pictures."""
+
+    title: str
+    words: str
+    pictures: tuple[ShownPicture, ...]
+
+
 def write_page(
     folder: Path,
     collection: fs.Collection,
     responses: Mapping[str, fs.SearchUsersByImageResponse],
+    scenes: Iterable[ShownScene],
     *,
     overwrite: bool,
 ) -> Path:
-    """Write demo.html from the HTML that notebooks show for responses and collections."""
-    parts = [
-        f"<section><h2>Search: a photo of {escape(who)}</h2>{response._repr_html_()}</section>"
+    """Write demo.html: what notebooks show for responses, then the scenes. The page loads nothing and has no scripts."""
+    searches = "".join(
+        f"<article><h3>A photo of {escape(who)}</h3>{response._repr_html_()}</article>"
         for who, response in responses.items()
-    ]
-    page = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-{_GENERATOR}
-<meta name="viewport" content="width=device-width">
-<title>facesearch demo</title>
-<style>
-body {{ font-family: system-ui, sans-serif; max-width: 45rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.4 }}
-table {{ border-collapse: collapse; margin: 0.5rem 0 }}
-th, td {{ text-align: left; padding: 0.2rem 1rem 0.2rem 0; border-bottom: 1px solid #ddd }}
-</style>
-</head>
-<body>
-<h1>facesearch demo</h1>
-{"".join(parts)}
-<section><h2>The collection</h2>{collection._repr_html_()}</section>
-</body>
-</html>
-"""
+    )
+    users = list(collection.users())
+    strangers = len(users) - len(responses)
+    page = Template(_read("demo_page.html")).substitute(
+        generator=_GENERATOR,
+        style=_read("demo_page.css"),
+        people=escape(" and ".join(responses)),
+        strangers=f", beside {strangers} strangers that nobody should be taken for" if strangers > 0 else "",
+        version=fs.__version__,
+        model=escape(f"{collection.face_model.name} {collection.face_model.version}"),
+        searches=searches,
+        scenes="".join(map(_section, scenes)),
+        answer=escape(json.dumps(fs.to_aws(next(iter(responses.values()))), indent=2)),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _PAGE
     with write_file(path, _PAGE_KIND, overwrite=overwrite) as file:
         file.write(page.encode())
     return path
+
+
+def _section(scene: ShownScene) -> str:
+    """Return a scene as a ``<section>``; a single picture takes the whole width."""
+    figures = "".join(
+        f'<figure><img src="{_as_uri(picture.image)}" alt="{escape(picture.caption)}" width="{picture.image.width}" '
+        f'height="{picture.image.height}"><figcaption>{escape(picture.caption)}</figcaption></figure>'
+        for picture in scene.pictures
+    )
+    kind = "one" if len(scene.pictures) == 1 else "many"
+    return f'<section><h2>{escape(scene.title)}</h2><p>{escape(scene.words)}</p><div class="{kind}">{figures}</div></section>'
+
+
+def _as_uri(image: Image.Image) -> str:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=85)
+    return data_uri(file.getvalue(), "jpeg")
+
+
+def _read(name: str) -> str:
+    return files("facesearch.cli.demo").joinpath(name).read_text("utf-8")

@@ -29,6 +29,7 @@ __all__ = [
     "database",
     "files_of",
     "force",
+    "index_at",
     "min_face",
     "percentage",
     "photo_from",
@@ -97,6 +98,14 @@ db = _option(
     type=DATABASE,
     metavar="FILE",
     help="File that holds the collection, or postgresql://user@host/database.",
+)
+index_at = _option(
+    "--index",
+    "index",
+    envvar="FACESEARCH_INDEX",
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="Search with the Milvus server at milvus://host:19530, which holds the collection's vectors.",
 )
 as_json = _option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
 as_csv = _option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")

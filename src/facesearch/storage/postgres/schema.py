@@ -16,8 +16,14 @@ from facesearch.storage.server_address import Address
 
 __all__ = ["FORMAT", "STEPS", "TABLES", "check_format", "create", "found_format"]
 
-FORMAT: Final = 1
-STEPS: Final[dict[int, tuple[str, ...]]] = {}
+FORMAT: Final = 2
+STEPS: Final[dict[int, tuple[str, ...]]] = {
+    1: (
+        "ALTER TABLE collections ADD COLUMN index_epoch bytea",
+        "ALTER TABLE collections ADD COLUMN index_users bigint NOT NULL DEFAULT 0",
+        "ALTER TABLE collections ADD COLUMN index_faces bigint NOT NULL DEFAULT 0",
+    ),
+}
 """For each older format, the statements that make it the next one; run when a schema is opened for writing."""
 
 TABLES: Final = (
@@ -64,7 +70,10 @@ _CREATE: Final = (
         change bigint NOT NULL DEFAULT 0, -- the number of the last change to a user
         forgotten bigint NOT NULL DEFAULT 0, -- of changes up to this number no removals are listed in gone_users
         last_face bigint NOT NULL DEFAULT 0, -- the highest fid that a face ever had
-        deletions bigint NOT NULL DEFAULT 0 -- transactions that deleted personal data
+        deletions bigint NOT NULL DEFAULT 0, -- transactions that deleted personal data
+        index_epoch bytea, -- what facesearch.storage.live_index.IndexPosition describes
+        index_users bigint NOT NULL DEFAULT 0,
+        index_faces bigint NOT NULL DEFAULT 0
     )""",
     """CREATE TABLE tags (
         collection bigint NOT NULL REFERENCES collections ON DELETE CASCADE,

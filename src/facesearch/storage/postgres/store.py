@@ -22,7 +22,18 @@ from facesearch.matching.vector_index import Ranked
 from facesearch.storage.content_ids import keyed_hash
 from facesearch.storage.database import Entry
 from facesearch.storage.face_rows import PERSONAL, face_of, in_parts, personal_columns, uuid_bytes, uuid_text
-from facesearch.storage.live_index import FaceIndex, LiveIndex, NameGoneError, State, UserIndex, search_index
+from facesearch.storage.live_index import (
+    FaceIndex,
+    IndexPosition,
+    IndexSource,
+    LiveIndex,
+    NameGoneError,
+    OutsideIndex,
+    State,
+    UserIndex,
+    VectorRows,
+    search_index,
+)
 from facesearch.storage.postgres.connections import Connection, Sessions
 from facesearch.storage.postgres.erasure import erase
 from facesearch.storage.postgres.faults import pooled
@@ -72,7 +83,7 @@ class _Block:
     erased: bool = False
 
 
-class PostgresStore(Store):
+class PostgresStore(Store, IndexSource):
     """A store on a PostgreSQL server.
 
     Parameters
@@ -92,6 +103,8 @@ class PostgresStore(Store):
         self._number, self._dimension = entry.number, entry.face_model.dimension
         self._block: _Block | None = None  # the open one; its thread holds the lock of the sessions
         self._indexed_faces = False
+        self.index_name = sessions.name
+        self.outside: OutsideIndex | None = None  # searches in the place of this store
         self._begin()
         if not exact:
             ensure_index(sessions, "users", self._number, self._dimension)
@@ -157,11 +170,15 @@ class PostgresStore(Store):
 
     @override
     def erase(self, wait: float) -> bool:
+        if self.outside is not None:
+            self.outside.erase()
         return erase(self._sessions, wait).done
 
     @override
     def close(self) -> None:
         """Close the connections; every later call is an error."""
+        if self.outside is not None:
+            self.outside.close()
         self._sessions.close()
         self._begin()
 
@@ -283,6 +300,9 @@ class PostgresStore(Store):
 
     @override
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        if self.outside is not None:
+            self._sessions.check_free()
+            return self.outside.nearest(probes, max_distance=max_distance, limit=limit)
         state = self._ready()
         if self._exact and state.users <= _MOST_IN_MEMORY:
             names = self._names
@@ -295,6 +315,9 @@ class PostgresStore(Store):
 
     @override
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        if self.outside is not None:
+            self._sessions.check_free()
+            return self.outside.nearest_faces(probes, max_distance=max_distance, limit=limit)
         state = self._ready()
         if self._exact and state.faces <= _MOST_IN_MEMORY:
             names = self._face_ids
@@ -565,9 +588,29 @@ class PostgresStore(Store):
         )
 
     def _update(self, index: LiveIndex) -> None:
-        with index.changing(), self._sessions.committed() as sql:
+        with index.changing(), self.snapshot() as (rows, state):
+            index.catch_up(rows, state)
+
+    # ---------------------------------------------------------------- an index outside
+
+    @override
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[tuple[VectorRows, State]]:
+        with self._sessions.committed() as sql:
             state = self._state_of(sql.execute(_STATE, (self._number,), binary=True).fetchall())
-            index.catch_up(ServerRows(sql, self._number, self._dimension, self._sessions.name), state)
+            yield ServerRows(sql, self._number, self._dimension, self._sessions.name), state
+
+    @override
+    def may_record(self) -> bool:
+        return self._sessions.current is None and not self._sessions.read_only
+
+    @override
+    def record_index(self, before: IndexPosition, after: IndexPosition) -> bool:
+        query = """UPDATE collections SET index_epoch = %s, index_users = %s, index_faces = %s
+            WHERE id = %s AND index_epoch IS NOT DISTINCT FROM %s AND index_users = %s AND index_faces = %s"""
+        with self._sessions.writing() as sql:
+            values = (*attrs.astuple(after), self._number, *attrs.astuple(before))
+            return sql.execute(query, values).rowcount > 0
 
     def _gallery(self, offsets: list[float] | None) -> Gallery:
         return Gallery(collection=self._number, dimension=self._dimension, offsets=offsets, exact=self._exact)

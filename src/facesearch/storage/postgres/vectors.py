@@ -16,7 +16,8 @@ from typing_extensions import override
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import StorageFormatError
 from facesearch.matching.template import LONGEST, refused_rows
-from facesearch.storage.live_index import ChangedUsers, VectorRows
+from facesearch.storage.face_rows import uuid_text
+from facesearch.storage.live_index import ChangedUsers, IndexPosition, NamedVectors, VectorRows
 
 __all__ = ["MOST_DIMENSIONS", "ServerRows", "Vector", "adapt_vectors", "matrix_of"]
 
@@ -27,6 +28,8 @@ _HEAD: Final = 4  # bytes before the numbers: how many, and two unused ones
 _ROWS_AT_ONCE: Final = 8192
 _COPY_HEAD: Final = 19  # bytes before the first row of a binary COPY
 _COPY_END: Final = b"\xff\xff"
+_USERS: Final = "SELECT uid, user_id, faces, vector FROM users WHERE collection = %s AND faces > 0 AND uid"
+_FACES: Final = "SELECT fid, face_id, 1, vector FROM faces WHERE collection = %s AND fid"
 
 
 class Vector:
@@ -137,6 +140,45 @@ class ServerRows(VectorRows):
     @override
     def face_numbers(self) -> Iterable[int]:
         return self._numbers("SELECT fid FROM faces WHERE collection = %s", self._collection)
+
+    @override
+    def index_position(self) -> IndexPosition:
+        query = "SELECT index_epoch, index_users, index_faces FROM collections WHERE id = %s"
+        for epoch, users, faces in self._sql.execute(query, (self._collection,), binary=True):
+            return IndexPosition(epoch=epoch and bytes(epoch), users=users, faces=faces)
+        return IndexPosition()
+
+    @override
+    def last_removed_face(self) -> int:
+        (number,) = self._numbers(
+            "SELECT coalesce(max(number), 0) FROM gone_faces WHERE collection = %s", self._collection
+        )
+        return number
+
+    @override
+    def users_at(self, numbers: Iterable[int]) -> NamedVectors:
+        return self._named(f"{_USERS} = ANY(%s::bigint[]) ORDER BY uid", list(numbers))
+
+    @override
+    def faces_at(self, numbers: Iterable[int]) -> NamedVectors:
+        return self._named(f"{_FACES} = ANY(%s::bigint[]) ORDER BY fid", list(numbers))
+
+    @override
+    def users_after(self, number: int, limit: int) -> NamedVectors:
+        return self._named(f"{_USERS} > %s ORDER BY uid LIMIT %s", number, limit)
+
+    @override
+    def faces_after(self, number: int, limit: int) -> NamedVectors:
+        return self._named(f"{_FACES} > %s ORDER BY fid LIMIT %s", number, limit)
+
+    def _named(self, query: str, *values: Any) -> NamedVectors:
+        rows = self._sql.execute(query, (self._collection, *values), binary=True).fetchall()
+        return NamedVectors(
+            numbers=[row[0] for row in rows],
+            names=[row[1] if isinstance(row[1], str) else uuid_text(row[1]) for row in rows],
+            faces=[row[2] for row in rows],
+            vectors=matrix_of([row[3] for row in rows], self._dimension, self._name),
+        )
 
     def _numbers(self, query: str, *values: Any) -> list[int]:
         return [number for (number,) in self._sql.execute(query, values, binary=True)]

@@ -23,7 +23,7 @@ from facesearch.errors import (
 from facesearch.files.unfinished import remove_unfinished
 from facesearch.files.writing import write_new
 from facesearch.storage.sqlite.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
-from facesearch.storage.sqlite.schema import APPLICATION_ID, FORMAT, OLDEST_FORMAT, SCHEMA, UPGRADE, check_schema
+from facesearch.storage.sqlite.schema import APPLICATION_ID, FORMAT, OLDEST_FORMAT, SCHEMA, STEPS, check_schema
 
 __all__ = [
     "ReadOnly",
@@ -168,10 +168,10 @@ def _upgrade(connection: GuardedConnection) -> None:
     if _value(connection, "PRAGMA user_version") == FORMAT:
         return
     with transaction(connection):
-        if _value(connection, "PRAGMA user_version") < FORMAT:  # no other process was faster
-            for statement in UPGRADE:
+        for format_ in range(_value(connection, "PRAGMA user_version"), FORMAT):  # none if another process was faster
+            for statement in STEPS[format_]:
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 @attrs.frozen(eq=False)

@@ -18,12 +18,12 @@ from typing import Final
 from facesearch.errors import StorageFormatError, shown
 from facesearch.storage.sqlite.guarded_sql import VALUE, fetch
 
-__all__ = ["APPLICATION_ID", "FORMAT", "OLDEST_FORMAT", "SCHEMA", "UPGRADE", "check_schema"]
+__all__ = ["APPLICATION_ID", "FORMAT", "OLDEST_FORMAT", "SCHEMA", "STEPS", "check_schema"]
 
 APPLICATION_ID: Final = 0x66616365  # "face", at byte 68 of the file
-FORMAT: Final = 5  # SQLite's user_version; formats 1-3 are from before version 0.1.0, and not read
+FORMAT: Final = 6  # SQLite's user_version; formats 1-3 are from before version 0.1.0, and not read
 OLDEST_FORMAT: Final = 4
-"""A file of this format lacks the tables of `UPGRADE`. It gets them when it is opened for writing, and is read without them otherwise."""
+"""A file of this format lacks what `STEPS` adds. It gets it when it is opened for writing, and is read without it otherwise."""
 
 # The text of these statements, comments and white space included, is part of the format: files hold it, and `check_schema` compares it.
 _FORMAT_4: Final = (
@@ -143,7 +143,7 @@ _FORMAT_4: Final = (
     "CREATE INDEX answers_by_age ON answers (collection, given)",
     "INSERT INTO file VALUES (randomblob(16), 0, 0, 0)",
 )
-UPGRADE: Final = (
+_TO_5: Final = (
     """CREATE TABLE set_aside ( -- faces without a user that groups leave out
         fid INTEGER PRIMARY KEY,
         collection INTEGER NOT NULL REFERENCES collections
@@ -157,9 +157,16 @@ UPGRADE: Final = (
     # JSON of facesearch.storage.history.
     "CREATE TABLE change_data (number INTEGER PRIMARY KEY, change TEXT)",
 )
-"""The statements that make a file of format 4 one of format 5."""
+# What facesearch.storage.live_index.IndexPosition describes.
+_TO_6: Final = (
+    "ALTER TABLE collections ADD COLUMN index_epoch BLOB",
+    "ALTER TABLE collections ADD COLUMN index_users INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE collections ADD COLUMN index_faces INTEGER NOT NULL DEFAULT 0",
+)
+STEPS: Final = {4: _TO_5, 5: _TO_6}
+"""For each older format, the statements that make it the next one."""
 
-SCHEMA: Final = (*_FORMAT_4, *UPGRADE)
+SCHEMA: Final = (*_FORMAT_4, *_TO_5, *_TO_6)
 
 _MOST_OBJECTS: Final = 200
 _LONGEST: Final = 20_000  # characters of a statement
@@ -202,7 +209,7 @@ def check_schema(connection: sqlite3.Connection, path: Path, format_: int = FORM
 @functools.cache
 def _expected(format_: int) -> dict[tuple[str, str], tuple[str, object]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as sql:
-        for statement in SCHEMA if format_ == FORMAT else _FORMAT_4:
+        for statement in (*_FORMAT_4, *(each for older in range(OLDEST_FORMAT, format_) for each in STEPS[older])):
             sql.execute(statement)
         rows = sql.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
     return {(kind, name): (table, _plain(name, text)) for kind, name, table, text in rows}

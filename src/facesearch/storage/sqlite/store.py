@@ -15,7 +15,7 @@ import attrs
 from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
-from facesearch.domain.entities import USER_ID_PATTERN, Face
+from facesearch.domain.entities import Face
 from facesearch.errors import CollectionNotFoundError, StorageError, StorageFormatError
 from facesearch.matching.template import robust_mean
 from facesearch.matching.vector_index import Ranked
@@ -30,7 +30,18 @@ from facesearch.storage.face_rows import (
     uuid_bytes,
     uuid_text,
 )
-from facesearch.storage.live_index import FaceIndex, LiveIndex, NameGoneError, State, UserIndex, search_index
+from facesearch.storage.live_index import (
+    FaceIndex,
+    IndexPosition,
+    IndexSource,
+    LiveIndex,
+    NameGoneError,
+    OutsideIndex,
+    State,
+    UserIndex,
+    VectorRows,
+    search_index,
+)
 from facesearch.storage.sqlite.connections import Sessions
 from facesearch.storage.sqlite.erasure import (
     ERASING_WAIT,
@@ -44,13 +55,11 @@ from facesearch.storage.sqlite.erasure import (
     mark_deletion,
 )
 from facesearch.storage.sqlite.guarded_sql import BLOB, COUNT, ID, TEXT, UUID_BYTES, VALUE, Kind, fetch, fetch_parts
-from facesearch.storage.sqlite.schema import FORMAT
-from facesearch.storage.sqlite.vectors import FileRows, read_vectors
+from facesearch.storage.sqlite.schema import OLDEST_FORMAT
+from facesearch.storage.sqlite.vectors import AT_ONCE, USER_ID, FileRows, among, read_vectors
 from facesearch.storage.store import Anchor, Counts, Store, StoredFace
 
 __all__ = ["SqliteStore"]
-
-_AT_ONCE: Final = 500  # values in a statement; every SQLite takes 999
 
 _BYTES: Final = STORED.itemsize
 
@@ -65,9 +74,8 @@ _WAITING: Final = f"""SELECT key, vector, wid, jpeg, face_id, {_PERSONAL} FROM w
     WHERE collection = ? AND key IN (*)"""  # noqa: S608  # constant names
 _FACES: Final = f"""SELECT fid, face_id, user_id, {_PERSONAL}
     FROM faces JOIN face_data USING (fid) LEFT JOIN user_data USING (uid)"""  # noqa: S608  # constant names
-_USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
 _PERSONAL_KINDS: Final = (VALUE,) * 8  # checked by `Face`
-_FACE_KINDS: Final = (ID, UUID_BYTES, _USER_ID.or_null, *_PERSONAL_KINDS)
+_FACE_KINDS: Final = (ID, UUID_BYTES, USER_ID.or_null, *_PERSONAL_KINDS)
 _JPEG: Final = BLOB.or_null
 _WAITING_KINDS: Final = (BLOB, VALUE, ID, _JPEG, UUID_BYTES, *_PERSONAL_KINDS)
 _SECRET: Final = Kind("a secret", frozenset({bytes}), lambda value: len(value) == SECRET_BYTES)
@@ -85,7 +93,7 @@ class _Block:
     erased: bool = False
 
 
-class SqliteStore(Store):
+class SqliteStore(Store, IndexSource):
     """A store in an SQLite file.
 
     Parameters
@@ -104,6 +112,8 @@ class SqliteStore(Store):
         self._block: _Block | None = None  # the open one; its thread holds the lock of the sessions
         self._eraser = Eraser(sessions)
         self._rereads = 0
+        self.index_name = str(sessions.path)
+        self.outside: OutsideIndex | None = None  # searches in the place of this store
 
     @override
     @contextlib.contextmanager
@@ -166,6 +176,8 @@ class SqliteStore(Store):
 
     @override
     def erase(self, wait: float) -> bool:
+        if self.outside is not None:
+            self.outside.erase()
         return self._eraser.erase(wait)
 
     @override
@@ -174,6 +186,8 @@ class SqliteStore(Store):
         self._eraser.stop()
         if self._eraser.is_at_work and not self._sessions.is_closed:
             erase(self._sessions, ERASING_WAIT)
+        if self.outside is not None:
+            self.outside.close()
         self._sessions.close()
         self._begin()
 
@@ -222,13 +236,13 @@ class SqliteStore(Store):
     @override
     def users(self) -> list[tuple[str, int]]:
         query = "SELECT user_id, faces FROM users JOIN user_data USING (uid) WHERE collection = ?"
-        return sorted(self._rows((_USER_ID, COUNT), query, self._entry.number))
+        return sorted(self._rows((USER_ID, COUNT), query, self._entry.number))
 
     @override
     def page_of_users(self, after: int, limit: int) -> list[tuple[int, str, int]]:
         query = """SELECT uid, user_id, faces FROM users JOIN user_data USING (uid)
             WHERE collection = ? AND uid > ? ORDER BY uid LIMIT ?"""
-        return self._rows((ID, _USER_ID, COUNT), query, self._entry.number, after, limit)
+        return self._rows((ID, USER_ID, COUNT), query, self._entry.number, after, limit)
 
     @override
     def create_users(self, user_ids: Iterable[str]) -> None:
@@ -274,14 +288,14 @@ class SqliteStore(Store):
     @override
     def user_vectors(self) -> tuple[list[str], FloatArray]:
         query = "SELECT user_id, vector, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND faces > 0"
-        rows = self._rows((_USER_ID, VALUE, ID), query, self._entry.number)
+        rows = self._rows((USER_ID, VALUE, ID), query, self._entry.number)
         rows.sort(key=lambda row: (row[0], row[2]))
         return [user_id for user_id, _, _ in rows], self._vectors([row[1:] for row in rows], "user_data")
 
     @override
     def refresh(self, user_ids: Iterable[str]) -> None:
         block = self._changing()
-        for some in in_parts(user_ids, _AT_ONCE):
+        for some in in_parts(user_ids, AT_ONCE):
             uids = sorted(self._uids(some).values())
             made = dict.fromkeys(uids, (0, bytes(_BYTES * self._entry.face_model.dimension)))
             for uid, own in self._vectors_of(uids):
@@ -304,6 +318,9 @@ class SqliteStore(Store):
 
     @override
     def nearest(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        if self.outside is not None:
+            self._sessions.check_free()
+            return self.outside.nearest(probes, max_distance=max_distance, limit=limit)
         return self._nearest(lambda: self._index, self._names, probes, max_distance, limit)
 
     def _nearest(
@@ -330,13 +347,36 @@ class SqliteStore(Store):
             return self._state(sql)
 
     def _update(self, index: LiveIndex) -> None:
-        with self._erasing_after(), index.changing(), self._sessions.committed() as sql:
-            index.catch_up(FileRows(sql, self._entry.number, self._entry.face_model.dimension), self._state(sql))
+        with index.changing(), self.snapshot() as (rows, state):
+            index.catch_up(rows, state)
+
+    # ---------------------------------------------------------------- an index outside
+
+    @override
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[tuple[VectorRows, State]]:
+        with self._erasing_after(), self._sessions.committed() as sql:
+            yield FileRows(sql, self._entry.number, self._entry.face_model.dimension), self._state(sql)
+
+    @override
+    def may_record(self) -> bool:
+        return not self._sessions.is_mine() and not self._sessions.read_only
+
+    @override
+    def record_index(self, before: IndexPosition, after: IndexPosition) -> bool:
+        query = """UPDATE collections SET index_epoch = ?, index_users = ?, index_faces = ?
+            WHERE id = ? AND index_epoch IS ? AND index_users = ? AND index_faces = ?"""
+        values = (*attrs.astuple(after), self._entry.number, *attrs.astuple(before))
+        with self._sessions.writing() as sql:
+            return sql.execute(query, values).rowcount > 0
 
     # ---------------------------------------------------------------- faces
 
     @override
     def nearest_faces(self, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:
+        if self.outside is not None:
+            self._sessions.check_free()
+            return self.outside.nearest_faces(probes, max_distance=max_distance, limit=limit)
         return self._nearest(lambda: self._face_index, self._face_ids, probes, max_distance, limit)
 
     @override
@@ -353,7 +393,7 @@ class SqliteStore(Store):
     def faces_by_id(self, face_ids: Iterable[str]) -> dict[str, Face]:
         query = f"{_FACES} WHERE faces.collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, _FACE_KINDS, query, map(uuid_bytes, face_ids), self._entry.number)
+            rows = among(sql, _FACE_KINDS, query, map(uuid_bytes, face_ids), self._entry.number)
             faces = [self._face(*row) for row in rows]
         return {face.face_id: face for face in faces}
 
@@ -366,7 +406,7 @@ class SqliteStore(Store):
             known: set[str | None] = {None, *(user_id for user_id, _ in self.users())}
             everything = f"{query} WHERE faces.collection = ? ORDER BY face_id"
             kinds = (VALUE, _JPEG, *_FACE_KINDS)
-            for rows in fetch_parts(sql, kinds, everything, (self._entry.number,), size=_AT_ONCE):
+            for rows in fetch_parts(sql, kinds, everything, (self._entry.number,), size=AT_ONCE):
                 vectors = self._vectors([(row[0], row[2]) for row in rows], "face_data")
                 for (_, jpeg, *columns), vector in zip(rows, vectors, strict=True):
                     face = self._face(*columns)
@@ -392,7 +432,7 @@ class SqliteStore(Store):
     @override
     def put_faces(self, faces: Iterable[StoredFace]) -> None:
         block = self._changing()
-        for some in in_parts(faces, _AT_ONCE):
+        for some in in_parts(faces, AT_ONCE):
             new = list(enumerate(some, self._next("faces")))
             uids = self._uids({each.face.user_id for each in some if each.face.user_id is not None})
             block.sql.executemany(
@@ -431,7 +471,7 @@ class SqliteStore(Store):
         block, fids = self._changing(), self._fids(face_ids).values()
         uid = None if user_id is None else self._uids([user_id])[user_id]
         owned = "SELECT fid FROM faces WHERE uid IS NOT NULL AND fid IN (*)"
-        block.erased |= bool(_among(block.sql, (ID,), owned, fids))  # the vector of their user will change
+        block.erased |= bool(among(block.sql, (ID,), owned, fids))  # the vector of their user will change
         block.sql.executemany("UPDATE faces SET uid = ? WHERE fid = ?", ((uid, fid) for fid in fids))
         if uid is not None:
             block.sql.executemany("DELETE FROM set_aside WHERE fid = ?", ((fid,) for fid in fids))
@@ -476,7 +516,7 @@ class SqliteStore(Store):
     @override
     def photo_outcome(self, key: str) -> tuple[str, str | None] | None:
         query = "SELECT outcome, user_id FROM photos LEFT JOIN user_data ON uid = other_uid WHERE collection = ? AND key = ?"
-        rows = self._rows((TEXT, _USER_ID.or_null), query, self._entry.number, self._key(key))
+        rows = self._rows((TEXT, USER_ID.or_null), query, self._entry.number, self._key(key))
         return next(((outcome, user_id) for outcome, user_id in rows), None)
 
     @override
@@ -522,7 +562,7 @@ class SqliteStore(Store):
     def waiting(self, keys: Iterable[str]) -> dict[str, StoredFace]:
         hashed = {self._key(key): key for key in keys}
         with self._sessions.reading() as sql:
-            rows = _among(sql, _WAITING_KINDS, _WAITING, hashed, self._entry.number)
+            rows = among(sql, _WAITING_KINDS, _WAITING, hashed, self._entry.number)
         vectors = self._vectors([row[1:3] for row in rows], "waiting_data")
         return {
             hashed[key]: StoredFace(self._face(wid, face_id, None, *columns), vector, jpeg)
@@ -536,7 +576,7 @@ class SqliteStore(Store):
         if user_ids is None:
             rows = fetch(sql, (ID,), query, (number,))
         else:
-            rows = _among(sql, (ID,), f"{query} AND name_hash IN (*)", map(self._hash, user_ids), number)
+            rows = among(sql, (ID,), f"{query} AND name_hash IN (*)", map(self._hash, user_ids), number)
         sql.executemany("DELETE FROM waiting WHERE wid = ?", rows)
         empty_waiting(sql, [wid for (wid,) in rows])
         self._changing().erased |= bool(rows)
@@ -587,7 +627,7 @@ class SqliteStore(Store):
         """Fetch rows of this collection from a table that a file of the older format lacks; such a file is only read."""
         with self._sessions.reading() as sql:
             ((format_,),) = fetch(sql, (COUNT,), "PRAGMA user_version")
-            return fetch(sql, kinds, query, (self._entry.number,)) if format_ == FORMAT else []
+            return fetch(sql, kinds, query, (self._entry.number,)) if format_ > OLDEST_FORMAT else []
 
     def _next(self, table: str) -> int:
         """Return the first number that no row of a table ever had, so that personal rows are only appended."""
@@ -610,12 +650,12 @@ class SqliteStore(Store):
         given = set(user_ids)
         query = "SELECT user_id, uid FROM users JOIN user_data USING (uid) WHERE collection = ? AND name_hash IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, (_USER_ID, ID), query, map(self._hash, given), self._entry.number)
+            rows = among(sql, (USER_ID, ID), query, map(self._hash, given), self._entry.number)
         return {user_id: uid for user_id, uid in rows if user_id in given}  # other users may have the same hash
 
     def _names(self, uids: Sequence[int]) -> list[str]:
         query = "SELECT uid, user_id FROM users JOIN user_data USING (uid) WHERE uid IN (*)"
-        return self._ids_of(_USER_ID, query, uids)
+        return self._ids_of(USER_ID, query, uids)
 
     def _face_ids(self, fids: Sequence[int]) -> list[str]:
         query = "SELECT fid, face_id FROM faces WHERE fid IN (*)"
@@ -623,7 +663,7 @@ class SqliteStore(Store):
 
     def _ids_of(self, kind: Kind, query: str, numbers: Sequence[int]) -> list[Any]:
         with self._sessions.committed() as sql:
-            found = dict(_among(sql, (ID, kind), query, numbers))
+            found = dict(among(sql, (ID, kind), query, numbers))
         if len(found) < len(numbers):
             raise NameGoneError
         return [found[number] for number in numbers]
@@ -632,14 +672,14 @@ class SqliteStore(Store):
         """Return the row numbers of the existing faces among those ids."""
         query = "SELECT face_id, fid FROM faces WHERE collection = ? AND face_id IN (*)"
         with self._sessions.reading() as sql:
-            rows = _among(sql, (UUID_BYTES, ID), query, map(uuid_bytes, face_ids), self._entry.number)
+            rows = among(sql, (UUID_BYTES, ID), query, map(uuid_bytes, face_ids), self._entry.number)
         return {uuid_text(face_id): fid for face_id, fid in rows}
 
     def _vectors_of(self, uids: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
         """Iterate over the users that have faces, each with the vectors of its faces."""
         query = "SELECT vector, fid, uid FROM faces JOIN face_data USING (fid) WHERE uid IN (*)"
         with self._sessions.reading() as sql:
-            rows = sorted(_among(sql, (VALUE, ID, ID), query, uids), key=lambda row: row[2])
+            rows = sorted(among(sql, (VALUE, ID, ID), query, uids), key=lambda row: row[2])
         vectors = self._vectors([row[:2] for row in rows], "face_data")
         starts = [place for place, row in enumerate(rows) if place == 0 or row[2] != rows[place - 1][2]]
         ends = [*starts[1:], len(rows)] if rows else []
@@ -654,12 +694,3 @@ class SqliteStore(Store):
     def _face(self, fid: int, face_id: bytes, user_id: str | None, *columns: Any) -> Face:
         where = f"{self._sessions.path}: face_data {fid}"
         return face_of(face_id, user_id, columns, face_model=self._entry.face_model, where=where)
-
-
-def _among(sql: sqlite3.Connection, kinds: Sequence[Kind], query: str, values: Iterable[Any], *first: Any) -> list[Any]:
-    """Fetch the rows that have one of many values, written ``(*)`` in the query."""
-    return [
-        row
-        for some in in_parts(values, _AT_ONCE)
-        for row in fetch(sql, kinds, query.replace("(*)", f"({', '.join('?' * len(some))})"), (*first, *some))
-    ]

@@ -1,0 +1,217 @@
+"""The users or the faces of a collection, as an index in Milvus sees them: what changed since a position."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import attrs
+import numpy as np
+from typing_extensions import override
+
+from facesearch.common.arrays import FloatArray
+from facesearch.storage.live_index import (
+    FaceIndex,
+    IndexPosition,
+    LiveIndex,
+    NamedVectors,
+    State,
+    UserIndex,
+    VectorRows,
+)
+from facesearch.storage.milvus.vectors import Position
+
+__all__ = ["Changed", "Faces", "Gallery", "Users", "owner_of"]
+
+_DIGEST_BYTES: Final = 16
+
+
+@attrs.frozen(eq=False)
+class Changed:
+    """What changed since a position: the numbers that were removed, and those that were added or changed with their rows in Milvus.
+
+    *most* is the greatest number of rows that the index may have then; ``None`` if removals may be missing here, as the database no longer
+    lists them. More rows are found by a comparison.
+    """
+
+    removed: Sequence[int]
+    numbers: Sequence[int]
+    rows: FloatArray
+    most: float | None
+
+
+def owner_of(kind: str, epoch: bytes) -> str:
+    """Return the key of the rows of one kind in Milvus."""
+    return hashlib.blake2b(kind.encode(), key=epoch, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+class Gallery(ABC):
+    """What differs between users and faces.
+
+    Parameters
+    ----------
+    dimension
+        Length of the vectors.
+    offset
+        See `facesearch.storage.memory.MemoryStore`.
+    """
+
+    kind: str
+
+    def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
+        self.dimension, self._offset = dimension, offset
+
+    def owner(self, epoch: bytes) -> str:
+        """Return the key of this collection's rows in Milvus."""
+        return owner_of(self.kind, epoch)
+
+    def offsets(self, faces: Sequence[int]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """Return what is added to squared distances from users with those numbers of faces."""
+        known = {count: self._offset(count) for count in set(faces)}
+        return np.array([known[count] for count in faces], np.float64)
+
+    def rows(self, vectors: FloatArray, faces: Sequence[int]) -> FloatArray:
+        """Return the rows in Milvus: the vectors, and one coordinate more.
+
+        The square of that coordinate is the offset, so that Milvus's distance is the one that users are ranked by.
+        """
+        added = np.sqrt(self.offsets(faces))[:, np.newaxis]
+        return np.hstack([vectors, added]).astype(np.float32)
+
+    def probes(self, probes: FloatArray) -> FloatArray:
+        """Return probes with the additional coordinate, which is 0."""
+        return np.hstack([probes, np.zeros((len(probes), 1), np.float32)])
+
+    @abstractmethod
+    def now(self, rows: VectorRows, state: State, since: Position) -> Position:
+        """Return the position of a state of the collection, which is not before *since*."""
+
+    @abstractmethod
+    def recorded(self, record: IndexPosition) -> int:
+        """Return the highest `Position.total` that the index may have."""
+
+    @abstractmethod
+    def record(self, record: IndexPosition, position: Position) -> IndexPosition:
+        """Return the record that allows the index to have a position."""
+
+    @abstractmethod
+    def tail(self, position: Position) -> LiveIndex:
+        """Return an index in memory of what changes after a position."""
+
+    @abstractmethod
+    def changed(self, rows: VectorRows, state: State, since: Position) -> Changed:
+        """Return what changed since a position."""
+
+    @abstractmethod
+    def at(self, rows: VectorRows, numbers: Iterable[int]) -> NamedVectors:
+        """Return those users or faces of some numbers that exist."""
+
+    @abstractmethod
+    def after(self, rows: VectorRows, number: int, limit: int) -> NamedVectors:
+        """Return the next users or faces."""
+
+
+class Users(Gallery):
+    """The users that have faces."""
+
+    kind = "users"
+
+    @override
+    def now(self, rows: VectorRows, state: State, since: Position) -> Position:
+        return Position(state.change)
+
+    @override
+    def recorded(self, record: IndexPosition) -> int:
+        return record.users
+
+    @override
+    def record(self, record: IndexPosition, position: Position) -> IndexPosition:
+        return attrs.evolve(record, users=max(record.users, position.total))
+
+    @override
+    def tail(self, position: Position) -> LiveIndex:
+        return UserIndex(self.dimension, self._offset, since=position.first)
+
+    @override
+    def changed(self, rows: VectorRows, state: State, since: Position) -> Changed:
+        removed = list(rows.removed_users(since.first))
+        numbers: list[int] = []
+        parts = [np.empty((0, self.dimension + 1), np.float32)]
+        for each in rows.changed_users(since.first):
+            removed += each.without_faces
+            numbers += each.numbers
+            parts.append(self.rows(each.vectors, each.faces))
+        return Changed(removed, numbers, np.concatenate(parts), None if since.first < state.forgotten else np.inf)
+
+    @override
+    def at(self, rows: VectorRows, numbers: Iterable[int]) -> NamedVectors:
+        return rows.users_at(numbers)
+
+    @override
+    def after(self, rows: VectorRows, number: int, limit: int) -> NamedVectors:
+        return rows.users_after(number, limit)
+
+
+class Faces(Gallery):
+    """All faces, associated or not."""
+
+    kind = "faces"
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension, lambda _: 0.0)
+
+    @override
+    def now(self, rows: VectorRows, state: State, since: Position) -> Position:
+        # The list of removals is emptied from time to time.
+        return Position(state.last_face, max(rows.last_removed_face(), since.second))
+
+    @override
+    def recorded(self, record: IndexPosition) -> int:
+        return record.faces
+
+    @override
+    def record(self, record: IndexPosition, position: Position) -> IndexPosition:
+        return attrs.evolve(record, faces=max(record.faces, position.total))
+
+    @override
+    def tail(self, position: Position) -> LiveIndex:
+        return _FaceTail(self.dimension, position)
+
+    @override
+    def changed(self, rows: VectorRows, state: State, since: Position) -> Changed:
+        removed = [face for _, face in rows.removed_faces(since.second)]
+        numbers: list[int] = []
+        parts = [np.empty((0, self.dimension + 1), np.float32)]
+        for some, vectors in rows.new_faces(since.first):
+            numbers += some
+            parts.append(self.rows(vectors, [1] * len(some)))
+        return Changed(removed, numbers, np.concatenate(parts), state.faces)
+
+    @override
+    def at(self, rows: VectorRows, numbers: Iterable[int]) -> NamedVectors:
+        return rows.faces_at(numbers)
+
+    @override
+    def after(self, rows: VectorRows, number: int, limit: int) -> NamedVectors:
+        return rows.faces_after(number, limit)
+
+
+class _FaceTail(FaceIndex):
+    """The faces that were added after a position."""
+
+    def __init__(self, dimension: int, position: Position) -> None:
+        super().__init__(dimension)
+        self._last_face, self._last_gone = position.first, position.second
+
+    @override
+    def is_current(self, state: State) -> bool:
+        return False  # the number of faces is that of the whole collection
+
+    @override
+    def catch_up(self, rows: VectorRows, state: State) -> None:
+        for number, face in rows.removed_faces(self._last_gone):
+            self._index.remove(face)
+            self._last_gone = number
+        for faces, vectors in rows.new_faces(self._last_face):
+            self._index.put_many(faces, vectors, np.zeros(len(faces)))
+        self._last_face = state.last_face
