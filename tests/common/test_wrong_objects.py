@@ -49,6 +49,8 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
             value = getattr(module, name)
             if inspect.isfunction(value):
                 yield name, value
+            elif getattr(value, "_is_protocol", False):
+                continue  # others implement it, and the library calls it
             elif inspect.isclass(value) and value.__module__.startswith("facesearch"):
                 for method, function in inspect.getmembers(value, inspect.isroutine):
                     plain = getattr(function, "__func__", function)

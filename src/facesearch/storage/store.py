@@ -300,7 +300,10 @@ def new_store(make: NewStore, dimension: int, offset: Callable[[int], float]) ->
     expected = "a subclass of facesearch.Store, or a function of a dimension and an offset that returns one"
     if not callable(make):
         raise InvalidParameterError.of("store", make, expected)
-    made: Any = make(dimension, offset)
+    try:
+        made: Any = make(dimension, offset)
+    except TypeError as error:
+        raise InvalidParameterError.of("store", make, expected, fix=str(error)) from error
     if missing := [name for name in vars(Store) if not name.startswith("_") and not hasattr(made, name)]:
         raise InvalidParameterError(
             f"store: expected {expected}, got a {type(made).__name__} without {', '.join(missing)}; "
