@@ -34,6 +34,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from _machine import memory_mb, print_machine
@@ -47,6 +48,8 @@ from facesearch.storage.postgres import store
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from durable import MEMORY
 from postgres_server import Server, started
+
+T = TypeVar("T")
 
 _AT_ONCE = 10_000
 _PROBES = 500
@@ -247,11 +250,18 @@ def writer(where: str, collection_id: str, seconds: float) -> None:
 class ServerWriter(Writer):
     """A writer that repeats what the server refused, and ends when it does not know whether an operation was done."""
 
+    def open(self, path: Path | str) -> fs.Collection:
+        """Open the collection, for as long as the server needs to come back."""
+        return self._persistently(lambda: super(ServerWriter, self).open(path))
+
     def apply(self, number: int, collection: fs.Collection) -> None:
         """Do an operation, for as long as the server needs to come back."""
+        self._persistently(lambda: apply(self.seed, number, collection))
+
+    def _persistently(self, call: Callable[[], T]) -> T:
         for _ in range(600):
             try:
-                return apply(self.seed, number, collection)
+                return call()
             except fs.StorageUncertainError:
                 os._exit(_UNCONFIRMED)
             except fs.StorageError:
