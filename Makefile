@@ -102,6 +102,7 @@ bench: .venv/installed  ## every measurement in README and docs; needs FACESEARC
 	$(BIN)/python benchmarks/postgres.py search
 	$(BIN)/python benchmarks/postgres.py write
 	$(BIN)/python benchmarks/postgres.py kill
+	$(BIN)/python benchmarks/milvus_index.py
 	$(BIN)/python benchmarks/quality.py --cache out
 	$(BIN)/python benchmarks/pose.py --cache out/landmarks.npz
 	$(BIN)/python benchmarks/fuzz.py

@@ -25,6 +25,7 @@ exclude_patterns = ["generate", "_templates"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 nitpicky = False
+suppress_warnings = ["toc.empty_glob"]  # how-to/index.md lists some pages by a pattern
 smartquotes = False  # two hyphens begin an option of the command line
 show_warning_types = True
 add_module_names = False

@@ -5,6 +5,7 @@ often than usual, for which strong reads wait.
 """
 
 import atexit
+import ctypes
 import functools
 import os
 import shutil
@@ -23,7 +24,7 @@ import pytest
 
 from durable import MEMORY
 
-__all__ = ["MilvusServer", "milvus_server", "needs_milvus"]
+__all__ = ["MilvusServer", "milvus_server", "needs_milvus", "started"]
 
 needs_milvus = pytest.mark.skipif(
     find_spec("milvus") is None, reason="the wheel milvus, with the server, exists for Linux on x86-64 only"
@@ -33,9 +34,12 @@ needs_milvus = pytest.mark.skipif(
 _SETTINGS: Final = {
     "common.security.authorizationEnabled": "true",
     "proxy.timeTickInterval": 20,
+    "dataCoord.compaction.indexBasedCompaction": "false",  # files need no index first
     "dataCoord.gc.interval": 2,
     "dataCoord.gc.dropTolerance": 2,
 }
+# Files with any deleted row are rewritten, and not only those with a fifth of them.
+_COMPACTION: Final = "\n  compaction:\n    single:\n      ratio:\n        threshold: 0.0001\n"
 _LOGIN: Final = "root:Milvus"  # Milvus's own
 _ETCD: Final = """name: default
 listen-client-urls: http://127.0.0.1:{client}
@@ -81,6 +85,7 @@ class MilvusServer:
                 env=environment,
                 stdout=log,
                 stderr=log,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  # it takes no lock
             )
         for _ in range(1200):
             assert self.process.poll() is None, (self.folder / "logs" / "output.log").read_text()[-5000:]
@@ -108,7 +113,12 @@ class MilvusServer:
 
 @functools.cache
 def milvus_server() -> MilvusServer:
-    """The server of this process; it ends with the process."""
+    """The server of this process."""
+    return started(_SETTINGS, compaction=_COMPACTION)
+
+
+def started(options: dict[str, Any], *, compaction: str = "") -> MilvusServer:
+    """Start a server; it ends with this process."""
     import milvus
 
     folder = Path(tempfile.mkdtemp(prefix="milvus", dir=MEMORY))
@@ -117,20 +127,24 @@ def milvus_server() -> MilvusServer:
     for name in settings.configurable_items:
         if name.endswith("_port"):
             settings.update(**{name: next(ports)})
-    for name, value in _SETTINGS.items():
+    for name, value in options.items():
         settings.set(name, value)
     settings.resolve()
     # The ports of the etcd inside are fixed otherwise.
     (folder / "configs" / "etcd.yaml").write_text(_ETCD.format(client=next(ports), peer=next(ports)))
     file = folder / "configs" / "milvus.yaml"
-    file.write_text(
-        file.read_text().replace("\netcd:\n", f"\netcd:\n  config:\n    path: {folder}/configs/etcd.yaml\n", 1)
-    )
+    text = file.read_text().replace("\netcd:\n", f"\netcd:\n  config:\n    path: {folder}/configs/etcd.yaml\n", 1)
+    file.write_text(text.replace("\n  compaction:\n", compaction, 1) if compaction else text)
     milvus._initialize_data_files(str(folder))
     made = MilvusServer(folder, int(settings.get("proxy_port")), next(ports))
     atexit.register(made.stop)
     made.start()
     return made
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when the one that started it ends, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _free_ports(count: int) -> list[int]:

@@ -258,6 +258,10 @@ for name in {[name for name in modules if name not in HOSTS]}:
         "facesearch.rekognition.http.server",
         "facesearch.rekognition.http.sigv4",
         "facesearch.testing.strategies",
-        *(name for name in modules if name.startswith(("facesearch.review", "facesearch.storage.postgres"))),
+        *(
+            name
+            for name in modules
+            if name.startswith(("facesearch.review", "facesearch.storage.postgres", "facesearch.storage.milvus"))
+        ),
     }
     assert all(re.search(r'pip install "facesearch\[\w+\]"$', line) for line in refused)

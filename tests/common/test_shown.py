@@ -196,6 +196,7 @@ PLAIN = {
         "forget_changes",
         "once",
         "erase_deleted",
+        "reindex",
     ),
     *(
         "close",

@@ -49,8 +49,6 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
             value = getattr(module, name)
             if inspect.isfunction(value):
                 yield name, value
-            elif getattr(value, "_is_protocol", False):
-                continue  # others implement it, and the library calls it
             elif inspect.isclass(value) and value.__module__.startswith("facesearch"):
                 for method, function in inspect.getmembers(value, inspect.isroutine):
                     plain = getattr(function, "__func__", function)
@@ -121,11 +119,14 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "Collection.pictures": {"probe": ANALYZER.analyze(PHOTO)[0]},
     "identify": {"people": {str(name): np.ones((4, 128), np.float32) * name for name in range(1, 9)}},
 }
-# Stages are called by the pipeline for each face of each photo, and only by it.
+# Stages are called by the pipeline for each face of each photo, and only by it; stores by the collection.
 STAGES = {
-    f"{name}.{method}"
-    for name in (*fakes.__all__, "OnnxEmbedder", "SFaceEmbedder", "NetworkEmbedder")
-    for method in _STAGE_METHODS
+    *(
+        f"{name}.{method}"
+        for name in (*fakes.__all__, "OnnxEmbedder", "SFaceEmbedder", "NetworkEmbedder")
+        for method in _STAGE_METHODS
+    ),
+    *(f"Store.{method}" for method in vars(fs.Store)),
 }
 TAKE_USER_IDS = {"Collection.photos_of"}  # any text of these characters may be the id of a user
 PICTURES = {"source", "target", "photo", "images", "image"}  # the one reader of pictures says "image" of them all

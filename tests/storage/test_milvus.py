@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -214,6 +215,22 @@ with fs.Collection.open(sys.argv[1], "staff", index=sys.argv[2]) as staff:
         [sys.executable, "-c", code, people, milvus_server().url()], check=False, capture_output=True, timeout=120
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_another_calibration_gets_an_index_of_its_own(people: str) -> None:
+    shipped = fs.calibration()
+    other = attrs.evolve(shipped, user_spread=shipped.user_spread * 20)
+    with fs.Collection.open(people, "staff") as alone:
+        alone.add_embeddings([f"user{number // 3}" for number in range(60)], vectors(60))
+        alone.add_embeddings([f"single{number}" for number in range(60)], vectors(60, seed=7))
+    for calibration in (shipped, other, shipped):
+        with (
+            fs.Collection.open(people, "staff", calibration=calibration) as alone,
+            opened(people, calibration=calibration) as staff,
+        ):
+            assert answers(staff) == answers(alone)
+            assert right(staff)
+            assert rows_in_milvus(staff) == 80
 
 
 # -------------------------------------------------------------------- crashes, copies and losses
@@ -434,11 +451,11 @@ def test_erased_people_leave_the_files_of_milvus_but_not_its_message_queue(peopl
         staff.add_embeddings([f"user{number}" for number in range(300)], some)
         answers(staff)
         outside(staff)._vectors.compact()
-        _wait(lambda: _places(needles) == {"insert_log", "rocksmq"})
+        _wait(lambda: _places(needles) == {"insert_log", "rocksmq"}, lambda: None)
         for number in range(20):
             staff.delete_user(f"user{number}", faces=True)
         assert staff.erase_deleted()
-        _wait(lambda: _places(needles) == {"rocksmq"})
+        _wait(lambda: _places(needles) == {"rocksmq"}, staff.erase_deleted)  # what is being indexed is not compacted
         assert right(staff)
 
 
@@ -456,11 +473,12 @@ def _places(needles: list[bytes]) -> set[str]:
     return found
 
 
-def _wait(condition: Any) -> None:
-    for _ in range(600):
+def _wait(condition: Any, call: Any) -> None:
+    for _ in range(60):
         if condition():
             return
-        time.sleep(0.2)
+        time.sleep(3)
+        call()
     raise AssertionError
 
 

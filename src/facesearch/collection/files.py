@@ -10,6 +10,7 @@ import attrs
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.base import TOKEN_SECONDS, CollectionBase, check_settings
+from facesearch.common.tables import Listing
 from facesearch.common.validation import check_bool, check_float, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import InvalidParameterError
@@ -303,7 +304,7 @@ class CollectionFiles(CollectionBase):
                 pass
         if rebuild:
             outside.rebuild()
-        return outside.compare(repair=repair)
+        return Listing(outside.compare(repair=repair), "comparison")
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Export the collection to one portable file, an .npz without pickle; see `load`.

@@ -8,7 +8,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray
 from facesearch.common.shared_lock import SharedLock
+from facesearch.common.tables import Cell
 from facesearch.errors import StorageError
 from facesearch.matching.row_keys import NumberRows
 from facesearch.matching.vector_index import Ranked, VectorIndex
@@ -180,6 +181,8 @@ class IndexComparison:
         True if the index is later than the collection, and therefore not its own; the next search fills it anew.
     """
 
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("index of", "in the collection", "missing", "too many", "changes behind")
+
     of: str
     rows: int = 0
     missing: int = 0
@@ -191,6 +194,10 @@ class IndexComparison:
     def is_right(self) -> bool:
         """Whether the index has all that it says it has, and nothing else."""
         return not (self.missing or self.extra or self.is_other)
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return the cells of this comparison's row in a table."""
+        return self.of, self.rows, self.missing, self.extra, self.behind
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ A store keeps users, faces and vectors consistent. It implements no rule of AWS;
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 import numpy as np
@@ -289,6 +289,9 @@ NewStore = Callable[[int, Callable[[int], float]], Store]
 """Makes a store from the length of the vectors and the function that `facesearch.storage.memory.MemoryStore` calls *offset*."""
 
 
+_EXPECTED: Final = "a subclass of facesearch.Store, or a function of a dimension and an offset that returns one"
+
+
 def new_store(make: NewStore, dimension: int, offset: Callable[[int], float]) -> Store:
     """Return a new store.
 
@@ -297,17 +300,20 @@ def new_store(make: NewStore, dimension: int, offset: Callable[[int], float]) ->
     InvalidParameterError
         If *make* is no function, or what it returns lacks methods of `Store`.
     """
-    expected = "a subclass of facesearch.Store, or a function of a dimension and an offset that returns one"
-    if not callable(make):
-        raise InvalidParameterError.of("store", make, expected)
-    try:
-        made: Any = make(dimension, offset)
-    except TypeError as error:
-        raise InvalidParameterError.of("store", make, expected, fix=str(error)) from error
-    if missing := [name for name in vars(Store) if not name.startswith("_") and not hasattr(made, name)]:
-        raise InvalidParameterError(
-            f"store: expected {expected}, got a {type(made).__name__} without {', '.join(missing)}; "
-            "the docstrings of facesearch.Store say what each has to do"
-        )
+    given: Any = make  # callers may pass a value of another type than annotated
+    if not callable(given) or given is Store:  # the protocol itself implements nothing
+        raise InvalidParameterError.of("store", make, _EXPECTED)
+    if isinstance(make, type):  # before it is called with what another class does not take
+        _check_methods(make)
+    made: Any = make(dimension, offset)
+    _check_methods(type(made))
     store: Store = made
     return store
+
+
+def _check_methods(kind: type) -> None:
+    if missing := [name for name in vars(Store) if not name.startswith("_") and not hasattr(kind, name)]:
+        raise InvalidParameterError(
+            f"store: expected {_EXPECTED}, got a {kind.__name__} without {', '.join(missing)}; "
+            "the docstrings of facesearch.Store say what each has to do"
+        )

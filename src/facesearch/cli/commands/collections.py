@@ -178,10 +178,7 @@ def reindex(
     if as_json:
         print_json({"compared": [plain(each) for each in found], "repaired": not check})
     else:
-        rows = [
-            [each.of, f"{each.rows:,}", f"{each.missing:,}", f"{each.extra:,}", f"{each.behind:,}"] for each in found
-        ]
-        print_block(table(["", "in the collection", "missing", "too many", "changes behind"], rows, right=[1, 2, 3, 4]))
+        print_block(str(found))
         if any(each.is_other for each in found):
             print_line("the index is of another state of the collection; reindex without --check fills it anew")
     return Exit.NOTHING if check and not all(each.is_right for each in found) else Exit.DONE

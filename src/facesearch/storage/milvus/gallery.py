@@ -21,9 +21,11 @@ from facesearch.storage.live_index import (
 )
 from facesearch.storage.milvus.vectors import Position
 
-__all__ = ["Changed", "Faces", "Gallery", "Users", "owner_of"]
+__all__ = ["Changed", "Faces", "Gallery", "Users", "mark_of", "owner_of"]
 
 _DIGEST_BYTES: Final = 16
+_MARK_BYTES: Final = 8
+_MOST_FACES: Final = 100  # of a user, as AWS allows
 
 
 @attrs.frozen(eq=False)
@@ -43,6 +45,12 @@ class Changed:
 def owner_of(kind: str, epoch: bytes) -> str:
     """Return the key of the rows of one kind in Milvus."""
     return hashlib.blake2b(kind.encode(), key=epoch, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def mark_of(offset: Callable[[int], float]) -> bytes:
+    """Return a digest of the offsets of users: rows contain them, and a collection may be opened with another calibration."""
+    values = np.array([offset(faces) for faces in range(1, _MOST_FACES + 1)], "<f8")
+    return hashlib.blake2b(values.tobytes(), digest_size=_MARK_BYTES).digest()
 
 
 class Gallery(ABC):

@@ -39,7 +39,7 @@ from facesearch.storage.live_index import (
 )
 from facesearch.storage.milvus.address import MilvusAddress
 from facesearch.storage.milvus.comparison import compare
-from facesearch.storage.milvus.gallery import Faces, Gallery, Users, owner_of
+from facesearch.storage.milvus.gallery import Faces, Gallery, Users, mark_of, owner_of
 from facesearch.storage.milvus.ranking import Shortlist, Wanted, is_complete, merged
 from facesearch.storage.milvus.vectors import MOST_FOUND, Found, Position, Vectors
 
@@ -88,10 +88,12 @@ class _Side:
         The vectors in Milvus.
     gallery
         Users or faces.
+    mark
+        The end of every epoch: see `facesearch.storage.milvus.gallery.mark_of`.
     """
 
-    def __init__(self, source: IndexSource, vectors: Vectors, gallery: Gallery) -> None:
-        self._source, self._vectors, self._gallery = source, vectors, gallery
+    def __init__(self, source: IndexSource, vectors: Vectors, gallery: Gallery, mark: bytes) -> None:
+        self._source, self._vectors, self._gallery, self._mark = source, vectors, gallery, mark
         self._where = f"{vectors.address.name}, index of {source.index_name}"
         self.begin()
 
@@ -189,19 +191,21 @@ class _Side:
     def _established(self) -> _Known:
         """Return what this process knows of the index; find out first, and fill an index that is empty."""
         with self._looking:
-            if self._known is None and not self._source.may_record():
+            if self._known is None:
                 self._known = self._read()
             known = self._known
-        return known or self.deliver()
+        if not known.position.total and self._source.may_record():
+            return self.deliver()
+        return known
 
     def _read(self) -> _Known:
         """Find out the position without sending anything."""
         record, position = self._record(), Position()
-        if record.epoch is not None:
+        if record.epoch is not None and record.epoch.endswith(self._mark):
             position = self._vectors.position(self._gallery.owner(record.epoch))
             for _ in range(_CHECKS):  # a replica may lag behind
                 record = self._record()
-                if position.total <= self._gallery.recorded(record):
+                if position.total <= self._gallery.recorded(record) or self._source.may_record():
                     break
                 time.sleep(_PAUSE)
         if not position.total or position.total > self._gallery.recorded(record):
@@ -257,14 +261,15 @@ class _Side:
         if repair:
             self.deliver()
         record, position = self._record(), Position()
-        owner = None if record.epoch is None else self._gallery.owner(record.epoch)
+        owner = self._gallery.owner(record.epoch) if record.epoch and record.epoch.endswith(self._mark) else None
         if owner is not None:
             position = self._vectors.position(owner)
         with self._source.snapshot() as (rows, state):
             record, now = rows.index_position(), self._gallery.now(rows, state, position)
             changed = self._gallery.changed(rows, state, position) if position.total else None
-        if owner is None or changed is None or position.total > self._gallery.recorded(record):
-            return IndexComparison(of=self._gallery.kind, behind=now.total, is_other=position.total > 0)
+        is_other = position.total > self._gallery.recorded(record) or (owner is None and record.epoch is not None)
+        if owner is None or changed is None or is_other:
+            return IndexComparison(of=self._gallery.kind, behind=now.total, is_other=is_other)
         undelivered = frozenset([*changed.removed, *changed.numbers])
         found = compare(
             self._source, self._vectors, self._gallery, owner, position=position, repair=repair, undelivered=undelivered
@@ -275,17 +280,16 @@ class _Side:
         """Return the epoch and the position, after replacing an index that is later than the database."""
         while True:
             record = self._record()
-            if record.epoch is None:
-                self._source.record_index(record, IndexPosition(epoch=os.urandom(_EPOCH_BYTES)))
-                continue
-            position = self._vectors.position(self._gallery.owner(record.epoch))
-            if position.total <= self._gallery.recorded(self._record()):
-                return record.epoch, position
+            if record.epoch is not None and record.epoch.endswith(self._mark):
+                position = self._vectors.position(self._gallery.owner(record.epoch))
+                if position.total <= self._gallery.recorded(self._record()):
+                    return record.epoch, position
             self._replaced(record)
 
     def _replaced(self, record: IndexPosition) -> None:
         """Give the collection a new epoch, and delete the rows of the old one; what was a copy fills its index anew."""
-        if self._source.record_index(record, IndexPosition(epoch=os.urandom(_EPOCH_BYTES))) and record.epoch:
+        epoch = os.urandom(_EPOCH_BYTES) + self._mark
+        if self._source.record_index(record, IndexPosition(epoch=epoch)) and record.epoch:
             for kind in (Users.kind, Faces.kind):
                 self._vectors.clear(owner_of(kind, record.epoch))
 
@@ -365,8 +369,9 @@ class MilvusIndex(OutsideIndex):
     ) -> None:
         self.address = address
         self._vectors = Vectors(address, dimension + 1, timeout)
-        self._users = _Side(source, self._vectors, Users(dimension, offset))
-        self._faces = _Side(source, self._vectors, Faces(dimension))
+        mark = mark_of(offset)
+        self._users = _Side(source, self._vectors, Users(dimension, offset), mark)
+        self._faces = _Side(source, self._vectors, Faces(dimension), mark)
         self._pid = os.getpid()
 
     @override
