@@ -133,13 +133,19 @@ class Writer:
         self.pipe, theirs = os.pipe()
         self.process = os.fork()
         if self.process == 0:
-            with contextlib.suppress(BaseException):
-                collection = fs.Collection.open(path, self.name)
+            try:
+                collection = self.open(path)
                 for number in range(self.done, self.done + 1_000_000):
                     self.apply(number, collection)
                     os.write(theirs, b".")
+            except BaseException as error:  # noqa: BLE001  # whatever it is, this process ends here
+                print(f"a writer ends: {error!r}", file=sys.stderr, flush=True)
             os._exit(1)  # only after an error: it writes until it is killed
         os.close(theirs)
+
+    def open(self, path: Path | str) -> fs.Collection:
+        """Open the collection, as the process begins."""
+        return fs.Collection.open(path, self.name)
 
     def apply(self, number: int, collection: fs.Collection) -> None:
         """Do an operation."""

@@ -1,6 +1,7 @@
 """Collections on a PostgreSQL server beside a file: searches, writes, and what kills lose.
 
     python benchmarks/postgres.py search --users 10000 100000 1000000
+    python benchmarks/postgres.py copy --users 100000
     python benchmarks/postgres.py write
     python benchmarks/postgres.py kill --trials 200 --server-trials 20
 
@@ -13,6 +14,7 @@ Protocol
   first answer, the memory that the process takes for it, the median of a search, and that of a change and the search which sees it. The
   answers of the approximate index are compared with the exact ones: the share of probes whose first user is the same, and of the first
   ten users.
+- copy: a file of made-up users is copied to the server and back, each time in one transaction, and compared by digest.
 - write: processes add a user each time, to one collection that they share, or to one each, for some seconds. File and server are on the same
   disk, with fsync. A writer that waits for others longer than its timeout counts as refused.
 - kill: as in durability.py, on a server with fsync. Two processes write operations of all kinds to two collections, and are killed (SIGKILL).
@@ -32,6 +34,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from _machine import memory_mb, print_machine
@@ -45,6 +48,8 @@ from facesearch.storage.postgres import store
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from durable import MEMORY
 from postgres_server import Server, started
+
+T = TypeVar("T")
 
 _AT_ONCE = 10_000
 _PROBES = 500
@@ -160,6 +165,23 @@ def median(call: Callable[[int], object], times: int) -> float:
     return float(np.median(seconds)) * 1e3
 
 
+# -------------------------------------------------------------------- copy
+
+
+def copy(sizes: list[int]) -> None:
+    """Copy a file to the server and back, which compares the digests."""
+    running = started(settings=_SERVER)
+    for users in sizes:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+            there, back, server = f"{folder}/people.db", f"{folder}/back.db", running.url(f"copy_{users}")
+            fill(there, users)
+            for name, source, destination in (("to the server", there, server), ("back", server, back)):
+                start = time.perf_counter()
+                with fs.Collection.open(source, "people") as people:
+                    digest = people.copy_to(destination)
+                print(f"{users:>9,} users {name:<14} {time.perf_counter() - start:6.1f} s  {digest[:16]}", flush=True)
+
+
 # -------------------------------------------------------------------- write
 
 
@@ -228,11 +250,18 @@ def writer(where: str, collection_id: str, seconds: float) -> None:
 class ServerWriter(Writer):
     """A writer that repeats what the server refused, and ends when it does not know whether an operation was done."""
 
+    def open(self, path: Path | str) -> fs.Collection:
+        """Open the collection, for as long as the server needs to come back."""
+        return self._persistently(lambda: super(ServerWriter, self).open(path))
+
     def apply(self, number: int, collection: fs.Collection) -> None:
         """Do an operation, for as long as the server needs to come back."""
+        self._persistently(lambda: apply(self.seed, number, collection))
+
+    def _persistently(self, call: Callable[[], T]) -> T:
         for _ in range(600):
             try:
-                return apply(self.seed, number, collection)
+                return call()
             except fs.StorageUncertainError:
                 os._exit(_UNCONFIRMED)
             except fs.StorageError:
@@ -305,7 +334,9 @@ def main() -> int:
     """Run a part."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "part", choices=["search", "write", "kill", "way", "writer"], help="'way' and 'writer' are called by the others"
+        "part",
+        choices=["search", "copy", "write", "kill", "way", "writer"],
+        help="'way' and 'writer' are called by the others",
     )
     parser.add_argument("--users", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--seconds", type=float, default=5)
@@ -322,6 +353,8 @@ def main() -> int:
         print_machine()
         if given.part == "search":
             search(given.users)
+        elif given.part == "copy":
+            copy(given.users)
         elif given.part == "write":
             write(given.seconds)
         else:
