@@ -512,6 +512,26 @@ def test_the_command_line_compares_repairs_and_erases(people: str) -> None:
     assert done.exit_code == Exit.USAGE
 
 
+def test_a_dropped_index_leaves_no_rows_and_is_filled_again_by_a_search(people: str) -> None:
+    where = ("--db", people, "--index", milvus_server().url())
+    with fs.Collection.open(people, "people", index=milvus_server().url()) as staff:
+        staff.add_embeddings(["ada", "bob"], PROBES[:2])
+        before = answers(staff)
+        sides = outside(staff)._users, outside(staff)._faces
+        epoch = sides[0]._record().epoch
+        assert epoch is not None
+        assert [side._vectors.count(side._gallery.owner(epoch)) for side in sides] == [2, 2]
+        staff.drop_index()
+        assert [side._vectors.count(side._gallery.owner(epoch)) for side in sides] == [0, 0]
+        assert answers(staff) == before
+        assert rows_in_milvus(staff) == 2
+        vectors, owner = sides[0]._vectors, sides[0]._gallery.owner(sides[0]._record().epoch or b"")
+        told("delete-collection", "people", "--yes", *where)
+        assert vectors.count(owner) == 0
+    with fs.Collection("alone") as alone, pytest.raises(fs.InvalidParameterError, match="opened without an index"):
+        alone.drop_index()
+
+
 def test_the_service_searches_with_an_index(people: str, photo_of_eileen: bytes) -> None:
     rekognition = client(people, index=milvus_server().url())
     rekognition.create_collection(CollectionId="staff")

@@ -20,7 +20,7 @@ from facesearch.storage.catalog import attach_index, check_index, database_of
 from facesearch.storage.copying import copy_content
 from facesearch.storage.database import Database, Entry
 from facesearch.storage.export import Export, check_export, read_export, write_export
-from facesearch.storage.live_index import IndexComparison, IndexSource
+from facesearch.storage.live_index import IndexComparison, IndexSource, OutsideIndex
 
 __all__ = ["CollectionFiles"]
 
@@ -292,11 +292,7 @@ class CollectionFiles(CollectionBase):
             And its subclasses, if the index or the collection can't be used, or the collection is open read-only and the index is to be
             repaired.
         """
-        outside = self._store.outside if isinstance(self._store, IndexSource) else None
-        if outside is None:
-            raise InvalidParameterError(
-                f"index: collection {self._id!r} was opened without an index; open it with index='milvus://host:19530'"
-            )
+        outside = self._outside()
         if check_bool("rebuild", rebuild) and not check_bool("repair", repair):
             raise InvalidParameterError.of("repair", repair, "True where rebuild is True")
         if repair:
@@ -305,6 +301,31 @@ class CollectionFiles(CollectionBase):
         if rebuild:
             outside.rebuild()
         return Listing(outside.compare(repair=repair), "comparison")
+
+    def drop_index(self) -> None:
+        """Delete the rows of this collection in Milvus, before the collection is deleted or its index moves to another server.
+
+        The collection is unchanged. A later search with an index fills it anew.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the collection was opened without an index.
+        StorageError
+            And its subclasses, if the index or the collection can't be used, or the collection is open read-only.
+        """
+        outside = self._outside()
+        with self._store.writing():  # raises if nothing can be written
+            pass
+        outside.drop()
+
+    def _outside(self) -> OutsideIndex:
+        outside = self._store.outside if isinstance(self._store, IndexSource) else None
+        if outside is None:
+            raise InvalidParameterError(
+                f"index: collection {self._id!r} was opened without an index; open it with index='milvus://host:19530'"
+            )
+        return outside
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Export the collection to one portable file, an .npz without pickle; see `load`.

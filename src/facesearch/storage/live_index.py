@@ -243,6 +243,9 @@ class OutsideIndex(Protocol):
     def rebuild(self) -> None:
         """Delete the index of this collection, and fill a new one."""
 
+    def drop(self) -> None:
+        """Delete the index of this collection."""
+
     def erase(self) -> None:
         """Deliver deletions, and begin to remove deleted data from the index's files."""
 

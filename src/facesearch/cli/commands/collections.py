@@ -71,14 +71,21 @@ def collections(*, db: Path | str, as_json: bool) -> Exit:
 )
 @click.argument("collection_id", metavar="ID", shell_complete=complete_collection)
 @db
+@index_at
 @yes
 @json_option
-def delete_collection(*, collection_id: str, db: Path | str, yes: bool, as_json: bool) -> Exit:
-    """Delete a collection with its users, faces and vectors; the file stays."""
+def delete_collection(*, collection_id: str, db: Path | str, index: str | None, yes: bool, as_json: bool) -> Exit:
+    """Delete a collection with its users, faces and vectors; the file stays.
+
+    With --index, its vectors in Milvus are deleted too.
+    """
     with fs.Collection.open(db, collection_id, create=False, read_only=True) as collection:
         what = f"collection {collection_id}, {counted(len(collection), 'user')}"
     if not yes and not confirmed(f"Delete {what}?"):
         return Exit.NOTHING
+    if index is not None:
+        with fs.Collection.open(db, collection_id, create=False, index=index) as collection:
+            collection.drop_index()
     fs.delete_collection(db, collection_id)
     wait_for_erasing(db)
     if as_json:

@@ -256,6 +256,13 @@ class _Side:
             self._replaced(self._record())
         self.deliver()
 
+    def drop(self) -> None:
+        """Delete the rows of users and faces, and what is recorded of them."""
+        with self._delivering:
+            record = self._record()
+            if record.epoch and self._source.record_index(record, IndexPosition()):
+                self._clear(record.epoch)
+
     def compare(self, *, repair: bool) -> IndexComparison:
         """Compare all rows with the database; see `facesearch.storage.milvus.comparison.compare`."""
         if repair:
@@ -290,8 +297,11 @@ class _Side:
         """Give the collection a new epoch, and delete the rows of the old one; what was a copy fills its index anew."""
         epoch = os.urandom(_EPOCH_BYTES) + self._mark
         if self._source.record_index(record, IndexPosition(epoch=epoch)) and record.epoch:
-            for kind in (Users.kind, Faces.kind):
-                self._vectors.clear(owner_of(kind, record.epoch))
+            self._clear(record.epoch)
+
+    def _clear(self, epoch: bytes) -> None:
+        for kind in (Users.kind, Faces.kind):
+            self._vectors.clear(owner_of(kind, epoch))
 
     def _raised(self, epoch: bytes, since: Position) -> Position:
         """Raise the record in the database to its present state, and return that."""
@@ -400,6 +410,11 @@ class MilvusIndex(OutsideIndex):
     def rebuild(self) -> None:
         self._here(self._users).rebuild()  # the epoch is the same for both
         self._faces.deliver()
+
+    @override
+    def drop(self) -> None:
+        self._here(self._users).drop()  # the epoch is the same for both
+        self._vectors.compact()
 
     @override
     def erase(self) -> None:
