@@ -48,7 +48,7 @@ __all__ = ["PostgresStore"]
 _MOST_IN_MEMORY: Final = 1_000_000
 """Vectors of users, or of faces, that a process holds in memory, 565 MiB of 128 numbers; larger collections are searched on the server.
 
-Measured up to this number, a search in memory was 1.5 to 5 times as fast as an exact one on the server, and takes none of the server's time. What
+Measured up to this number, a search in memory was 1.5 to 6 times as fast as an exact one on the server, and takes none of the server's time. What
 limits it is the memory of each process, and its first search: docs/postgresql.md, "Measured".
 """
 
