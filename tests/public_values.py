@@ -21,7 +21,7 @@ MODULES = (fs, benchmark, rekognition)
 ENGINES = {"FaceAnalyzer", "NetworkEmbedder", "OnnxEmbedder", "SFaceEmbedder", "S3Client", "S3Folder"}
 # What is at work in this process, with its files and locks; it says what to do instead.
 AT_WORK = {"Collection", "Rekognition"}
-NOT_MADE = {"ObjectStore", "Engine", "ModelFamily"}  # a protocol; enums are looked at as such
+NOT_MADE = {"ObjectStore", "Store", "Engine", "ModelFamily"}  # protocols; enums are looked at as such
 
 
 def public_classes(kind: Callable[[Any], bool]) -> list[Any]:
