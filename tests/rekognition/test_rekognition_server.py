@@ -666,8 +666,8 @@ def test_the_command_says_what_to_install(tmp_path: Path, package: str) -> None:
 @pytest.mark.parametrize("debug", [False, True])
 def test_the_command_logs_tracebacks_and_paths_only_when_asked_to(tmp_path: Path, debug: bool) -> None:
     file = tmp_path / "private.db"
-    file.write_text("no collections")
     with command("--db", file, *(["--debug"] if debug else [])) as (process, first):
+        file.write_text("no collections")  # what is wrong at the start is told then
         rekognition = connected(int(first.split(";")[0].rsplit(":", 1)[1]))
         with pytest.raises(ClientError, match="InternalServerError"):
             rekognition.list_collections()
