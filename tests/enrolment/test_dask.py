@@ -29,6 +29,10 @@ from facesearch.testing.fakes import FakeDetector, fake_analyzer
 from photo_folders import BLUE, GREEN, RED, TEAM, contents, folder_of, portrait, quiet, timeless
 from samples import astronaut, hopper
 
+LONG = 300  # seconds; only ends what hangs
+# A shell lets what it starts in the background ignore SIGINT, and so do its children.
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from facesearch.cli import main; main()"
+
 
 class SlowDetector(FakeDetector):
     """Takes ten times as long on the worker 0 as on others."""
@@ -286,7 +290,7 @@ def test_a_command_that_waits_for_workers_says_so_and_ends_as_told(tmp_path: Pat
     ) as scheduler:
         assert scheduler.stderr
         found = next(each for line in scheduler.stderr if (each := re.search(r"Scheduler at: +(tcp://\S+)", line)))
-        index = [sys.executable, "-m", "facesearch", "index", str(people), "--db", str(tmp_path / "a.db")]
+        index = [sys.executable, "-c", INTERRUPTIBLE, "index", str(people), "--db", str(tmp_path / "a.db")]
         with subprocess.Popen([*index, "--scheduler", found[1]], stderr=subprocess.PIPE, text=True) as child:  # noqa: S603  # likewise
             assert child.stderr
             assert "has no worker yet: the photos wait for one" in child.stderr.readline()
@@ -295,7 +299,7 @@ def test_a_command_that_waits_for_workers_says_so_and_ends_as_told(tmp_path: Pat
                 scheduler.kill()
             else:
                 child.send_signal(signal.SIGINT)
-            said = child.stderr.read()
+            _, said = child.communicate(timeout=LONG)
         scheduler.kill()
     assert child.returncode == (Exit.COLLECTION if lost else Exit.INTERRUPTED)
     assert ("the scheduler was lost" if lost else "Interrupted: 0 of 1 photos are done and kept") in said

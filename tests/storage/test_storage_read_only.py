@@ -297,7 +297,7 @@ def test_a_shell_is_offered_no_id_that_it_could_run(folder: Path) -> None:
             sql.execute("INSERT INTO users VALUES (?, 1, 0, 0, 1)", (number,))
             sql.execute("INSERT INTO user_data VALUES (?, NULL, ?)", (number, name))
         sql.execute(
-            "INSERT INTO collections SELECT 9, '$(touch y)', created, model_name, model_version, model_digest, dimension, calibration, thumbnails, users, faces, change, forgotten, secret FROM collections"
+            "INSERT INTO collections SELECT 9, '$(touch y)', created, model_name, model_version, model_digest, dimension, calibration, thumbnails, users, faces, change, forgotten, secret, index_epoch, index_users, index_faces FROM collections"
         )
         sql.commit()
     before = bytes_of(folder)
