@@ -31,7 +31,9 @@ from samples import astronaut, hopper
 
 LONG = 300  # seconds; only ends what hangs
 # A shell lets what it starts in the background ignore SIGINT, and so do its children.
-INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from facesearch.cli import main; main()"
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from facesearch.cli import main; main()"
+)
 
 
 class SlowDetector(FakeDetector):
