@@ -159,9 +159,15 @@ def crops() -> Callable[[str], PixelArray]:
     return cut
 
 
-def read(crops: PixelArray, family: str, *, mirrored: bool) -> tuple[Answers, ...]:
+@cache
+def networks(family: str, mirrored: bool) -> tuple[MappedEmbedder, FaceHeads]:
     embedder, file = FAMILIES[family]
-    return FaceHeads(file).read(embedder(mirrored=mirrored).embed_with_maps(crops)[1])
+    return embedder(mirrored=mirrored), FaceHeads(file)
+
+
+def read(crops: PixelArray, family: str, *, mirrored: bool) -> tuple[Answers, ...]:
+    embedder, heads = networks(family, mirrored)
+    return heads.read(embedder.embed_with_maps(crops)[1])
 
 
 def numbers(answer: Answers) -> list[float]:

@@ -197,6 +197,7 @@ PLAIN = {
         "once",
         "erase_deleted",
         "reindex",
+        "drop_index",
     ),
     *(
         "close",

@@ -216,9 +216,9 @@ def test_threads_may_share_an_analyzer(case: Case) -> None:
     def faces(photo: PixelArray) -> list[tuple[float, ...]]:
         return [(face.measurements.area, *face.embedding) for face in case.analyzer.analyze(photo)]
 
-    photos = [case.photo, case.stranger] * 4
-    one_by_one = [faces(photo) for photo in photos[:2]] * 4
-    with ThreadPoolExecutor(8) as pool:
+    photos = [case.photo, case.stranger] * 2
+    one_by_one = [faces(photo) for photo in photos[:2]] * 2
+    with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(faces, photos))
     for one, other in zip(together, one_by_one, strict=True):
         assert np.abs(np.array(one) - np.array(other)).max() < 1e-5

@@ -474,7 +474,7 @@ def _places(needles: list[bytes]) -> set[str]:
 
 
 def _wait(condition: Any, call: Any) -> None:
-    for _ in range(60):
+    for _ in range(200):  # it only ends what hangs
         if condition():
             return
         time.sleep(3)
