@@ -198,7 +198,7 @@ def write(seconds: float) -> None:
 
 
 def print_writes(name: str, where: str, writers: int, seconds: float, *, shared: bool) -> None:
-    """Let processes write at once, and print how much they did."""
+    """Run processes that write at once, and print how much they did."""
     ids = ["shared" if shared else f"own{number}" for number in range(writers)]
     for collection_id in set(ids):
         fs.Collection.open(where, collection_id).close()

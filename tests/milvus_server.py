@@ -143,7 +143,7 @@ def started(options: dict[str, Any], *, compaction: str = "") -> MilvusServer:
 
 
 def _end_with_parent() -> None:
-    """Let the kernel end this process when the one that started it ends, even by SIGKILL."""
+    """Have the kernel end this process when the one that started it ends, even by SIGKILL."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 

@@ -21,7 +21,7 @@ def expand_page(_app: Any, _name: str, source: list[str]) -> None:
 
 
 def split_names(_app: Any, _what: str, _name: str, found: Any, _options: Any, lines: list[str]) -> None:
-    """Give each attribute of a docstring an entry of its own, with its type: ``width, height`` share a description."""
+    """List each attribute of a docstring as an entry of its own, with its type: ``width, height`` share a description."""
     if not isinstance(found, type) or "Attributes" not in lines:
         return
     first = lines.index("Attributes") + 2

@@ -117,7 +117,7 @@ def check_index(index: str | None) -> None:
 
 
 def attach_index(store: Store, index: str, dimension: int, offset: Callable[[int], float], timeout: float) -> None:
-    """Let an index search in the place of a store; it is connected on first use.
+    """Attach an index that searches in the place of a store; it is connected on first use.
 
     Parameters
     ----------

@@ -416,13 +416,17 @@ class FaceIndex(LiveIndex):
 
     @override
     def catch_up(self, rows: VectorRows, state: State) -> None:
+        self._apply_listed(rows, state)
+        if len(self._index) != state.faces:
+            there = np.fromiter(rows.face_numbers(), np.int64)
+            for face in np.setdiff1d(self._keys.all(), there).tolist():
+                self._index.remove(face)
+
+    def _apply_listed(self, rows: VectorRows, state: State) -> None:
+        """Remove and add the faces that are listed since the last state."""
         for number, face in rows.removed_faces(self._last_gone):
             self._index.remove(face)
             self._last_gone = number
         for faces, vectors in rows.new_faces(self._last_face):
             self._index.put_many(faces, vectors, np.zeros(len(faces)))
         self._last_face = state.last_face
-        if len(self._index) != state.faces:
-            there = np.fromiter(rows.face_numbers(), np.int64)
-            for face in np.setdiff1d(self._keys.all(), there).tolist():
-                self._index.remove(face)

@@ -207,7 +207,8 @@ def _run_scene(collection: "fs.Collection", scene: "Scene", log: Log) -> "ShownS
                 f"{reason}: {figure}" for face in response.explain().faces for reason, figure in face.figures()
             )
         log(f"  {picture.words}: {outcome} ({_seconds_since(start)})")
-        drawn = faces if len(faces) <= MOST_NAMED else fs.detect_faces(picture.image)  # labels would cover small faces
+        details = [face.searched_face.face_detail for face in faces if face.searched_face]
+        drawn = faces if len(faces) <= MOST_NAMED else details  # names would cover small faces
         scale = 2 if len(scene.pictures) == 1 else 1  # it is shown in the whole width
         large = picture.image.resize((picture.image.width * scale, picture.image.height * scale))
         shown.append(ShownPicture(image=fs.annotate(large, drawn), caption=f"{picture.words}: {outcome}"))

@@ -217,9 +217,4 @@ class _FaceTail(FaceIndex):
 
     @override
     def catch_up(self, rows: VectorRows, state: State) -> None:
-        for number, face in rows.removed_faces(self._last_gone):
-            self._index.remove(face)
-            self._last_gone = number
-        for faces, vectors in rows.new_faces(self._last_face):
-            self._index.put_many(faces, vectors, np.zeros(len(faces)))
-        self._last_face = state.last_face
+        self._apply_listed(rows, state)

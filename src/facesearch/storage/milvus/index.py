@@ -294,7 +294,7 @@ class _Side:
             self._replaced(record)
 
     def _replaced(self, record: IndexPosition) -> None:
-        """Give the collection a new epoch, and delete the rows of the old one; what was a copy fills its index anew."""
+        """Replace the epoch of the collection, and delete the rows of the old one; what was a copy fills its index anew."""
         epoch = os.urandom(_EPOCH_BYTES) + self._mark
         if self._source.record_index(record, IndexPosition(epoch=epoch)) and record.epoch:
             self._clear(record.epoch)
