@@ -1,12 +1,15 @@
-"""Helpers of all measurements: description of the machine, memory of the process, folder of the photographs."""
+"""Helpers of all measurements: description of the machine, median time of a call, memory of the process, folder of the photographs."""
 
 import os
+import statistics
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from facesearch.benchmark import describe_machine
 
-__all__ = ["data_folder", "memory_mb", "print_machine"]
+__all__ = ["data_folder", "median", "memory_mb", "print_machine"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,6 +17,16 @@ _ROOT = Path(__file__).resolve().parents[1]
 def print_machine() -> None:
     """Print the machine card: a figure without it can't be compared with anything."""
     print(f"{describe_machine()}\n")
+
+
+def median(call: Callable[[int], object], times: int) -> float:
+    """Return the median time of a call, milliseconds; it gets the number of the call."""
+    seconds = []
+    for number in range(times):
+        start = time.perf_counter()
+        call(number)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds) * 1e3
 
 
 def memory_mb(*, most: bool = False) -> float:

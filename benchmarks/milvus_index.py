@@ -12,11 +12,10 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from _machine import print_machine
+from _machine import median, print_machine
 
 import facesearch as fs
 
@@ -25,16 +24,6 @@ from milvus_server import MilvusServer, started
 
 _AT_ONCE = 10_000
 _NEAREST = 10
-
-
-def median(call: Callable[[int], object], times: int) -> float:
-    """Return the median time of a call, milliseconds."""
-    seconds = []
-    for number in range(times):
-        start = time.perf_counter()
-        call(number)
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds)) * 1e3
 
 
 def fill(users: int, where: str) -> None:

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from _machine import memory_mb, print_machine
+from _machine import median, memory_mb, print_machine
 from durability import NAMES, Writer, apply
 from gallery import Crowd
 
@@ -153,16 +153,6 @@ def measure(users: int, way: str, where: str) -> None:
         f"search {search_ms:8.2f} ms  change and search {change_ms:8.2f} ms"
     )
     print(json.dumps(answers + [[]] * (_PROBES - len(answers))))
-
-
-def median(call: Callable[[int], object], times: int) -> float:
-    """Return the median time of a call, milliseconds."""
-    seconds = []
-    for number in range(times):
-        start = time.perf_counter()
-        call(number)
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds)) * 1e3
 
 
 # -------------------------------------------------------------------- copy
