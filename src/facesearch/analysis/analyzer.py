@@ -401,13 +401,7 @@ def _shared_analyzer(models: ModelFamily) -> FaceAnalyzer:
 
 
 def analyzer_or_default(analyzer: FaceAnalyzer | None) -> FaceAnalyzer:
-    """Return *analyzer*, or the default analyzer of the process where it is ``None``.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is something else.
-    """
+    """Return *analyzer*, or the default analyzer of the process where it is ``None``; anything else raises an `InvalidParameterError`."""
     return default_analyzer() if analyzer is None else check_is("analyzer", analyzer, FaceAnalyzer)
 
 

@@ -16,24 +16,12 @@ __all__ = ["Probing", "probe"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Probing:
-    """The faces of a photo, and those of them that were selected and embedded.
+    """The faces of a photo, and those of them that were selected and embedded."""
 
-    Attributes
-    ----------
-    located
-        All detected faces, largest first.
-    selection
-        Positions in *located* of the accepted and of the refused faces.
-    probes
-        The accepted faces with their vectors, largest first.
-    evidence
-        The measurements of all detected faces, and the rule of the selection.
-    """
-
-    located: tuple[LocatedFace, ...]
-    selection: Selection
-    probes: tuple[AnalyzedFace, ...]
-    evidence: Evidence
+    located: tuple[LocatedFace, ...]  # all detected ones, largest first
+    selection: Selection  # positions in `located` of the accepted and of the refused faces
+    probes: tuple[AnalyzedFace, ...]  # the accepted ones, largest first
+    evidence: Evidence  # the measurements of all detected faces, and the rule of the selection
 
 
 def probe(
@@ -48,22 +36,8 @@ def probe(
 ) -> Probing:
     """Detect the faces of a photo, apply the quality filter, select, and embed the selected faces.
 
-    Parameters
-    ----------
-    analyzer
-        The pipeline, with the thresholds of each filter.
-    picture
-        The photo.
-    quality_filter
-        The filter that faces must pass.
-    attributes
-        The attributes of each face to assess, beyond DEFAULT.
-    largest_only
-        Select only the largest face that passes, instead of all of the 100 largest that pass.
-    max_faces
-        Select at most this number of the largest faces that pass; ``None`` for no limit.
-    use
-        The purpose of the call, for the evidence.
+    *attributes* are assessed on each face, beyond DEFAULT. With *largest_only* only the largest face that passes is selected, instead of all
+    of the 100 largest that pass, or of the *max_faces* largest. *use* is the purpose of the call, for the evidence.
     """
     bars = analyzer.bars.of(quality_filter)
     located = analyzer.assess(analyzer.locate(picture, attributes=attributes), bars)

@@ -44,13 +44,7 @@ class AtFork(Protocol):
 
 
 class ForkLock(AtFork):
-    """A re-entrant lock that no other thread holds during a fork.
-
-    Parameters
-    ----------
-    level
-        Its place in the order in which locks are taken before a fork.
-    """
+    """A re-entrant lock that no other thread holds during a fork; *level* is its place in the order of locks."""
 
     def __init__(self, level: Level) -> None:
         self._lock = threading.RLock()

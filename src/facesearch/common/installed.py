@@ -6,13 +6,7 @@ __all__ = ["installed_version"]
 
 
 def installed_version(package: str) -> str | None:
-    """Return the version of an installed package; ``None`` where it is not installed.
-
-    Examples
-    --------
-    >>> installed_version("no-such-package") is None
-    True
-    """
+    """Return the version of an installed package; ``None`` where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -21,15 +21,7 @@ _IN_LINES: Final = re.compile(rf"(?!\n)[{_UNSAFE}]")
 def printable(text: str) -> str:
     r"""Return a text as one line that can be printed anywhere.
 
-    Parameters
-    ----------
-    text
-        Any text, also one with control characters, newlines, bidirectional overrides or lone surrogates.
-
-    Returns
-    -------
-    str
-        The text with these characters as backslash escapes; all others as they are.
+    Control characters, newlines, bidirectional overrides and lone surrogates become backslash escapes; all others stay as they are.
 
     Examples
     --------

@@ -23,24 +23,12 @@ Cell: TypeAlias = str | float | None
 
 @attrs.frozen
 class Table:
-    """A table.
-
-    Attributes
-    ----------
-    head
-        Names of the columns.
-    rows
-        As many cells in each as there are names; columns of numbers are aligned to the right.
-    title
-        A line above, where there are several tables.
-    more
-        Number of rows beyond these.
-    """
+    """A table: names of the columns, and rows of as many cells; columns of numbers are aligned to the right."""
 
     head: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
-    title: str = ""
-    more: int = 0
+    title: str = ""  # a line above, where there are several tables
+    more: int = 0  # rows beyond these
 
     def text(self) -> str:
         """Return the table as lines of text."""
@@ -104,15 +92,7 @@ T = TypeVar("T", bound=Row)
 
 
 class Listing(Shown, tuple[T, ...], Generic[T]):
-    """A tuple that is shown as a table; it equals any tuple of the same items.
-
-    Parameters
-    ----------
-    items
-        Values of one class.
-    noun
-        Name of one item.
-    """
+    """A tuple of values of one class, shown as a table; it equals any tuple of the same items. *noun* is the name of one."""
 
     noun: str
 

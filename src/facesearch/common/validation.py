@@ -1,4 +1,4 @@
-"""Validate arguments and fields, with errors that name argument, expected value and next step.
+"""Validate arguments and fields; what is refused raises an `InvalidParameterError` with argument, expected value and next step.
 
 Every number is stored as a plain Python number: NumPy scalars are converted on entry,
 because ``np.float32`` survives into a dict and then breaks ``json.dumps``.
@@ -46,26 +46,14 @@ maybe = attrs.validators.optional
 
 
 def check_bool(argument: str, value: Any) -> bool:
-    """Return *value* if it is True or False.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is neither; the message names *argument*.
-    """
+    """Return *value* if it is True or False."""
     if isinstance(value, bool):
         return value
     raise InvalidParameterError.of(argument, value, "True or False")
 
 
 def check_float(argument: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return *value* as a finite float in ``[low, high]``, inclusive; ``bool`` and strings are refused.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is not; the message names *argument*.
-    """
+    """Return *value* as a finite float in ``[low, high]``, inclusive; ``bool`` and strings are refused."""
     result: Any = plain_float(value)
     if isinstance(result, float) and math.isfinite(result) and low <= result <= high:
         return result
@@ -74,13 +62,7 @@ def check_float(argument: str, value: Any, low: float = -math.inf, high: float =
 
 
 def check_int(argument: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return *value* as an int in ``[low, high]``; ``bool`` and floats are refused.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is not; the message names *argument*.
-    """
+    """Return *value* as an int in ``[low, high]``; ``bool`` and floats are refused."""
     result: Any = plain_int(value)
     if isinstance(result, int) and not isinstance(result, bool) and low <= result and (high is None or result <= high):
         return result
@@ -89,13 +71,7 @@ def check_int(argument: str, value: Any, low: int, high: int | None = None) -> i
 
 
 def check_member(argument: str, value: Any, kind: type[E]) -> E:
-    """Return *value*, a member of the enum *kind* or its value, as the member.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is not; the message names *argument* and the choices.
-    """
+    """Return *value*, a member of the enum *kind* or its value, as the member; the error names the choices."""
     try:
         return kind(value)
     except ValueError:
@@ -104,39 +80,21 @@ def check_member(argument: str, value: Any, kind: type[E]) -> E:
 
 
 def check_is(argument: str, value: Any, kind: type[T]) -> T:
-    """Return *value* if it is a *kind*.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is not; the message names *argument* and how to make such an object.
-    """
+    """Return *value* if it is a *kind*; the error has a hint how to make one."""
     if isinstance(value, kind):
         return value
     raise InvalidParameterError.of(argument, value, _name(kind), fix=_fix(value, kind))
 
 
 def check_each(argument: str, values: Any, kind: type[T]) -> Sequence[T]:
-    """Return *values* if they are a sequence and each item is a *kind*.
-
-    Raises
-    ------
-    InvalidParameterError
-        If they are not; the message names *argument* and how to make such objects.
-    """
+    """Return *values* if they are a sequence and each item is a *kind*; the error has a hint how to make one."""
     if isinstance(values, Sequence) and all(isinstance(each, kind) for each in values):
         return values
     raise InvalidParameterError.of(argument, values, f"a sequence, each item {_name(kind)}", fix=_fix(values, kind))
 
 
 def check_acts_as(argument: str, value: Any, protocol: type[T]) -> T:
-    """Return *value* if it has all members of *protocol*.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it lacks one, or is a class rather than an object; the message names *argument* and the missing members.
-    """
+    """Return *value* if it has all members of *protocol*, and is no class; the error names the members."""
     names = [name for name in vars(protocol) if not name.startswith("_")]
     # Properties are looked for on the class: their values may cost the loading of a network.
     missing = [name for name in names if not hasattr(type(value), name) and not hasattr(value, name)]
@@ -148,13 +106,7 @@ def check_acts_as(argument: str, value: Any, protocol: type[T]) -> T:
 
 
 def check_text(argument: str, value: Any, pattern: str, max_length: int) -> str:
-    """Return *value* if it is a string of 1 to *max_length* characters that matches *pattern* as a whole.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is not; the message names *argument*.
-    """
+    """Return *value* if it is a string of 1 to *max_length* characters that matches *pattern* as a whole."""
     if isinstance(value, str) and len(value) <= max_length and re.fullmatch(pattern, value):
         return value
     raise InvalidParameterError.of(argument, value, f"1 to {max_length} characters matching {pattern}")

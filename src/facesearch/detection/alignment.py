@@ -76,12 +76,8 @@ def _refined(pixels: PixelArray, details: Any) -> Any:
 def _upright(pixels: PixelArray, detection: Detection) -> tuple[PixelArray, Detection, PointArray]:
     """Rotate a face by quarter turns until it is upright.
 
-    Returns
-    -------
-    pixels, detection
-        The neighbourhood of the face, and the face in it; all of the picture where nothing has to be turned.
-    to_picture
-        (2, 3): from xy there to xy in the picture.
+    Return the neighbourhood of the face, or all of the picture where nothing has to be turned; the face in it; and the (2, 3)
+    transform from xy there to xy in the picture.
     """
     if detection.quarter_turns == 0:
         return pixels, detection, np.eye(2, 3)

@@ -17,30 +17,10 @@ ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, with right and bottom inclusive
 def window_boxes(
     network: Network, scores: npt.NDArray[np.floating[Any]], *, threshold: float = 0.0
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the boxes with a score above *threshold*, placed as ``loss_mmod_::to_label`` places them.
+    """Return the boxes with a score above *threshold*, placed as ``loss_mmod_::to_label`` places them, and their scores.
 
-    Parameters
-    ----------
-    network
-        The detector.
-    scores
-        (rows, columns): the scores of one picture.
-    threshold
-        In the score's own unit; dlib's is 0.
-
-    Returns
-    -------
-    boxes : ndarray
-        (N, 4) left, top, right, bottom in pixels of the network's input; may leave the picture. As in dlib
-        both ends are pixels inside: the width is right - left + 1, and between the edges of pixels the same
-        box is (left, top, right + 1, bottom + 1).
-    confidences : ndarray
-        (N,), row by row.
-
-    Raises
-    ------
-    WeightsError
-        The network is no detector.
+    For the (rows, columns) scores of one picture these are (N, 4) left, top, right, bottom in pixels of the network's input, and (N,)
+    confidences, row by row. Boxes may leave the picture. As in dlib both ends are pixels inside: the width is right - left + 1.
     """
     if network.windows is None:
         raise WeightsError("expected a detector")
@@ -58,21 +38,10 @@ def window_boxes(
 def suppress(
     boxes: npt.NDArray[np.float64], confidences: npt.NDArray[np.float64], overlap: Overlap
 ) -> npt.NDArray[np.intp]:
-    """Apply dlib's greedy non-maximum suppression.
+    """Apply dlib's greedy non-maximum suppression, and return the indices of the boxes that are kept, best first.
 
-    Parameters
-    ----------
-    boxes
-        (N, 4) left, top, right, bottom in pixels, both ends inside; compared in whole pixels, as dlib does.
-    confidences
-        (N,), higher is better; of equal ones the earlier box is kept.
-    overlap
-        Condition under which two boxes are one object.
-
-    Returns
-    -------
-    ndarray
-        Indices into *boxes* of those kept, best first.
+    Boxes are (N, 4) left, top, right, bottom in pixels, both ends inside; they are compared in whole pixels, as dlib does. Of equal
+    *confidences*, (N,), the earlier box is kept. *overlap* is the condition under which two boxes are one object.
     """
     whole = np.floor(boxes + 0.5)
     areas = np.prod(whole[:, 2:] - whole[:, :2] + 1, axis=1)
@@ -105,16 +74,9 @@ def _sides(
 
 
 def turned_back(points: npt.NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Map points from a picture rotated by *turn* quarter turns to the original one.
+    """Map (..., 2) xy from a picture rotated by *turn* quarter turns, as in ``np.rot90``, to the original one of *shape* (rows, columns).
 
-    Parameters
-    ----------
-    points
-        (..., 2) xy, where 0, 0 is the corner of the first pixel.
-    turn
-        Number of quarter turns counterclockwise, as in ``np.rot90``.
-    shape
-        Rows and columns of the original picture.
+    0, 0 is the corner of the first pixel.
     """
     for number in range(turn, 0, -1):
         across = shape[number % 2]  # the width before that quarter

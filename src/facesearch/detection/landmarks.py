@@ -81,19 +81,10 @@ _POINTS = {
 
 
 def aws_landmarks(points: PointArray, pixels: PixelArray) -> tuple[Landmark, ...]:
-    """Return AWS's 30 landmarks, in AWS's order.
+    """Return AWS's 30 landmarks, in AWS's order, in ratios of the picture's sides, from (68, 2) or (70, 2) xy pixels.
 
-    Parameters
-    ----------
-    points
-        (68, 2) xy pixels, or (70, 2) with the centres of the irises.
-    pixels
-        (H, W, 3) uint8 RGB, in which the pupils are located where the points have no irises.
-
-    Returns
-    -------
-    tuple of 30 Landmark
-        In ratios of the picture's sides. ``eyeLeft`` is the same point as ``leftPupil``, as in AWS.
+    The pupils are located in *pixels*, (H, W, 3) uint8 RGB, where the points have no irises. ``eyeLeft`` is the same point as
+    ``leftPupil``, as in AWS.
     """
     height, width = pixels.shape[:2]
     if len(points) > IRISES[0]:
@@ -115,19 +106,10 @@ _JAW_SHARE = 0.89  # of the jaw's width: AWS's jawline landmarks lie slightly ou
 
 
 def face_box(points: PointArray, width: int, height: int) -> BoundingBox:
-    """Compute the bounding box in AWS's convention: hairline to chin, ear to ear.
+    """Compute the bounding box in AWS's convention, hairline to chin and ear to ear, from (68, 2) or (70, 2) xy pixels.
 
-    Parameters
-    ----------
-    points
-        (68, 2) or (70, 2) xy pixels.
-    width, height
-        Of the picture, in pixels.
-
-    Returns
-    -------
-    BoundingBox
-        Upright, around the ellipse that the face fills in its own frame, so that it stays tight when the head is tilted.
+    It is the upright box around the ellipse that the face fills in its own frame, so that it stays tight when the head is tilted.
+    *width* and *height* are those of the picture, in pixels.
     """
     left_eye, right_eye = (points[eye].mean(axis=0) for eye in EYES)
     across = right_eye - left_eye

@@ -60,18 +60,10 @@ _XX, _YY, _ZZ, _YZ = _MOMENT[[0, 1, 2, 1], [0, 1, 2, 2]].tolist()
 
 
 def solve_pose(landmarks: PointArray) -> Pose:
-    """Estimate the pose of a head.
+    """Estimate the pose of a head from (68, 2) or (70, 2) xy pixels, y down, in dlib's order.
 
-    Parameters
-    ----------
-    landmarks
-        (68, 2) or (70, 2) xy pixels, y down, in dlib's order.
-
-    Returns
-    -------
-    Pose
-        Degrees: roll and pitch within 180, yaw within 90. Turning the landmarks in the picture adds to roll alone; mirroring them (points swapped left to right)
-        negates roll and yaw and keeps pitch; shifting and scaling change nothing.
+    Roll and pitch are within 180 degrees, yaw within 90. Turning the landmarks in the picture adds to roll alone; mirroring them (points
+    swapped left to right) negates roll and yaw and keeps pitch; shifting and scaling change nothing.
 
     Raises
     ------

@@ -26,21 +26,12 @@ _FAINT = 24.0  # grey levels: what has less contrast is worth less
 
 
 def find_pupil(eye: PointArray, pixels: PixelArray) -> PointArray:
-    """Locate the pupil of one eye.
+    """Locate the pupil of one eye: xy pixels, (2,).
 
-    Parameters
-    ----------
-    eye
-        (6, 2) xy pixels, the contour of the eye, in dlib's order: from its left corner over the upper lid and back.
-    pixels
-        (H, W, 3) uint8 RGB.
-
-    Returns
-    -------
-    ndarray of shape (2,)
-        xy pixels: the mean of all places, each weighted by its likeness to a dark disc and by how usual it is. So where
-        nothing stands out, as in closed eyes or behind dark glasses, it is where pupils mostly are. The middle of the
-        contour where the eye is too small, outside the picture or evenly grey.
+    *eye* is its contour, (6, 2) xy pixels in dlib's order: from its left corner over the upper lid and back. The result is the mean of
+    all places, each weighted by its likeness to a dark disc and by how usual it is. So where nothing stands out, as in closed eyes or
+    behind dark glasses, it is where pupils mostly are. It is the middle of the contour where the eye is too small, outside the picture
+    or evenly grey.
 
     References
     ----------
@@ -69,16 +60,9 @@ def find_pupil(eye: PointArray, pixels: PixelArray) -> PointArray:
 def _search() -> tuple[PointArray, FloatArray, PointArray, PointArray]:
     """Compute the arrays that are the same for all eyes.
 
-    Returns
-    -------
-    samples
-        (2, _FINER**2 * S) xy: where to sample the picture; each S-th belongs to the same sample.
-    filters
-        (P, S): multiplied by the darkness of the samples, the likeness of each place to an iris, at most 1.
-    places
-        (P, 2) xy.
-    usual
-        (P,) log prior of a pupil at each place.
+    ``samples``, (2, _FINER**2 * S) xy: where to sample the picture; each S-th belongs to the same sample. ``filters``, (P, S): times
+    the darkness of the samples, the likeness of each place to an iris, at most 1. ``places``, (P, 2) xy. ``usual``, (P,): the log prior
+    of a pupil at each place.
     """
     samples = _grid(*np.ceil((np.array(_REACH) + _IRIS + _RING) * _SAMPLES))  # as far as any ring reaches
     places = _grid(*np.floor(np.array(_REACH) * _SAMPLES))

@@ -12,17 +12,7 @@ __all__ = ["predict_shape"]
 
 
 def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) -> Any:
-    """Return dlib's ``full_object_detection`` of one face.
-
-    Parameters
-    ----------
-    file
-        The shape predictor.
-    pixels
-        (H, W, 3) uint8 RGB, upright.
-    detection
-        A face in it.
-    """
+    """Return dlib's ``full_object_detection`` of a face in (H, W, 3) uint8 RGB, upright, by the shape predictor *file*."""
     predictor = _PREDICTORS.setdefault(file.name, Once())(partial(_load, file))
     import dlib
 

@@ -23,24 +23,11 @@ _DISPLAYED = 800  # pixels of a screen: labels are sized for a photo that is dis
 def draw_faces(
     pixels: PixelArray | Image.Image, faces: Sequence[SeenFace], *, scale: float | None = None, pose: bool = False
 ) -> Image.Image:
-    """Return a copy of a photo with faces drawn on it.
+    """Return a copy of a photo, (H, W, 3) uint8 RGB or an RGB image, with faces drawn on it: RGB, as large as the photo.
 
-    Parameters
-    ----------
-    pixels
-        The photo, (H, W, 3) uint8 RGB, or an RGB image.
-    faces
-        In the order of their numbers. Faces that were found are drawn last and so on top.
-    scale
-        Screen pixels, of which an inch has 96, for one pixel of the photo: sizes letters and lines. By default the photo is
-        displayed at its own size, but not larger than 800 screen pixels a side.
-    pose
-        Whether to draw the axes of the heads, too.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, as large as the photo.
+    Faces are given in the order of their numbers; those that were found are drawn last and so on top. *scale* sizes letters and lines:
+    screen pixels, of which an inch has 96, for one pixel of the photo. By default the photo is displayed at its own size, but not larger
+    than 800 screen pixels a side. With *pose* the axes of the heads are drawn too.
     """
     image = pixels.copy() if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     marks = marks_of(faces, image.width, image.height, pose=pose)
@@ -64,14 +51,7 @@ def draw_for_screen(
 ) -> Image.Image:
     """Return a photo with faces drawn on it, resized for its display, so that lines and letters are sharp.
 
-    Parameters
-    ----------
-    pixels, faces, pose
-        As for `draw_faces`.
-    scale
-        Screen pixels, of which an inch has 96, for one pixel of the photo.
-    density
-        Pixels of the result for one screen pixel.
+    *scale* is that of `draw_faces`; *density* is the number of pixels of the result for one screen pixel.
     """
     height, width = pixels.shape[:2]
     size = (max(round(width * scale * density), 1), max(round(height * scale * density), 1))
@@ -118,16 +98,9 @@ def _draw_label(
 
 
 def _dashes(box: Rectangle, pattern: Sequence[float], view: Rectangle) -> Iterator[tuple[Point, Point]]:
-    """Yield the lines of a frame.
+    """Yield the lines of a frame; *pattern* has the lengths of dashes and gaps in pixels, empty for a solid line.
 
-    Parameters
-    ----------
-    box
-        The frame.
-    pattern
-        Lengths of dashes and gaps in pixels, empty for a solid line.
-    view
-        Lines end at its edges: a box that came over the wire may be a million times larger than the photo.
+    Lines end at the edges of *view*: a box that came over the wire may be a million times larger than the photo.
     """
     corners = [(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)]
     for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):

@@ -21,19 +21,10 @@ _GROUND, _FIGURE = "#d8d8d8", "#b0b0b0"
 
 
 def contact_sheet(title: str, faces: Sequence[PixelArray | None]) -> Image.Image:
-    """Draw faces side by side below a title.
+    """Draw faces side by side below a title: RGB, up to 8 faces of 112 x 112 pixels in a row.
 
-    Parameters
-    ----------
-    title
-        One line; control characters are escaped.
-    faces
-        (H, W, 3) uint8 RGB each, or ``None`` for a placeholder. The first `MOST_FACES` are drawn.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB; up to 8 faces of 112 x 112 pixels in a row.
+    *title* is one line; control characters are escaped. *faces* are (H, W, 3) uint8 RGB each, or ``None`` for a placeholder. The first
+    `MOST_FACES` are drawn.
     """
     drawn = faces[:MOST_FACES]
     columns = min(_COLUMNS, max(_FEWEST_COLUMNS, len(drawn)))

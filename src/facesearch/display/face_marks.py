@@ -36,7 +36,7 @@ Point = tuple[float, float]
 
 
 class FaceClass(Enum):
-    """The outcome of a face."""
+    """The outcome of a face; those that are labelled first, and so best, come first."""
 
     FOUND = "found"
     UNKNOWN = "nobody known"
@@ -48,27 +48,13 @@ class FaceClass(Enum):
 
 @attrs.frozen(kw_only=True)
 class Style:
-    """Style of a class.
+    """Style of a class."""
 
-    Attributes
-    ----------
-    colour
-        Of the frame and of the ground that its label stands on, ``#rrggbb``.
-    ink
-        Of the label, readable on `colour`.
-    halo
-        Of the wider line under the frame, which keeps it visible on any photo.
-    dash
-        Lengths of dashes and gaps in widths of the line; empty is a solid line.
-    words
-        For the legend.
-    """
-
-    colour: str
-    ink: str
-    halo: str
-    dash: tuple[float, ...]
-    words: str
+    colour: str  # of the frame and of the ground that its label stands on, ``#rrggbb``
+    ink: str  # of the label, readable on the colour
+    halo: str  # of the wider line under the frame, which keeps it visible on any photo
+    dash: tuple[float, ...]  # lengths of dashes and gaps in widths of the line; empty is a solid line
+    words: str  # for the legend
 
 
 # https://jfly.uni-koeln.de/color/. tests/display/test_marks.py simulates three kinds of colour blindness.
@@ -104,27 +90,13 @@ _NOT_CHOSEN = {"FACE_NOT_LARGEST", "EXCEEDS_MAX_FACES"}  # reasons that concern 
 
 @attrs.frozen(kw_only=True)
 class SeenFace:
-    """A face and its outcome.
-
-    Attributes
-    ----------
-    detail
-        Description of the face.
-    kind
-        Outcome.
-    name
-        User id, where it is known.
-    similarity
-        Similarity to that user, percent, 0-100.
-    reasons
-        AWS's names of the reasons why it was not searched.
-    """
+    """A face and its outcome."""
 
     detail: FaceDetail = field(validator=is_a(FaceDetail))
     kind: FaceClass = field(validator=is_a(FaceClass))
-    name: str | None = None
-    similarity: float | None = None
-    reasons: tuple[str, ...] = ()
+    name: str | None = None  # user id, where it is known
+    similarity: float | None = None  # to that user, percent, 0-100
+    reasons: tuple[str, ...] = ()  # AWS's names of the reasons why it was not searched
 
 
 @attrs.frozen(kw_only=True)
@@ -168,30 +140,17 @@ class Rectangle:
 
 @attrs.frozen(kw_only=True)
 class Mark:
-    """One face to draw; places are xy pixels of the picture, y down, and may lie outside of it.
+    """One face to draw; places are xy pixels of the picture, y down, and may lie outside of it."""
 
-    Attributes
-    ----------
-    number
-        1 and up, in the order of the faces.
-    kind
-        Outcome of the face.
-    box
-        Around the face.
-    texts
-        Possible labels, the most informative first, each shorter than the one before; the last is the number.
-    landmarks
-        Known landmarks.
-    axes
-        Where the head's own axes through the middle of the box end: to the viewer's right of the face, to the top of the
-        head, and where the nose points. ``None`` without a pose, and where it was not asked for.
-    """
-
-    number: int
+    number: int  # 1 and up, in the order of the faces
     kind: FaceClass
     box: Rectangle
-    texts: tuple[str, ...]
+    texts: tuple[
+        str, ...
+    ]  # possible labels, the most informative first, each shorter than the one before; the last is the number
     landmarks: tuple[Point, ...] = ()
+    # Where the head's own axes through the middle of the box end: to the viewer's right of the face, to the top of the head, and
+    # where the nose points. ``None`` without a pose, and where it was not asked for.
     axes: tuple[Point, Point, Point] | None = None
 
     @property
@@ -240,21 +199,9 @@ def legend(faces: Sequence[SeenFace]) -> tuple[tuple[FaceClass, str], ...]:
 
 
 def marks_of(faces: Sequence[SeenFace], width: int, height: int, *, pose: bool = False) -> tuple[Mark, ...]:
-    """Compute the marks of the faces of a photo.
+    """Compute the marks of the faces of a photo, numbered in their order, for a picture of *width* x *height* pixels.
 
-    Parameters
-    ----------
-    faces
-        In the order in which they shall be numbered.
-    width, height
-        Of the picture to draw on, in pixels.
-    pose
-        Whether to compute the head's axes too. They are off by default, since they cover the face.
-
-    Returns
-    -------
-    tuple of Mark
-        One for each face, in order.
+    With *pose* they have the head's axes too, which are off by default, since they cover the face.
     """
     marks = (_mark(face, number, width, height) for number, face in enumerate(faces, 1))
     return tuple(

@@ -49,19 +49,7 @@ _WIDTHS = {
 _WIDEST = 1.0
 
 # Which label is placed first, and so best.
-_RANK = {
-    kind: rank
-    for rank, kind in enumerate(
-        (
-            FaceClass.FOUND,
-            FaceClass.UNKNOWN,
-            FaceClass.INDEXED,
-            FaceClass.DETECTED,
-            FaceClass.REFUSED,
-            FaceClass.NOT_CHOSEN,
-        )
-    )
-}
+_RANK = {kind: rank for rank, kind in enumerate(FaceClass)}
 _LONGEST = 22  # letter sizes: beside other faces a longer label could be taken for theirs
 _NAME_IN_CROWD, _SHORTEST_NAME = 2.2, 6  # where many were found: widths of a face, and letter sizes at least
 _NEAR = 0.3  # letter sizes: a label so near to another face could be taken for that face's
@@ -73,24 +61,12 @@ _LATER = (
 
 @attrs.frozen(kw_only=True)
 class Label:
-    """A text and its place.
-
-    Attributes
-    ----------
-    mark
-        The labelled face.
-    text
-        One line.
-    place
-        Ground to draw below the text.
-    baseline
-        xy of the middle of the text, on its baseline.
-    """
+    """A text of one line at its place."""
 
     mark: Mark
     text: str
-    place: Rectangle
-    baseline: tuple[float, float]
+    place: Rectangle  # the ground to draw below the text
+    baseline: tuple[float, float]  # xy of the middle of the text, on its baseline
 
 
 def text_width(text: str) -> float:
@@ -113,12 +89,7 @@ def fitted(text: str, width: float) -> str:
 def letter_size(marks: Sequence[Mark], scale: float) -> float:
     """Return the letter size in pixels of the picture: smaller in a crowd, smallest among small faces.
 
-    Parameters
-    ----------
-    marks
-        All faces of the picture.
-    scale
-        Pixels of the screen, of which an inch has 96, in a pixel of the picture.
+    *marks* are all faces of the picture; *scale* is the number of screen pixels, of which an inch has 96, in a pixel of the picture.
     """
     if len(marks) <= FEW_FACES:
         return _LETTER / scale
@@ -132,22 +103,9 @@ def _found(marks: Sequence[Mark]) -> int:
 
 
 def lay_out(marks: Sequence[Mark], width: float, height: float, letter: float) -> tuple[Label, ...]:
-    """Place the labels of faces.
+    """Place the labels of all faces of a picture of *width* x *height*, with letters of the size *letter*, in the order of *marks*.
 
-    Parameters
-    ----------
-    marks
-        All faces of the picture.
-    width, height
-        Of the picture.
-    letter
-        Size of the letters.
-
-    Returns
-    -------
-    tuple of Label
-        In the order of *marks*. All lie within the picture and no two overlap; where there is no room left at a face, it
-        has no label.
+    All labels lie within the picture and no two overlap; where there is no room left at a face, it has no label.
     """
     room = _Room(marks=marks, width=width, height=height, letter=letter)
     placed: dict[int, Label] = {}

@@ -34,24 +34,12 @@ _NOT_ROUNDED = 10  # from so many strangers on, "1 in" is followed by two digits
 
 @attrs.frozen(kw_only=True)
 class Curve:
-    """A curve of a calibration and how it is drawn.
+    """A curve of a calibration and how it is drawn."""
 
-    Attributes
-    ----------
-    rate
-        ``"fmr"`` or ``"fnmr"``, of `facesearch.matching.calibration.CalibrationRow`.
-    colour
-        ``#rrggbb``.
-    dash
-        Lengths of dashes and gaps in widths of the line; empty is a solid line.
-    words
-        For the legend.
-    """
-
-    rate: str
-    colour: str
-    dash: tuple[float, ...]
-    words: str
+    rate: str  # ``"fmr"`` or ``"fnmr"``, of `facesearch.matching.calibration.CalibrationRow`
+    colour: str  # ``#rrggbb``
+    dash: tuple[float, ...]  # lengths of dashes and gaps in widths of the line; empty is a solid line
+    words: str  # for the legend
 
 
 # Blue and vermilion of Okabe and Ito's palette, which colour-blind people distinguish (https://jfly.uni-koeln.de/color/).
@@ -63,39 +51,21 @@ CURVES = (
 
 @attrs.frozen(kw_only=True)
 class RatePoint:
-    """A measured rate.
-
-    Attributes
-    ----------
-    position
-        0-1 along the axis; see `position`.
-    rate, low, high
-        A share above 0, up to 1, and its 95% interval; the lower end may be 0.
-    """
+    """A measured rate, and its place on the axis, 0-1; see `position`."""
 
     position: float
-    rate: float
-    low: float
+    rate: float  # a share above 0, up to 1
+    low: float  # the ends of its 95% interval; this one may be 0
     high: float
 
 
 @attrs.frozen(kw_only=True)
 class Pin:
-    """A user to mark on the axis.
+    """A user to mark on the axis."""
 
-    Attributes
-    ----------
-    text
-        One or two letters.
-    similarity
-        Percent, 0-100.
-    found
-        Whether this is a match; otherwise it is the next user.
-    """
-
-    text: str
-    similarity: float
-    found: bool = True
+    text: str  # one or two letters
+    similarity: float  # percent, 0-100
+    found: bool = True  # a match; otherwise the next user
 
 
 @attrs.frozen(kw_only=True)
@@ -113,14 +83,9 @@ def position(calibration: Calibration, similarity: float) -> float:
 
 
 def rates(calibration: Calibration, curve: Curve) -> tuple[RatePoint, ...]:
-    """Return the measured points of one curve, in ascending order of similarity.
+    """Return the measured points of one of the `CURVES`, in ascending order of similarity.
 
-    Parameters
-    ----------
-    calibration
-        The calibration.
-    curve
-        One of `CURVES`. A rate of 0 has no place on a logarithmic axis and is left out.
+    A rate of 0 has no place on a logarithmic axis and is left out.
     """
 
     def point(row: CalibrationRow) -> RatePoint:
@@ -156,15 +121,9 @@ def ticks(calibration: Calibration, apart: float) -> tuple[Tick, ...]:
 
 
 def strangers(calibration: Calibration, similarity: float) -> str:
-    """Describe the share of strangers that are at least as similar, such as ``"1 in 12,000"``.
+    """Describe the share of strangers that are at least as similar, 0-100 percent, such as ``"1 in 12,000"``.
 
-    Parameters
-    ----------
-    calibration
-        What was measured. Between its points the logarithm of the rate is taken to run straight along the distance; beyond
-        them only a bound is known.
-    similarity
-        Percent, 0-100.
+    Between the measured points the logarithm of the rate is taken to run straight along the distance; beyond them only a bound is known.
 
     Examples
     --------

@@ -21,20 +21,7 @@ _SWATCH = (
 
 
 def draw_curve(calibration: Calibration, pins: Sequence[Pin]) -> str:
-    """Draw who was found on the curves of a calibration.
-
-    Parameters
-    ----------
-    calibration
-        What was measured.
-    pins
-        Whom to mark.
-
-    Returns
-    -------
-    str
-        An ``<svg>`` element.
-    """
+    """Draw the pins of users on the curves of a calibration, as an ``<svg>`` element."""
     floor = floor_of(calibration)
     plot = _Plot(floor=floor)
     parts = [plot.grid(calibration), plot.pins(calibration, pins)]

@@ -33,20 +33,10 @@ _QUALITY = 80  # of the annotated photo as JPEG
 
 @attrs.frozen(kw_only=True)
 class ResponseView:
-    """The parts of a response that are shown.
+    """The parts of a response that are shown."""
 
-    Attributes
-    ----------
-    faces
-        All detected faces, in the order of their numbers.
-    matches
-        User ids and similarities, percent; best first.
-    next_user
-        User id and similarity of the next user.
-    """
-
-    faces: tuple[SeenFace, ...]
-    matches: tuple[tuple[str, float], ...] = ()
+    faces: tuple[SeenFace, ...]  # all detected ones, in the order of their numbers
+    matches: tuple[tuple[str, float], ...] = ()  # user ids and similarities, percent; best first
     next_user: tuple[str, float] | None = None
     preview: Preview | None = None
     pictures: Pictures | None = None

@@ -15,29 +15,14 @@ __all__ = ["crop_to_picture", "cut_by_five_points"]
 def cut_by_five_points(
     pixels: PixelArray, points: PointArray, template: Sequence[tuple[float, float]], size: tuple[int, int]
 ) -> PixelArray:
-    """Crop a face by the least-squares similarity transform from five of its points to the template.
+    """Crop a face by the least-squares similarity transform from five of its points to the template, as `crop_similar` does.
 
-    Parameters
-    ----------
-    pixels
-        (H, W, 3) uint8 RGB; beyond it the crop is black, as in the pictures that such networks learned from. A repeated edge makes
-        strangers alike: their distance at a false-match rate of 1e-3 falls from 1.16 to 1.10 (SFace, lfw_grey).
-    points
-        (68, 2) or (70, 2) xy pixels of the picture, of which the centres of the eyes, the tip of the nose and the corners of the mouth are used.
-    template
-        (5, 2) xy pixels of the crop: the places of those points.
-    size
-        (width, height) of the crop.
+    *points* are (68, 2) or (70, 2) xy pixels of the picture, of which the centres of the eyes, the tip of the nose and the corners of the
+    mouth are used; *template*, (5, 2) xy pixels of the crop, has the places of those; *size* is (width, height) of the crop. Points that
+    are not arranged as in a face raise an `InvalidParameterError`.
 
-    Returns
-    -------
-    ndarray of shape (height, width, 3)
-        uint8 RGB, bilinear; where the picture is the larger one, its pixels are averaged.
-
-    Raises
-    ------
-    InvalidParameterError
-        The points are not arranged as in a face.
+    Beyond the picture, (H, W, 3) uint8 RGB, the crop is black, as in the pictures that such networks learned from. A repeated edge makes
+    strangers alike: their distance at a false-match rate of 1e-3 falls from 1.16 to 1.10 (SFace, lfw_grey).
     """
     if points.shape not in LANDMARK_SHAPES or not np.isfinite(points).all():
         raise InvalidParameterError.of("points", points, "68 finite points xy")
@@ -48,7 +33,7 @@ def cut_by_five_points(
 
 
 def crop_to_picture(found: PointArray, template: PointArray) -> PointArray:
-    """Return the (2, 3) similarity transform from xy of the crop to xy of the picture, for (N, 2) points: *found* in the picture, *template* in the crop.
+    """Return the (2, 3) similarity transform from xy of the crop to xy of the picture, for (N, 2) points *found* and *template*.
 
     See `facesearch.images.crops.similarity`. Points that are not arranged as in a face are refused.
     """

@@ -26,31 +26,16 @@ _BATCH = 16
 
 @attrs.frozen(kw_only=True, eq=False)
 class FeatureMaps:
-    """Feature maps of an embedding network for N faces.
+    """Feature maps of an embedding network for N faces."""
 
-    Attributes
-    ----------
-    arrays
-        By name, (V * N, channels, rows, columns) float32; each embedder tells its own.
-    views
-        V: 1, or 2 where the N mirror images follow the N faces.
-    """
-
-    arrays: Mapping[str, FloatArray]
-    views: int = 1
+    arrays: Mapping[str, FloatArray]  # by name, (V * N, channels, rows, columns) float32; each embedder has its own
+    views: int = 1  # V: 1, or 2 where the N mirror images follow the N faces
 
 
 class MappedEmbedder(Embedder):
     """Base of the library's embedders in ONNX Runtime: batches, mirror images, feature maps.
 
-    Parameters
-    ----------
-    threads
-        Cores that one call may use, >= 1; ``None`` for all that this process may use, up to 4.
-    mirrored
-        Return the mean of the vectors of a face and of its mirror image, which separates people better.
-    providers
-        ONNX Runtime's execution providers, by falling preference; ``None`` for the CPU.
+    Its settings are those of `facesearch.embedding.sface.SFaceEmbedder`.
     """
 
     # Outputs of the session beside "embedding", by the name of the feature map; and the side of its input, in pixels.
@@ -81,18 +66,7 @@ class MappedEmbedder(Embedder):
         return self._vectors(self._run(self._views(chips), ["embedding"])[0])
 
     def embed_with_maps(self, chips: PixelArray) -> tuple[FloatArray, FeatureMaps]:
-        """Embed faces and return the feature maps too.
-
-        Parameters
-        ----------
-        chips
-            (N, h, w, 3) uint8 RGB, N >= 1, from `cut`.
-
-        Returns
-        -------
-        tuple of ndarray of shape (N, dimension), and FeatureMaps
-            The vectors are those of `embed`.
-        """
+        """Embed N >= 1 faces, (N, h, w, 3) uint8 RGB from `cut`, as `embed` does, and return the feature maps too."""
         vectors, *maps = self._run(self._views(chips), ["embedding", *self._MAPS.values()])
         arrays = dict(zip(self._MAPS, maps, strict=True))
         return self._vectors(vectors), FeatureMaps(arrays=arrays, views=2 if self._mirrored else 1)

@@ -23,19 +23,10 @@ _AROUND = 1.4  # side of a face's crop, in the longer side of its bounding box
 
 
 def crop_box(pixels: PixelArray, box: BoundingBox) -> PixelArray | None:
-    """Crop the square around a face, as large as a thumbnail.
+    """Crop the square around a face, as large as a thumbnail: (112, 112, 3) uint8 RGB.
 
-    Parameters
-    ----------
-    pixels
-        (H, W, 3) uint8 RGB.
-    box
-        Bounding box of the face; the part of it within the picture counts.
-
-    Returns
-    -------
-    ndarray of shape (112, 112, 3), or None
-        uint8 RGB; ``None`` for a box without an area of a pixel in the picture, as one of another photo may be.
+    The part of the bounding box within the picture counts; ``None`` for a box without an area of a pixel there, as one of another photo
+    may be.
     """
     height, width = pixels.shape[:2]
     left, right = (min(max(x, 0.0), 1.0) * width for x in (box.left, box.left + box.width))
@@ -51,7 +42,9 @@ def crop_box(pixels: PixelArray, box: BoundingBox) -> PixelArray | None:
 def crop_similar(
     pixels: PixelArray, to_picture: PointArray, size: tuple[int, int], *, quick: bool = False, black: bool = False
 ) -> PixelArray:
-    """Crop what a similarity transform maps from a rectangle into the picture.
+    """Crop the rectangle that a similarity transform maps into a picture: (height, width, 3) uint8 RGB, bilinear.
+
+    Where the picture is the larger one, its pixels are averaged.
 
     Parameters
     ----------
@@ -65,11 +58,6 @@ def crop_similar(
         Sample once a pixel of the crop, after averaging over whole numbers of pixels: up to ten times as fast, and less smooth.
     black
         Fill with black what lies beyond the picture, instead of repeating its edge; not with *quick*.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3)
-        uint8 RGB, bilinear; where the picture is the larger one, its pixels are averaged.
     """
     from PIL import Image
 
@@ -131,16 +119,10 @@ def resembles(found: PointArray, template: PointArray) -> bool:
 def similarity(found: PointArray, template: PointArray) -> PointArray:
     """Return the (2, 3) similarity transform from xy of a crop to xy of the picture, by least squares.
 
-    It is the inverse of the transform from the points found to the template with the least sum of squared errors in the crop
-    (Umeyama, 1991, doi:10.1109/34.88573). In the plane, with points as complex numbers, that is a linear regression. Written out
-    because importing `skimage.transform` takes 0.2 to 0.3 s at the first search; both agree to 1e-12.
-
-    Parameters
-    ----------
-    found
-        (N, 2) xy pixels of the picture, not all alike.
-    template
-        (N, 2) xy pixels of the crop, the wanted places of those points.
+    *found* are (N, 2) xy pixels of the picture, not all alike; *template* their wanted places, (N, 2) xy pixels of the crop. The result is
+    the inverse of the transform from the points found to the template with the least sum of squared errors in the crop (Umeyama, 1991,
+    doi:10.1109/34.88573). In the plane, with points as complex numbers, that is a linear regression. Written out because importing
+    `skimage.transform` takes 0.2 to 0.3 s at the first search; both agree to 1e-12.
     """
     here, there = found @ [1, 1j], template @ [1, 1j]
     centred, wanted = here - here.mean(), there - there.mean()

@@ -17,10 +17,7 @@ _LONGEST_SIDE: Final = 1000  # pixels; previews have up to 640
 
 
 def is_thumbnail(data: Any) -> bool:
-    """Check whether a value is a thumbnail: a JPEG of 112 x 112 pixels and at most 32,768 bytes.
-
-    Only its headers are read; nothing is decoded.
-    """
+    """Check whether a value is a thumbnail by its headers: a JPEG of 112 x 112 pixels and at most 32,768 bytes."""
     return (
         isinstance(data, bytes)
         and len(data) <= MAX_THUMBNAIL_BYTES

@@ -46,12 +46,7 @@ class LazyJpeg:
 
     At most the 8 newest ones of a process wait with their pixels; the creation of a further one encodes the oldest. So a
     program that keeps many responses keeps files, and one that drops its responses encodes nothing. Equality, hash, copies
-    and pickles are those of the file.
-
-    Parameters
-    ----------
-    content
-        The file, or a function that encodes it and always returns the same bytes.
+    and pickles are those of the file. *content* is the file, or a function that encodes it and always returns the same bytes.
     """
 
     __slots__ = ("__weakref__", "_content")
@@ -162,18 +157,7 @@ class Pictures:
 
 
 def thumbnail(chip: npt.NDArray[np.uint8]) -> bytes:
-    """Encode a thumbnail of an upright face.
-
-    Parameters
-    ----------
-    chip
-        (N, N, 3) uint8 RGB; see `facesearch.stages.AlignedFace`.
-
-    Returns
-    -------
-    bytes
-        A JPEG file of `THUMBNAIL_SIDE` pixels a side, some 3 kB.
-    """
+    """Encode an upright face, (N, N, 3) uint8 RGB, as a JPEG file of `THUMBNAIL_SIDE` pixels a side, some 3 kB."""
     from PIL import Image
 
     small = Image.fromarray(np.ascontiguousarray(chip)).resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.LANCZOS)

@@ -24,10 +24,7 @@ _TURNED_BY_EXIF = frozenset({"JPEG", "MPO", "WEBP", "AVIF"})
 def rgb_of_pil(image: Image.Image, admit: Admit) -> npt.NDArray[np.uint8]:
     """Convert a PIL image of any mode and source to (H, W, 3) uint8, upright.
 
-    Raises
-    ------
-    InvalidImageFormatError
-        If its mode has no known scale, or if it does not load.
+    A mode without a known scale, and an image that does not load, raise an `InvalidImageFormatError`.
     """
     admit(*image.size)
     if image.mode not in _MODES and not image.mode.startswith("I;16"):
@@ -123,10 +120,7 @@ def _from_deep(deep: npt.NDArray[Any], clear: Any) -> npt.NDArray[np.uint8]:
 def rgb_of_array(array: npt.NDArray[Any], admit: Admit) -> npt.NDArray[np.uint8]:
     """Convert a grey, RGB or RGBA array to a new (H, W, 3) uint8 array.
 
-    Raises
-    ------
-    InvalidImageFormatError
-        If its type or shape is another; the message has a hint how to convert it.
+    Another type or shape raises an `InvalidImageFormatError`, with a hint how to convert it.
     """
     shape = array.shape
     right_shape = array.ndim == 2 or (array.ndim == 3 and shape[2] in {1, 3, 4})  # noqa: PLR2004 - axes

@@ -32,13 +32,7 @@ _logger = logging.getLogger("facesearch")
 
 
 def check_choice(given: Any) -> CalibrationChoice:
-    """Return the calibration argument if it is a `Calibration`, ``"file"`` or ``None``.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is something else.
-    """
+    """Return the calibration argument if it is a `Calibration`, ``"file"`` or ``None``; raise an `InvalidParameterError` otherwise."""
     if given is None or given == _FILE or isinstance(given, Calibration):
         return given  # type: ignore[no-any-return]  # compared with the text
     raise InvalidParameterError.of("calibration", given, "a Calibration, 'file', or None")
@@ -47,21 +41,8 @@ def check_choice(given: Any) -> CalibrationChoice:
 def chosen(given: CalibrationChoice, kept: str | None, *, face_model: FaceModel, origin: str) -> Calibration | None:
     """Return the calibration to use for a file; ``None`` for the library's.
 
-    Parameters
-    ----------
-    given
-        The caller's choice.
-    kept
-        The file's own, as JSON; ``None`` where it has none.
-    face_model
-        The file's.
-    origin
-        Where the file is, for messages.
-
-    Raises
-    ------
-    CalibrationError
-        If the file's own is to be used and is damaged, or another model's.
+    *given* is the caller's choice, *kept* the file's own, as JSON, *origin* the place of the file, for messages. A `CalibrationError` is
+    raised where the file's own is to be used and is damaged, or another model's.
     """
     if isinstance(given, Calibration):
         return given

@@ -37,18 +37,10 @@ _FEWEST_EDGES: Final = 65_536
 
 @attrs.frozen(eq=False)
 class Linkage:
-    """The clusters of N vectors.
+    """The clusters of N vectors."""
 
-    Attributes
-    ----------
-    labels
-        (N,) int64: the cluster of each vector, 0 to K - 1.
-    heights
-        (K,) float64: the distance of the two parts that each cluster was last merged from; 0 for a single vector.
-    """
-
-    labels: Indices
-    heights: Floats
+    labels: Indices  # (N,) the cluster of each vector, 0 to K - 1
+    heights: Floats  # (K,) the distance of the two parts that each cluster was last merged from; 0 for a single vector
 
 
 def average_linkage(
@@ -60,6 +52,10 @@ def average_linkage(
     report: Callable[[int], object] | None = None,
 ) -> Linkage:
     """Merge the nearest clusters until all are farther apart than *reach*; vectors of one photo are never in one cluster.
+
+    Two orders of the same rows have the same clusters, but for rows with equal vectors in several photos, of which the first row counts.
+    N vectors of which none is within *reach* of another take N² D multiplications, in blocks of float32. Pairs that are near are compared
+    exactly, in float64.
 
     Parameters
     ----------
@@ -73,17 +69,6 @@ def average_linkage(
         Pairs of clusters in memory at once, >= 1; it affects only memory and time. By default 32 for each vector.
     report
         Called with the number of vectors that have been compared with all others, several times, up to N.
-
-    Returns
-    -------
-    Linkage
-        Two orders of the same rows have the same clusters, but for rows with equal vectors in several photos, of which the first
-        row counts.
-
-    Notes
-    -----
-    N vectors of which none is within *reach* of another take N² D multiplications, in blocks of float32. Pairs that are near are
-    compared exactly, in float64.
 
     Examples
     --------
@@ -108,17 +93,10 @@ def average_linkage(
 
 
 def without_loose_pairs(linkage: Linkage, reach: float) -> Linkage:
-    """Return the linkage in which two vectors alone are a cluster only within *reach*.
+    """Return the linkage in which two vectors alone are a cluster only within *reach*, >= 0.
 
     Among many vectors most pairs are of strangers, so that some strangers are near by chance. A third vector that is near to both is
     rarely a chance.
-
-    Parameters
-    ----------
-    linkage
-        Clusters of any size.
-    reach
-        Greatest distance of the two, >= 0.
 
     Examples
     --------

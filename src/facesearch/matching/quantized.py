@@ -53,15 +53,7 @@ def center_of(matrix: FloatArray) -> FloatArray:
 
 
 class Codes:
-    """A block of rows in 8 bits.
-
-    Parameters
-    ----------
-    rows
-        Capacity in rows.
-    center
-        (D,) float32, the same for all blocks.
-    """
+    """A block of rows in 8 bits, with room for *rows*; the *center*, (D,) float32, is the same for all blocks."""
 
     def __init__(self, rows: int, center: FloatArray) -> None:
         self.center = center
@@ -99,15 +91,7 @@ class Codes:
 
 
 class CodeScores(FirstPass):
-    """The first pass in 8 bits; its columns are those of `Codes`.
-
-    Parameters
-    ----------
-    probes
-        (P, D) float32.
-    center
-        That of the codes.
-    """
+    """The first pass in 8 bits for probes (P, D) float32; its columns are those of `Codes`, and *center* theirs."""
 
     spread = 1.0
 

@@ -92,8 +92,6 @@ class NameRows(RowKeys[str]):
 class NumberRows(RowKeys[int]):
     """Keys that are whole numbers within 64 bits, at 24 bytes each.
 
-    Notes
-    -----
     Keys added in ascending order, such as the row ids of a database, lie in two sorted arrays and are found by bisection.
     A key smaller than an earlier one goes to a dictionary; when that holds an eighth of all keys, all are sorted again. So
     neither the values of the keys nor the number of removed ones matter.

@@ -49,38 +49,18 @@ class FirstPass(Protocol):
     """Scores rows for some probes, with a bound on the error.
 
     A row's upper score is the score plus the probe's slack; its lower score is ``2 slack + spread * doubt`` less.
-
-    Attributes
-    ----------
-    norms
-        (P,) squared length of each probe, from the point that lengths are measured from.
-    slack
-        (P,) the probe's part of the bound, >= 0.
-    spread
-        Factor on the doubts of rows, >= 0.
     """
 
-    norms: Scores
-    slack: Scores
-    spread: float
+    norms: Scores  # (P,) squared length of each probe, from the point that lengths are measured from
+    slack: Scores  # (P,) the probe's part of the bound, >= 0
+    spread: float  # factor on the doubts of rows, >= 0
 
     def of(self, *columns: npt.NDArray[Any]) -> Callable[[slice], tuple[FloatArray, FloatArray]]:
-        """Return the function that scores some rows of a block, given by its columns.
-
-        The function returns scores (N, P) and doubts (N,), valid until its next call.
-        """
+        """Return the function that scores some rows of a block, given by its columns: scores (N, P) and doubts (N,), valid until its next call."""
 
 
 class FloatScores(FirstPass):
-    """The first pass in float32; its columns are the matrix and `weights_of` the matrix.
-
-    Parameters
-    ----------
-    probes
-        (P, D) float32, P >= 1.
-    rows
-        Rows that will be scored in all.
-    """
+    """The first pass in float32 for probes (P, D), P >= 1, and *rows* in all; its columns are the matrix and `weights_of` the matrix."""
 
     def __init__(self, probes: FloatArray, rows: int) -> None:
         count, dimension = probes.shape
@@ -114,14 +94,7 @@ class FloatScores(FirstPass):
 class Shortlist:
     """The rows that can be among the nearest to each of some probes, updated step by step over all rows.
 
-    Parameters
-    ----------
-    scored
-        The first pass that scores the rows.
-    max_distance
-        The answer has the rows within this distance, and the nearest one beyond.
-    nearest
-        At most this number of the nearest rows, >= 1.
+    The answer has the rows within *max_distance*, at most the *nearest* of them, >= 1, and the nearest one beyond.
     """
 
     def __init__(self, scored: FirstPass, *, max_distance: float, nearest: int) -> None:

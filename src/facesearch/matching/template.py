@@ -15,21 +15,9 @@ LONGEST: Final = 1e15
 
 
 def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vector") -> FloatArray:
-    """Return *vector* as a new read-only float32 array.
+    """Return *vector* as a new read-only float32 array, (dimension,): finite, not all zero, of a length of at most `LONGEST`.
 
-    Parameters
-    ----------
-    vector
-        (dimension,) finite numbers, not all zero, of a Euclidean length of at most `LONGEST`.
-    dimension
-        The length that the face model's embeddings have.
-    argument
-        The name of the argument, for the error message.
-
-    Raises
-    ------
-    InvalidEmbeddingError
-        If it is not such a vector.
+    Any other raises an `InvalidEmbeddingError`, which names *argument*.
     """
     try:
         given = np.asarray(vector)
@@ -54,13 +42,7 @@ def check_embedding(vector: npt.ArrayLike, dimension: int, argument: str = "vect
 
 
 def refused_rows(matrix: FloatArray) -> list[int]:
-    """Return the indices of the rows that `check_embedding` would refuse, such as those of a stranger's file.
-
-    Parameters
-    ----------
-    matrix
-        (N, dimension) float32.
-    """
+    """Return the indices of the rows, (N, dimension) float32, that `check_embedding` would refuse, such as those of a stranger's file."""
     # Fast for a million rows; where squares are out of float32's range, the exact check decides.
     with np.errstate(all="ignore"):
         sums = np.einsum("ij,ij->i", matrix, matrix)
@@ -74,22 +56,13 @@ def _can_be_embedding(vector: FloatArray) -> bool:
 
 
 def robust_mean(vectors: FloatArray) -> FloatArray:
-    """Compute the template of one person from several vectors: their geometric median.
+    """Compute the template of one person from (N, D) float32 vectors, N >= 1: their geometric median, (D,) float32.
 
     It is the point with the smallest sum of distances to all, found by Weiszfeld's algorithm from the mean. A wrong photo
     among five moves it little, where it would move the mean by a fifth of its distance. The median of vectors of unit length is
-    scaled to unit length: between them it would be nearer to everybody, strangers included.
+    scaled to unit length: between them it would be nearer to everybody, strangers included. A single vector is returned as it is.
 
-    Parameters
-    ----------
-    vectors
-        (N, D) float32, N >= 1.
-
-    Returns
-    -------
-    ndarray of shape (D,)
-        float32. Depends on the set of vectors only, not on their order: rows are sorted first, so that even rounding is
-        the same. A single vector is returned as it is.
+    The template depends on the set of vectors only, not on their order: rows are sorted first, so that even rounding is the same.
 
     References
     ----------

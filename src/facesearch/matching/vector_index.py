@@ -39,20 +39,9 @@ _FEW_PROBES = 16
 class VectorIndex(Generic[K]):
     """Keyed vectors and the exact nearest ones to a probe.
 
-    Parameters
-    ----------
-    dimension
-        Length of every vector.
-    keys
-        Map from keys to rows; new and empty.
-    block_rows
-        Vectors in a block, >= 1.
-
-    Notes
-    -----
-    Rows lie in blocks of equal size. Growing never moves them, except in the first block, which doubles up to its size; only
+    Rows lie in blocks of *block_rows*, >= 1. Growing never moves them, except in the first block, which doubles up to its size; only
     part of the last block is free. The last row takes the place of a removed one. Several threads may search an index at
-    once, but nothing may change it meanwhile: its owner holds the lock.
+    once, but nothing may change it meanwhile: its owner holds the lock. *keys* is new and empty.
 
     Examples
     --------
@@ -91,16 +80,9 @@ class VectorIndex(Generic[K]):
         self.put_many([key], vector[np.newaxis], [offset])
 
     def put_many(self, keys: Sequence[K], matrix: FloatArray, offsets: npt.ArrayLike) -> None:
-        """Set many vectors; copies them once.
+        """Set or replace the vectors of N keys, (N, dimension) finite float32; copies them once.
 
-        Parameters
-        ----------
-        keys
-            N keys; for a repeated key the last vector counts.
-        matrix
-            (N, dimension) finite float32.
-        offsets
-            (N,) float64, >= 0: added to squared distances from each.
+        Of a repeated key the last vector counts. *offsets*, (N,) float64, >= 0, are added to squared distances from each.
         """
         added = np.asarray(offsets, np.float64)
         if matrix.shape != (len(keys), self._dimension) or added.shape != (len(keys),):

@@ -17,14 +17,9 @@ __all__ = [
 
 
 def check_pool() -> None:
-    """Raise where running one of dlib's networks would hang.
+    """Raise a `WeightsError` where running one of dlib's networks would hang.
 
     They share one pool of threads, made by the first run in a process. A forked child inherits the pool without its threads.
-
-    Raises
-    ------
-    WeightsError
-        The process was forked from one that has run a network of dlib.
     """
     if _POOL.setdefault("generation", generation()) != generation():
         raise WeightsError(

@@ -1,8 +1,6 @@
 """Convert dlib's networks to ONNX: the same weights and numbers, tens of times faster on a CPU.
 
-:func:`embedding_model` and :func:`detector_model` convert a :class:`~facesearch.networks.layers.Network` to an ONNX graph, in
-memory; :func:`open_session` runs it. For the detector, :func:`window_boxes` turns a map of scores into rectangles and
-:func:`suppress` keeps the best of those that overlap; both live in :mod:`facesearch.detection.boxes`.
+A `facesearch.networks.layers.Network` becomes an ONNX graph, in memory; `open_session` runs it.
 """
 
 import math
@@ -27,21 +25,11 @@ _BLOCK: Final = 16  # channels ONNX Runtime's convolutions work on at once with 
 
 
 def embedding_model(network: Network, *, stages: bool = False) -> "onnx.ModelProto":
-    """Convert the embedding network to an ONNX graph.
+    """Convert the embedding network to an ONNX graph from ``pixels``, (N, 150, 150, 3) uint8 RGB, to ``embedding``, (N, 128) float32.
 
-    Parameters
-    ----------
-    network
-        Read from ``dlib_face_recognition_resnet_model_v1.dat``.
-    stages
-        Also output the feature maps, the last of each size, for heads that predict something else from a face.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Input ``pixels``: (N, 150, 150, 3) uint8, RGB face chips. Output ``embedding``: (N, 128) float32. With
-        *stages* also ``stage1`` (N, 32, 35, 35), ``stage2`` (N, 64, 17, 17), ``stage3`` (N, 128, 8, 8),
-        ``stage4`` (N, 256, 4, 4) and ``stage5`` (N, 256, 2, 2), float32, never negative.
+    With *stages* it also outputs the feature maps, the last of each size, for heads that predict something else from a face:
+    ``stage1`` (N, 32, 35, 35), ``stage2`` (N, 64, 17, 17), ``stage3`` (N, 128, 8, 8), ``stage4`` (N, 256, 4, 4) and ``stage5``
+    (N, 256, 2, 2), float32, never negative.
 
     Raises
     ------
@@ -63,35 +51,28 @@ def detector_model(
 ) -> "onnx.ModelProto":
     """Convert the detector to an ONNX graph that searches a whole pyramid of an image in one run.
 
+    The input ``pixels`` is (N, H, W, 3) uint8 RGB, both sides of the smallest level at least 29 px. The outputs ``scores0``,
+    ``scores1``, ... are (N, rows, columns) float32 for each level, above 0 for a face, a cell for 8 x 8 px. `window_boxes` converts
+    cells to boxes in the level; divide by ``ratio ** level`` for boxes in the image.
+
     Parameters
     ----------
     network
         Read from ``mmod_human_face_detector.dat``.
     levels
-        Number of levels of the pyramid, each *ratio* times as large as the one before (whole pixels,
-        rounded down in float32).
+        Levels of the pyramid, each *ratio* times as large as the one before (whole pixels, rounded down in float32).
     ratio
-        Sides of a level over those of the level before, above 0 and below 1. Resized bilinearly, in the graph.
+        Above 0 and below 1. Resized bilinearly, in the graph.
     ranges
-        From :func:`detector_ranges`: compute in 8 bits between the first and the last convolution, which
-        takes 0.4 of the time. Scores then differ by 0.006 on average and 0.04 at most (36 photographs, 94
-        faces). ``None`` computes in float32 throughout.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Input ``pixels``: (N, H, W, 3) uint8 RGB, both sides of the smallest level at least 29 px. Outputs
-        ``scores0``, ``scores1``, ...: (N, rows, columns) float32 for each level, above 0 for a face, a cell
-        for 8 x 8 px. :func:`window_boxes` converts cells to boxes in the level; divide by ``ratio ** level`` for boxes
-        in the image.
+        From `detector_ranges`: compute in 8 bits between the first and the last convolution, which takes 0.4 of the time. Scores
+        then differ by 0.006 on average and 0.04 at most (36 photographs, 94 faces). ``None`` computes in float32 throughout.
 
     Raises
     ------
     WeightsError
         The network is no detector with a single window.
     InvalidParameterError
-        There are no *levels*, *ratio* is not between 0 and 1, or *ranges* are not one positive number for
-        each map.
+        There are no *levels*, *ratio* is not between 0 and 1, or *ranges* are not one positive number for each map.
     """
     if levels < 1:
         raise InvalidParameterError.of("levels", levels, "at least 1")
@@ -116,22 +97,10 @@ def detector_model(
 def detector_ranges(
     network: Network, pictures: Iterable[npt.NDArray[np.uint8]], *, margin: float = 1.2
 ) -> tuple[float, ...]:
-    """Measure the largest values of the detector's feature maps, for inference in 8 bits.
+    """Measure the largest values of the detector's feature maps, one for each, for inference in 8 bits.
 
-    Parameters
-    ----------
-    network
-        The detector.
-    pictures
-        (H, W, 3) uint8 RGB each, at the scales that will be searched.
-    margin
-        Factor on the largest values measured. Too small a factor clips strong faces: without it the score of 1 face
-        in 100 was off by 0.06, with 1.2 by 0.02.
-
-    Returns
-    -------
-    tuple of float
-        One for each map: values from 0 to it are quantized in 255 steps.
+    *pictures* are (H, W, 3) uint8 RGB each, at the scales that will be searched. Values are multiplied by *margin*, since too small a
+    factor clips strong faces: without it the score of 1 face in 100 was off by 0.06, with 1.2 by 0.02.
 
     Raises
     ------

@@ -36,21 +36,11 @@ _INNERMOST: Final = 3  # the version dlib gives the layer next to the input
 
 
 def read_network(data: bytes) -> Network:
-    """Read a network that dlib serialized.
+    """Read a network that dlib serialized, from the whole ``.dat`` file.
 
-    Every count is checked against the bytes that are left before anything is allocated, so a damaged file
-    costs no more than its own size. Altered weights can't be detected: compare the file's SHA-256
-    for that.
-
-    Parameters
-    ----------
-    data
-        The whole ``.dat`` file.
-
-    Returns
-    -------
-    Network
-        Affine layers and batch norms are folded into the convolutions before them.
+    Affine layers and batch norms are folded into the convolutions before them. Every count is checked against the bytes that are left
+    before anything is allocated, so a damaged file costs no more than its own size. Altered weights can't be detected: compare the
+    file's SHA-256 for that.
 
     Raises
     ------

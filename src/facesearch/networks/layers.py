@@ -61,14 +61,10 @@ Layer = Convolution | Pool | Dense | Plain
 
 @attrs.frozen(kw_only=True)
 class Overlap:
-    """Condition under which two boxes show one object (dlib's ``test_box_overlap``): either fraction (0-1) is exceeded.
+    """Condition under which two boxes show one object (dlib's ``test_box_overlap``): either fraction, 0-1, is exceeded.
 
-    Parameters
-    ----------
-    iou
-        Intersection over the area of the smallest box around both (not over their union: dlib's own measure).
-    covered
-        Intersection over the area of either box.
+    ``iou`` is the intersection over the area of the smallest box around both (not over their union: dlib's own measure), ``covered``
+    over the area of either box.
     """
 
     iou: float
@@ -93,18 +89,10 @@ class Windows:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Network:
-    """One of dlib's networks as read.
+    """One of dlib's networks as read: its layers in the order they run.
 
-    Parameters
-    ----------
-    mean
-        Red, green and blue (0-255) subtracted from each pixel before the division by 256.
-    size
-        Rows and columns of the input, ``None`` where it has no fixed size.
-    windows
-        The detector's options, ``None`` for a network that is no detector.
-    layers
-        In the order they run.
+    ``mean``, red, green and blue (0-255), is subtracted from each pixel before the division by 256. ``size`` has the rows and columns of
+    the input, or is ``None``; ``windows`` are a detector's options.
     """
 
     mean: tuple[float, float, float]
@@ -115,10 +103,7 @@ class Network:
     def shapes(self) -> list[Shape]:
         """Return the shape after each layer; for a network without a fixed input size, those of an input of 1024 x 1024 pixels.
 
-        Raises
-        ------
-        WeightsError
-            A layer can't follow the one before.
+        A layer that can't follow the one before raises a `WeightsError`.
         """
         shape: Shape = (3, *(self.size or (_ANY_SIDE, _ANY_SIDE)))
         shapes: list[Shape] = []

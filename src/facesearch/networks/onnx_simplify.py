@@ -42,13 +42,7 @@ def every_part(message: Any) -> Iterator[Any]:
 
 
 def parsed(name: str, content: bytes) -> "onnx.ModelProto":
-    """Parse a network of the library, and remove its dead inputs; *name* is for the message.
-
-    Raises
-    ------
-    WeightsError
-        The content is no ONNX file.
-    """
+    """Parse a network of the library, and remove its dead inputs; *name* is for the `WeightsError` where it is no ONNX file."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no type information
 
@@ -84,18 +78,8 @@ def unpack_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> None:
     8-bit arithmetic where the graph is made for that. Reshape and Transpose nodes of constants it folds itself. A node that does
     not meet the operator's definition stays, and ONNX Runtime reports why it can't be run.
 
-    Parameters
-    ----------
-    graph
-        Changed in place.
-    most_bytes
-        What the constants may take together. Many nodes can share one small tensor, so that a small file could ask for any
-        amount of memory.
-
-    Raises
-    ------
-    WeightsError
-        The constants would take more.
+    The constants may take *most_bytes* together; more raise a `WeightsError`. Many nodes can share one small tensor, so that a small
+    file could ask for any amount of memory.
     """
     from onnx import numpy_helper
 
@@ -109,13 +93,7 @@ def unpack_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> None:
 
 
 def unpacked_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> dict[str, npt.NDArray[Any]]:
-    """Return what each node that `unpack_weights` replaces computes, by the name of its output; the graph stays as it is.
-
-    Raises
-    ------
-    WeightsError
-        As from `unpack_weights`.
-    """
+    """Return what each node that `unpack_weights` replaces computes, by the name of its output; the graph stays as it is."""
     constants = _constants(graph)
     unpacked: dict[str, npt.NDArray[Any]] = {}
     for node in graph.node:

@@ -61,10 +61,7 @@ def load_onnxruntime() -> "ModuleType":
 def check_providers(value: Iterable[str] | None) -> tuple[str, ...] | None:
     """Return the names of execution providers, which the installed ONNX Runtime must have; ``None`` for the CPU's.
 
-    Raises
-    ------
-    InvalidParameterError
-        A name is unknown to it, or there is none.
+    A name that is unknown to it, and an empty list, raise an `InvalidParameterError`.
 
     Examples
     --------
@@ -88,28 +85,11 @@ def check_providers(value: Iterable[str] | None) -> tuple[str, ...] | None:
 def open_session(
     model: "onnx.ModelProto", *, threads: int | None = None, providers: Sequence[str] | None = None
 ) -> "onnxruntime.InferenceSession":
-    """Return a session of ONNX Runtime that runs *model*.
+    """Return a session of ONNX Runtime that runs *model*, safe to use from many threads at once.
 
-    Parameters
-    ----------
-    model
-        From :func:`embedding_model` or :func:`detector_model`.
-    threads
-        Cores that one run may use, at least 1; ``None`` for all that this process may use, up to 4.
-    providers
-        ONNX Runtime's execution providers, by falling preference, from `check_providers`; ``None`` for the CPU. The CPU runs what
-        none of them can.
-
-    Returns
-    -------
-    onnxruntime.InferenceSession
-        Safe to use from many threads at once. It keeps the memory of its largest run for the next; plans for
-        each shape are switched off because a detector sees a new one with nearly every photograph.
-
-    Raises
-    ------
-    InvalidParameterError
-        *threads* is less than 1.
+    One run may use *threads* cores, at least 1; by default all that this process may use, up to 4. *providers*, from `check_providers`,
+    are ONNX Runtime's by falling preference; the CPU runs what none of them can. The session keeps the memory of its largest run for
+    the next; plans for each shape are switched off because a detector sees a new one with nearly every photograph.
     """
     onnxruntime = load_onnxruntime()
     if threads is None:

@@ -35,23 +35,10 @@ Array = npt.NDArray[Any]
 
 
 def sface_model(content: bytes) -> "onnx.ModelProto":
-    """Return SFace as a graph from ``pixels`` to ``embedding`` and ``maps``.
+    """Return SFace as a graph from ``pixels``, (N, 112, 112, 3) uint8 RGB, to ``embedding`` and ``maps``.
 
-    Parameters
-    ----------
-    content
-        The file ``face_recognition_sface_2021dec_int8bq.onnx``, or another export of the same graph.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Input ``pixels``: (N, 112, 112, 3) uint8 RGB. Outputs ``embedding``: (N, 128) float32, of any length; and ``maps``:
-        (N, 1792, 7, 7) float32, see `SFACE_MAPS`.
-
-    Raises
-    ------
-    WeightsError
-        The file is no such graph.
+    *content* is that of ``face_recognition_sface_2021dec_int8bq.onnx``, or of another export of the same graph; any other file raises a
+    `WeightsError`. ``embedding`` is (N, 128) float32, of any length; ``maps`` is (N, 1792, 7, 7) float32, see `SFACE_MAPS`.
     """
     model = parsed("SFace", content)
     unpacked = unpacked_weights(model.graph, most_bytes=MOST_EXPANSION * len(content))
@@ -63,19 +50,11 @@ def sface_model(content: bytes) -> "onnx.ModelProto":
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Layer:
-    """A convolution, and a PReLU after it.
+    """A convolution with *settings*, its node's attributes, and a PReLU after it."""
 
-    Attributes
-    ----------
-    weights, bias, slope
-        (O, I, h, w), (O,) and (O,) float32.
-    settings
-        Attributes of the convolution's node.
-    """
-
-    weights: Array
-    bias: Array
-    slope: Array
+    weights: Array  # (O, I, h, w) float32
+    bias: Array  # (O,) float32
+    slope: Array  # likewise
     settings: dict[str, Any]
 
 

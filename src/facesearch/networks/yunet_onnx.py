@@ -19,27 +19,15 @@ CHANNELS: Final = sum(_HEADS.values())
 
 
 def yunet_model(content: bytes) -> "onnx.ModelProto":
-    """Return YuNet as a graph from ``pixels`` to ``maps8``, ``maps16``, ``maps32``.
+    """Return YuNet as a graph from ``pixels``, (N, H, W, 3) uint8 RGB, to ``maps8``, ``maps16``, ``maps32``.
+
+    H and W are multiples of 32. Each map is (N, 16, H / stride, W / stride) float32: the logits of ``cls`` and ``obj``, four numbers of the
+    box, ten of the points. *content* is that of ``face_detection_yunet_2023mar_int8bq.onnx``, or of another export of the same graph; any
+    other file raises a `WeightsError`.
 
     The file computes twelve outputs by 24 small convolutions, two for each of four heads at three strides. The second ones compute
     each channel alone, so the four heads of a stride are one convolution followed by a depthwise one, with the same numbers; that
     takes 15 to 20% less time. The logistic function of ``cls`` and ``obj`` is left to the caller, who needs few values.
-
-    Parameters
-    ----------
-    content
-        The file ``face_detection_yunet_2023mar_int8bq.onnx``, or another export of the same graph.
-
-    Returns
-    -------
-    onnx.ModelProto
-        ``pixels`` is (N, H, W, 3) uint8 RGB, H and W multiples of 32. ``maps8`` and so on are (N, 16, H / stride, W / stride)
-        float32: the logits of ``cls`` and ``obj``, four numbers of the box, ten of the points.
-
-    Raises
-    ------
-    WeightsError
-        The file is no such graph; the message says what it lacks.
     """
     from onnx import TensorProto, helper
 

@@ -21,13 +21,7 @@ MOST_PIXELS = 2000  # of a photo's longer side: more than any figure shows
 
 
 def check_matplotlib() -> None:
-    """Check that matplotlib is installed.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
+    """Raise a `MissingExtraError` where matplotlib is not installed."""
     try:
         import matplotlib.figure  # noqa: F401  # whether it is there
     except ImportError as error:

@@ -57,10 +57,7 @@ def decode(data: bytes, admit: Admit) -> Image.Image:
 def size_of(data: bytes) -> tuple[int, int]:
     """Read the stored width and height of a JPEG, in pixels, after checking its segments and scans; nothing is decoded.
 
-    Raises
-    ------
-    DamagedPictureError
-        If the file is no JPEG, or is damaged before its first scan, or has too many scans.
+    Bytes that are no JPEG, or are damaged before the first scan, or have too many scans, raise a `DamagedPictureError`.
     """
     if not data.startswith(b"\xff\xd8\xff"):
         raise DamagedPictureError("it is no JPEG")
