@@ -32,7 +32,8 @@ from facesearch.errors import (
     InvalidParameterError,
 )
 from facesearch.images import reading as module
-from facesearch.images.decoding import AWS_FORMATS, MAX_SCANS, MAX_SEGMENTS
+from facesearch.images.formats.jpeg import MAX_SCANS, MAX_SEGMENTS
+from facesearch.images.formats.kinds import AWS_FORMATS
 from facesearch.images.reading import (
     MAX_BYTES,
     MAX_FILE_BYTES,

@@ -29,8 +29,8 @@ def test_threads_never_hold_more_than_the_budget_and_all_get_their_turn(wants: l
     budget, most, seen = PixelBudget(100), 100, []
 
     def work(pixels: int) -> int:
-        with budget.room() as room:
-            room.take(pixels)
+        with budget.room() as take:
+            take(pixels)
             seen.append(budget.taken)
         return pixels
 
@@ -44,14 +44,14 @@ def test_who_asks_for_more_than_is_left_waits_until_it_is_given_back() -> None:
     budget, begun, done = PixelBudget(100), threading.Event(), threading.Event()
 
     def second() -> None:
-        with budget.room() as room:
+        with budget.room() as take:
             begun.set()
-            room.take(60)
+            take(60)
             done.set()
 
     thread = threading.Thread(target=second)
-    with budget.room() as room:
-        room.take(60)
+    with budget.room() as take:
+        take(60)
         thread.start()
         assert begun.wait(PATIENCE)
         assert not done.wait(0.1)
@@ -63,9 +63,9 @@ def test_who_asks_for_more_than_is_left_waits_until_it_is_given_back() -> None:
 def test_a_thread_that_has_a_share_is_not_made_to_wait_for_a_second_one() -> None:
     budget = PixelBudget(100)
     with budget.room() as outer:
-        outer.take(100)
+        outer(100)
         with budget.room() as inner:
-            inner.take(100)
+            inner(100)
             assert budget.taken == 100
         assert budget.taken == 100
     assert budget.taken == 0
@@ -112,8 +112,8 @@ def test_a_forked_child_has_the_whole_budget_although_it_was_taken_in_its_parent
     holding, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with DECODING.room() as room:
-            room.take(1 << 60)
+        with DECODING.room() as take:
+            take(1 << 60)
             holding.set()
             release.wait(PATIENCE)
 
@@ -139,15 +139,15 @@ def test_shares_are_kept_while_the_work_on_pictures_lasts() -> None:
     others: list[int] = []
 
     def other() -> None:
-        with budget.room() as room:
-            room.take(60)
+        with budget.room() as take:
+            take(60)
             others.append(budget.taken)
 
     with budget.kept():
-        with budget.room() as room:
-            room.take(60)
+        with budget.room() as take:
+            take(60)
         with budget.room() as second, budget.kept():  # a second picture of the same work
-            second.take(60)
+            second(60)
         assert budget.taken == 60
         thread = threading.Thread(target=other)
         thread.start()
@@ -167,15 +167,15 @@ def test_an_error_gives_kept_shares_back() -> None:
     budget = PixelBudget(100)
 
     def fail() -> None:
-        with budget.kept(), budget.room() as room:
-            room.take(60)
+        with budget.kept(), budget.room() as take:
+            take(60)
             raise ImageError("damaged")
 
     with pytest.raises(ImageError):
         fail()
     assert budget.taken == 0
-    with budget.room() as room:  # nothing is kept any more
-        room.take(60)
+    with budget.room() as take:  # nothing is kept any more
+        take(60)
     assert budget.taken == 0
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import unwrap
 from pathlib import Path
 
 import attrs
@@ -99,12 +100,12 @@ def test_weights_of_others_are_read_without_importing_their_package() -> None:
 LOADERS: dict[str, Callable[[], object]] = {
     "the embedding network": lambda: OnnxEmbedder()._load(),
     "the detector": detection._network.__wrapped__,
-    "YuNet": lambda: yunet._new_session(1, None),
+    "YuNet": lambda: unwrap(yunet._session)(1, None),
     "the heads": lambda: FaceHeads()._load(),
     "the state of eyes": lambda: EyeState()._load(),
     "the quality": lambda: match_quality._load(FACE_QUALITY),
-    "68 points": lambda: _dlib._load(LANDMARKS_68),
-    "5 points": lambda: _dlib._load(LANDMARKS_5),
+    "68 points": lambda: unwrap(_dlib._loaded)(LANDMARKS_68),
+    "5 points": lambda: unwrap(_dlib._loaded)(LANDMARKS_5),
     "dlib's embedding network": lambda: DlibEmbedder()._load(),
     "dlib's detector": lambda: DlibMmodDetector()._load(),
 }

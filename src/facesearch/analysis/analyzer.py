@@ -120,30 +120,47 @@ class FaceAnalyzer:
     threads: int | None = attrs.field(
         default=None, converter=attrs.converters.optional(plain_int), validator=maybe(whole(1))
     )
-    models: ModelFamily = attrs.field(
-        default=attrs.Factory(
-            lambda self: ModelFamily.DLIB if self.engine is Engine.DLIB else ModelFamily.FACESEARCH, takes_self=True
-        ),
-        converter=_models,
-    )
+    models: ModelFamily = attrs.field(converter=_models)
     providers: tuple[str, ...] | None = attrs.field(default=None, converter=check_providers)
-    detector: Detector = attrs.field(
-        default=attrs.Factory(lambda self: self._default_detector(), takes_self=True), validator=acts_as(Detector)
-    )
-    aligner: Aligner = attrs.field(
-        default=attrs.Factory(lambda self: self._default_aligner(), takes_self=True), validator=acts_as(Aligner)
-    )
-    landmarker: Landmarker = attrs.field(
-        default=attrs.Factory(lambda self: self._default_landmarker(), takes_self=True), validator=acts_as(Landmarker)
-    )
-    embedder: Embedder = attrs.field(
-        default=attrs.Factory(lambda self: self._default_embedder(), takes_self=True), validator=acts_as(Embedder)
-    )
+    detector: Detector = attrs.field(validator=acts_as(Detector))
+    aligner: Aligner = attrs.field(validator=acts_as(Aligner))
+    landmarker: Landmarker = attrs.field(validator=acts_as(Landmarker))
+    embedder: Embedder = attrs.field(validator=acts_as(Embedder))
     calibration: Calibration | None = attrs.field(default=None, validator=maybe(is_a(Calibration)))
     bars: FilterBars = attrs.field(default=SHIPPED_BARS, validator=is_a(FilterBars))
-    describer: Describer = attrs.field(
-        default=attrs.Factory(lambda self: self._default_describer(), takes_self=True), validator=acts_as(Describer)
-    )
+    describer: Describer = attrs.field(validator=acts_as(Describer))
+
+    @models.default
+    def _default_models(self) -> ModelFamily:
+        return ModelFamily.DLIB if self.engine is Engine.DLIB else ModelFamily.FACESEARCH
+
+    @detector.default
+    def _default_detector(self) -> Detector:
+        if self.engine is Engine.DLIB:
+            return DlibMmodDetector()
+        detector = YuNetDetector if self.models is ModelFamily.FACESEARCH else MmodDetector
+        return detector(threads=self.threads, providers=self.providers)
+
+    @aligner.default
+    def _default_aligner(self) -> Aligner:
+        return LandmarkAligner() if self.models is ModelFamily.FACESEARCH else DlibAligner()
+
+    @landmarker.default
+    def _default_landmarker(self) -> Landmarker:
+        return FaceLandmarker() if self.models is ModelFamily.FACESEARCH else DlibLandmarker()
+
+    @embedder.default
+    def _default_embedder(self) -> Embedder:
+        return DlibEmbedder() if self.engine is Engine.DLIB else self._mapped_embedder()
+
+    @describer.default
+    def _default_describer(self) -> Describer:
+        # One pass computes both where the embedder has feature maps, as the default one has.
+        return FaceDescriber(self.embedder if isinstance(self.embedder, MappedEmbedder) else self._mapped_embedder())
+
+    def _mapped_embedder(self) -> MappedEmbedder:
+        embedder = SFaceEmbedder if self.models is ModelFamily.FACESEARCH else OnnxEmbedder
+        return embedder(threads=self.threads, providers=self.providers)
 
     @models.validator
     def _check_models(self, _attribute: Any, models: ModelFamily) -> None:
@@ -289,37 +306,6 @@ class FaceAnalyzer:
             raise InvalidParameterError.of("images", images, "an iterable of images", fix="of one: [image]")
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
         return in_order(partial(self.analyze, attributes=asked), bound(images), count)
-
-    def _default_detector(self) -> Detector:
-        if self.models is ModelFamily.FACESEARCH:
-            return YuNetDetector(threads=self.threads, providers=self.providers)
-        return (
-            DlibMmodDetector()
-            if self.engine is Engine.DLIB
-            else MmodDetector(threads=self.threads, providers=self.providers)
-        )
-
-    def _default_aligner(self) -> Aligner:
-        return LandmarkAligner() if self.models is ModelFamily.FACESEARCH else DlibAligner()
-
-    def _default_landmarker(self) -> Landmarker:
-        return FaceLandmarker() if self.models is ModelFamily.FACESEARCH else DlibLandmarker()
-
-    def _default_embedder(self) -> Embedder:
-        if self.models is ModelFamily.FACESEARCH:
-            return SFaceEmbedder(threads=self.threads, providers=self.providers)
-        return (
-            DlibEmbedder()
-            if self.engine is Engine.DLIB
-            else OnnxEmbedder(threads=self.threads, providers=self.providers)
-        )
-
-    def _default_describer(self) -> Describer:
-        # One pass computes both where the embedder has feature maps, as the default one has.
-        if isinstance(self.embedder, MappedEmbedder):
-            return FaceDescriber(self.embedder)
-        family = OnnxEmbedder if self.models is ModelFamily.DLIB else SFaceEmbedder
-        return FaceDescriber(family(threads=self.threads, providers=self.providers))
 
     def _vectors(self, faces: Sequence[LocatedFace]) -> Sequence[FloatArray]:
         known = [face._vector for face in faces if face._vector is not None]  # noqa: SLF001  # this module's own

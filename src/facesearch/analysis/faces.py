@@ -8,19 +8,14 @@ import attrs
 from facesearch.common.arrays import FloatArray, PixelArray
 from facesearch.common.equality import FrozenMapping, content
 from facesearch.common.tables import Cell, Shown, Table
-from facesearch.common.validation import (
-    is_a,
-)
+from facesearch.common.validation import is_a
 from facesearch.domain.attributes import Attribute, Unassessed
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.errors import InvalidParameterError
 from facesearch.selection.quality_filter import FaceMeasurements
 
-__all__ = [
-    "AnalyzedFace",
-    "LocatedFace",
-]
+__all__ = ["AnalyzedFace", "LocatedFace"]
 
 
 def _frozen(unassessed: Mapping[Attribute, Unassessed]) -> Mapping[Attribute, Unassessed]:

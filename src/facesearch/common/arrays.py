@@ -3,11 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "FloatArray",
-    "PixelArray",
-    "PointArray",
-]
+__all__ = ["FloatArray", "PixelArray", "PointArray"]
 
 PixelArray = npt.NDArray[np.uint8]
 

@@ -1,14 +1,16 @@
 """Compute values on first use, once in each process."""
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Callable, Hashable
+from functools import partial, wraps
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import attrs
 
 from facesearch.common.forks import ForkLock, Level, abandon, generation
 
-__all__ = ["LOADING", "Once", "lazy"]
+__all__ = ["LOADING", "Once", "lazy", "once"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 LOADING = ForkLock(Level.LOADING)
@@ -55,6 +57,17 @@ class Once(Generic[T]):
                         self._made = None
                     self._made = made = _Made(make(), generation())
         return made.value
+
+
+def once(make: Callable[P, T]) -> Callable[P, T]:
+    """Call a function once for each set of hashable arguments in each process, as `Once` does, and keep what it returns."""
+    made: dict[Hashable, Once[T]] = {}
+
+    @wraps(make)
+    def get(*args: P.args, **kwargs: P.kwargs) -> T:
+        return made.setdefault((args, *kwargs.items()), Once())(partial(make, *args, **kwargs))
+
+    return get
 
 
 class lazy(Generic[T]):  # noqa: N801  # a decorator

@@ -139,38 +139,40 @@ def maybe_int(value: int | None) -> int | None:
     return None if value is None else plain_int(value)
 
 
-def between(low: float = -math.inf, high: float = math.inf) -> Validator:
-    """Accept finite floats in ``[low, high]``."""
-    return lambda _, field, value: _void(check_float(field.name, value, low, high))
-
-
-def whole(low: int) -> Validator:
-    """Accept whole numbers >= *low*."""
-    return lambda _, field, value: _void(check_int(field.name, value, low))
-
-
-def matches(pattern: str, max_length: int) -> Validator:
-    """Accept strings of 1 to *max_length* characters that match *pattern* as a whole."""
-    return lambda _, field, value: _void(check_text(field.name, value, pattern, max_length))
-
-
-def is_bool(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-    """Accept True and False only; 0, 1 and ``"False"`` are neither."""
-    check_bool(field.name, value)
-
-
-def is_a(kind: type[Any]) -> Validator:
-    """Accept instances of *kind*."""
-
+def _validated(check: Callable[..., object], *limits: Any) -> Validator:
     def validate(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        check_is(field.name, value, kind)
+        check(field.name, value, *limits)
 
     return validate
 
 
+def between(low: float = -math.inf, high: float = math.inf) -> Validator:
+    """Accept finite floats in ``[low, high]``."""
+    return _validated(check_float, low, high)
+
+
+def whole(low: int) -> Validator:
+    """Accept whole numbers >= *low*."""
+    return _validated(check_int, low)
+
+
+def matches(pattern: str, max_length: int) -> Validator:
+    """Accept strings of 1 to *max_length* characters that match *pattern* as a whole."""
+    return _validated(check_text, pattern, max_length)
+
+
+is_bool: Validator = _validated(check_bool)
+"""Accepts True and False only; 0, 1 and ``"False"`` are neither."""
+
+
+def is_a(kind: type[Any]) -> Validator:
+    """Accept instances of *kind*."""
+    return _validated(check_is, kind)
+
+
 def acts_as(protocol: type[Any]) -> Validator:
     """Accept objects that have all members of *protocol*."""
-    return lambda _, field, value: _void(check_acts_as(field.name, value, protocol))
+    return _validated(check_acts_as, protocol)
 
 
 def tuple_of(kind: type[Any]) -> Validator:
@@ -214,7 +216,3 @@ def _fix(value: Any, kind: type[Any]) -> str:
     if isinstance(value, type):
         return f"that is a class: {fix or 'make an object of it'}"
     return fix
-
-
-def _void(_: object) -> None:
-    """Drop a result: validators return ``None``."""

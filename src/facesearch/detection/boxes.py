@@ -2,13 +2,15 @@
 
 from typing import Any, Final
 
+import attrs
 import numpy as np
 import numpy.typing as npt
+from attrs import field
 
 from facesearch.errors import WeightsError
 from facesearch.networks.layers import Convolution, Network, Overlap
 
-__all__ = ["ENDS", "boxes_turned_back", "distinct", "suppress", "turned_back", "window_boxes"]
+__all__ = ["ENDS", "Found", "boxes_turned_back", "distinct", "suppress", "turned_back", "window_boxes"]
 
 _AT_ONCE: Final = 64  # boxes
 ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, with right and bottom inclusive, to edges
@@ -90,30 +92,22 @@ def boxes_turned_back(boxes: npt.NDArray[np.float64], turn: int, shape: tuple[in
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 
-def distinct(
-    boxes: npt.NDArray[np.float64],
-    scores: npt.NDArray[np.float64],
-    upright: npt.NDArray[np.bool_],
-    overlap: Overlap,
-) -> list[int]:
-    """Keep one box for each face that several passes over a turned picture found, preferably of a pass in which it was upright.
+@attrs.frozen
+class Found:
+    """A face that one pass over a picture, turned or not, detected."""
 
-    Parameters
-    ----------
-    boxes
-        (N, 4) left, top, right, bottom: edges, in pixels of the picture before it was turned.
-    scores
-        (N,), in any unit.
-    upright
-        (N,) whether the face was upright in its pass.
-    overlap
-        How far two boxes of different faces may overlap.
+    box: npt.NDArray[np.float64]  # (4,) left, top, right, bottom: edges, in pixels of the picture before it was turned
+    score: float  # in any unit
+    quarter_turns: int  # that make it upright
+    upright: bool  # in the pass that detected it
+    points: npt.NDArray[np.float64] = field(
+        factory=lambda: np.empty((0, 2))
+    )  # (N, 2) xy, between the edges of pixels as boxes are
 
-    Returns
-    -------
-    list of int
-        Rows of *boxes*, the highest score first.
-    """
-    ranks = scores + (1 + scores.max(initial=0.0)) * upright
-    kept = suppress(boxes - ENDS, ranks, overlap).tolist()
-    return sorted(kept, key=lambda row: -scores[row])
+
+def distinct(found: list[Found], overlap: Overlap) -> list[Found]:
+    """Keep one of the passes that found each face, preferably one in which it was upright; highest score first."""
+    scores = np.array([face.score for face in found])
+    ranks = scores + (1 + scores.max(initial=0.0)) * np.array([face.upright for face in found], bool)
+    kept = suppress(np.array([face.box for face in found]).reshape(-1, 4) - ENDS, ranks, overlap)
+    return sorted((found[row] for row in kept), key=lambda face: -face.score)

@@ -5,14 +5,14 @@ faces. Where the aligned chip defines a rather different one, the network runs o
 """
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import numpy as np
 from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray, PointArray
-from facesearch.common.once import Once
+from facesearch.common.once import once
 from facesearch.detection.landmarks import EYES, IRISES
 from facesearch.detection.pupils import find_pupil
 from facesearch.images.crops import crop_similar, resembles, similarity
@@ -110,7 +110,7 @@ def _locate(pixels: PixelArray, to_picture: PointArray) -> PointArray:
     """Run the network on the square of a chip: (70, 2) xy pixels of the picture."""
     square = chip_to_network(to_picture)
     crop = crop_similar(pixels, square, (NETWORK_SIDE, NETWORK_SIDE), quick=True)
-    (found,) = _SESSION(_load).run(None, {"pixels": crop[None]})
+    (found,) = _session().run(None, {"pixels": crop[None]})
     points: PointArray = found[0].astype(np.float64) @ square[:, :2].T + square[:, 2]
     return points
 
@@ -155,10 +155,8 @@ def _change(before: PointArray, after: PointArray) -> tuple[float, float]:
     return math.remainder(angle, math.tau), math.log(_size(after) / _size(before))
 
 
-_SESSION: "Final[Once[onnxruntime.InferenceSession]]" = Once()
-
-
-def _load() -> Any:
+@once
+def _session() -> "onnxruntime.InferenceSession":
     import onnx
 
     return open_session(onnx.load_model_from_string(read_weights(FACE_LANDMARKS)), threads=1)

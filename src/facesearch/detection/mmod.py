@@ -1,7 +1,7 @@
 """Detect faces with dlib's convolutional network, in ONNX Runtime."""
 
 import math
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -11,9 +11,9 @@ from attrs import field
 from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray
-from facesearch.common.once import Once
+from facesearch.common.once import once
 from facesearch.common.validation import maybe, whole
-from facesearch.detection.boxes import ENDS, boxes_turned_back, distinct, suppress, window_boxes
+from facesearch.detection.boxes import ENDS, Found, boxes_turned_back, distinct, suppress, window_boxes
 from facesearch.errors import WeightsError
 from facesearch.images.resizing import cropped, reduced, scaled
 from facesearch.networks.dlib_onnx import detector_model
@@ -121,26 +121,18 @@ class MmodDetector(Detector):
                 confidence=100 / (1 + math.exp(-_SLOPE * face.score)),
                 quarter_turns=face.quarter_turns,
             )
-            for face in _distinct(found)
+            for face in distinct(found, _overlap())
         )
 
 
-@attrs.frozen
-class _Face:
-    box: _Floats  # (4,) left, top, right, bottom: edges, in pixels of the picture before it was turned
-    score: float
-    quarter_turns: int  # that make it upright
-    upright: bool  # in the pass that detected it
-
-
-def _detect(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[_Face]:
+def _detect(session: Any, pixels: PixelArray, turn: int, scale: float) -> list[Found]:
     """Detect faces in a picture rotated by *turn* quarter turns, from *scale* times its size on down."""
     turned = np.rot90(pixels, turn)
     boxes, scores = _search(session, turned, scale)
     favoured = 1.0 if turn else _FAVOURED
     missing = [_missing_turns(session, turned, box, favoured) for box in boxes]
     return [
-        _Face(box, score, (turn + more) % 4, more == 0)
+        Found(box, score, (turn + more) % 4, more == 0)
         for box, score, more in zip(boxes_turned_back(boxes, turn, pixels.shape), scores.tolist(), missing, strict=True)
     ]
 
@@ -194,13 +186,6 @@ def _missing_turns(session: Any, pixels: PixelArray, box: _Floats, favoured: flo
     return int(np.argmax(over_opposite))
 
 
-def _distinct(found: list[_Face]) -> list[_Face]:
-    """Keep one of the passes that found each face; highest score first."""
-    boxes = np.array([face.box for face in found]).reshape(-1, 4)
-    scores, upright = np.array([face.score for face in found]), np.array([face.upright for face in found], bool)
-    return [found[row] for row in distinct(boxes, scores, upright, _overlap())]
-
-
 @cache
 def _network() -> Network:
     return read_network(read_weights(FACE_DETECTOR))
@@ -214,15 +199,7 @@ def _overlap() -> Overlap:
     return windows.suppression
 
 
-_Settings = tuple[int | None, tuple[str, ...] | None]  # threads and providers
-_SESSIONS: "Final[dict[_Settings, Once[onnxruntime.InferenceSession]]]" = {}
-
-
-def _session(*settings: *_Settings) -> "onnxruntime.InferenceSession":
-    return _SESSIONS.setdefault(settings, Once())(partial(_new_session, *settings))
-
-
-def _new_session(threads: int | None, providers: tuple[str, ...] | None) -> "onnxruntime.InferenceSession":
-    return open_session(
-        detector_model(_network(), levels=_LEVELS, ratio=_RATIO, ranges=_RANGES), threads=threads, providers=providers
-    )
+@once
+def _session(threads: int | None, providers: tuple[str, ...] | None) -> "onnxruntime.InferenceSession":
+    model = detector_model(_network(), levels=_LEVELS, ratio=_RATIO, ranges=_RANGES)
+    return open_session(model, threads=threads, providers=providers)

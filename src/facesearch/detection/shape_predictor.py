@@ -1,10 +1,9 @@
 """Run dlib's shape predictors, each loaded once per process. No dlib object leaves the stages."""
 
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from facesearch.common.arrays import PixelArray
-from facesearch.common.once import Once
+from facesearch.common.once import once
 from facesearch.networks.weights import WeightFile, read_weights
 from facesearch.stages import Detection
 
@@ -13,7 +12,7 @@ __all__ = ["predict_shape"]
 
 def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) -> Any:
     """Return dlib's ``full_object_detection`` of a face in (H, W, 3) uint8 RGB, upright, by the shape predictor *file*."""
-    predictor = _PREDICTORS.setdefault(file.name, Once())(partial(_load, file))
+    predictor = _loaded(file)
     import dlib
 
     # dlib's right and bottom belong to the box.
@@ -22,12 +21,10 @@ def predict_shape(file: WeightFile, pixels: PixelArray, detection: Detection) ->
     return predictor(pixels, box)
 
 
-# Shared between threads: predicting is a ``const`` method that writes to nothing but its own locals, and a copy for each thread
-# would cost 100 MB.
-_PREDICTORS: Final[dict[str, Once[Any]]] = {}
-
-
-def _load(file: WeightFile) -> Any:
+@once
+def _loaded(file: WeightFile) -> Any:
+    # Shared between threads: predicting is a ``const`` method that writes to nothing but its own locals, and a copy for each thread
+    # would cost 100 MB.
     import dlib
 
     # From bytes, in the format of dlib's files. On an object that was initialised, the method would do nothing.

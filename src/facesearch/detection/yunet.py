@@ -1,7 +1,6 @@
 """Detect faces, with five points of each, with YuNet in ONNX Runtime."""
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -11,9 +10,9 @@ from attrs import field
 from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray
-from facesearch.common.once import Once
+from facesearch.common.once import once
 from facesearch.common.validation import maybe, whole
-from facesearch.detection.boxes import ENDS, boxes_turned_back, distinct, suppress, turned_back
+from facesearch.detection.boxes import ENDS, Found, boxes_turned_back, distinct, suppress, turned_back
 from facesearch.images.resizing import cropped, scaled
 from facesearch.networks.layers import Overlap
 from facesearch.networks.runtime import check_providers, open_session
@@ -131,17 +130,8 @@ class YuNetDetector(Detector):
             smaller, factor = _reduced(searched, _most_pixels(self.min_face) * _TURNED_SHARE)
             again = [face for turn in range(4) for face in _detect(session, smaller, turn, border=_BORDER)]
             found += [attrs.evolve(face, box=face.box * factor, points=face.points * factor) for face in again]
-        kept = _distinct([face for face in found if face.score >= _LEAST])
+        kept = distinct([face for face in found if face.score >= _LEAST], _OVERLAP)
         return tuple(_detection(face, scale) for face in kept)
-
-
-@attrs.frozen
-class _Face:
-    box: _Floats  # (4,) left, top, right, bottom: edges, in pixels of the picture before it was turned
-    points: _Floats  # (5, 2) xy, between the edges of pixels as boxes are
-    score: float  # with its credit
-    quarter_turns: int  # that make it upright
-    upright: bool  # in the pass that detected it
 
 
 def _most_pixels(min_face: int) -> float:
@@ -170,19 +160,16 @@ def _reduced(pixels: PixelArray, most_pixels: float) -> tuple[PixelArray, int]:
     return (pixels, 1) if factor <= 1 else (np.asarray(Image.fromarray(pixels).reduce(factor)), factor)
 
 
-def _detect(session: Any, pixels: PixelArray, turn: int, *, border: int = 0) -> list[_Face]:
+def _detect(session: Any, pixels: PixelArray, turn: int, *, border: int = 0) -> list[Found]:
     """Detect faces in a picture rotated by *turn* quarter turns, with scores from `_HINT` on."""
     turned = np.ascontiguousarray(np.rot90(pixels, turn))
     boxes, points, scores = _search(session, turned, border)
-    missing = _missing_turns(session, turned, boxes, scores)
-    credited = np.minimum(scores + _credits(boxes), 1)
-    straight = boxes_turned_back(boxes, turn, pixels.shape)
-    back = turned_back(points, turn, pixels.shape)
+    missing = _missing_turns(session, turned, boxes, scores).tolist()
+    credited = np.minimum(scores + _credits(boxes), 1).tolist()
+    straight, back = boxes_turned_back(boxes, turn, pixels.shape), turned_back(points, turn, pixels.shape)
     return [
-        _Face(
-            straight[place], back[place], float(credited[place]), (turn + int(missing[place])) % 4, not missing[place]
-        )
-        for place in range(len(scores))
+        Found(box, score, (turn + more) % 4, more == 0, five)
+        for box, score, more, five in zip(straight, credited, missing, back, strict=True)
     ]
 
 
@@ -307,14 +294,7 @@ def _looks(session: Any, pixels: PixelArray, boxes: _Floats, sides: _Floats) -> 
     return best.reshape(-1, 4)
 
 
-def _distinct(found: list[_Face]) -> list[_Face]:
-    """Keep one of the passes that found each face; highest score first."""
-    boxes = np.array([face.box for face in found]).reshape(-1, 4)
-    scores, upright = np.array([face.score for face in found]), np.array([face.upright for face in found], bool)
-    return [found[row] for row in distinct(boxes, scores, upright, _OVERLAP)]
-
-
-def _detection(face: _Face, scale: _Floats) -> Detection:
+def _detection(face: Found, scale: _Floats) -> Detection:
     """Convert a face of the searched picture to dlib's box in the picture given, its pixels *scale* times as many."""
     points, sides = face.points * scale, (face.box[2:] - face.box[:2]) * scale
     up = points[:2].mean(axis=0) - points[3:].mean(axis=0)
@@ -331,13 +311,6 @@ def _detection(face: _Face, scale: _Floats) -> Detection:
     )
 
 
-_Settings = tuple[int | None, tuple[str, ...] | None]  # threads and providers
-_SESSIONS: "Final[dict[_Settings, Once[onnxruntime.InferenceSession]]]" = {}
-
-
-def _session(*settings: *_Settings) -> "onnxruntime.InferenceSession":
-    return _SESSIONS.setdefault(settings, Once())(partial(_new_session, *settings))
-
-
-def _new_session(threads: int | None, providers: tuple[str, ...] | None) -> "onnxruntime.InferenceSession":
+@once
+def _session(threads: int | None, providers: tuple[str, ...] | None) -> "onnxruntime.InferenceSession":
     return open_session(yunet_model(read_weights(YUNET)), threads=threads, providers=providers)

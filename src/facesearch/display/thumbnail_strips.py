@@ -13,15 +13,7 @@ _THUMBNAIL = 84  # pixels on the screen
 
 @attrs.frozen
 class Strip:
-    """Thumbnails with a caption.
-
-    Attributes
-    ----------
-    caption
-        Text below them; it is escaped.
-    thumbnails
-        JPEG files.
-    """
+    """Thumbnails, JPEG files, with a caption, which is escaped."""
 
     caption: str
     thumbnails: Sequence[bytes]

@@ -7,48 +7,26 @@ called: `PIL.Image.open` would also try decoders that start other programs, such
 """
 
 from collections.abc import Callable, Collection, Mapping
-from types import MappingProxyType
 from typing import Final
 
 from PIL import Image
 
 from facesearch.errors import ImageError, ImageTooLargeError, InvalidImageFormatError
 from facesearch.images.formats import gif, heif, jpeg, png, tiff, webp
-from facesearch.images.formats.jpeg import MAX_SCANS, MAX_SEGMENTS, size_of
-from facesearch.images.formats.kinds import AWS_FORMATS, FORMATS, TEXTS, described, format_of, listed
-from facesearch.images.formats.raster import (
-    MAX_SIDE,
-    MIN_SIDE,
-    Admit,
-    DamagedPictureError,
-    UnsupportedPictureError,
-    check_sides,
-)
+from facesearch.images.formats.kinds import described, format_of, listed
+from facesearch.images.formats.raster import Admit, DamagedPictureError, UnsupportedPictureError
 
-__all__ = [
-    "AWS_FORMATS",
-    "FORMATS",
-    "MAX_SCANS",
-    "MAX_SEGMENTS",
-    "MAX_SIDE",
-    "MIN_SIDE",
-    "TEXTS",
-    "check_sides",
-    "decoded",
-    "is_jpeg_of_size",
-]
+__all__ = ["decoded", "is_jpeg_of_size"]
 
-_DECODERS: Final[Mapping[str, Callable[[bytes, Admit], Image.Image]]] = MappingProxyType(
-    {
-        "JPEG": jpeg.decode,
-        "PNG": png.decode,
-        "WebP": webp.decode,
-        "TIFF": tiff.decode,
-        "GIF": gif.decode,
-        "HEIC": heif.decode_heic,
-        "AVIF": heif.decode_avif,
-    }
-)
+_DECODERS: Final[Mapping[str, Callable[[bytes, Admit], Image.Image]]] = {
+    "JPEG": jpeg.decode,
+    "PNG": png.decode,
+    "WebP": webp.decode,
+    "TIFF": tiff.decode,
+    "GIF": gif.decode,
+    "HEIC": heif.decode_heic,
+    "AVIF": heif.decode_avif,
+}
 
 
 def decoded(data: bytes, name: str, formats: Collection[str], admit: Admit) -> Image.Image:
@@ -74,6 +52,6 @@ def decoded(data: bytes, name: str, formats: Collection[str], admit: Admit) -> I
 def is_jpeg_of_size(data: bytes, width: int, height: int) -> bool:
     """Return whether bytes are a JPEG of this stored size by its headers; nothing is decoded."""
     try:
-        return size_of(data) == (width, height)
+        return jpeg.size_of(data) == (width, height)
     except DamagedPictureError:
         return False

@@ -4,10 +4,11 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-__all__ = ["DECODING", "PIXELS_AT_ONCE", "PixelBudget", "Room"]
+__all__ = ["DECODING", "PIXELS_AT_ONCE", "PixelBudget"]
 
 PIXELS_AT_ONCE: Final = 125_000_000
 """Pixels under decoding at the same time in a process: one picture of the largest size and two photos of a phone beside it, so that small
@@ -21,16 +22,11 @@ class PixelBudget:
     A picture larger than the whole budget gets all of it, so that no request waits for ever. A thread that has a share already
     does not wait for another one.
 
-    Parameters
-    ----------
-    most
-        Pixels, >= 1.
-
     Examples
     --------
     >>> budget = PixelBudget(1000)
-    >>> with budget.room() as room:
-    ...     room.take(300)
+    >>> with budget.room() as take:
+    ...     take(300)
     ...     budget.taken
     300
     >>> budget.taken
@@ -44,9 +40,11 @@ class PixelBudget:
     def reset(self) -> None:
         """Drop all shares and waiting requests; for a forked child, in which the threads that hold them do not exist."""
         self._changed = threading.Condition()
-        self._waiting: deque[Room] = deque()
-        self._shares: dict[Room, int] = {}  # one entry for each share, so that an interrupt leaves no half-made change
-        self._kept = threading.local()  # .room: where `kept` is under way in this thread
+        self._waiting: deque[int] = deque()  # threads
+        self._shares: dict[
+            int, int
+        ] = {}  # by thread: one entry for each, so that an interrupt leaves no half-made change
+        self._keeping: set[int] = set()  # threads in which `kept` is under way
 
     @property
     def taken(self) -> int:
@@ -54,19 +52,19 @@ class PixelBudget:
         return sum(list(self._shares.values()))
 
     @contextlib.contextmanager
-    def room(self) -> Iterator["Room"]:
-        """Yield an empty share, which is released at the end of the block; see `kept`."""
-        outer: Room | None = getattr(self._kept, "room", None)
-        if outer is not None:
-            yield outer
-            return
-        room = Room(self)
+    def room(self) -> Iterator[Callable[[int], None]]:
+        """Yield the function that waits until a number of pixels is free and takes them; they are free again after the block.
+
+        Within `kept`, they are free again after that.
+        """
+        thread = threading.get_ident()
+        outer = thread in self._shares or thread in self._keeping
         try:
-            yield room
+            yield partial(self._take, thread)
         finally:
-            if room in self._shares:
+            if thread in self._shares and not outer:
                 with self._changed:
-                    self._shares.pop(room, None)
+                    self._shares.pop(thread, None)
                     self._changed.notify_all()
 
     @contextlib.contextmanager
@@ -79,48 +77,37 @@ class PixelBudget:
         --------
         >>> budget = PixelBudget(1000)
         >>> with budget.kept():
-        ...     with budget.room() as room:
-        ...         room.take(300)
+        ...     with budget.room() as take:
+        ...         take(300)
         ...     budget.taken
         300
         >>> budget.taken
         0
         """
-        if getattr(self._kept, "room", None) is not None:
+        thread = threading.get_ident()
+        if thread in self._keeping:
             yield
             return
-        with self.room() as room:
-            self._kept.room = room
+        with self.room():
+            self._keeping.add(thread)
             try:
                 yield
             finally:
-                self._kept.room = None
+                self._keeping.discard(thread)
 
-    def _take(self, room: "Room", pixels: int) -> None:
+    def _take(self, thread: int, pixels: int) -> None:
         pixels = min(pixels, self._most)
         with self._changed:
-            if any(other.thread == room.thread for other in self._shares):
+            if thread in self._shares:
                 return
-            self._waiting.append(room)
+            self._waiting.append(thread)
             try:
-                while self._waiting[0] is not room or self.taken + pixels > self._most:
+                while self._waiting[0] != thread or self.taken + pixels > self._most:
                     self._changed.wait()
-                self._shares[room] = pixels
+                self._shares[thread] = pixels
             finally:
-                self._waiting.remove(room)
+                self._waiting.remove(thread)
                 self._changed.notify_all()
-
-
-class Room:
-    """A share of a budget, for one thread."""
-
-    def __init__(self, budget: PixelBudget) -> None:
-        self._budget = budget
-        self.thread = threading.get_ident()
-
-    def take(self, pixels: int) -> None:
-        """Wait until this number of pixels is free, and take them."""
-        self._budget._take(self, pixels)  # noqa: SLF001  # its own budget
 
 
 DECODING: Final = PixelBudget(PIXELS_AT_ONCE)

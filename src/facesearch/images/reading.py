@@ -28,15 +28,9 @@ from facesearch.errors import (
     InvalidParameterError,
     shown,
 )
-from facesearch.images.decoding import (
-    AWS_FORMATS,
-    FORMATS,
-    MAX_SIDE,
-    MIN_SIDE,
-    TEXTS,
-    check_sides,
-    decoded,
-)
+from facesearch.images.decoding import decoded
+from facesearch.images.formats.kinds import AWS_FORMATS, FORMATS, TEXTS
+from facesearch.images.formats.raster import MAX_SIDE, MIN_SIDE, check_sides
 from facesearch.images.pixel_budget import DECODING
 from facesearch.images.to_rgb import rgb_of_array, rgb_of_decoded, rgb_of_pil
 
@@ -173,13 +167,13 @@ def read_image(
     taken = _checked_formats(formats)
     if isinstance(source, Picture):
         return source
-    with DECODING.room() as room:
+    with DECODING.room() as take:
 
         def admit(width: int, height: int, name: str = "image") -> None:
             check_sides(width, height, name)
             if width * height > most:
                 raise ImageTooLargeError(f"{name}: expected at most {most:,} pixels, got {width} x {height}")
-            room.take(width * height)
+            take(width * height)
 
         if isinstance(source, np.ndarray):
             return Picture(pixels=_sealed(rgb_of_array(source, admit)))

@@ -10,10 +10,7 @@ from typing import Final
 from facesearch.common.forks import generation
 from facesearch.errors import WeightsError
 
-__all__ = [
-    "as_path",
-    "check_pool",
-]
+__all__ = ["as_path", "check_pool"]
 
 
 def check_pool() -> None:

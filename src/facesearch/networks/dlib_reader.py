@@ -154,16 +154,9 @@ def _wrappers(reader: _Reader) -> list[int]:
 def _read_mmod(reader: _Reader) -> Windows:
     reader.expect(1, "version of the detector's options")
     width, height = reader.pair(1)
-    numbers = [reader.real() for _ in range(7)]
-    return Windows(
-        width=width,
-        height=height,
-        loss_per_false_alarm=numbers[0],
-        loss_per_missed_target=numbers[1],
-        truth_match_iou=numbers[2],
-        suppression=Overlap(iou=numbers[3], covered=numbers[4]),
-        ignored=Overlap(iou=numbers[5], covered=numbers[6]),
-    )
+    # Two losses, the overlap with the truth, and what is ignored only matter in training.
+    _, _, _, iou, covered, _, _ = (reader.real() for _ in range(7))
+    return Windows(width=width, height=height, suppression=Overlap(iou=iou, covered=covered))
 
 
 def _read_metric(reader: _Reader) -> None:

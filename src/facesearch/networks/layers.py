@@ -73,18 +73,11 @@ class Overlap:
 
 @attrs.frozen(kw_only=True)
 class Windows:
-    """Training options of a detector (``mmod_options``): a window of width x height pixels, and its rules.
-
-    ``suppression`` decides which of two detections is dropped; the other four only matter in training.
-    """
+    """A detector's window of width x height pixels, and the overlap from which one of two detections is dropped."""
 
     width: int
     height: int
-    loss_per_false_alarm: float
-    loss_per_missed_target: float
-    truth_match_iou: float
     suppression: Overlap
-    ignored: Overlap
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -13,12 +13,7 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-__all__ = [
-    "check_providers",
-    "load_onnxruntime",
-    "open_session",
-    "usable_cores",
-]
+__all__ = ["check_providers", "load_onnxruntime", "open_session", "usable_cores"]
 
 _CPU: Final = "CPUExecutionProvider"
 _NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"

@@ -121,14 +121,11 @@ SFACE = WeightFile(
     "and MS1MV2: photos of celebrities from the web, for research. Whether that binds what was learned from them is not settled, and "
     "how the groups share in them is not published, so how well it serves a group must be measured",
 )
-FACE_DETECTOR = WeightFile(
+FACE_DETECTOR = attrs.evolve(
+    RESNET,
     name="mmod_human_face_detector.dat",
     purpose="detection with models='dlib': faces at any angle a camera sees",
     sha256="4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
-    package=_DISTRIBUTION,
-    extra=_DLIB_MODELS,
-    origin="Davis E. King, https://github.com/davisking/dlib-models",
-    licence="public domain, by its author; CC0 1.0, as packaged",
     training_data="dlib_face_detection_dataset-2016-09-30: photos from ImageNet, AFLW, Pascal VOC, VGG, WIDER and "
     "FaceScrub, annotated by the author",
 )
@@ -143,23 +140,18 @@ YUNET = WeightFile(
     training_data="WIDER FACE: photos from the web; the data set is for non-commercial research, and whether that binds what was "
     "learned from it is not settled; who is on the photos, and how the groups share in them, is not published",
 )
-LANDMARKS_5 = WeightFile(
+LANDMARKS_5 = attrs.evolve(
+    RESNET,
     name="shape_predictor_5_face_landmarks.dat",
     purpose="alignment with models='dlib': eye corners and nose, from which the face chip is cut",
     sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
-    package=_DISTRIBUTION,
-    extra=_DLIB_MODELS,
-    origin="Davis E. King, https://github.com/davisking/dlib-models",
-    licence="public domain, by its author; CC0 1.0, as packaged",
     training_data="7,198 faces of dlib_faces_5points, annotated by the author",
 )
-LANDMARKS_68 = WeightFile(
+LANDMARKS_68 = attrs.evolve(
+    RESNET,
     name="shape_predictor_68_face_landmarks.dat",
     purpose="landmarks with models='dlib': AWS's 30 points, pose and the bounding box",
     sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
-    package=_DISTRIBUTION,
-    extra=_DLIB_MODELS,
-    origin="Davis E. King, https://github.com/davisking/dlib-models",
     licence="NOT for commercial products without leave, because of its training data; CC0 1.0, as packaged",
     training_data="iBUG 300-W; its licence excludes commercial use; its makers asked that the trained model is not used "
     "in a commercial product either: ask Imperial College London",
@@ -208,14 +200,12 @@ EYE_STATE = WeightFile(
     "from them is not settled: ask before you sell it",
     training_data="Driver-Drowsiness-Detection eye crops (research), CelebA (non-commercial research)",
 )
-FACE_QUALITY = WeightFile(
+FACE_QUALITY = attrs.evolve(
+    EYE_STATE,
     name="face_quality.npz",
     purpose="quality filter: how well a face is likely to match",
     sha256="037b7b5674d28d18a81d4f5e1cf02a04fbe0b1fe055a39ad0e3d876cc1725c56",
-    package=_OURS,
     origin="this project, training/face_quality.py",
-    licence="MIT for the file; the photographs it learned from are for research, and whether that binds what was learned "
-    "from them is not settled: ask before you sell it",
     training_data="Labelled Faces in the Wild, grey crops (research): 7 in 10 of the people with several photographs",
 )
 DLIB_FACE_QUALITY = attrs.evolve(
