@@ -144,9 +144,8 @@ class ImageTooSmallError(ImageError):
     """
 
 
-class ImageNotFoundError(
-    FileNotFoundError, ImageError
-):  # this way round Dask, which calls __new__, can restore a pickled one
+# This way round Dask, which calls __new__, can restore a pickled one.
+class ImageNotFoundError(FileNotFoundError, ImageError):
     """The path leads to no file.
 
     Remedy: Check the path; a relative one is resolved from the working folder of the process.

@@ -12,7 +12,7 @@ import numpy as np
 from facesearch.analysis.faces import AnalyzedFace, LocatedFace
 from facesearch.appearance.describer import Describer, FaceDescriber, PlacedFace
 from facesearch.appearance.image_quality import measure_quality
-from facesearch.common.arrays import FloatArray, PixelArray
+from facesearch.common.arrays import PixelArray
 from facesearch.common.ordered_map import in_order
 from facesearch.common.tables import Listing
 from facesearch.common.validation import (
@@ -241,7 +241,8 @@ class FaceAnalyzer:
         """Embed located faces in one call; the result has their order."""
         if not check_each("faces", faces, LocatedFace):
             return Listing((), "face")
-        vectors = self._vectors(faces)
+        known = [face._vector for face in faces if face._vector is not None]  # noqa: SLF001  # this module's own
+        vectors = known if len(known) == len(faces) else self.embedder.embed(np.stack([face.probe for face in faces]))
         made = (
             AnalyzedFace(
                 detail=face.detail,
@@ -306,12 +307,6 @@ class FaceAnalyzer:
             raise InvalidParameterError.of("images", images, "an iterable of images", fix="of one: [image]")
         count = usable_cores() if workers is None else check_int("workers", workers, 1)
         return in_order(partial(self.analyze, attributes=asked), bound(images), count)
-
-    def _vectors(self, faces: Sequence[LocatedFace]) -> Sequence[FloatArray]:
-        known = [face._vector for face in faces if face._vector is not None]  # noqa: SLF001  # this module's own
-        if len(known) == len(faces):
-            return known
-        return tuple(self.embedder.embed(np.stack([face.probe for face in faces])))
 
     def _described(
         self, pixels: PixelArray, found: Sequence[tuple[LocatedFace, PlacedFace]], asked: frozenset[Attribute]

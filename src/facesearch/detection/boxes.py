@@ -10,7 +10,7 @@ from attrs import field
 from facesearch.errors import WeightsError
 from facesearch.networks.layers import Convolution, Network, Overlap
 
-__all__ = ["ENDS", "Found", "boxes_turned_back", "distinct", "suppress", "turned_back", "window_boxes"]
+__all__ = ["ENDS", "Found", "alike", "boxes_turned_back", "distinct", "suppress", "turned_back", "window_boxes"]
 
 _AT_ONCE: Final = 64  # boxes
 ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, with right and bottom inclusive, to edges
@@ -73,6 +73,15 @@ def _sides(
     inner = [np.minimum(end, stop) - np.maximum(start, begin) + 1 for start, end, begin, stop in pairs]
     outer = [np.maximum(end, stop) - np.minimum(start, begin) + 1 for start, end, begin, stop in pairs]
     return inner, outer
+
+
+def alike(kept: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.bool_]:
+    """Return for (K, 4) and (N, 4) edges which pairs, (K, N), have an intersection over union of *least* or more."""
+    starts = np.maximum(kept[:, None, :2], boxes[:, :2])
+    shared = np.prod(np.maximum(np.minimum(kept[:, None, 2:], boxes[:, 2:]) - starts, 0), axis=2)
+    some, others = (np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (kept, boxes))
+    near: npt.NDArray[np.bool_] = shared >= least * (some[:, None] + others - shared)
+    return near
 
 
 def turned_back(points: npt.NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

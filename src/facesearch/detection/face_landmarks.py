@@ -47,9 +47,8 @@ _KEPT_TURNED: Final = math.radians(10)
 _KEPT_SCALED: Final = 0.15
 # A new square of another size than this, to the first one, is no face's: then the detector's word stands.
 _MOST_RESIZED: Final = 2.0
-_SEARCHED_EYE: Final = (
-    5.0  # pixels from corner to corner: below, the network's iris is at least as good as the search's
-)
+# Pixels from corner to corner: below, the network's iris is at least as good as the search's.
+_SEARCHED_EYE: Final = 5.0
 _MOST_OUTSIDE: Final = 8  # a chip's side and the place of its middle, in sides of the picture
 
 

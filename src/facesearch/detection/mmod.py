@@ -13,7 +13,7 @@ from typing_extensions import override
 from facesearch.common.arrays import PixelArray
 from facesearch.common.once import once
 from facesearch.common.validation import maybe, whole
-from facesearch.detection.boxes import ENDS, Found, boxes_turned_back, distinct, suppress, window_boxes
+from facesearch.detection.boxes import ENDS, Found, alike, boxes_turned_back, distinct, suppress, window_boxes
 from facesearch.errors import WeightsError
 from facesearch.images.resizing import cropped, reduced, scaled
 from facesearch.networks.dlib_onnx import detector_model
@@ -163,10 +163,7 @@ def _voted(box: _Floats, every: _Floats, scores: _Floats) -> _Floats:
 
     Many boxes have the same score: the best one alone is off by up to a fifth of the face, and differs in size.
     """
-    sides = np.minimum(box[2:], every[:, 2:]) - np.maximum(box[:2], every[:, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    areas = np.prod(every[:, 2:] - every[:, :2], axis=1)
-    voting = shared >= _VOTE * (areas + np.prod(box[2:] - box[:2]) - shared)
+    (voting,) = alike(box[None], every, _VOTE)
     mean: _Floats = np.average(every[voting], axis=0, weights=scores[voting])
     return mean
 

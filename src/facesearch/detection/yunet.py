@@ -12,7 +12,7 @@ from typing_extensions import override
 from facesearch.common.arrays import PixelArray
 from facesearch.common.once import once
 from facesearch.common.validation import maybe, whole
-from facesearch.detection.boxes import ENDS, Found, boxes_turned_back, distinct, suppress, turned_back
+from facesearch.detection.boxes import ENDS, Found, alike, boxes_turned_back, distinct, suppress, turned_back
 from facesearch.images.resizing import cropped, scaled
 from facesearch.networks.layers import Overlap
 from facesearch.networks.runtime import check_providers, open_session
@@ -202,12 +202,7 @@ def _votes(kept: _Floats, boxes: _Floats, scores: _Floats) -> _Floats:
 
     The points of the best box alone are off by up to 6% of the face, in another direction when the picture is mirrored.
     """
-    starts = np.maximum(kept[:, None, :2], boxes[:, :2])
-    sides = np.maximum(np.minimum(kept[:, None, 2:], boxes[:, 2:]) - starts, 0)
-    shared = np.prod(sides, axis=2)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    union = np.prod(kept[:, 2:] - kept[:, :2], axis=1)[:, None] + areas - shared
-    weights = np.where(shared >= _VOTE * union, scores, 0)
+    weights = np.where(alike(kept, boxes, _VOTE), scores, 0)
     shares: _Floats = weights / weights.sum(axis=1, keepdims=True)
     return shares
 

@@ -13,9 +13,8 @@ from facesearch.display.face_marks import FaceClass, Mark, Rectangle
 
 __all__ = ["FEW_FACES", "HEIGHT", "Label", "fitted", "lay_out", "letter_size", "text_width"]
 
-FEW_FACES = (
-    6  # up to so many faces are labelled in words; in a crowd only who was found is, and the others are numbered
-)
+# Up to this number of faces are labelled in words; in a crowd only those that were found are, and the others are numbered.
+FEW_FACES = 6
 
 _LETTER, _SMALL_LETTER, _SMALLEST_LETTER = 15.0, 12.0, 8.5  # pixels of the screen; the latter two in a crowd
 
@@ -54,9 +53,8 @@ _LONGEST = 22  # letter sizes: beside other faces a longer label could be taken 
 _NAME_IN_CROWD, _SHORTEST_NAME = 2.2, 6  # where many were found: widths of a face, and letter sizes at least
 _NEAR = 0.3  # letter sizes: a label so near to another face could be taken for that face's
 _MOST_COVERED = 0.1  # of a label in words, on or near other faces: beyond that a shorter one is tried
-_LATER = (
-    0.02  # what a less usual place costs, against lying all on another face or covering all of its own, which cost 1
-)
+# The cost of a less usual place, against lying all on another face or covering all of its own, which cost 1.
+_LATER = 0.02
 
 
 @attrs.frozen(kw_only=True)

@@ -16,7 +16,7 @@ from facesearch.images.formats import gif, heif, jpeg, png, tiff, webp
 from facesearch.images.formats.kinds import described, format_of, listed
 from facesearch.images.formats.raster import Admit, DamagedPictureError, UnsupportedPictureError
 
-__all__ = ["decoded", "is_jpeg_of_size"]
+__all__ = ["decoded"]
 
 _DECODERS: Final[Mapping[str, Callable[[bytes, Admit], Image.Image]]] = {
     "JPEG": jpeg.decode,
@@ -47,11 +47,3 @@ def decoded(data: bytes, name: str, formats: Collection[str], admit: Admit) -> I
         raise InvalidImageFormatError(
             f"{name}: expected an intact {kind}, got {len(data):,} bytes that are truncated or damaged{why}"
         ) from error
-
-
-def is_jpeg_of_size(data: bytes, width: int, height: int) -> bool:
-    """Return whether bytes are a JPEG of this stored size by its headers; nothing is decoded."""
-    try:
-        return jpeg.size_of(data) == (width, height)
-    except DamagedPictureError:
-        return False

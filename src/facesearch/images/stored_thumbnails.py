@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facesearch.errors import ImageError
-from facesearch.images.decoding import decoded, is_jpeg_of_size
+from facesearch.images.decoding import decoded
+from facesearch.images.formats.jpeg import size_of
+from facesearch.images.formats.raster import DamagedPictureError
 from facesearch.images.thumbnails import THUMBNAIL_SIDE
 
 __all__ = ["MAX_THUMBNAIL_BYTES", "is_thumbnail", "small_picture"]
@@ -18,11 +20,11 @@ _LONGEST_SIDE: Final = 1000  # pixels; previews have up to 640
 
 def is_thumbnail(data: Any) -> bool:
     """Check whether a value is a thumbnail by its headers: a JPEG of 112 x 112 pixels and at most 32,768 bytes."""
-    return (
-        isinstance(data, bytes)
-        and len(data) <= MAX_THUMBNAIL_BYTES
-        and is_jpeg_of_size(data, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    )
+    try:
+        right = isinstance(data, bytes) and len(data) <= MAX_THUMBNAIL_BYTES
+        return right and size_of(data) == (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    except DamagedPictureError:
+        return False
 
 
 def small_picture(jpeg: bytes) -> npt.NDArray[np.uint8] | None:

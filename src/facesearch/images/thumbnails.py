@@ -36,9 +36,8 @@ SHOWN_USERS, SHOWN_FACES = 5, 3  # most matches that have pictures, and most fac
 
 _LONGEST_SIDE = 640  # pixels: as wide as a notebook's column, and some 40 kB
 _QUALITY = 80  # of the JPEG files
-_MOST_PENDING: Final = (
-    8  # an unencoded preview holds up to 1,920 pixels a side, mostly 4 to 6 MB; an encoded one some 40 kB
-)
+# An unencoded preview holds up to 1,920 pixels a side, mostly 4 to 6 MB; an encoded one some 40 kB.
+_MOST_PENDING: Final = 8
 
 
 class LazyJpeg:

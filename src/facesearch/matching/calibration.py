@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import attrs
 from attrs import field
@@ -172,7 +172,7 @@ class Calibration(Shown):
 
     def to_json(self) -> str:
         """Return the calibration as JSON; `from_json` reads it."""
-        return json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=_public)}, indent=1)
+        return json.dumps({"format": _FORMAT, **attrs.asdict(self, filter=attrs.filters.exclude("_curve"))}, indent=1)
 
     @classmethod
     def from_json(cls, text: str, *, face_model: FaceModel | None, origin: str = "calibration") -> "Calibration":
@@ -263,10 +263,6 @@ CALIBRATION_FILE = OutputKind(name="a calibration of facesearch", recognises=_is
 """The kind of file that `Calibration.save` writes."""
 
 
-def _public(attribute: "attrs.Attribute[Any]", _: Any) -> bool:
-    return not attribute.name.startswith("_")
-
-
 def _parse(content: str, path: str) -> Calibration:
     try:
         fields = json.loads(content)
@@ -276,9 +272,8 @@ def _parse(content: str, path: str) -> Calibration:
         rows = tuple(CalibrationRow(**row) for row in fields.pop("rows"))
         return Calibration(face_model=model, rows=rows, **fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CalibrationError(
-            f"{path}: no calibration ({without_value(error)})"
-        ) from None  # the cause quotes the file
+        # The cause quotes the file.
+        raise CalibrationError(f"{path}: no calibration ({without_value(error)})") from None
 
 
 @cache

@@ -104,9 +104,8 @@ class Shortlist:
         self._reach = (scored.norms - max_distance * max_distance) / 2
         self._cuts = np.full(count, -np.inf)  # rows with lower upper scores are discarded
         self._raw_cuts = np.full(count, -np.inf, np.float32)  # the same before the slack is added
-        self._hits: list[
-            tuple[npt.NDArray[np.int16], Rows, FloatArray, FloatArray]
-        ] = []  # probe, row, raw score and doubt of each
+        # Probe, row, raw score and doubt of each.
+        self._hits: list[tuple[npt.NDArray[np.int16], Rows, FloatArray, FloatArray]] = []
         self._hit_count = 0
         self._enough_hits = self._fewest_hits = count * max(_FIRST_ROWS, 2 * nearest)
         self._most_rows = _rows_at_once(count)

@@ -85,17 +85,10 @@ class Graph:
         graph = self._helper.make_graph(self._nodes, name, [self._input], self._outputs)
         opset = self._helper.make_opsetid("", _OPSET)
         model = self._helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
-        for (
-            constant,
-            values,
-        ) in self._constants.values():  # into the model itself: a copy of all weights takes time and memory
-            tensor = model.graph.initializer.add()
-            tensor.name, tensor.data_type, tensor.raw_data = (
-                constant,
-                np_dtype_to_tensor_dtype(values.dtype),
-                values.tobytes(),
-            )
-            tensor.dims.extend(values.shape)
+        # Into the model itself: a copy of all weights takes time and memory.
+        for constant, values in self._constants.values():
+            kind = np_dtype_to_tensor_dtype(values.dtype)
+            model.graph.initializer.add(name=constant, data_type=kind, dims=values.shape, raw_data=values.tobytes())
         return model
 
     def _layer(self, layer: Layer, shape: Shape) -> str:
@@ -137,10 +130,8 @@ class Graph:
             steps = np.where(largest > 0, largest / 127, 1).astype(np.float32)
             weights = np.rint(layer.weights / steps[:, None, None, None]).astype(np.int8)
             finer = (steps * self._step).astype(np.float32)
-            values = (
-                self._stepped(weights, steps),
-                self._stepped(np.rint(layer.bias / finer).astype(np.int32), finer),
-            )
+            bias = np.rint(layer.bias / finer).astype(np.int32)
+            values = self._stepped(weights, steps), self._stepped(bias, finer)
         return self.node("Conv", self.end, *values, strides=strides, pads=pads)
 
     def _stepped(self, values: npt.NDArray[Any], steps: npt.NDArray[np.float32]) -> str:

@@ -60,12 +60,7 @@ def drop_dead_inputs(graph: "onnx.GraphProto") -> None:
     An initializer among the inputs is a default that callers may replace. ONNX Runtime then treats no weight as a constant.
     """
     constant = {each.name for each in graph.initializer} | {each.values.name for each in graph.sparse_initializer}
-    used = {each.name for each in graph.output}
-    for part in every_part(graph):
-        if part.DESCRIPTOR.name == "NodeProto":
-            used.update(part.input)
-        elif part.DESCRIPTOR.name == "GraphProto":
-            used.update(each.name for each in part.output)
+    used = _used(graph)
     kept = [each for each in graph.input if each.name in used and each.name not in constant]
     del graph.input[:]
     graph.input.extend(kept)
@@ -88,7 +83,10 @@ def unpack_weights(graph: "onnx.GraphProto", *, most_bytes: int) -> None:
         kept = [node for node in graph.node if not {*node.output} & unpacked.keys()]
         del graph.node[:]
         graph.node.extend(kept)
-        _drop_unused_constants(graph)
+        used = _used(graph)
+        constants = [each for each in graph.initializer if each.name in used]  # without those of the folded nodes
+        del graph.initializer[:]
+        graph.initializer.extend(constants)
         graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in unpacked.items())
 
 
@@ -186,12 +184,12 @@ def _fit(
     )
 
 
-def _drop_unused_constants(graph: "onnx.GraphProto") -> None:
-    """Remove initializers that only the folded nodes used."""
+def _used(graph: "onnx.GraphProto") -> set[str]:
+    """Return the names of values that a node reads, or that the graph or one within it returns."""
     used = {each.name for each in graph.output}
     for part in every_part(graph):
         if part.DESCRIPTOR.name == "NodeProto":
             used.update(part.input)
-    kept = [each for each in graph.initializer if each.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+        elif part.DESCRIPTOR.name == "GraphProto":
+            used.update(each.name for each in part.output)
+    return used

@@ -127,14 +127,6 @@ def _swatch(style: Style) -> "tuple[Line2D, ...]":
     """Return the two lines of a frame: the halo, and the line on it."""
     from matplotlib.lines import Line2D
 
-    return (
-        Line2D([], [], color=style.halo, linewidth=2 * HALO),
-        Line2D(
-            [],
-            [],
-            color=style.colour,
-            linewidth=2,
-            linestyle=(0, style.dash) if style.dash else "-",
-            dash_capstyle="butt",
-        ),
-    )
+    line = Line2D([], [], color=style.colour, linewidth=2, dash_capstyle="butt")
+    line.set_linestyle((0, style.dash) if style.dash else "-")
+    return Line2D([], [], color=style.halo, linewidth=2 * HALO), line

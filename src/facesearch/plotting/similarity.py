@@ -1,20 +1,11 @@
 """Draw matches on the measured curves of strangers and of photos of one person."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from facesearch.common.validation import check_is
 from facesearch.display.label_layout import fitted
-from facesearch.display.rates import (
-    CURVES,
-    UNMEASURED,
-    Pin,
-    floor_of,
-    position,
-    rates,
-    stacked,
-    strangers,
-    ticks,
-)
+from facesearch.display.rates import CURVES, UNMEASURED, Pin, floor_of, position, rates, stacked, strangers, ticks
 from facesearch.errors import InvalidParameterError
 from facesearch.images.thumbnails import SHOWN_USERS
 from facesearch.matching.calibration import Calibration
@@ -144,19 +135,9 @@ def _head(axes: "Axes", pin: Pin, place: float, top: float) -> "tuple[Line2D, ..
     from matplotlib.lines import Line2D
 
     ground, ink = (CURVES[0].colour, "white") if pin.found else ("white", "black")
-    circle = Line2D(
-        [place], [top], linestyle="", marker="o", markersize=_HEAD, color=ground, markeredgecolor=_GREY, zorder=4
-    )
-    number = Line2D(
-        [place],
-        [top],
-        linestyle="",
-        marker=f"${pin.text}$",
-        markersize=_HEAD / 2,
-        color=ink,
-        markeredgewidth=0,
-        zorder=5,
-    )
+    marker = partial(Line2D, [place], [top], linestyle="")
+    circle = marker(marker="o", markersize=_HEAD, color=ground, markeredgecolor=_GREY, zorder=4)
+    number = marker(marker=f"${pin.text}$", markersize=_HEAD / 2, color=ink, markeredgewidth=0, zorder=5)
     for part in (circle, number):
         part.set_transform(axes.get_xaxis_transform())
         part.set_clip_on(False)

@@ -35,21 +35,12 @@ _KEPT: Final = (
     *(_TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT, _TABLES, _SUBSAMPLING),
 )
 # Tags of one value; Pillow warns of more.
-_SINGLE: Final = {_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES, _ROWS, _PLANAR, _PREDICTOR} | {
-    _TILE_WIDTH,
-    _TILE_HEIGHT,
-}
+_SINGLE: Final = {*_KEPT} - {_BITS, _COLOURS, _EXTRA, _FORMAT, _TABLES, _SUBSAMPLING}
 _TYPES: Final = {1: "B", 3: "H", 4: "L", 7: "B"}  # BYTE, SHORT, LONG, UNDEFINED
 _MOST_VALUES: Final = 400_000  # of a tag; a strip for each row of 10,000 in 5 planes, with room for tiles of 16 x 16
 _PLAIN, _JPEG = 1, 7
-_COMPRESSIONS: Final = {
-    _PLAIN,
-    5,
-    _JPEG,
-    8,
-    32_773,
-    32_946,
-}  # none, LZW, JPEG, Deflate, PackBits, Deflate's older number
+# None, LZW, JPEG, Deflate, PackBits, Deflate's older number.
+_COMPRESSIONS: Final = {_PLAIN, 5, _JPEG, 8, 32_773, 32_946}
 _DEPTHS: Final = {1, 2, 4, 8, 16, 32}
 _MOST_SAMPLES: Final = 5  # CMYK and alpha
 _SEPARATE: Final = 2  # planar configuration: each sample in a plane of its own
