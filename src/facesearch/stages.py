@@ -85,8 +85,7 @@ class Detection:
         return partial(type(self), **attrs.asdict(self, recurse=False)), ()
 
 
-# Where dlib's frontal detector, with whose boxes its shape predictors were trained, sees the face in a chip: the median
-# over `landmarks106/`.
+# The box of dlib's frontal detector in a chip, as its shape predictors were trained with: the median over `landmarks106/`.
 FACE_IN_CHIP = Detection(left=10.5, top=7.9, right=136.8, bottom=134.3, confidence=100)
 
 
@@ -121,7 +120,7 @@ class AlignedFace:
         (2, 3) float64: xy of a point of the chip, with a 1 appended, times this is xy in the picture. A similarity: it
         turns, scales and shifts.
     points
-        (70, 2) float64 xy pixels of the picture, as `Landmarker.locate` gives them, where the aligner located them too, the
+        (70, 2) float64 xy pixels of the picture, as `Landmarker.locate` returns them, where the aligner located them too, the
         irises less exactly; ``None`` where it did not, or not well enough to keep.
     """
 
@@ -210,7 +209,7 @@ class Embedder(Protocol):
         Parameters
         ----------
         chips
-            (N, h, w, 3) uint8 RGB, N >= 0, from `cut`; (N, 150, 150, 3) where that gives the chip itself.
+            (N, h, w, 3) uint8 RGB, N >= 0, from `cut`; (N, 150, 150, 3) where that returns the chip itself.
 
         Returns
         -------

@@ -106,8 +106,8 @@ LOADERS: dict[str, Callable[[], object]] = {
     "the quality": lambda: match_quality._load(FACE_QUALITY),
     "68 points": lambda: unwrap(_dlib._loaded)(LANDMARKS_68),
     "5 points": lambda: unwrap(_dlib._loaded)(LANDMARKS_5),
-    "dlib's embedding network": lambda: DlibEmbedder()._load(),
-    "dlib's detector": lambda: DlibMmodDetector()._load(),
+    "dlib's embedding network": DlibEmbedder()._network._load,
+    "dlib's detector": DlibMmodDetector()._network._load,
 }
 
 

@@ -220,16 +220,15 @@ class FaceAnalyzer:
         if bars is None:
             return tuple(faces)
         check_is("bars", bars, QualityBars)
-        unknown = [
-            position
+        unknown = {
+            position: face
             for position, face in enumerate(faces)
             if face.measurements.quality is None and not quality_reasons(face.measurements, bars)
-        ]
+        }
         assessed = list(faces)
         if unknown:
-            scores, vectors = self.describer.assess(np.stack([_looks(faces[position]) for position in unknown]))
-            for position, score, vector in zip(unknown, scores, vectors, strict=True):
-                face = faces[position]
+            scores, vectors = self.describer.assess(np.stack([_describer_input(face) for face in unknown.values()]))
+            for (position, face), score, vector in zip(unknown.items(), scores, vectors, strict=True):
                 assessed[position] = attrs.evolve(
                     face,
                     measurements=attrs.evolve(face.measurements, quality=score),
@@ -334,7 +333,7 @@ class FaceAnalyzer:
         landmarks = aws_landmarks(points, pixels)
         box, pose, quality = face_box(points, width, height), solve_pose(points), measure_quality(chip)
         probe = self.embedder.cut(pixels, aligned, points)
-        looks = probe if self.describer.embedder is self.embedder else self.describer.cut(pixels, aligned, points)
+        crop = probe if self.describer.embedder is self.embedder else self.describer.cut(pixels, aligned, points)
         face = LocatedFace(
             detail=DetectedFace(
                 bounding_box=box,
@@ -353,17 +352,17 @@ class FaceAnalyzer:
             ),
             chip=chip,
             probe=probe,
-            looks=None if looks is probe else looks,
+            describer_input=None if crop is probe else crop,
         )
         size = np.array([width, height])
         left, right = (np.array([landmark.x, landmark.y]) * size for landmark in landmarks[:2])  # the pupils
         side = float(np.hypot(*aligned.to_picture[:, 0])) * CHIP_SIZE
-        return face, PlacedFace(crop=looks, points=points, pupils=(left, right), pose=pose, chip_side=side)
+        return face, PlacedFace(crop=crop, points=points, pupils=(left, right), pose=pose, chip_side=side)
 
 
-def _looks(face: LocatedFace) -> PixelArray:
+def _describer_input(face: LocatedFace) -> PixelArray:
     """Return the describer's input."""
-    return face.probe if face._looks is None else face._looks  # noqa: SLF001  # set by this module only
+    return face.probe if face._describer_input is None else face._describer_input  # noqa: SLF001  # set by this module only
 
 
 def family_of(face_model: FaceModel) -> ModelFamily | None:

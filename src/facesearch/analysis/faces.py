@@ -51,7 +51,7 @@ class LocatedFace(Shown):
     probe: PixelArray = attrs.field(repr=False, eq=content)
     unassessed: Mapping[Attribute, Unassessed] = attrs.field(factory=dict, converter=_frozen)
     # The describer's input, where it is another one than the embedder's.
-    _looks: PixelArray | None = attrs.field(default=None, repr=False, eq=False)
+    _describer_input: PixelArray | None = attrs.field(default=None, repr=False, eq=False)
     # The vector, where the pass that described the face computed it too.
     _vector: FloatArray | None = attrs.field(default=None, repr=False, eq=False)
 

@@ -96,7 +96,7 @@ def check_each(argument: str, values: Any, kind: type[T]) -> Sequence[T]:
 def check_acts_as(argument: str, value: Any, protocol: type[T]) -> T:
     """Return *value* if it has all members of *protocol*, and is no class; the error names the members."""
     names = [name for name in vars(protocol) if not name.startswith("_")]
-    # Properties are looked for on the class: their values may cost the loading of a network.
+    # Properties are searched on the class: their values may cost the loading of a network.
     missing = [name for name in names if not hasattr(type(value), name) and not hasattr(value, name)]
     if not missing and not isinstance(value, type):
         return value  # type: ignore[no-any-return]  # whatever has the members is one
@@ -120,7 +120,7 @@ def plain_float(value: float) -> float:
     try:
         return float(given)
     except OverflowError:  # a whole number beyond what a float can hold
-        return given  # type: ignore[return-value]  # the validator says what is wrong with it
+        return given  # type: ignore[return-value]  # the validator refuses it
 
 
 def plain_int(value: int) -> int:

@@ -10,10 +10,10 @@ import numpy as np
 from typing_extensions import override
 
 from facesearch.common.arrays import PixelArray
-from facesearch.common.once import LOADING, Once
+from facesearch.common.once import LOADING
 from facesearch.images.resizing import reduced
-from facesearch.networks.dlib_objects import as_path, check_pool
-from facesearch.networks.weights import FACE_DETECTOR, read_weights
+from facesearch.networks.dlib_objects import DlibNetwork
+from facesearch.networks.weights import FACE_DETECTOR
 from facesearch.stages import Detection, Detector
 
 __all__ = ["DlibMmodDetector", "HogDetector"]
@@ -96,18 +96,9 @@ class DlibMmodDetector(_DlibDetector):
     """
 
     def __init__(self) -> None:
-        # The network keeps its activations in itself: one caller at a time.
-        self._loaded: Once[tuple[threading.Lock, Any]] = Once()
+        self._network = DlibNetwork(FACE_DETECTOR, "cnn_face_detection_model_v1")
 
     @override
     def _run(self, pixels: PixelArray) -> Iterable[tuple[Any, float]]:
-        lock, network = self._loaded(self._load)
-        check_pool()
-        with lock:
+        with self._network.alone() as network:
             return [(found.rect, found.confidence) for found in network(pixels, _UPSAMPLINGS)]
-
-    def _load(self) -> tuple[threading.Lock, Any]:
-        import dlib
-
-        with as_path(read_weights(FACE_DETECTOR)) as path:
-            return threading.Lock(), dlib.cnn_face_detection_model_v1(path)

@@ -63,7 +63,7 @@ def chip_to_network(to_picture: PointArray) -> PointArray:
 class LandmarkAligner(Aligner):
     """Align faces by a network's corners of the eyes and base of the nose: chips lie as `DlibAligner`'s do on average.
 
-    A detection's five points say where and how the face stands. Without them its box does, taken for dlib's: a square from brows to
+    A detection's five points define where and how the face stands. Without them its box does, taken for dlib's: a square from brows to
     chin, upright within 45 degrees after its quarter turns. Beyond the picture its edge is repeated.
     """
 
@@ -136,7 +136,7 @@ def _from_box(detection: Detection) -> PointArray:
 
 
 def _within(to_picture: PointArray, height: int, width: int) -> PointArray:
-    """Bound a chip's size and place by the picture's: no number that a detector may give asks for more memory."""
+    """Bound a chip's size and place by the picture's: no number of a detector asks for more memory."""
     most = _MOST_OUTSIDE * max(height, width)
     linear = to_picture[:, :2] * min(1.0, most / (CHIP_SIZE * _size(to_picture)))
     middle = np.full(2, CHIP_SIZE / 2)

@@ -57,15 +57,15 @@ _LEAST: Final = 0.82
 _CREDIT: Final = 0.08
 _CREDITED: Final = (16, 32)
 # Upright faces of 40 px and more score above _UPRIGHT: 99 in 100. Of faces on their side half score above 0.7 and hardly any above
-# _UPRIGHT; upside down 9 in 10, and one in 100. So the turn of others is looked at, also of those that score just _HINT.
+# _UPRIGHT; upside down 9 in 10, and one in 100. So the turn of others is checked, also of those that score just _HINT.
 _UPRIGHT: Final = 0.91
 _HINT: Final = 0.4
-# Doubtful faces looked at together, the largest first: where most of them stand upright, so do the smaller ones.
-_LOOKED_AT: Final = 4
-_FAVOUR: Final = (0.05, 0, 0, 0)  # a turned look must score higher by that
+# Doubtful faces checked together, the largest first: where most of them stand upright, so do the smaller ones.
+_CHECKED: Final = 4
+_FAVOUR: Final = (0.05, 0, 0, 0)  # a rotated crop must score higher by that
 _CHIP_SIDE: Final = 64
 _CHIP_FACE: Final = 32
-# A picture without a sure face is searched again, turned: each of the four looks at most at this share of the pixels.
+# A picture without a sure face is searched again, rotated: each of the four passes over at most this share of the pixels.
 _TURNED_SHARE: Final = 1 / 3
 _OVERLAP: Final = Overlap(iou=0.3, covered=0.7)
 _VOTE: Final = 0.6  # intersection over union: boxes of neighbouring cells vote for the same face
@@ -164,21 +164,15 @@ def _detect(session: Any, pixels: PixelArray, turn: int, *, border: int = 0) -> 
     """Detect faces in a picture rotated by *turn* quarter turns, with scores from `_HINT` on."""
     turned = np.ascontiguousarray(np.rot90(pixels, turn))
     boxes, points, scores = _search(session, turned, border)
-    missing = _missing_turns(session, turned, boxes, scores).tolist()
-    credited = np.minimum(scores + _credits(boxes), 1).tolist()
+    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    missing = _missing_turns(session, turned, boxes, sides, scores).tolist()
+    small, large = _CREDITED
+    credited = np.minimum(scores + _CREDIT * ((large - sides) / (large - small)).clip(0, 1), 1).tolist()
     straight, back = boxes_turned_back(boxes, turn, pixels.shape), turned_back(points, turn, pixels.shape)
     return [
         Found(box, score, (turn + more) % 4, more == 0, five)
         for box, score, more, five in zip(straight, credited, missing, back, strict=True)
     ]
-
-
-def _credits(boxes: _Floats) -> _Floats:
-    """Return (N,) what is added to the scores of small faces."""
-    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
-    small, large = _CREDITED
-    added: _Floats = _CREDIT * ((large - sides) / (large - small)).clip(0, 1)
-    return added
 
 
 def _search(session: Any, pixels: PixelArray, border: int) -> tuple[_Floats, _Floats, _Floats]:
@@ -252,28 +246,29 @@ def _scores(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return result
 
 
-def _missing_turns(session: Any, pixels: PixelArray, boxes: _Floats, scores: _Floats) -> npt.NDArray[np.int64]:
-    """Return (N,) how many quarter turns make each face upright: look at doubtful ones again, each alone, turned by quarters.
+def _missing_turns(
+    session: Any, pixels: PixelArray, boxes: _Floats, sides: _Floats, scores: _Floats
+) -> npt.NDArray[np.int64]:
+    """Return (N,) how many quarter turns make each face upright: crops of doubtful ones are searched, rotated by quarters.
 
     The network also detects many faces that lie on their side or are upside down, with points as if they stood upright. But it
     scores such a face higher when that is turned.
     """
-    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
     (doubtful,) = np.nonzero(scores < _UPRIGHT)
     doubtful = doubtful[np.argsort(-sides[doubtful], kind="stable")]
     missing = np.zeros(len(boxes), np.int64)
-    for start in range(0, len(doubtful), _LOOKED_AT):
-        chosen = doubtful[start : start + _LOOKED_AT]
-        looks = _looks(session, pixels, boxes[chosen], sides[chosen])
-        turns = np.argmax(looks + _FAVOUR, axis=1)
-        turns[looks[np.arange(len(looks)), turns] < _LEAST] = 0
+    for start in range(0, len(doubtful), _CHECKED):
+        chosen = doubtful[start : start + _CHECKED]
+        rotated = _rotated_scores(session, pixels, boxes[chosen], sides[chosen])
+        turns = np.argmax(rotated + _FAVOUR, axis=1)
+        turns[rotated[np.arange(len(rotated)), turns] < _LEAST] = 0
         missing[chosen] = turns
         if np.count_nonzero(turns) <= len(chosen) / 2:
             break
     return missing
 
 
-def _looks(session: Any, pixels: PixelArray, boxes: _Floats, sides: _Floats) -> _Floats:
+def _rotated_scores(session: Any, pixels: PixelArray, boxes: _Floats, sides: _Floats) -> _Floats:
     """Return the scores (N, 4) of faces cropped and rotated by 0 to 3 quarter turns."""
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     halves = sides * (_CHIP_SIDE / _CHIP_FACE / 2)

@@ -192,9 +192,11 @@ def legend(faces: Sequence[SeenFace]) -> tuple[tuple[FaceClass, str], ...]:
             continue
         counted = f" ({len(members)})" if len(members) > 1 else ""
         why = Counter(in_words(face.reasons) for face in members) if kind is FaceClass.REFUSED else Counter()
-        said = [f"{words} {count}" if len(why) > 1 else words for words, count in why.most_common(_REASONS_IN_LEGEND)]
-        more = [] if len(said) == len(why) else ["\N{HORIZONTAL ELLIPSIS}"]
-        entries.append((kind, f"{style.words}{counted}" + (": " if said else "") + "; ".join(said + more)))
+        reasons = [
+            f"{words} {count}" if len(why) > 1 else words for words, count in why.most_common(_REASONS_IN_LEGEND)
+        ]
+        more = [] if len(reasons) == len(why) else ["\N{HORIZONTAL ELLIPSIS}"]
+        entries.append((kind, f"{style.words}{counted}" + (": " if reasons else "") + "; ".join(reasons + more)))
     return tuple(entries)
 
 

@@ -47,8 +47,6 @@ _WIDTHS = {
 }
 _WIDEST = 1.0
 
-# Which label is placed first, and so best.
-_RANK = {kind: rank for rank, kind in enumerate(FaceClass)}
 _LONGEST = 22  # letter sizes: beside other faces a longer label could be taken for theirs
 _NAME_IN_CROWD, _SHORTEST_NAME = 2.2, 6  # where many were found: widths of a face, and letter sizes at least
 _NEAR = 0.3  # letter sizes: a label so near to another face could be taken for that face's
@@ -116,12 +114,12 @@ def lay_out(marks: Sequence[Mark], width: float, height: float, letter: float) -
 
 
 def _importance(mark: Mark) -> tuple[int, float, int]:
-    return _RANK[mark.kind], -mark.box.width * mark.box.height, mark.number
+    return [*FaceClass].index(mark.kind), -mark.box.width * mark.box.height, mark.number
 
 
 @attrs.frozen(kw_only=True)
 class _Room:
-    """A picture with faces, in which labels look for a place."""
+    """A picture with faces, in which labels get a place."""
 
     marks: Sequence[Mark]
     width: float

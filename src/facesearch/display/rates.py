@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 UNMEASURED = 0.35  # of the axis: from the most similar measured point to 100, where no rate is known
-_NOT_ROUNDED = 10  # from so many strangers on, "1 in" is followed by two digits that count
+_NOT_ROUNDED = 10  # from this number of strangers on, "1 in" is followed by two significant digits
 
 
 @attrs.frozen(kw_only=True)

@@ -71,7 +71,7 @@ class _Plot:
                 f'<line x1="{x:.1f}" y1="{base}" x2="{x:.1f}" y2="{base + 4}" stroke="currentColor"/>'
                 f'<text x="{x:.1f}" y="{base + 17}" text-anchor="middle" fill="currentColor">{tick.similarity:g}</text>'
             )
-        # Over there a pin stands on no curve: say why.
+        # There a pin stands on no curve: the reason.
         parts.append(
             f'<text x="{self.x(1 - UNMEASURED / 2):.1f}" y="{base + 17}" text-anchor="middle" fill="currentColor" '
             'fill-opacity="0.75">too rare to measure</text>'

@@ -1,7 +1,6 @@
 """Embed face chips with dlib's network: near vectors are one person, distant ones are two."""
 
 import hashlib
-import threading
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,10 +9,9 @@ import numpy as np
 from typing_extensions import override
 
 from facesearch.common.arrays import FloatArray, PixelArray, PointArray
-from facesearch.common.once import Once
 from facesearch.domain.entities import FaceModel
 from facesearch.embedding.mapped import MappedEmbedder
-from facesearch.networks.dlib_objects import as_path, check_pool
+from facesearch.networks.dlib_objects import DlibNetwork
 from facesearch.networks.dlib_onnx import embedding_model
 from facesearch.networks.dlib_reader import read_network
 from facesearch.networks.weights import RESNET, read_weights
@@ -92,8 +90,7 @@ class DlibEmbedder(_DlibResnet):
 
     def __init__(self, *, mirrored: bool = True) -> None:
         self._mirrored = mirrored
-        # The network keeps its activations in itself: one caller at a time.
-        self._loaded: Once[tuple[threading.Lock, Any]] = Once()
+        self._network = DlibNetwork(RESNET, "face_recognition_model_v1")
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickled as its settings: a worker process loads the weights itself
         return partial(type(self), mirrored=self._mirrored), ()
@@ -101,17 +98,9 @@ class DlibEmbedder(_DlibResnet):
     @override
     def embed(self, chips: PixelArray) -> FloatArray:
         vectors = np.empty((len(chips), self.face_model.dimension), np.float32)
-        lock, network = self._loaded(self._load)
-        check_pool()
-        with lock:
+        with self._network.alone() as network:
             for row, chip in enumerate(chips):
                 views = (chip, chip[:, ::-1]) if self._mirrored else (chip,)
                 found = [network.compute_face_descriptor(np.ascontiguousarray(view)) for view in views]
                 vectors[row] = np.mean(found, axis=0)
         return vectors
-
-    def _load(self) -> tuple[threading.Lock, Any]:
-        import dlib
-
-        with as_path(read_weights(RESNET)) as path:
-            return threading.Lock(), dlib.face_recognition_model_v1(path)

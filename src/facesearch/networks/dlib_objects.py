@@ -1,28 +1,49 @@
-"""Load dlib objects from bytes, within the process that uses them."""
+"""Load dlib's networks from bytes, within the process that uses them."""
 
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from facesearch.common.forks import generation
+from facesearch.common.once import Once
 from facesearch.errors import WeightsError
+from facesearch.networks.weights import WeightFile, read_weights
 
-__all__ = ["as_path", "check_pool"]
+__all__ = ["DlibNetwork", "as_path"]
 
 
-def check_pool() -> None:
-    """Raise a `WeightsError` where running one of dlib's networks would hang.
+class DlibNetwork:
+    """One of dlib's networks, loaded on first use from a file by a class of dlib.
 
-    They share one pool of threads, made by the first run in a process. A forked child inherits the pool without its threads.
+    It keeps its activations in itself: one caller runs it at a time. All networks share one pool of threads, made by the first run in
+    a process. A forked child inherits the pool without its threads, so that a run there would never end.
     """
-    if _POOL.setdefault("generation", generation()) != generation():
-        raise WeightsError(
-            "engine='dlib' can't run in a process forked from one that has run it, since dlib's threads are gone: "
-            "fork before the first search, start the process with 'spawn' or 'forkserver', or use engine='onnx'"
-        )
+
+    def __init__(self, file: WeightFile, kind: str) -> None:
+        self._file, self._kind = file, kind
+        self._loaded: Once[tuple[threading.Lock, Any]] = Once()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Any]:
+        """Yield the network to one caller at a time; raise a `WeightsError` in a process forked from one that has run a network."""
+        lock, network = self._loaded(self._load)
+        if _POOL.setdefault("generation", generation()) != generation():
+            raise WeightsError(
+                "engine='dlib' can't run in a process forked from one that has run it, since dlib's threads are gone: "
+                "fork before the first search, start the process with 'spawn' or 'forkserver', or use engine='onnx'"
+            )
+        with lock:
+            yield network
+
+    def _load(self) -> tuple[threading.Lock, Any]:
+        import dlib
+
+        with as_path(read_weights(self._file)) as path:
+            return threading.Lock(), getattr(dlib, self._kind)(path)
 
 
 _POOL: Final[dict[str, int]] = {}

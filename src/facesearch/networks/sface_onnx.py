@@ -145,7 +145,7 @@ def _scale_and_shift(constants: dict[str, Array], norm: "onnx.NodeProto") -> tup
 
 
 def _without_large_slopes(layers: Iterator[_Layer]) -> Iterator[_Layer]:
-    """Yield the layers with channels negated whose slope is above 1, and with what follows adapted."""
+    """Yield the layers with the channels of a slope above 1 negated, and the weights after them adapted."""
     signs = np.ones(1, np.float32)  # of the channels of the layer before
     for layer in layers:
         weights = layer.weights * (signs[:, None, None, None] if layer.settings["group"] > 1 else signs[:, None, None])
