@@ -12,13 +12,15 @@ from facesearch.networks.layers import Convolution, Network, Overlap
 
 __all__ = ["ENDS", "Found", "alike", "boxes_turned_back", "distinct", "suppress", "turned_back", "window_boxes"]
 
+_Floats = npt.NDArray[np.float64]
+
 _AT_ONCE: Final = 64  # boxes
 ENDS: Final = (0, 0, 1, 1)  # from dlib's boxes, with right and bottom inclusive, to edges
 
 
 def window_boxes(
     network: Network, scores: npt.NDArray[np.floating[Any]], *, threshold: float = 0.0
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[_Floats, _Floats]:
     """Return the boxes with a score above *threshold*, placed as ``loss_mmod_::to_label`` places them, and their scores.
 
     For the (rows, columns) scores of one picture these are (N, 4) left, top, right, bottom in pixels of the network's input, and (N,)
@@ -37,9 +39,7 @@ def window_boxes(
     return boxes, scores[tuple(cells.T)].astype(np.float64)
 
 
-def suppress(
-    boxes: npt.NDArray[np.float64], confidences: npt.NDArray[np.float64], overlap: Overlap
-) -> npt.NDArray[np.intp]:
+def suppress(boxes: _Floats, confidences: _Floats, overlap: Overlap) -> npt.NDArray[np.intp]:
     """Apply dlib's greedy non-maximum suppression, and return the indices of the boxes that are kept, best first.
 
     Boxes are (N, 4) left, top, right, bottom in pixels, both ends inside; they are compared in whole pixels, as dlib does. Of equal
@@ -65,9 +65,7 @@ def suppress(
     return np.array(kept, dtype=np.intp)
 
 
-def _sides(
-    one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
-) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]]]:
+def _sides(one: _Floats, other: _Floats) -> tuple[list[_Floats], list[_Floats]]:
     """Return width and height of what two boxes share, and of the smallest box around both."""
     pairs = [(one[axis], one[axis + 2], other[axis], other[axis + 2]) for axis in (0, 1)]
     inner = [np.minimum(end, stop) - np.maximum(start, begin) + 1 for start, end, begin, stop in pairs]
@@ -75,7 +73,7 @@ def _sides(
     return inner, outer
 
 
-def alike(kept: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.bool_]:
+def alike(kept: _Floats, boxes: _Floats, least: float) -> npt.NDArray[np.bool_]:
     """Return for (K, 4) and (N, 4) edges which pairs, (K, N), have an intersection over union of *least* or more."""
     starts = np.maximum(kept[:, None, :2], boxes[:, :2])
     shared = np.prod(np.maximum(np.minimum(kept[:, None, 2:], boxes[:, 2:]) - starts, 0), axis=2)
@@ -84,7 +82,7 @@ def alike(kept: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], least: 
     return near
 
 
-def turned_back(points: npt.NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def turned_back(points: _Floats, turn: int, shape: tuple[int, ...]) -> _Floats:
     """Map (..., 2) xy from a picture rotated by *turn* quarter turns, as in ``np.rot90``, to the original one of *shape* (rows, columns).
 
     0, 0 is the corner of the first pixel.
@@ -95,7 +93,7 @@ def turned_back(points: npt.NDArray[np.float64], turn: int, shape: tuple[int, ..
     return points
 
 
-def boxes_turned_back(boxes: npt.NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def boxes_turned_back(boxes: _Floats, turn: int, shape: tuple[int, ...]) -> _Floats:
     """Map (N, 4) edges left, top, right, bottom as `turned_back` maps points."""
     corners = turned_back(boxes.reshape(-1, 2, 2), turn, shape)
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
@@ -105,13 +103,12 @@ def boxes_turned_back(boxes: npt.NDArray[np.float64], turn: int, shape: tuple[in
 class Found:
     """A face that one pass over a picture, turned or not, detected."""
 
-    box: npt.NDArray[np.float64]  # (4,) left, top, right, bottom: edges, in pixels of the picture before it was turned
+    box: _Floats  # (4,) left, top, right, bottom: edges, in pixels of the picture before it was turned
     score: float  # in any unit
     quarter_turns: int  # that make it upright
     upright: bool  # in the pass that detected it
-    points: npt.NDArray[np.float64] = field(
-        factory=lambda: np.empty((0, 2))
-    )  # (N, 2) xy, between the edges of pixels as boxes are
+    # (5, 2) xy, between the edges of pixels as boxes are; none from a detector without points.
+    points: _Floats = field(factory=lambda: np.empty((0, 2)))
 
 
 def distinct(found: list[Found], overlap: Overlap) -> list[Found]:
