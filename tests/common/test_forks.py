@@ -13,7 +13,7 @@ import pytest
 
 import facesearch
 from facesearch.common.forks import ForkLock, Level
-from facesearch.common.once import Once, lazy
+from facesearch.common.once import Once, lazy, once
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork"),
@@ -290,6 +290,19 @@ def test_what_is_made_once_is_made_again_in_a_child_and_kept_in_the_parent() -> 
     assert status_of(child) == 0
     assert value(make) == os.getpid()
     assert len(made) == 1
+
+
+def test_a_function_is_called_once_for_each_set_of_arguments() -> None:
+    calls = []
+
+    @once
+    def made(name: str, size: int = 1) -> list[str]:
+        calls.append((name, size))
+        return [name] * size
+
+    assert made("ada") is made("ada")
+    assert made("ada", 2) == made("ada", size=2) == ["ada", "ada"]
+    assert calls == [("ada", 1), ("ada", 2), ("ada", 2)]
 
 
 def test_what_could_not_be_made_is_tried_again() -> None:
