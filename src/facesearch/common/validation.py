@@ -161,8 +161,9 @@ def matches(pattern: str, max_length: int) -> Validator:
     return _validated(check_text, pattern, max_length)
 
 
-is_bool: Validator = _validated(check_bool)
-"""Accepts True and False only; 0, 1 and ``"False"`` are neither."""
+def is_bool(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    """Accept True and False only; 0, 1 and ``"False"`` are neither."""
+    check_bool(field.name, value)
 
 
 def is_a(kind: type[Any]) -> Validator:
