@@ -23,51 +23,26 @@ Kind = Literal["string", "integer", "float", "blob", "list", "map", "structure"]
 class Shape:
     """A type of the model.
 
-    Attributes
-    ----------
-    kind
-        Type name of botocore.
-    low, high
-        Inclusive bounds: value of a number, characters of a string, bytes of a blob, items of a list or map. ``None`` for no bound.
-    pattern
-        Regular expression that a whole string must match, in Java's syntax, as AWS publishes it.
-    choices
-        Permitted values of a string; empty for any.
-    key
-        Type of a map's keys.
-    item
-        Type of a list's items, or of a map's values.
-    members
-        Members of a structure.
+    *low* and *high* are inclusive bounds: value of a number, characters of a string, bytes of a blob, items of a list or map.
     """
 
     kind: Kind
     low: int | None = None
     high: int | None = None
-    pattern: str | None = None
-    choices: tuple[str, ...] = ()
-    key: "Shape | None" = None
-    item: "Shape | None" = None
-    members: Mapping[str, "Member"] = MappingProxyType({})
+    pattern: str | None = None  # that a whole string must match, in Java's syntax, as AWS publishes it
+    choices: tuple[str, ...] = ()  # permitted values of a string; empty for any
+    key: "Shape | None" = None  # of a map
+    item: "Shape | None" = None  # of a list, or value of a map
+    members: Mapping[str, "Member"] = MappingProxyType({})  # of a structure
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Member:
-    """A member of a structure.
-
-    Attributes
-    ----------
-    shape
-        Type of the member.
-    required
-        Whether a request must contain the member.
-    default
-        Value if a request omits the member; ``None`` where AWS documents none, and the member then stays absent.
-    """
+    """A member of a structure."""
 
     shape: Shape
     required: bool = False
-    default: str | float | None = None
+    default: str | float | None = None  # None where AWS documents none: the member then stays absent
 
 
 def _string(low: int | None = None, high: int | None = None, pattern: str | None = None) -> Shape:
