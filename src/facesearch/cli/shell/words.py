@@ -7,20 +7,14 @@ from facesearch.cli.shell.output import table
 
 if TYPE_CHECKING:
     import facesearch as fs
+    from facesearch.display.face_marks import SeenFace
 
-__all__ = ["FACE_COLUMNS", "box_in_pixels", "describe_face", "explained", "face_cells", "face_table"]
+__all__ = ["FACE_COLUMNS", "box_in_pixels", "describe_face", "detected_faces", "explained", "face_cells", "face_table"]
 
 FACE_COLUMNS: Final = ("face", "box in px", "sure", "yaw", "pitch", "roll", "bright", "sharp")
 
 _YES_OR_NO: Final = (
-    "smile",
-    "mouth_open",
-    "eyes_open",
-    "eyeglasses",
-    "sunglasses",
-    "beard",
-    "mustache",
-    "face_occluded",
+    *("smile", "mouth_open", "eyes_open", "eyeglasses", "sunglasses", "beard", "mustache", "face_occluded"),
 )
 
 
@@ -57,6 +51,13 @@ def describe_face(face: "fs.FaceDetail") -> Iterator[str]:
     if face.eye_direction:
         eyes = face.eye_direction
         yield f"eyes look: yaw {eyes.yaw:.0f}, pitch {eyes.pitch:.0f} degrees ({eyes.confidence:.0f}%)"
+
+
+def detected_faces(faces: "Sequence[fs.FaceDetail]") -> "list[SeenFace]":
+    """Return faces to be marked, as they were detected."""
+    from facesearch.display.face_marks import FaceClass, SeenFace
+
+    return [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
 
 
 def box_in_pixels(box: "fs.BoundingBox", width: int, height: int) -> str:
