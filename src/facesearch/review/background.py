@@ -22,7 +22,7 @@ class Snapshot(Generic[T]):
         self._value: T | None = None
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
-        self._turn = 0  # of the computation whose result counts
+        self._turn = 0  # number of the computation that counts
         self._seconds = 0.0
         self.taken_at: float | None = None
 

@@ -96,8 +96,7 @@ def move(request: Request, form: FormData) -> Message:
     face = site.face(face_id)
     if face is None or face.user_id != owner:
         site.changed()
-        text = f"Nothing was changed: the face does not belong to {owner} any more."
-        return _refused(text)
+        return _refused(f"Nothing was changed: the face does not belong to {owner} any more.")
     if to is not None and to not in site.collection:
         text = f"Nothing was changed: there is no {to}. Choose 'Nobody known', then give the face a new name."
         return _refused(text)
@@ -117,8 +116,7 @@ def name_face(request: Request, form: FormData) -> Message:
     is_new = wanted not in site.collection
     site.collection.name_group([face_id], wanted)
     site.changed()
-    done = f"1 face {'named' if is_new else 'added to'} {wanted}."
-    return Message(text=done, undo=True)
+    return Message(text=f"1 face {'named' if is_new else 'added to'} {wanted}.", undo=True)
 
 
 @action("/")
@@ -130,8 +128,7 @@ def undo(request: Request, _: FormData) -> Message:
     except fs.NothingToUndoError:
         return _refused("There is nothing to undo.")
     except fs.UndoConflictError:
-        text = "Nothing was undone: the faces or people of the last change were changed since."
-        return _refused(text)
+        return _refused("Nothing was undone: the faces or people of the last change were changed since.")
     site.undone(change)
     return Message(text=f"Undone: {_in_words(change)}.")
 
@@ -140,8 +137,7 @@ def undo(request: Request, _: FormData) -> Message:
 def dismiss(request: Request, form: FormData) -> Message:
     """Answer a question of the audit with "all is right", and show it no more in this run."""
     site_of(request).kept_apart.add(text_in(form, "key"))
-    text = "Nothing was changed. The question does not come up again until the page is started anew."
-    return Message(text=text)
+    return Message(text="Nothing was changed. The question does not come up again until the page is started anew.")
 
 
 def _merge(request: Request, into: str, other: str) -> Message:

@@ -202,7 +202,7 @@ def _cells(photo: "fs.PersonPhoto") -> list[str]:
 
 
 def _group_named(collection: "fs.Collection", beginning: str, threshold: float | None) -> "fs.FaceGroup":
-    """Return the group whose id begins with a text, set aside or not."""
+    """Return the group with an id that begins with a text, set aside or not."""
     if not beginning:
         raise click.BadParameter("the id of a group is empty.", param_hint=_GROUP)
     options: dict[str, Any] = {} if threshold is None else {"threshold": threshold}

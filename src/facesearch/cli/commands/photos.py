@@ -21,8 +21,8 @@ from facesearch.cli.shell.options import (
     threshold,
     workers,
 )
-from facesearch.cli.shell.output import print_block, print_json, print_line, print_note, table
-from facesearch.cli.shell.words import box_in_pixels, describe_face, detected_faces, face_table
+from facesearch.cli.shell.output import print_block, print_json, print_line, print_note, print_table, table
+from facesearch.cli.shell.words import FACE_COLUMNS, box_in_pixels, describe_face, detected_faces, face_cells
 
 __all__ = ["compare", "detect"]
 
@@ -79,10 +79,9 @@ def detect(
     faces = fs.detect_faces(picture, attributes=attributes, analyzer=analyzer_for(min_face))
     if as_json:
         print_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
-    elif not faces:
-        print_line("no face was found")
     else:
-        print_block(face_table(faces, picture.width, picture.height))
+        rows = [face_cells(number, face, picture.width, picture.height) for number, face in enumerate(faces, start=1)]
+        print_table(FACE_COLUMNS, rows, none="no face was found", right=[0, 2, 3, 4, 5, 6, 7], shrinks=1)
         for number, face in enumerate(faces, start=1):
             for line in describe_face(face):
                 print_line(f"face {number}: {line}")
@@ -129,20 +128,14 @@ def compare(*, source: str, target: str, threshold: float, min_face: int | None,
     if as_json:
         print_json(fs.to_aws(response))
     elif response.face_matches:
-        print_block(_similarities(response.face_matches, threshold, target, pictures[1]))
+        rows = [
+            [
+                f"{match.similarity:.2f}",
+                box_in_pixels(match.face.bounding_box, pictures[1].width, pictures[1].height),
+                "" if match.similarity >= threshold else f"below {threshold:g}",
+            ]
+            for match in response.face_matches
+        ]
+        print_block(table(["similarity", f"face of {target}", ""], rows, right=[0], shrinks=1))
     matched = any(match.similarity >= threshold for match in response.face_matches)
     return Exit.DONE if matched else Exit.NOTHING
-
-
-def _similarities(
-    matches: "Sequence[fs.CompareFacesMatch]", threshold: float, target: str, picture: "fs.Picture"
-) -> str:
-    rows = [
-        [
-            f"{match.similarity:.2f}",
-            box_in_pixels(match.face.bounding_box, picture.width, picture.height),
-            "" if match.similarity >= threshold else f"below {threshold:g}",
-        ]
-        for match in matches
-    ]
-    return table(["similarity", f"face of {target}", ""], rows, right=[0], shrinks=1)

@@ -153,25 +153,11 @@ class App(click.Group):
             formatter.write_dl([(str(int(status)), meaning) for status, meaning in MEANINGS.items()])
         super().format_epilog(ctx, formatter)
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: FBT001, FBT002  # click's own signature
-        windows_expand_args: bool = True,  # noqa: FBT001, FBT002  # likewise
-        **extra: Any,
-    ) -> Any:
-        """Run the command line and exit the process with the command's status."""
-        run: Callable[[], Any] = partial(
-            super().main,
-            args=args,
-            prog_name=prog_name,
-            complete_var=complete_var,
-            standalone_mode=False,  # click would exit with 1 for every error
-            windows_expand_args=windows_expand_args,
-            **extra,
-        )
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line and exit the process with the command's status, unless *standalone_mode* is False."""
+        standalone_mode = kwargs.pop("standalone_mode", True)
+        # click itself would exit with 1 for every error.
+        run: Callable[[], Any] = partial(super().main, *args, standalone_mode=False, **kwargs)
         with printing_safely():
             if not standalone_mode:
                 return run()

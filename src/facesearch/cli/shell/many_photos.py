@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -105,27 +105,9 @@ def report_photos(
 ) -> Exit:
     """Process photos and folders of photos on all cores, print each result in order, and return the exit status.
 
-    A photo that can't be used is one line on standard error. Only a few photos are in memory at a time.
-
-    Parameters
-    ----------
-    photos
-        Arguments of the command.
-    work
-        Several threads call it at the same time.
-    columns
-        Headers and widths of the table, after the photo.
-    csv_columns
-        Header of the CSV, after the photo; the last column is the status.
-    databases
-        Files that ``--save`` must not replace.
-    save_to, force, workers, as_json, as_csv
-        Options of the command.
-
-    Raises
-    ------
-    Stopped
-        On Ctrl-C; the message states how many photos are done.
+    A photo that can't be used is one line on standard error. Only a few photos are in memory at a time. Several threads call *work* at
+    the same time. *columns* are headers and widths of the table after the photo, and *csv_columns* of the CSV, the status last. The
+    files *databases* are not replaced by ``--save``. Ctrl-C raises `Stopped`, which states how many photos are done.
     """
     import facesearch as fs
     from facesearch.networks.runtime import usable_cores
@@ -143,32 +125,29 @@ def report_photos(
             return error
 
     output = _Output(paths, columns, csv_columns, as_json=as_json, as_csv=as_csv)
-    results: list[tuple[bool, bool]] = []
+    results: list[Exit] = []
     try:
         for number, outcome in enumerate(in_order(one, enumerate(paths), workers or usable_cores())):
             if isinstance(outcome, fs.ImageError):
                 output.fail(paths[number], outcome)
-                results.append((False, True))
+                results.append(Exit.PHOTO)
                 continue
             result, marked = outcome
             output.show(paths[number], result)
             if folder is not None and marked is not None:
                 print_note(f"wrote {folder.write(number, marked)}")
-            results.append((result.found, False))
+            results.append(Exit.DONE if result.found else Exit.NOTHING)
     except KeyboardInterrupt as error:
         raise Stopped(f"Interrupted: {len(results):,} of {counted(len(paths), 'photo')} done.") from error
     return status_of(results)
 
 
-def status_of(results: Iterable[tuple[bool, bool]]) -> Exit:
-    """Return the exit status of many photos from pairs: whether the photo had a match, and whether it could not be used.
+def status_of(results: Collection[Exit]) -> Exit:
+    """Return the exit status of many photos: a match counts for more than none.
 
     A photo that can't be used takes precedence, as an unreadable file does in grep, so that scripts notice it.
     """
-    kinds = set(results)
-    if any(is_broken for _, is_broken in kinds):
-        return Exit.PHOTO
-    return Exit.DONE if any(is_found for is_found, _ in kinds) else Exit.NOTHING
+    return next((status for status in (Exit.PHOTO, Exit.DONE) if status in results), Exit.NOTHING)
 
 
 class _Output:
