@@ -6,13 +6,16 @@ the developer guide's own ListUsers example has 424.
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import Final, Literal
 
 import attrs
 
+from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
 from facesearch.images.reading import MAX_BYTES
+from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["IMAGE", "OPERATIONS", "Member", "Shape"]
 
@@ -49,8 +52,8 @@ def _string(low: int | None = None, high: int | None = None, pattern: str | None
     return Shape(kind="string", low=low, high=high, pattern=pattern)
 
 
-def _enum(*choices: str) -> Shape:
-    return Shape(kind="string", choices=choices)
+def _enum(choices: type[Enum]) -> Shape:
+    return Shape(kind="string", choices=tuple(each.value for each in choices))
 
 
 def _integer(low: int, high: int | None = None) -> Shape:
@@ -78,13 +81,8 @@ _PERCENT: Final = Shape(kind="float", low=0, high=100)
 _PAGE: Final = _integer(0, 4096)
 _MOST_FACES: Final = _integer(1, 4096)
 _MOST_USERS: Final = _integer(1, 500)
-_QUALITY: Final = _enum("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
-_ATTRIBUTES: Final = _list(
-    _enum(
-        *("DEFAULT", "ALL", "AGE_RANGE", "BEARD", "EMOTIONS", "EYE_DIRECTION", "EYEGLASSES", "EYES_OPEN", "GENDER"),
-        *("MOUTH_OPEN", "MUSTACHE", "FACE_OCCLUDED", "SMILE", "SUNGLASSES"),
-    )
-)
+_QUALITY: Final = _enum(QualityFilter)
+_ATTRIBUTES: Final = _list(_enum(Attribute))
 
 IMAGE: Final = _structure(
     Bytes=Shape(kind="blob", low=1, high=MAX_BYTES),
