@@ -45,22 +45,19 @@ def app() -> None:
     """
 
 
-_PEOPLE = (
-    *(index.index, people.users, people.faces, people.create_user, people.delete_user, people.associate_faces),
-    *(people.disassociate_faces, people.delete_faces, people.audit, groups.groups, review.review),
-)
-_CORRECTIONS = (
-    *(corrections.photos_of, corrections.name, corrections.merge, corrections.rename, corrections.move),
-    *(corrections.set_aside, corrections.undo),
-)
-_COLLECTIONS = (
-    *(collections.collections, collections.delete_collection, collections.erase_deleted, collections.copy),
-    *(collections.export, collections.import_, collections.reindex),
-)
 app.add_section("Find", [search.search, photos.detect, photos.compare])
-app.add_section("People", _PEOPLE)
-app.add_section("Corrections", _CORRECTIONS)
-app.add_section("Collections", _COLLECTIONS)
+app.add_section("People", [
+    index.index, people.users, people.faces, people.create_user, people.delete_user, people.associate_faces,
+    people.disassociate_faces, people.delete_faces, people.audit, groups.groups, review.review,
+])  # fmt: skip  # a section is read as a whole, not a command a line
+app.add_section("Corrections", [
+    corrections.photos_of, corrections.name, corrections.merge, corrections.rename, corrections.move,
+    corrections.set_aside, corrections.undo,
+])  # fmt: skip  # likewise
+app.add_section("Collections", [
+    collections.collections, collections.delete_collection, collections.erase_deleted, collections.copy,
+    collections.export, collections.import_, collections.reindex,
+])  # fmt: skip  # likewise
 app.add_section("Serve", [serve.serve])
 app.add_section("Information", [installation.models, installation.calibration, benchmark.benchmark])
 app.add_section("Help", [installation.doctor, demo, completion])

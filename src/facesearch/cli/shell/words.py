@@ -12,7 +12,14 @@ __all__ = ["FACE_COLUMNS", "box_in_pixels", "describe_face", "detected_faces", "
 FACE_COLUMNS: Final = ("face", "box in px", "sure", "yaw", "pitch", "roll", "bright", "sharp")
 
 _YES_OR_NO: Final = (
-    *("smile", "mouth_open", "eyes_open", "eyeglasses", "sunglasses", "beard", "mustache", "face_occluded"),
+    "smile",
+    "mouth_open",
+    "eyes_open",
+    "eyeglasses",
+    "sunglasses",
+    "beard",
+    "mustache",
+    "face_occluded",
 )
 
 
