@@ -1,5 +1,6 @@
 """``facesearch collections``, ``delete-collection``, ``export`` and ``import``: commands for whole collections."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,8 +114,6 @@ def erase_deleted(*, db: Path | str, index: str | None, timeout: float, as_json:
     tables, for which others wait, and removes the old write-ahead log. It prints what it can't do, with the next step, and which other
     places may hold copies. With --index, deletions are sent to Milvus, which removes the vectors from its files later.
     """
-    from contextlib import closing
-
     from facesearch.storage.catalog import database_of
 
     with closing(database_of(db, timeout, read_only=None)) as database:
