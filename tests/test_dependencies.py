@@ -252,16 +252,18 @@ for name in {[name for name in modules if name not in HOSTS]}:
     refused = run(core, "python", "-I", "-W", "error", "-c", code).splitlines()
 
     assert {line.partition(" ")[0] for line in refused} == {
-        "facesearch.rekognition.http.connections",
-        "facesearch.rekognition.http.endpoint",
-        "facesearch.rekognition.http.listening",
-        "facesearch.rekognition.http.server",
-        "facesearch.rekognition.http.sigv4",
         "facesearch.testing.strategies",
         *(
             name
             for name in modules
-            if name.startswith(("facesearch.review", "facesearch.storage.postgres", "facesearch.storage.milvus"))
+            if name.startswith(
+                (
+                    "facesearch.rekognition.http",
+                    "facesearch.review",
+                    "facesearch.storage.postgres",
+                    "facesearch.storage.milvus",
+                )
+            )
         ),
     }
     assert all(re.search(r'pip install "facesearch\[\w+\]"$', line) for line in refused)

@@ -67,7 +67,7 @@ def from_aws(payload: Any, kind: type[T]) -> T:
     Parameters
     ----------
     payload
-        A dict as boto3 returns it or ``json.loads`` gives it; ``ResponseMetadata`` and other unknown keys are ignored.
+        A dict as boto3 returns it or ``json.loads`` returns it; ``ResponseMetadata`` and other unknown keys are ignored.
     kind
         The class to read, such as `SearchUsersByImageResponse`.
 
@@ -204,7 +204,7 @@ def _structure_plain(kind: type[Any], accepted: tuple[type[Any], ...], expected:
 
 
 def _faults(error: BaseException, path: str = "") -> Iterator[tuple[str, str]]:
-    """Walk cattrs' tree of errors; give AWS's path and the text of each leaf."""
+    """Walk cattrs' tree of errors; yield AWS's path and the text of each leaf."""
     if isinstance(error, ClassValidationError):
         with_notes, without = error.group_exceptions()
         for inner, note in with_notes:

@@ -103,7 +103,7 @@ KEYS = st.lists(PARTS, min_size=1, max_size=6).map("/".join) | st.text(st.charac
 
 @pytest.fixture(params=[True, False], ids=["by parts", "as on Windows"])
 def by_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "_HAS_DIR_FD", request.param)
+    monkeypatch.setattr(objects, "HAS_DIR_FD", request.param)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the fixture is the same for all examples

@@ -7,34 +7,19 @@ from typing import NoReturn
 import click
 
 import facesearch as fs
-from facesearch.cli.commands.benchmark import benchmark
-from facesearch.cli.commands.collections import (
+from facesearch.cli.commands import (
+    benchmark,
     collections,
-    copy,
-    delete_collection,
-    erase_deleted,
-    export,
-    import_,
-    reindex,
+    corrections,
+    groups,
+    index,
+    installation,
+    people,
+    photos,
+    review,
+    search,
+    serve,
 )
-from facesearch.cli.commands.corrections import merge, move, name, photos_of, rename, set_aside, undo
-from facesearch.cli.commands.groups import groups
-from facesearch.cli.commands.index import index
-from facesearch.cli.commands.installation import calibration, doctor, models
-from facesearch.cli.commands.people import (
-    associate_faces,
-    audit,
-    create_user,
-    delete_faces,
-    delete_user,
-    disassociate_faces,
-    faces,
-    users,
-)
-from facesearch.cli.commands.photos import compare, detect
-from facesearch.cli.commands.review import review
-from facesearch.cli.commands.search import search
-from facesearch.cli.commands.serve import serve
 from facesearch.cli.demo.command import demo
 from facesearch.cli.shell.completion import completion
 from facesearch.cli.shell.groups import App
@@ -60,44 +45,22 @@ def app() -> None:
     """
 
 
-for _command in (
-    search,
-    detect,
-    compare,
-    index,
-    users,
-    faces,
-    create_user,
-    delete_user,
-    associate_faces,
-    disassociate_faces,
-    delete_faces,
-    audit,
-    groups,
-    review,
-    photos_of,
-    name,
-    merge,
-    rename,
-    move,
-    set_aside,
-    undo,
-    collections,
-    delete_collection,
-    erase_deleted,
-    copy,
-    export,
-    import_,
-    reindex,
-    serve,
-    models,
-    calibration,
-    benchmark,
-    doctor,
-    demo,
-    completion,
-):
-    app.add_command(_command)
+app.add_section("Find", [search.search, photos.detect, photos.compare])
+app.add_section("People", [
+    index.index, people.users, people.faces, people.create_user, people.delete_user, people.associate_faces,
+    people.disassociate_faces, people.delete_faces, people.audit, groups.groups, review.review,
+])  # fmt: skip  # a section is read as a whole, not a command a line
+app.add_section("Corrections", [
+    corrections.photos_of, corrections.name, corrections.merge, corrections.rename, corrections.move,
+    corrections.set_aside, corrections.undo,
+])  # fmt: skip  # likewise
+app.add_section("Collections", [
+    collections.collections, collections.delete_collection, collections.erase_deleted, collections.copy,
+    collections.export, collections.import_, collections.reindex,
+])  # fmt: skip  # likewise
+app.add_section("Serve", [serve.serve])
+app.add_section("Information", [installation.models, installation.calibration, benchmark.benchmark])
+app.add_section("Help", [installation.doctor, demo, completion])
 
 
 def main() -> NoReturn:

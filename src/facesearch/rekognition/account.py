@@ -1,5 +1,6 @@
-"""State that all operations share: collections, object store, ARNs, idempotency tokens and simulated update delays."""
+"""State that all operations share, and decorators that pass a request's collection and image to a handler."""
 
+import functools
 import io
 import json
 import re
@@ -28,7 +29,7 @@ from facesearch.rekognition.backends import Backend
 from facesearch.rekognition.exceptions import InvalidS3ObjectException, ResourceNotFoundException
 from facesearch.rekognition.s3_objects import ObjectStore
 
-__all__ = ["Account", "Answer", "Request", "UpdatingUsers"]
+__all__ = ["Account", "Answer", "Handler", "Request", "UpdatingUsers", "on_collection", "on_picture", "once"]
 
 T = TypeVar("T")
 Request = dict[str, Any]
@@ -38,15 +39,10 @@ Answer = dict[str, Any]
 
 
 class UpdatingUsers:
-    """Users that report the status UPDATING for some time after a change.
+    """Users that report the status UPDATING for some seconds, >= 0, after a change.
 
     Here every change takes effect at once; at AWS a user's vector is updated later. A delay above 0 simulates that status, to
     test code that waits for a user to become ACTIVE. Searches use the new faces at once in either case.
-
-    Parameters
-    ----------
-    seconds
-        Delay after each change, >= 0; 0 disables the simulation.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -54,7 +50,7 @@ class UpdatingUsers:
         self._lock = ForkLock(Level.LEAF)
         self._until: dict[tuple[str, str], float] = {}
 
-    def mark(self, collection_id: str, user_id: str) -> None:
+    def start(self, collection_id: str, user_id: str) -> None:
         """Start the delay of a user, or restart it."""
         if self._seconds:
             now = time.monotonic()
@@ -68,31 +64,25 @@ class UpdatingUsers:
             for user in [user for user in self._until if user[0] == collection_id and user_id in {None, user[1]}]:
                 del self._until[user]
 
-    def status(self, collection_id: str, user_id: str, status: str) -> str:
-        """Return UPDATING during the delay of a user, else *status*."""
-        if not self._seconds:
-            return status
+    def with_status(self, collection_id: str, user_id: str, answer: Answer) -> Answer:
+        """Return an answer about a user, with the ``UserStatus`` UPDATING during the user's delay."""
         with self._lock:
-            until = self._until.get((collection_id, user_id), 0.0)
-        return UserStatus.UPDATING.value if until > time.monotonic() else status
+            is_updating = self._until.get((collection_id, user_id), 0.0) > time.monotonic()
+        return answer | {"UserStatus": UserStatus.UPDATING.value} if is_updating else answer
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Account:
-    """State of one AWS account, shared by all operations.
+    """State of one AWS account.
 
     Attributes
     ----------
-    backend
-        Storage of the collections.
     objects
         Source of S3Objects; ``None`` if there is none.
     analyzer
         Detects and embeds faces; ``None`` for the analyzer of the process.
     region, account_id
         Parts of the collections' ARNs.
-    updating
-        Users that report the status UPDATING.
     searched_attributes
         Face attributes in the response of SearchUsersByImage.
     """
@@ -105,16 +95,8 @@ class Account:
     updating: UpdatingUsers
     searched_attributes: tuple[Attribute, ...]
 
-    # ---------------------------------------------------------------- collections
-
     def with_collection(self, collection_id: str, work: Callable[[Collection], T]) -> T:
-        """Call *work* with a collection; retry once with the collection reopened where the open one became invalid.
-
-        Raises
-        ------
-        CollectionNotFoundError
-            If the collection does not exist.
-        """
+        """Call *work* with a collection; retry once with the collection reopened where the open one became invalid."""
         for last in (False, True):
             collection = self.backend.get(collection_id)
             try:
@@ -129,85 +111,8 @@ class Account:
                     raise
         raise AssertionError  # pragma: no cover  # the last pass returns or raises
 
-    def with_picture(self, request: Request, work: Callable[[Collection, Picture], T]) -> T:
-        """Call *work* with a collection and the image of a request; the image is read only if the collection exists.
-
-        Raises
-        ------
-        CollectionNotFoundError
-            If the collection does not exist.
-        RekognitionError, ImageError
-            If the image can't be fetched or decoded.
-        """
-        collection_id = request["CollectionId"]
-        self.with_collection(collection_id, lambda _: None)
-        picture = self.picture(request["Image"])
-        return self.with_collection(collection_id, lambda collection: work(collection, picture))
-
-    def once(self, operation: str, request: Request, work: Callable[[Collection], Answer]) -> Answer:
-        """Call *work* with a collection, or return the stored response to an earlier request with the same ClientRequestToken.
-
-        The stored response holds no user ids and no face ids, so that a deleted user or face leaves no trace in it. A face is
-        stored as its position in the request's FaceIds, which a repeated request contains again. A repeated response therefore
-        lacks the ids of other users that own a face.
-
-        Raises
-        ------
-        TokenReusedError
-            If the token was used with other parameters.
-        CollectionNotFoundError
-            If the collection does not exist.
-        """
-        token = request.get("ClientRequestToken")
-        if token is None:
-            return self.with_collection(request["CollectionId"], work)
-        same = json.dumps(
-            {name: value for name, value in request.items() if name != "ClientRequestToken"}, sort_keys=True
-        )
-
-        def do(collection: Collection) -> Answer:
-            new: list[Answer] = []
-
-            def answer() -> str:
-                new.append(work(collection))
-                return json.dumps(_without_ids(new[0], request.get("FaceIds", ())))
-
-            stored = collection.once(f"{operation} {token}", same, answer)
-            return new[0] if new else _with_face_ids(stored, request.get("FaceIds", ()))
-
-        return self.with_collection(request["CollectionId"], do)
-
-    def short_arn(self, collection_id: str) -> str:
-        """Return a collection's ARN as CreateCollection does, without ``arn:``."""
-        return f"aws:rekognition:{self.region}:{self.account_id}:collection/{collection_id}"
-
-    def arn(self, collection_id: str) -> str:
-        """Return a collection's ARN as DescribeCollection does."""
-        return f"arn:{self.short_arn(collection_id)}"
-
-    def collection_of(self, arn: str) -> str:
-        """Return the collection id in an ARN, with or without ``arn:``; the collection need not exist.
-
-        Raises
-        ------
-        ResourceNotFoundException
-            If the ARN is malformed, or of another region or account.
-        """
-        found = re.fullmatch(r"(?:arn:)?aws:rekognition:([^:]*):([^:]*):collection/(.+)", arn)
-        if not found or found.groups()[:2] != (self.region, self.account_id):
-            raise ResourceNotFoundException(f"The resource: {arn} does not exist")
-        return found[3]
-
-    # ---------------------------------------------------------------- pictures
-
     def picture(self, image: Mapping[str, Any]) -> Picture:
-        """Fetch and decode the image of a request.
-
-        Raises
-        ------
-        RekognitionError, ImageError
-            If the image can't be fetched or decoded.
-        """
+        """Fetch and decode the image of a request."""
         if "Bytes" in image:
             return read_image(image["Bytes"], formats=AWS_FORMATS)
         where = image["S3Object"]
@@ -217,6 +122,74 @@ class Account:
             )
         data = self.objects.read(where["Bucket"], where["Name"], where.get("Version"))
         return read_image(io.BytesIO(data), formats=AWS_FORMATS)  # as a file: S3 objects may be larger than Bytes
+
+    def short_arn(self, collection_id: str) -> str:
+        """Return a collection's ARN as CreateCollection does, without ``arn:``."""
+        return f"aws:rekognition:{self.region}:{self.account_id}:collection/{collection_id}"
+
+    def collection_of(self, arn: str) -> str:
+        """Return the collection id in an ARN, with or without ``arn:``; the collection need not exist."""
+        found = re.fullmatch(r"(?:arn:)?aws:rekognition:([^:]*):([^:]*):collection/(.+)", arn)
+        if not found or found.groups()[:2] != (self.region, self.account_id):
+            raise ResourceNotFoundException(f"The resource: {arn} does not exist")
+        return found[3]
+
+
+Handler = Callable[[Account, Request], Answer]
+
+
+def on_collection(handle: Callable[[Account, Request, Collection], Answer]) -> Handler:
+    """Pass a request's collection to its handler."""
+
+    @functools.wraps(handle)
+    def handler(account: Account, request: Request) -> Answer:
+        return account.with_collection(request["CollectionId"], functools.partial(handle, account, request))
+
+    return handler
+
+
+def on_picture(handle: Callable[[Account, Request, Collection, Picture], Answer]) -> Handler:
+    """Pass a request's collection and image to its handler; the image is read only if the collection exists."""
+
+    @functools.wraps(handle)
+    def handler(account: Account, request: Request) -> Answer:
+        account.with_collection(request["CollectionId"], lambda _: None)
+        picture = account.picture(request["Image"])
+        return account.with_collection(
+            request["CollectionId"], lambda collection: handle(account, request, collection, picture)
+        )
+
+    return handler
+
+
+def once(operation: str) -> Callable[[Callable[[Account, Request, Collection], Answer]], Handler]:
+    """Pass a request's collection to its handler, unless an earlier request had the same ClientRequestToken: repeat its response then.
+
+    The stored response holds no user ids and no face ids, so that a deleted user or face leaves no trace in it. A face is
+    stored as its position in the request's FaceIds, which a repeated request contains again. A repeated response therefore
+    lacks the ids of other users that own a face. A token with other parameters raises `TokenReusedError`.
+    """
+
+    def decorate(handle: Callable[[Account, Request, Collection], Answer]) -> Handler:
+        @functools.wraps(handle)
+        @on_collection
+        def handler(account: Account, request: Request, collection: Collection) -> Answer:
+            token, face_ids = request.get("ClientRequestToken"), request.get("FaceIds", ())
+            if token is None:
+                return handle(account, request, collection)
+            parameters = {name: value for name, value in request.items() if name != "ClientRequestToken"}
+            new: list[Answer] = []
+
+            def answer() -> str:
+                new.append(handle(account, request, collection))
+                return json.dumps(_without_ids(new[0], face_ids))
+
+            stored = collection.once(f"{operation} {token}", json.dumps(parameters, sort_keys=True), answer)
+            return new[0] if new else _with_face_ids(stored, face_ids)
+
+        return handler
+
+    return decorate
 
 
 def _without_ids(answer: Answer, face_ids: Sequence[str]) -> Answer:

@@ -81,13 +81,7 @@ class _StoredCollection:
 
 
 class MemoryBackend(Backend):
-    """Collections in memory, lost when the process ends.
-
-    Parameters
-    ----------
-    analyzer
-        Detects and embeds the faces of all collections.
-    """
+    """Collections in memory, lost when the process ends."""
 
     def __init__(self, analyzer: FaceAnalyzer | None) -> None:
         self._analyzer = analyzer
@@ -166,22 +160,14 @@ class MemoryBackend(Backend):
 
 
 class FileBackend(Backend):
-    """Collections in a file or on a server, which are created with the first collection.
+    """Collections in a file or on a server, which is created with the first collection.
 
-    Parameters
-    ----------
-    path
-        Path of the file, or address of the server: see `facesearch.Collection.open`.
-    analyzer
-        Detects and embeds the faces of all collections.
-    index
-        Address of a Milvus server that searches the vectors, or none.
+    *path* and *index* are those of `facesearch.Collection.open`.
     """
 
     def __init__(self, path: str | PathLike[str], analyzer: FaceAnalyzer | None, *, index: str | None = None) -> None:
         check_index(index)
         self._path, self._analyzer, self._index = database_path(path), analyzer, index
-        self._name = shown_name(self._path)
         self._lock = ForkLock(Level.SERVICE)
         self._open: OrderedDict[str, Collection] = OrderedDict()  # least recently used first
         self._closed = False
@@ -197,7 +183,7 @@ class FileBackend(Backend):
     def get(self, collection_id: str) -> Collection:
         with self._lock:
             if self._closed:  # a running request would open the file again and leave it open
-                raise ClosedError(f"{self._name}: closed")
+                raise ClosedError(f"{shown_name(self._path)}: closed")
             found = self._open.get(collection_id)
             if found is None:
                 found = Collection.open(

@@ -73,8 +73,10 @@ class RekognitionError(FacesearchError):
     http_status: ClassVar[int] = 400
     usual_message: ClassVar[str] = "Request has invalid parameters."
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, message: str | None = None, status: int | None = None) -> None:
         cls.code = cls.__name__
+        cls.usual_message = message or cls.usual_message
+        cls.http_status = status or cls.http_status
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(self.usual_message if message is None else message)
@@ -103,140 +105,103 @@ class RekognitionError(FacesearchError):
         return f"An error occurred ({self.code}) when calling the {self.operation_name} operation: {self.message}"
 
 
-class AccessDeniedException(RekognitionError):
+class AccessDeniedException(RekognitionError, message="You are not authorized to perform this operation."):
     """The caller is not permitted to perform this operation."""
 
-    usual_message = "You are not authorized to perform this operation."
 
-
-class ConflictException(RekognitionError):
+class ConflictException(RekognitionError, message="A user with the same id already exists."):
     """A user with this id exists already."""
 
-    usual_message = "A user with the same id already exists."
 
-
-class IdempotentParameterMismatchException(RekognitionError):
+class IdempotentParameterMismatchException(
+    RekognitionError, message="The ClientRequestToken you have supplied is already in use."
+):
     """A ClientRequestToken was reused with other parameters."""
 
-    usual_message = "The ClientRequestToken you have supplied is already in use."
 
-
-class ImageTooLargeException(RekognitionError):
+class ImageTooLargeException(RekognitionError, message="Image size is too large."):
     """An image has more bytes or pixels than AWS accepts."""
 
-    usual_message = "Image size is too large."
 
-
-class InternalServerError(RekognitionError):
+class InternalServerError(RekognitionError, message="Internal server error", status=500):
     """The service failed; HTTP 500."""
 
-    http_status = 500
-    usual_message = "Internal server error"
 
-
-class InvalidImageFormatException(RekognitionError):
+class InvalidImageFormatException(RekognitionError, message="Request has invalid image format."):
     """An image is neither a JPEG nor a PNG."""
 
-    usual_message = "Request has invalid image format."
 
-
-class InvalidPaginationTokenException(RekognitionError):
+class InvalidPaginationTokenException(RekognitionError, message="Invalid Pagination Token"):
     """A NextToken does not belong to this listing."""
-
-    usual_message = "Invalid Pagination Token"
 
 
 class InvalidParameterException(RekognitionError):
     """A parameter is well formed, but its value can't be processed."""
 
 
-class InvalidS3ObjectException(RekognitionError):
+class InvalidS3ObjectException(
+    RekognitionError,
+    message="Unable to get object metadata from S3. Check object key, region and/or access permissions.",
+):
     """An S3 object does not exist, or access is denied."""
 
-    usual_message = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
 
-
-class ProvisionedThroughputExceededException(RekognitionError):
+class ProvisionedThroughputExceededException(RekognitionError, message="Provisioned Rate exceeded."):
     """The request rate exceeds the limit of the service, or of S3; boto3 retries by itself."""
 
-    usual_message = "Provisioned Rate exceeded."
 
-
-class ResourceAlreadyExistsException(RekognitionError):
+class ResourceAlreadyExistsException(RekognitionError, message="The collection already exists."):
     """A collection with this id exists already."""
 
-    usual_message = "The collection already exists."
 
-
-class ResourceNotFoundException(RekognitionError):
+class ResourceNotFoundException(RekognitionError, message="The resource does not exist."):
     """A collection, user or tagged resource does not exist."""
 
-    usual_message = "The resource does not exist."
 
-
-class ServiceQuotaExceededException(RekognitionError):
+class ServiceQuotaExceededException(RekognitionError, message="The request exceeds a service quota."):
     """A limit of AWS is exceeded, such as 100 faces per user."""
 
-    usual_message = "The request exceeds a service quota."
 
-
-class ThrottlingException(RekognitionError):
+class ThrottlingException(RekognitionError, message="Service Unavailable", status=500):
     """The service is busy; HTTP 500. boto3 retries by itself."""
 
-    http_status = 500
-    usual_message = "Service Unavailable"
 
-
-class ValidationException(RekognitionError):
+class ValidationException(RekognitionError, message="The request does not satisfy the constraints of its model."):
     """A parameter is missing, or violates a constraint of the service model."""
 
-    usual_message = "The request does not satisfy the constraints of its model."
 
-
-class SerializationException(RekognitionError):
+class SerializationException(RekognitionError, message="The request can not be read."):
     """A request is not valid JSON, or a value has the wrong type."""
 
-    usual_message = "The request can not be read."
 
-
-class UnknownOperationException(RekognitionError):
+class UnknownOperationException(RekognitionError, message="There is no such operation."):
     """The operation does not exist, or is not supported here."""
 
-    usual_message = "There is no such operation."
 
-
-class RequestEntityTooLargeException(RekognitionError):
+class RequestEntityTooLargeException(RekognitionError, message="The request is too large.", status=413):
     """The body of a request exceeds the size limit; HTTP 413."""
 
-    http_status = 413
-    usual_message = "The request is too large."
 
-
-class UnrecognizedClientException(RekognitionError):
+class UnrecognizedClientException(RekognitionError, message="The security token included in the request is invalid."):
     """The access key of a request is unknown."""
 
-    usual_message = "The security token included in the request is invalid."
 
-
-class InvalidSignatureException(RekognitionError):
+class InvalidSignatureException(
+    RekognitionError,
+    message="The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
+    " and signing method. Consult the service documentation for details.",
+):
     """The signature of a request is wrong, expired, or not yet valid."""
 
-    usual_message = (
-        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
-        " and signing method. Consult the service documentation for details."
-    )
 
-
-class IncompleteSignatureException(RekognitionError):
+class IncompleteSignatureException(
+    RekognitionError, message="The request signature does not conform to AWS standards."
+):
     """The Authorization header of a request is incomplete or malformed."""
 
-    usual_message = "The request signature does not conform to AWS standards."
 
-
-class MissingAuthenticationTokenException(RekognitionError):
+class MissingAuthenticationTokenException(RekognitionError, message="Missing Authentication Token"):
     """A request is not signed."""
-
-    usual_message = "Missing Authentication Token"
 
 
 FAULTS: Final[Mapping[str, type[RekognitionError]]] = MappingProxyType(

@@ -12,7 +12,7 @@ import traceback
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Protocol
 
 from facesearch.errors import ClosedError, shown
 from facesearch.rekognition.exceptions import (
@@ -59,27 +59,10 @@ class Service(Protocol):
 
 
 def handle(service: Service, target: str | None, body: bytes) -> Response:
-    """Handle a request; every failure but a closed service becomes an error response.
+    """Handle a request with the header ``X-Amz-Target`` and a body; every failure but a closed service becomes an error response.
 
-    Parameters
-    ----------
-    service
-        Executes the operation.
-    target
-        Header ``X-Amz-Target``.
-    body
-        Body of the request.
-
-    Returns
-    -------
-    tuple[int, dict[str, str], bytes]
-        HTTP status, headers and body. An unexpected failure becomes InternalServerError: `log_failure` logs it, and the response
-        does not describe it.
-
-    Raises
-    ------
-    ClosedError
-        If the service is closed: no later request can succeed.
+    An unexpected failure becomes InternalServerError: `log_failure` logs it, and the response does not describe it. After
+    ClosedError no later request can succeed.
     """
     try:
         operation = operation_of(target)
@@ -119,18 +102,7 @@ def log_failure(request_id: str, error: BaseException) -> None:
 
 
 def operation_of(x_amz_target: str | None) -> str:
-    """Return the operation in the header ``X-Amz-Target``.
-
-    Raises
-    ------
-    UnknownOperationException
-        If the header is absent or malformed, or of another service.
-
-    Examples
-    --------
-    >>> operation_of("RekognitionService.SearchUsersByImage")
-    'SearchUsersByImage'
-    """
+    """Return the operation in the header ``X-Amz-Target``, such as ``RekognitionService.SearchUsersByImage``."""
     found = re.fullmatch(rf"{TARGET_PREFIX}\.([A-Za-z0-9]{{1,64}})", x_amz_target or "")
     if found is None:
         raise UnknownOperationException(
@@ -140,28 +112,11 @@ def operation_of(x_amz_target: str | None) -> str:
 
 
 def parameters_of(body: bytes) -> dict[str, Any]:
-    r"""Decode the body of a request.
+    r"""Decode a JSON object in UTF-8 into parameters as boto3 takes them: images are bytes.
 
-    Parameters
-    ----------
-    body
-        A JSON object in UTF-8, with images in base64.
+    Duplicate names, NaN, Infinity, numbers outside the range of a float, and lone surrogates are refused. Members of a wrong JSON type
+    are kept for the validation.
 
-    Returns
-    -------
-    dict[str, Any]
-        The parameters as boto3 takes them: images are bytes. Members of a wrong JSON type are kept for the validation.
-
-    Raises
-    ------
-    SerializationException
-        If the body is not a JSON object, or contains a duplicate name, NaN, Infinity, a number outside the range of a float,
-        or a lone surrogate.
-    InvalidImageFormatException
-        If an image is not base64.
-
-    Examples
-    --------
     >>> parameters_of(b'{"Image": {"Bytes": "/9j/"}, "MaxFaces": 1}')
     {'Image': {'Bytes': b'\xff\xd8\xff'}, 'MaxFaces': 1}
     """
@@ -171,7 +126,7 @@ def parameters_of(body: bytes) -> dict[str, Any]:
         request = json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_unique_members,
-            parse_constant=_reject_constant,
+            parse_constant=_parse_float,  # of NaN and Infinity, which are not JSON
             parse_int=_parse_integer,
             parse_float=_parse_float,
         )
@@ -189,26 +144,9 @@ def parameters_of(body: bytes) -> dict[str, Any]:
 
 
 def body_of(answer: Mapping[str, Any]) -> bytes:
-    """Encode a response.
+    """Encode a response, with aware datetimes as seconds since 1970, rounded to milliseconds.
 
-    Parameters
-    ----------
-    answer
-        The response as boto3 returns it: timestamps are aware datetimes.
-
-    Returns
-    -------
-    bytes
-        JSON, with timestamps in seconds since 1970, rounded to milliseconds; empty if the response has no members, as AWS's
-        response to CreateUser.
-
-    Examples
-    --------
-    >>> from datetime import UTC, datetime
-    >>> body_of({"CreationTimestamp": datetime(2018, 8, 4, tzinfo=UTC)})
-    b'{"CreationTimestamp":1533340800.0}'
-    >>> body_of({})
-    b''
+    The body is empty if the response has no members, as AWS's response to CreateUser.
     """
     if not answer:
         return b""
@@ -239,11 +177,6 @@ def _exceeds_depth(request: Any) -> bool:
         inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
         level = [each for members in inner for each in members]
     return bool(level)
-
-
-def _reject_constant(_: str) -> NoReturn:
-    """Reject NaN and Infinity, which are not JSON."""
-    raise ValueError
 
 
 def _parse_integer(text: str) -> int:

@@ -6,13 +6,16 @@ the developer guide's own ListUsers example has 424.
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import Final, Literal
 
 import attrs
 
+from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
 from facesearch.images.reading import MAX_BYTES
+from facesearch.selection.quality_filter import QualityFilter
 
 __all__ = ["IMAGE", "OPERATIONS", "Member", "Shape"]
 
@@ -23,59 +26,34 @@ Kind = Literal["string", "integer", "float", "blob", "list", "map", "structure"]
 class Shape:
     """A type of the model.
 
-    Attributes
-    ----------
-    kind
-        Type name of botocore.
-    low, high
-        Inclusive bounds: value of a number, characters of a string, bytes of a blob, items of a list or map. ``None`` for no bound.
-    pattern
-        Regular expression that a whole string must match, in Java's syntax, as AWS publishes it.
-    choices
-        Permitted values of a string; empty for any.
-    key
-        Type of a map's keys.
-    item
-        Type of a list's items, or of a map's values.
-    members
-        Members of a structure.
+    *low* and *high* are inclusive bounds: value of a number, characters of a string, bytes of a blob, items of a list or map.
     """
 
     kind: Kind
     low: int | None = None
     high: int | None = None
-    pattern: str | None = None
-    choices: tuple[str, ...] = ()
-    key: "Shape | None" = None
-    item: "Shape | None" = None
-    members: Mapping[str, "Member"] = MappingProxyType({})
+    pattern: str | None = None  # that a whole string must match, in Java's syntax, as AWS publishes it
+    choices: tuple[str, ...] = ()  # permitted values of a string; empty for any
+    key: "Shape | None" = None  # of a map
+    item: "Shape | None" = None  # of a list, or value of a map
+    members: Mapping[str, "Member"] = MappingProxyType({})  # of a structure
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Member:
-    """A member of a structure.
-
-    Attributes
-    ----------
-    shape
-        Type of the member.
-    required
-        Whether a request must contain the member.
-    default
-        Value if a request omits the member; ``None`` where AWS documents none, and the member then stays absent.
-    """
+    """A member of a structure."""
 
     shape: Shape
     required: bool = False
-    default: str | float | None = None
+    default: str | float | None = None  # None where AWS documents none: the member then stays absent
 
 
 def _string(low: int | None = None, high: int | None = None, pattern: str | None = None) -> Shape:
     return Shape(kind="string", low=low, high=high, pattern=pattern)
 
 
-def _enum(*choices: str) -> Shape:
-    return Shape(kind="string", choices=choices)
+def _enum(choices: type[Enum]) -> Shape:
+    return Shape(kind="string", choices=tuple(each.value for each in choices))
 
 
 def _integer(low: int, high: int | None = None) -> Shape:
@@ -103,13 +81,8 @@ _PERCENT: Final = Shape(kind="float", low=0, high=100)
 _PAGE: Final = _integer(0, 4096)
 _MOST_FACES: Final = _integer(1, 4096)
 _MOST_USERS: Final = _integer(1, 500)
-_QUALITY: Final = _enum("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
-_ATTRIBUTES: Final = _list(
-    _enum(
-        *("DEFAULT", "ALL", "AGE_RANGE", "BEARD", "EMOTIONS", "EYE_DIRECTION", "EYEGLASSES", "EYES_OPEN", "GENDER"),
-        *("MOUTH_OPEN", "MUSTACHE", "FACE_OCCLUDED", "SMILE", "SUNGLASSES"),
-    )
-)
+_QUALITY: Final = _enum(QualityFilter)
+_ATTRIBUTES: Final = _list(_enum(Attribute))
 
 IMAGE: Final = _structure(
     Bytes=Shape(kind="blob", low=1, high=MAX_BYTES),

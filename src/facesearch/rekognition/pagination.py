@@ -17,19 +17,9 @@ _CHECK_BYTES = 8
 
 
 def token_of(position: str, *listing: str) -> str:
-    """Return the token for a position in a listing.
+    """Return the token for the end of a page, such as its last id.
 
-    Parameters
-    ----------
-    position
-        End of a page, such as its last id.
-    listing
-        The operation, and the parameters that select its entries.
-
-    Examples
-    --------
-    >>> parse_token(token_of("ada", "ListUsers", "staff"), "ListUsers", "staff")
-    'ada'
+    *listing* is the operation, and the parameters that select its entries.
     """
     plain = position.encode()
     # Not the URL-safe alphabet: the aws command takes a token that starts with "-" for an option.
@@ -37,13 +27,7 @@ def token_of(position: str, *listing: str) -> str:
 
 
 def parse_token(token: str | None, *listing: str) -> str | None:
-    """Return the position in a token of `token_of`; ``None`` for ``None``.
-
-    Raises
-    ------
-    InvalidPaginationTokenException
-        If the token does not belong to this listing.
-    """
+    """Return the position in a token of `token_of`, which must be of this listing; ``None`` for ``None``."""
     if token is None:
         return None
     try:
@@ -53,7 +37,7 @@ def parse_token(token: str | None, *listing: str) -> str | None:
             return plain.decode()
     except (binascii.Error, UnicodeError):
         pass
-    raise InvalidPaginationTokenException("Invalid Pagination Token")
+    raise InvalidPaginationTokenException
 
 
 def _checksum(plain: bytes, listing: tuple[str, ...]) -> bytes:

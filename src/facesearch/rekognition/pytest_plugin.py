@@ -36,7 +36,7 @@ def rekognition(rekognition_service: "Rekognition") -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def rekognition_url() -> Iterator[str]:
     """Provide the URL of a server in a process of its own, for programs in any language; one for the whole run of pytest."""
-    from facesearch.rekognition.http.process import serving
+    from facesearch.rekognition.server_process import serving
 
     with serving() as url:
         yield url

@@ -12,6 +12,7 @@ import attrs
 from typing_extensions import override
 
 from facesearch.errors import InvalidParameterError
+from facesearch.files.below import FILE_FLAGS, HAS_DIR_FD, open_by_parts
 from facesearch.images.reading import MAX_FILE_BYTES
 from facesearch.rekognition.exceptions import (
     ImageTooLargeException,
@@ -31,11 +32,6 @@ _UNSAFE: Final = re.compile(
     r"\.*|[a-z]:.*|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])[ .:]*(\..*)?|.*[. ]|.*[\\\x00-\x1f\x7f].*",
     re.IGNORECASE | re.DOTALL,
 )
-
-_HAS_DIR_FD: Final = {os.open, os.stat} <= os.supports_dir_fd  # not on Windows
-_NO_FOLLOW: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_FOLDER: Final = _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
-_FILE: Final = _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 _BUSY: Final = frozenset(
     {
@@ -137,7 +133,7 @@ class S3Folder(ObjectStore):
             raise InvalidS3ObjectException
         path = self.root.joinpath(bucket, *parts)
         inside = _inside(path, self.root)
-        return _open_by_parts(self.root, inside) if _HAS_DIR_FD else _open_and_compare(self.root, path, inside)
+        return open_by_parts(self.root, inside) if HAS_DIR_FD else _open_and_compare(self.root, path, inside)
 
 
 def _inside(path: Path, root: Path) -> tuple[str, ...]:
@@ -148,29 +144,9 @@ def _inside(path: Path, root: Path) -> tuple[str, ...]:
     return resolved.relative_to(root).parts
 
 
-def _open_by_parts(root: Path, parts: tuple[str, ...]) -> int:
-    """Open a path part by part, without following links, and return its file descriptor.
-
-    Files may have been replaced since the links were resolved; a part that is a link raises OSError.
-    """
-    folder = os.open(root, _FOLDER)
-    try:
-        for part in parts[:-1]:
-            inner = os.open(part, _FOLDER, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        # Opening a device may have side effects, so its type is checked first. A file that replaces it in between is opened
-        # without blocking, as a pipe would block, and the caller checks its type again.
-        if not stat.S_ISREG(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
-            raise InvalidS3ObjectException
-        return os.open(parts[-1], _FILE, dir_fd=folder)
-    finally:
-        os.close(folder)
-
-
 def _open_and_compare(root: Path, path: Path, parts: tuple[str, ...]) -> int:
     """Open a path, check that it still resolves to the same file below *root*, and return its file descriptor."""
-    opened = os.open(root.joinpath(*parts), _FILE)
+    opened = os.open(root.joinpath(*parts), FILE_FLAGS)
     same = False
     try:
         same = os.path.samestat(os.fstat(opened), root.joinpath(*_inside(path, root)).lstat())

@@ -3,7 +3,7 @@
 Source: Amazon Rekognition API reference; docs/rekognition.md lists the differences, and the choices where AWS documents nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
 from typing import Any, Final, Self
@@ -16,7 +16,7 @@ from facesearch.common.validation import check_acts_as, check_float, check_int, 
 from facesearch.domain.attributes import parse_attributes
 from facesearch.errors import ClosedError, FacesearchError, InvalidParameterError
 from facesearch.images.pixel_budget import DECODING
-from facesearch.rekognition.account import Account, Answer, Request, UpdatingUsers
+from facesearch.rekognition.account import Account, Answer, Handler, UpdatingUsers
 from facesearch.rekognition.backends import Backend, FileBackend, MemoryBackend
 from facesearch.rekognition.error_mapping import to_rekognition_error
 from facesearch.rekognition.exceptions import FAULTS, RekognitionError, ThrottlingException
@@ -32,7 +32,7 @@ from facesearch.rekognition.validation import check
 
 __all__ = ["ANSWERED", "Rekognition"]
 
-_HANDLERS: Final[Mapping[str, Callable[[Account, Request], Answer]]] = {
+_HANDLERS: Final[Mapping[str, Handler]] = {
     "AssociateFaces": user_calls.associate_faces,
     "CompareFaces": photo_calls.compare_faces,
     "CreateCollection": collection_calls.create_collection,

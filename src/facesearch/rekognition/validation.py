@@ -43,42 +43,12 @@ _Rule = tuple[str, Callable[[Any], bool]]
 
 
 def check(operation: str, parameters: Any) -> dict[str, Any]:
-    """Validate the parameters of a request, convert them to plain Python values, and add defaults.
+    """Validate the parameters of a request, convert them to plain Python values, and add AWS's documented defaults.
 
-    Parameters
-    ----------
-    operation
-        AWS's name, such as ``"SearchUsersByImage"``.
-    parameters
-        Parameters as boto3 takes them. ``None`` counts as absent; unknown members are ignored, as at AWS. NumPy scalars are
-        accepted as numbers, ``bool`` is not. A blob is bytes, a bytearray, a memoryview, or a binary file object, which is read
-        from its current position and left open.
+    Parameters are as boto3 takes them. ``None`` counts as absent; unknown members are ignored, as at AWS. NumPy scalars are
+    accepted as numbers, ``bool`` is not. A blob is bytes, a bytearray, a memoryview, or a binary file object, which is read
+    from its current position and left open. The result shares no mutable object with *parameters*.
 
-    Returns
-    -------
-    dict
-        The parameters in plain Python (str, int, float, bytes, list, dict), with AWS's documented defaults for absent ones.
-        It shares no mutable object with *parameters*.
-
-    Raises
-    ------
-    UnknownOperationException
-        If the operation is not supported; the message lists the supported ones.
-    SerializationException
-        If a value has the wrong type, is NaN or infinite, or is not valid Unicode.
-    InvalidImageFormatException
-        If an image is text.
-    ValidationException
-        If a required member is missing or a constraint is violated; the message lists all violations.
-    ImageTooLargeException
-        If an image has more than 5,242,880 bytes.
-    InvalidParameterException
-        If an image has neither or both of Bytes and S3Object, or its file object can't be read.
-    InvalidS3ObjectException
-        If an S3Object lacks its Bucket or Name.
-
-    Examples
-    --------
     >>> check("SearchUsers", {"CollectionId": "staff", "UserId": "ada", "MaxUsers": 5})
     {'CollectionId': 'staff', 'UserId': 'ada', 'MaxUsers': 5, 'UserMatchThreshold': 80.0}
     >>> try:

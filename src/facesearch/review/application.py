@@ -18,11 +18,7 @@ from facesearch.review.site import Site
 __all__ = ["ROUTES", "application"]
 
 _log = logging.getLogger("facesearch.review")
-_STATIC: Final = {
-    "style.css": "text/css",
-    "page.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
-}
+_STATIC: Final = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 def _static(request: Request) -> Response:
@@ -62,15 +58,7 @@ ROUTES: Final = (
 
 
 def application(site: Site, port: int) -> Gate:
-    """Return the application for a server on a port of the loopback address.
-
-    Parameters
-    ----------
-    site
-        The state of this run.
-    port
-        The port, which the header ``Host`` of each request must name.
-    """
+    """Return the application for a server on a port of the loopback address, which the header ``Host`` of each request must name."""
     app = Starlette(routes=list(ROUTES), exception_handlers={404: _not_found, FacesearchError: _failed, 500: _broken})
     app.state.site = site
     return Gate(app, site.keys, port)

@@ -14,13 +14,7 @@ _QUICK: Final = 0.5
 
 
 class Snapshot(Generic[T]):
-    """A value and the time of its computation.
-
-    Parameters
-    ----------
-    compute
-        Computes the value.
-    """
+    """A value that *compute* returns, and the time of its computation."""
 
     def __init__(self, compute: Callable[[], T]) -> None:
         self._compute: Final = compute
@@ -28,7 +22,7 @@ class Snapshot(Generic[T]):
         self._value: T | None = None
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
-        self._turn = 0  # of the computation whose result counts
+        self._turn = 0  # number of the computation that counts
         self._seconds = 0.0
         self.taken_at: float | None = None
 
@@ -38,13 +32,7 @@ class Snapshot(Generic[T]):
         return self._seconds > _QUICK
 
     def get(self, wait: float = 1.0) -> T | None:
-        """Return the value, or ``None`` if it is not computed within *wait* seconds; then call again later.
-
-        Raises
-        ------
-        Exception
-            The error of the computation.
-        """
+        """Return the value or raise the error of its computation; ``None`` if that takes more than *wait* seconds: call again later."""
         with self._lock:
             if self._thread is None:
                 if self._value is not None and self.is_kept:

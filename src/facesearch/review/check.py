@@ -20,24 +20,12 @@ Finding = fs.SamePerson | fs.MisplacedFace | fs.LooseUser
 
 @attrs.frozen(kw_only=True)
 class Question:
-    """A finding of the audit with the faces to compare.
+    """A finding of the audit with the faces to compare."""
 
-    Attributes
-    ----------
-    kind
-        ``same``, ``misplaced`` or ``loose``.
-    key
-        Names the finding in forms and on the page.
-    finding
-        The finding.
-    faces
-        By user id, some of the faces.
-    """
-
-    kind: str
-    key: str
+    kind: str  # "same", "misplaced" or "loose"
+    key: str  # names the finding in forms and on the page
     finding: Finding
-    faces: dict[str, Sequence[str]]
+    faces: dict[str, Sequence[str]]  # by user id, some of the faces
 
 
 def check(request: Request) -> Response:

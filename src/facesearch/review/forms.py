@@ -17,6 +17,8 @@ from facesearch.review.pages import Message, go, site_of
 
 __all__ = ["action", "back_to", "text_in", "upload"]
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 _PAGES: Final = frozenset({"/", "/people", "/person", "/photo", "/unknown", "/group", "/check"})
 _QUERY: Final = frozenset({"id", "page", "q", "aside", "face", "photo"})
 _MOST_FIELDS: Final = 96  # a page of a group has 60 faces to leave out
@@ -32,20 +34,10 @@ def text_in(form: FormData, name: str) -> str:
 def back_to(
     request: Request, form: FormData, default: str, message: Message, path: str | None = None, **query: str
 ) -> Response:
-    """Return to the page that a form came from, and show a message there.
+    """Return to the page that a form came from, the address in its field ``back``, and show a message there.
 
-    Parameters
-    ----------
-    request, form
-        The form; its field ``back`` is the address.
-    default
-        The path where the address is none of this page.
-    message
-        What was done.
-    path
-        Another path to return to, unless the form came from there.
-    query
-        More of the address; empty values are left out.
+    *default* is the path if the address is none of this page, *path* another one to return to, unless the form came from there. *query*
+    is more of the address; empty values are left out.
     """
     parts = urlsplit(text_in(form, "back"))
     known = not parts.scheme and not parts.netloc and parts.path in _PAGES
@@ -59,29 +51,32 @@ def back_to(
     return go(request, target, message, **values)
 
 
-def action(change: Callable[[Request, FormData], Response]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a form that changes the collection.
+def action(default: str) -> Callable[[Callable[[Request, FormData], Message | Response]], Endpoint]:
+    """Return the decorator for a form that changes the collection: it makes an endpoint of a function, which runs in a thread.
 
-    Parameters
-    ----------
-    change
-        Runs in a thread. An error of the library that it raises becomes a message on the page that the form came from.
+    The message that the function returns, or an error of the library that it raises, is shown on the page that the form came from, or
+    else on the page *default*.
     """
 
-    def checked(request: Request, form: FormData) -> Response:
-        if site_of(request).read_only:
-            return PlainTextResponse("This page is read-only.\n", 403)
-        try:
-            return change(request, form)
-        except fs.FacesearchError as error:
-            if isinstance(error, fs.GroupChangedError | fs.UserNotFoundError | fs.FaceNotFoundError):
-                site_of(request).changed()
-            return back_to(request, form, "/", Message(text=_in_words(error), is_error=True))
+    def decorate(change: Callable[[Request, FormData], Message | Response]) -> Endpoint:
+        @functools.wraps(change)
+        def checked(request: Request, form: FormData) -> Response:
+            if site_of(request).read_only:
+                return PlainTextResponse("This page is read-only.\n", 403)
+            try:
+                answer = change(request, form)
+            except fs.FacesearchError as error:
+                if isinstance(error, fs.GroupChangedError | fs.UserNotFoundError | fs.FaceNotFoundError):
+                    site_of(request).changed()
+                return back_to(request, form, "/", Message(text=_in_words(error), is_error=True))
+            return back_to(request, form, default, answer) if isinstance(answer, Message) else answer
 
-    return upload(functools.wraps(change)(checked))
+        return upload(checked)
+
+    return decorate
 
 
-def upload(use: Callable[[Request, FormData], Response]) -> Callable[[Request], Awaitable[Response]]:
+def upload(use: Callable[[Request, FormData], Response]) -> Endpoint:
     """Return the endpoint of a form that changes nothing, such as one with a photo."""
 
     @functools.wraps(use)

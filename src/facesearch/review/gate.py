@@ -1,4 +1,4 @@
-"""Admit requests of the opened page only: token, cookie, ``Host``, ``Origin`` and ``Sec-Fetch-Site``; add security headers.
+"""Accept requests of the opened page only: token, cookie, ``Host``, ``Origin`` and ``Sec-Fetch-Site``; add security headers.
 
 The server listens on the loopback address, which every program and every web page in a browser of this machine reaches. A web page
 of another site may send forms here (CSRF) or resolve its own host name to this address (DNS rebinding).
@@ -48,27 +48,14 @@ _ENTRY: Final = """<!doctype html>
 
 
 class Keys:
-    """The secrets of one run of the server.
-
-    Attributes
-    ----------
-    session
-        Value of the cookie.
-    form
-        Value that each form contains.
-    """
+    """The secrets of one run of the server."""
 
     def __init__(self) -> None:
-        self.session: Final = secrets.token_urlsafe(_TOKEN_BYTES)
-        self.form: Final = secrets.token_urlsafe(_TOKEN_BYTES)
-        self._lasting: Final = secrets.token_urlsafe(_TOKEN_BYTES)
+        self.session: Final = secrets.token_urlsafe(_TOKEN_BYTES)  # value of the cookie
+        self.form: Final = secrets.token_urlsafe(_TOKEN_BYTES)  # in each form
+        self.lasting_token: Final = secrets.token_urlsafe(_TOKEN_BYTES)  # opens the page as long as the server runs
         self._once: set[str] = set()
         self._lock = threading.Lock()
-
-    @property
-    def lasting_token(self) -> str:
-        """A token that opens the page as long as the server runs, for the terminal."""
-        return self._lasting
 
     def single_token(self) -> str:
         """Return a token that opens the page once.
@@ -82,7 +69,7 @@ class Keys:
 
     def opens(self, token: str) -> bool:
         """Return whether a token opens the page, and use it up if it opens the page once."""
-        if same(token, self._lasting):
+        if same(token, self.lasting_token):
             return True
         with self._lock:
             for each in self._once:
@@ -94,16 +81,9 @@ class Keys:
 
 @attrs.frozen(eq=False)
 class Gate:
-    """ASGI middleware that admits the page's own requests.
+    """ASGI middleware that passes the page's own requests to the application.
 
-    Attributes
-    ----------
-    app
-        The application behind.
-    keys
-        The secrets.
-    port
-        The port of the server; the only names of the server are ``127.0.0.1`` and ``localhost`` with it.
+    The only names of the server are ``127.0.0.1`` and ``localhost``, with its port.
     """
 
     app: ASGIApp
@@ -116,7 +96,7 @@ class Gate:
         return f"facesearch_review_{self.port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an admitted request to the application; answer others."""
+        """Pass an accepted request to the application; answer others."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

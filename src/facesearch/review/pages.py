@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import facesearch as fs
+from facesearch.common.tables import counted
 from facesearch.domain.sources import show_source
 from facesearch.review.site import Site
 
@@ -26,10 +27,6 @@ V = TypeVar("V")
 def _percent(similarity: float) -> str:
     """Format a similarity; rounded down, since 100% would be a promise."""
     return f"{math.floor(similarity * 10) / 10:.1f}%"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _breakable(name: str) -> Markup:
@@ -50,57 +47,31 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(
-    percent=_percent, counted=_counted, source=show_source, breakable=_breakable, file_name=_file_name
+    percent=_percent, counted=counted, source=show_source, breakable=_breakable, file_name=_file_name
 )
 _TEMPLATES.globals["query"] = lambda **values: urlencode(values)
 
 
 @attrs.frozen(kw_only=True)
 class Message:
-    """What a change did, or why it did nothing.
-
-    Attributes
-    ----------
-    text
-        One or two sentences.
-    is_error
-        Whether nothing was changed.
-    undo
-        Whether to offer to undo the change.
-    fix
-        A user id to offer instead of a wrong one.
-    about
-        The part of the page that the message is about, such as a group id.
-    link
-        Words and path of the page to go on with.
-    """
+    """The effect of a change, or the reason that nothing was changed."""
 
     text: str
     is_error: bool = False
-    undo: bool = False
-    fix: str | None = None
-    about: str | None = None
-    link: tuple[str, str] | None = None
+    undo: bool = False  # whether to offer to undo the change
+    fix: str | None = None  # a user id to offer instead of a wrong one
+    about: str | None = None  # the part of the page that the message is about, such as a group id
+    link: tuple[str, str] | None = None  # words and path of the page to go on with
 
 
 @attrs.frozen(kw_only=True)
 class Page(Generic[T]):
-    """A part of a long list.
-
-    Attributes
-    ----------
-    items
-        The items of this page.
-    number, last
-        Of this page and of the last one, from 1.
-    total
-        Items of all pages.
-    """
+    """A part of a long list."""
 
     items: Sequence[T]
-    number: int
-    last: int
-    total: int
+    number: int  # of this page, from 1
+    last: int  # number of the last page
+    total: int  # items of all pages
 
     def of(self, items: Sequence[V]) -> "Page[V]":
         """Return the same page with other items, made of its own."""

@@ -27,7 +27,7 @@ class ShownUser:
 
 
 def people(request: Request) -> Response:
-    """List the users, those whose id contains the text that was searched for."""
+    """List the users, or those with an id that contains the searched text."""
     collection, wanted = site_of(request).collection, request.query_params.get("q", "").strip()
     users = [user.user_id for user in collection.users() if wanted.lower() in user.user_id.lower()]
     page = paged(users, number_in(request.query_params), _PEOPLE)

@@ -5,47 +5,26 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import attrs
 
 import facesearch as fs
 from facesearch.errors import ImageError, InvalidParameterError
+from facesearch.files.below import FILE_FLAGS, HAS_DIR_FD, open_by_parts
 
 __all__ = ["PhotoFiles"]
-
-_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe that replaced the file must not block
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-_FOLDER: Final = _FLAGS | getattr(os, "O_DIRECTORY", 0)
-_HAS_DIR_FD: Final = os.open in os.supports_dir_fd
 
 
 @attrs.frozen
 class PhotoFiles:
-    """The folders in which photos are looked for.
-
-    Attributes
-    ----------
-    folders
-        Absolute paths without links.
-    """
+    """The folders in which photos are searched: absolute paths without links."""
 
     folders: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, folders: Iterable[str | os.PathLike[str]]) -> Self:
-        """Return the files of existing folders.
-
-        Raises
-        ------
-        InvalidParameterError
-            If one is not a folder.
-        """
+        """Return the files of folders, which must exist."""
         found = []
         for folder in folders:
             path = Path(folder)
@@ -82,20 +61,8 @@ def _open(folder: Path, source: str) -> int | None:
         if not path.is_relative_to(folder) or path == folder:
             return None
         parts = path.relative_to(folder).parts
-        if _HAS_DIR_FD:
-            return _open_by_parts(folder, parts)
-        return os.open(path, _FLAGS) if path.resolve(strict=True) == path else None
+        if HAS_DIR_FD:
+            return open_by_parts(folder, parts)
+        return os.open(path, FILE_FLAGS) if path.resolve(strict=True) == path else None
     except (OSError, ValueError):  # moved, a link, no permission, or no path of this system
         return None
-
-
-def _open_by_parts(folder: Path, parts: tuple[str, ...]) -> int:
-    """Open a path part by part; a part that is a link raises OSError, also one that replaced a folder meanwhile."""
-    inner = os.open(folder, _FOLDER)
-    try:
-        for part in parts[:-1]:
-            outer, inner = inner, os.open(part, _FOLDER, dir_fd=inner)
-            os.close(outer)
-        return os.open(parts[-1], _FLAGS, dir_fd=inner)
-    finally:
-        os.close(inner)

@@ -27,15 +27,7 @@ PLACEHOLDER: Final = (
 
 
 def face_crop(pixels: PixelArray, box: BoundingBox) -> bytes:
-    """Return a square JPEG of a face, 224 pixels a side.
-
-    Parameters
-    ----------
-    pixels
-        The photo, (H, W, 3) uint8 RGB.
-    box
-        Box of the face in the photo.
-    """
+    """Return a square JPEG, 224 pixels a side, of the face at a box in a photo, (H, W, 3) uint8 RGB."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = box.to_pixels(width, height)
     side = min(max(right - left, bottom - top) * (1 + 2 * _MARGIN), width, height)

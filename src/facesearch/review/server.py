@@ -32,29 +32,11 @@ def serve(
     read_only: bool = False,
     ready: Callable[[str, str], object] | None = None,
 ) -> None:
-    """Run the page for a collection until SIGINT (Ctrl-C) or SIGTERM.
+    """Run the page for a collection, which stays open, until SIGINT (Ctrl-C) or SIGTERM.
 
-    Parameters
-    ----------
-    collection
-        Stays open.
-    photos
-        Folders with the photos that were indexed. Photos are shown only from there, and only if they are unchanged; by default
-        none is, and faces are shown by their thumbnails.
-    port
-        Port of the loopback address; 0 selects a free port.
-    read_only
-        Refuse changes, and do not offer them.
-    ready
-        Called when the server listens, with two addresses that open the page: the first as often as the server runs, the second
-        once, since a browser gets it on its command line.
-
-    Raises
-    ------
-    MissingExtraError
-        On import, if a package is not installed.
-    InvalidParameterError
-        If a folder or the port can't be used.
+    Photos are shown only from the folders *photos*, and only if they are unchanged since they were indexed; otherwise faces are shown by
+    their thumbnails. Port 0 selects a free port. *ready* is called when the server listens, with two addresses that open the page: the
+    first as often as the server runs, the second once, since a browser gets it on its command line.
     """
     check_is("collection", collection, fs.Collection)
     check_int("port", port, 0, 65535)

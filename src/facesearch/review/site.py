@@ -1,4 +1,4 @@
-"""The state of one run of the page: the collection, the folders of photos, and what was computed or uploaded since the start."""
+"""The state of one run of the page: the collection, the folders of photos, and values computed or uploaded since the start."""
 
 import threading
 from collections import OrderedDict
@@ -28,13 +28,7 @@ Groups = tuple[fs.FaceGroup, ...]
 
 
 class Recent(Generic[K, V]):
-    """A dict of the most recent values; thread-safe.
-
-    Parameters
-    ----------
-    most
-        The greatest number of values.
-    """
+    """A dict of the *most* recent values; thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most: Final = most
@@ -58,17 +52,7 @@ class Recent(Generic[K, V]):
 
 
 class Site:
-    """What all pages of one run share.
-
-    Parameters
-    ----------
-    collection
-        The collection that is reviewed.
-    photos
-        Where the photos of its faces are.
-    read_only
-        Whether changes are refused and not offered.
-    """
+    """State that all pages of one run share."""
 
     def __init__(self, collection: fs.Collection, photos: PhotoFiles, *, read_only: bool = False) -> None:
         self.collection: Final = collection
@@ -120,15 +104,7 @@ class Site:
         return len(self.groups.peek() or ())
 
     def changed(self, group_id: str | None = None, *, users: Iterable[str | None] = ()) -> None:
-        """Bring up to date what was computed from the collection.
-
-        Parameters
-        ----------
-        group_id
-            The only group that changed.
-        users
-            The only users that changed.
-        """
+        """Update computed values after a change, of which *group_id* and *users* are the only group and users, if given."""
         changed = frozenset(users)
         if group_id is None and not changed:
             self.groups.forget()
@@ -145,7 +121,7 @@ class Site:
         self.aside.forget()
 
     def undone(self, change: fs.Change) -> None:
-        """Bring up to date what was computed, after a change was undone: a group that was named or set aside is there again."""
+        """Update computed values after a change was undone: a group that was named or set aside is there again."""
         group = self._gone.get(frozenset(face.face_id for face in change.faces))
         if group is None:
             self.changed()

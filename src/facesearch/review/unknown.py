@@ -1,13 +1,11 @@
 """*Unknown*: groups of faces without a user, to be named or set aside."""
 
-from collections.abc import Iterator, Sequence
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 import facesearch as fs
-from facesearch.review.background import Snapshot
 from facesearch.review.pages import missing, number_in, paged, render, site_of
 from facesearch.review.people import known_names
 from facesearch.review.site import Site
@@ -62,13 +60,9 @@ def group(request: Request) -> Response:
 
 def find_group(site: Site, group_id: str) -> fs.FaceGroup | None:
     """Return the group with an id; ``None`` if no group has its faces any more."""
-    return next((each for each in _lists(site) if each.group_id == group_id), None)
-
-
-def _lists(site: Site) -> Iterator[fs.FaceGroup]:
-    """Yield all groups: first those that the browser has seen, then those of now."""
-    snapshots: Sequence[Snapshot[tuple[fs.FaceGroup, ...]]] = (site.groups, site.aside)
-    for snapshot in snapshots:
-        yield from snapshot.peek() or ()
-    for snapshot in snapshots:
-        yield from snapshot.get() or ()
+    # First the groups that the browser has seen, then those of now.
+    for groups in (site.groups.peek, site.aside.peek, site.groups.get, site.aside.get):
+        for each in groups() or ():
+            if each.group_id == group_id:
+                return each
+    return None

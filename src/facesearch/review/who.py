@@ -38,32 +38,14 @@ class Candidate:
 
 @attrs.frozen(kw_only=True)
 class ShownFace:
-    """A face of the photo.
+    """A face of the photo."""
 
-    Attributes
-    ----------
-    number
-        From 1, the largest face.
-    box
-        Left, top, width and height in percent of the photo, clipped to it.
-    kind
-        ``known``, ``unknown`` or ``unsearched``.
-    best
-        The user found.
-    reason
-        Why it is or is not this user, in a few words.
-    figures
-        Measurements behind the reason.
-    others
-        The next users.
-    """
-
-    number: int
-    box: tuple[float, float, float, float]
-    kind: str
+    number: int  # from 1, the largest face
+    box: tuple[float, float, float, float]  # left, top, width and height in percent of the photo, clipped to it
+    kind: str  # "known", "unknown" or "unsearched"
     best: Candidate | None = None
-    reason: str
-    figures: Sequence[str] = ()
+    reason: str  # why it is or is not the best candidate
+    figures: Sequence[str] = ()  # measurements behind the reason
     others: Sequence[Candidate] = ()
 
 
@@ -100,9 +82,8 @@ def search(request: Request, form: FormData) -> Response:
         with site.one_search:  # one photo takes all cores
             found = _search(site, picture, file.filename or "photo")
     except ImageError as error:
-        return go(
-            request, "/", Message(text=f"This file can't be used: {str(error).removeprefix('image: ')}.", is_error=True)
-        )
+        why = str(error).removeprefix("image: ")
+        return go(request, "/", Message(text=f"This file can't be used: {why}.", is_error=True))
     key = secrets.token_urlsafe(12)
     site.searches.put(key, found)
     return go(request, "/", photo=key)
@@ -159,21 +140,13 @@ def _searched_face(site: Site, number: int, answer: fs.SearchedFaceResponse) -> 
         for match in answer.user_matches
         if match.similarity >= _LEAST_CANDIDATE
     ]
-    known = bool(candidates) and candidates[0].similarity >= THRESHOLD
-    if known:
-        best, others = candidates[0], candidates[1:]
-        reason = f"Of strangers, {strangers(site.collection.calibration, best.similarity)} is this similar."
-    else:
-        best, others = None, candidates
+    box = _box(answer.searched_face.face_detail)
+    if not candidates or candidates[0].similarity < THRESHOLD:
         reason = f"Nobody in the collection reaches {THRESHOLD:.0f}%."
-    return ShownFace(
-        number=number,
-        box=_box(answer.searched_face.face_detail),
-        kind="known" if known else "unknown",
-        best=best,
-        reason=reason,
-        others=others,
-    )
+        return ShownFace(number=number, box=box, kind="unknown", reason=reason, others=candidates)
+    best, *others = candidates
+    reason = f"Of strangers, {strangers(site.collection.calibration, best.similarity)} is this similar."
+    return ShownFace(number=number, box=box, kind="known", best=best, reason=reason, others=others)
 
 
 def _face_of(site: Site, user_id: str) -> str | None:

@@ -154,7 +154,7 @@ def face_measurements() -> SearchStrategy[FaceMeasurements]:
 
 
 def quality_bars() -> SearchStrategy[QualityBars]:
-    """Draw thresholds of a quality filter. Shrinks toward the lowest ones, and toward faces that look straight ahead."""
+    """Draw thresholds of a quality filter. Shrinks toward the lowest ones, and toward frontal faces."""
     return filter_bars().map(lambda bars: bars.medium)
 
 

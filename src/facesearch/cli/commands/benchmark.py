@@ -2,14 +2,12 @@
 
 import click
 
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 
 __all__ = ["benchmark"]
 
 
-@click.command(
-    cls=Command,
-    section="Information",
+@command(
     short_help="measure accuracy and speed on your own photographs",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},

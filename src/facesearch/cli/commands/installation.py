@@ -6,16 +6,14 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.options import ANY_DATABASE, as_json as json_option, index_at
-from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, print_note
+from facesearch.cli.shell.output import counted, plain, print_answer, print_block, print_json, print_line, print_note
 
 __all__ = ["calibration", "doctor", "models"]
 
 
-@click.command(
-    cls=Command,
-    section="Help",
+@command(
     short_help="check the installation, and a file of collections",
     examples=("facesearch doctor", "facesearch doctor --db people.db", "facesearch doctor --json"),
     exits={Exit.DONE: "no problem found", Exit.NOTHING: "a problem was found; its line contains advice"},
@@ -54,9 +52,7 @@ def doctor(*, db: Path | str | None, index: str | None, as_json: bool) -> Exit:
     return Exit.NOTHING if wrong else Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="Information",
+@command(
     short_help="list the model files, their terms and hashes",
     examples=("facesearch models", "facesearch models --json"),
 )
@@ -70,23 +66,19 @@ def models(*, as_json: bool) -> Exit:
     if as_json:
         print_json({"models": plain(files)})
         return Exit.DONE
+    width = click.get_current_context().terminal_width or 100
     for number, file in enumerate(files):
         if number:
             print_line()
         print_line(file.name)
         for name in ("purpose", "licence", "training_data", "origin", "package", "sha256"):
             label = f"{name.replace('_', ' ')}:"
-            print_block(
-                click.wrap_text(
-                    f"{label:<15}{getattr(file, name)}", _width(), initial_indent="  ", subsequent_indent=" " * 17
-                )
-            )
+            text = f"{label:<15}{getattr(file, name)}"
+            print_block(click.wrap_text(text, width, initial_indent="  ", subsequent_indent=" " * 17))
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="Information",
+@command(
     short_help="explain what a similarity means",
     examples=("facesearch calibration", "facesearch calibration --json"),
 )
@@ -97,12 +89,5 @@ def calibration(*, as_json: bool) -> Exit:
     Measure a calibration for your own people with `facesearch benchmark calibrate FOLDER`.
     """
     table = fs.calibration()
-    if as_json:
-        print_json(plain(table))
-    else:
-        print_block(str(table))
+    print_answer(plain(table), *str(table).split("\n"), as_json=as_json)
     return Exit.DONE
-
-
-def _width() -> int:
-    return click.get_current_context().terminal_width or 100

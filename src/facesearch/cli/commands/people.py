@@ -11,9 +11,9 @@ import facesearch as fs
 from facesearch.cli.shell.completion import complete_user
 from facesearch.cli.shell.deletion import confirmed, wait_for_erasing
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.options import as_json as json_option, database, index_at, percentage, yes
-from facesearch.cli.shell.output import counted, plain, print_block, print_json, print_line, table
+from facesearch.cli.shell.output import counted, plain, print_answer, print_json, print_table
 
 __all__ = [
     "associate_faces",
@@ -27,9 +27,7 @@ __all__ = [
 ]
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="list the users of a collection",
     aws_name="list-users",
     examples=("facesearch users --db people.db", "facesearch users --db people.db --json"),
@@ -46,17 +44,13 @@ def users(*, db: Path | str, collection_id: str, as_json: bool) -> Exit:
         count = Counter(face.user_id for face in collection.faces())
     if as_json:
         print_json({"Users": [fs.to_aws(user) for user in listed]})
-    elif not listed:
-        print_line("no users")
     else:
         rows = [[user.user_id, str(count[user.user_id]), user.user_status.value] for user in listed]
-        print_block(table(["user", "faces", "status"], rows, right=[1]))
+        print_table(["user", "faces", "status"], rows, none="no users", right=[1])
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="list the faces of a collection",
     aws_name="list-faces",
     examples=("facesearch faces --db people.db", "facesearch faces --db people.db --user ada"),
@@ -75,8 +69,6 @@ def faces(*, db: Path | str, collection_id: str, user_id: str | None, as_json: b
         listed, version = collection.faces(user_id), collection.face_model.version
     if as_json:
         print_json({"Faces": [fs.to_aws(face) for face in listed], "FaceModelVersion": version})
-    elif not listed:
-        print_line("no faces")
     else:
         rows = [
             [
@@ -87,16 +79,11 @@ def faces(*, db: Path | str, collection_id: str, user_id: str | None, as_json: b
             ]
             for face in listed
         ]
-        print_block(table(["face", "sure", "user", "photo"], rows, right=[1], shrinks=2))
+        print_table(["face", "sure", "user", "photo"], rows, none="no faces", right=[1], shrinks=2)
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="People",
-    short_help="add a user without faces",
-    examples=("facesearch create-user ada --db people.db",),
-)
+@command(short_help="add a user without faces", examples=("facesearch create-user ada --db people.db",))
 @click.argument("user_id", metavar="ID")
 @database
 @json_option
@@ -104,13 +91,11 @@ def create_user(*, user_id: str, db: Path | str, collection_id: str, as_json: bo
     """Create a user without faces, for `associate-faces`; `index --user` creates a user with faces in one step."""
     with fs.Collection.open(db, collection_id) as collection:
         collection.create_user(user_id)
-    _done(f"created user {user_id}", {}, as_json=as_json)
+    print_answer({}, f"created user {user_id}", as_json=as_json)
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="delete a user and the user's faces",
     examples=(
         "facesearch delete-user ada --db people.db",
@@ -144,13 +129,11 @@ def delete_user(
     with fs.Collection.open(db, collection_id, create=False) as collection:
         collection.delete_user(user_id, faces=with_faces)
     wait_for_erasing(db)
-    _done(f"deleted {what}", {}, as_json=as_json)
+    print_answer({}, f"deleted {what}", as_json=as_json)
     return Exit.DONE
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="associate faces with a user",
     examples=("facesearch associate-faces ada 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
     exits={Exit.DONE: "every face is associated", Exit.NOTHING: "a face was refused"},
@@ -176,14 +159,11 @@ def associate_faces(
     --json prints the response of Amazon Rekognition's AssociateFaces.
     """
     with fs.Collection.open(db, collection_id, create=False, index=index) as collection:
-        response = collection.associate_faces(user_id, face_ids, user_match_threshold=threshold)
-    refused = response.unsuccessful_face_associations
-    return _changed("associated", len(response.associated_faces), refused, fs.to_aws(response), as_json=as_json)
+        made = collection.associate_faces(user_id, face_ids, user_match_threshold=threshold)
+    return _changed("associated", made, made.associated_faces, made.unsuccessful_face_associations, as_json=as_json)
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="disassociate faces from a user",
     examples=("facesearch disassociate-faces ada 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
     exits={Exit.DONE: "every face is disassociated", Exit.NOTHING: "a face was refused"},
@@ -200,15 +180,13 @@ def disassociate_faces(
     --json prints the response of Amazon Rekognition's DisassociateFaces.
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
-        response = collection.disassociate_faces(user_id, face_ids)
+        made = collection.disassociate_faces(user_id, face_ids)
     wait_for_erasing(db)
-    refused = response.unsuccessful_face_disassociations
-    return _changed("disassociated", len(response.disassociated_faces), refused, fs.to_aws(response), as_json=as_json)
+    refused = made.unsuccessful_face_disassociations
+    return _changed("disassociated", made, made.disassociated_faces, refused, as_json=as_json)
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="delete unassociated faces",
     examples=("facesearch delete-faces 7e6ccb1f-33d2-5de0-b45e-5a3a9b7b5a0e --db people.db",),
     exits={Exit.DONE: "every face was deleted", Exit.NOTHING: "a face was refused"},
@@ -222,15 +200,12 @@ def delete_faces(*, face_ids: Sequence[str], db: Path | str, collection_id: str,
     --json prints the response of Amazon Rekognition's DeleteFaces.
     """
     with fs.Collection.open(db, collection_id, create=False) as collection:
-        response = collection.delete_faces(face_ids)
+        made = collection.delete_faces(face_ids)
     wait_for_erasing(db)
-    refused = response.unsuccessful_face_deletions
-    return _changed("deleted", len(response.deleted_faces), refused, fs.to_aws(response), as_json=as_json)
+    return _changed("deleted", made, made.deleted_faces, made.unsuccessful_face_deletions, as_json=as_json)
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="find enrolment mistakes in a collection",
     examples=("facesearch audit --db people.db", "facesearch audit --db people.db --threshold 99.9 --json"),
     exits={Exit.DONE: "no mistake found", Exit.NOTHING: "a possible mistake was found"},
@@ -240,44 +215,23 @@ def delete_faces(*, face_ids: Sequence[str], db: Path | str, collection_id: str,
 @percentage("--own-threshold", "A face with less similarity to its user's other faces is reported.  [default: 50]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Most findings of each kind, worst first.")
 @json_option
-def audit(
-    *,
-    db: Path | str,
-    collection_id: str,
-    threshold: float | None,
-    own_threshold: float | None,
-    limit: int | None,
-    as_json: bool,
-) -> Exit:
+def audit(*, db: Path | str, collection_id: str, as_json: bool, **options: float | None) -> Exit:
     """Find possible mistakes: one person under two ids, faces of another person, users with inconsistent faces.
 
     The command changes nothing.
     """
-    asked = {"threshold": threshold, "own_threshold": own_threshold, "limit": limit}
-    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     with fs.Collection.open(db, collection_id, create=False, read_only=None) as collection:
         report = collection.audit(**given)
-    if as_json:
-        print_json(plain(report))
-    else:
-        print_block(str(report))
+    print_answer(plain(report), *str(report).split("\n"), as_json=as_json)
     return Exit.NOTHING if report.same_person or report.misplaced or report.loose else Exit.DONE
 
 
-def _done(text: str, answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        print_line(text)
-
-
-def _changed(verb: str, count: int, refused: Sequence[Any], answer: dict[str, Any], *, as_json: bool) -> Exit:
-    if as_json:
-        print_json(answer)
-    else:
-        print_line(f"{verb} {counted(count, 'face')}")
-        for each in refused:
-            reasons = ", ".join(reason.value for reason in each.reasons)
-            owner = f" ({each.user_id})" if each.user_id else ""
-            print_line(f"{each.face_id}: refused, {reasons}{owner}")
+def _changed(verb: str, response: Any, faces: Sequence[Any], refused: Sequence[Any], *, as_json: bool) -> Exit:
+    lines = [f"{verb} {counted(len(faces), 'face')}"]
+    for each in refused:
+        reasons = ", ".join(reason.value for reason in each.reasons)
+        owner = f" ({each.user_id})" if each.user_id else ""
+        lines.append(f"{each.face_id}: refused, {reasons}{owner}")
+    print_answer(fs.to_aws(response), *lines, as_json=as_json)
     return Exit.NOTHING if refused else Exit.DONE

@@ -7,31 +7,27 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.many_photos import are_many
 from facesearch.cli.shell.options import (
     analyzer_for,
-    as_csv,
     as_json,
     attributes,
-    check_formats,
-    check_picture,
     force,
+    formats,
     min_face,
     photo_from,
     save,
     threshold,
     workers,
 )
-from facesearch.cli.shell.output import print_block, print_json, print_line, print_note, table
-from facesearch.cli.shell.words import box_in_pixels, describe_face, face_table
+from facesearch.cli.shell.output import print_block, print_json, print_line, print_note, print_table, table
+from facesearch.cli.shell.words import FACE_COLUMNS, box_in_pixels, describe_face, detected_faces, face_cells
 
 __all__ = ["compare", "detect"]
 
 
-@click.command(
-    cls=Command,
-    section="Find",
+@command(
     short_help="detect the faces in a photo",
     aws_name="detect-faces",
     examples=(
@@ -53,8 +49,7 @@ __all__ = ["compare", "detect"]
 @save
 @force
 @workers
-@as_json
-@as_csv
+@formats
 def detect(
     *,
     photos: Sequence[str],
@@ -71,48 +66,31 @@ def detect(
     Yaw, pitch and roll are in degrees, with Amazon Rekognition's signs; brightness and sharpness are 0-100. --json prints the
     response of its DetectFaces; for several photos, or a folder, one line per photo.
     """
-    check_formats(as_json=as_json, as_csv=as_csv)
     if are_many(photos) or as_csv:
         from facesearch.cli.commands.detect_many import detect_many
 
-        return detect_many(
-            photos,
-            attributes,
-            min_face=min_face,
-            save_to=save_to,
-            force=force,
-            workers=workers,
-            as_json=as_json,
-            as_csv=as_csv,
-        )
+        output = {"save_to": save_to, "force": force, "workers": workers, "as_json": as_json, "as_csv": as_csv}
+        return detect_many(photos, attributes, min_face=min_face, **output)
     from facesearch.cli.shell.saving import check_saving, save_photo
 
-    (photo,) = photos
-    check_picture(save_to)
-    source = photo_from(photo)
+    source = photo_from(photos[0])
     protected = check_saving(save_to, inputs=[source], force=force)
     picture = fs.read_image(source)
     faces = fs.detect_faces(picture, attributes=attributes, analyzer=analyzer_for(min_face))
     if as_json:
         print_json({"FaceDetails": [fs.to_aws(face) for face in faces]})
-    elif not faces:
-        print_line("no face was found")
     else:
-        print_block(face_table(faces, picture.width, picture.height))
+        rows = [face_cells(number, face, picture.width, picture.height) for number, face in enumerate(faces, start=1)]
+        print_table(FACE_COLUMNS, rows, none="no face was found", right=[0, 2, 3, 4, 5, 6, 7], shrinks=1)
         for number, face in enumerate(faces, start=1):
             for line in describe_face(face):
                 print_line(f"face {number}: {line}")
     if save_to:
-        from facesearch.display.face_marks import FaceClass, SeenFace
-
-        seen = [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
-        save_photo(picture, seen, save_to, protected, force=force)
+        save_photo(picture, detected_faces(faces), save_to, protected, force=force)
     return Exit.DONE if faces else Exit.NOTHING
 
 
-@click.command(
-    cls=Command,
-    section="Find",
+@command(
     short_help="compare the faces in two photos",
     aws_name="compare-faces",
     examples=(
@@ -150,20 +128,14 @@ def compare(*, source: str, target: str, threshold: float, min_face: int | None,
     if as_json:
         print_json(fs.to_aws(response))
     elif response.face_matches:
-        print_block(_similarities(response.face_matches, threshold, target, pictures[1]))
+        rows = [
+            [
+                f"{match.similarity:.2f}",
+                box_in_pixels(match.face.bounding_box, pictures[1].width, pictures[1].height),
+                "" if match.similarity >= threshold else f"below {threshold:g}",
+            ]
+            for match in response.face_matches
+        ]
+        print_block(table(["similarity", f"face of {target}", ""], rows, right=[0], shrinks=1))
     matched = any(match.similarity >= threshold for match in response.face_matches)
     return Exit.DONE if matched else Exit.NOTHING
-
-
-def _similarities(
-    matches: "Sequence[fs.CompareFacesMatch]", threshold: float, target: str, picture: "fs.Picture"
-) -> str:
-    rows = [
-        [
-            f"{match.similarity:.2f}",
-            box_in_pixels(match.face.bounding_box, picture.width, picture.height),
-            "" if match.similarity >= threshold else f"below {threshold:g}",
-        ]
-        for match in matches
-    ]
-    return table(["similarity", f"face of {target}", ""], rows, right=[0], shrinks=1)

@@ -1,23 +1,22 @@
 """``facesearch review``: a page on this machine, to see who is in a collection and to put it right."""
 
-import contextlib
 import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.options import DATABASE, as_json as json_option, collection as collection_option, index_at
-from facesearch.cli.shell.output import print_json, print_line, print_note
+from facesearch.cli.shell.output import print_answer, print_note
 
 __all__ = ["review"]
 
 
-@click.command(
-    cls=Command,
-    section="People",
+@command(
     short_help="see and correct a collection in the browser",
     examples=(
         "facesearch review people.db",
@@ -51,11 +50,10 @@ def review(
     db: Path | str,
     collection_id: str,
     index: str | None,
-    photos: tuple[Path, ...],
     read_only: bool,
-    port: int,
     no_open: bool,
     as_json: bool,
+    **serving: Any,
 ) -> Exit:
     """Open a page in the browser: who is in a photo, all people, faces without a name, and likely mistakes.
 
@@ -66,10 +64,8 @@ def review(
     from facesearch.review.server import serve
 
     def ready(address: str, once: str) -> None:
-        if as_json:
-            print_json({"url": address, "version": fs.__version__})
-        else:
-            print_line(f"review page at {address}")
+        print_answer({"url": address, "version": fs.__version__}, f"review page at {address}", as_json=as_json)
+        if not as_json:
             print_note("only this machine can open it; Ctrl-C ends it")
         if not no_open:
             import webbrowser
@@ -77,14 +73,14 @@ def review(
             # In a thread: some systems return only when the browser ends.
             threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
 
-    with contextlib.ExitStack() as stack:
-        try:
-            collection = fs.Collection.open(db, collection_id, create=False, read_only=read_only, index=index)
-        except fs.StorageReadOnlyError:
-            print_note("the file can't be written: changes are refused")
-            read_only = True
-            collection = fs.Collection.open(db, collection_id, create=False, read_only=True, index=index)
-        stack.enter_context(collection)
-        serve(collection, photos=photos, port=port, read_only=read_only, ready=ready)
+    opened = partial(fs.Collection.open, db, collection_id, create=False, index=index)
+    try:
+        collection = opened(read_only=read_only)
+    except fs.StorageReadOnlyError:
+        print_note("the file can't be written: changes are refused")
+        read_only = True
+        collection = opened(read_only=True)
+    with collection:
+        serve(collection, read_only=read_only, ready=ready, **serving)
     print_note("ended")
     return Exit.DONE

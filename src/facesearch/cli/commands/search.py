@@ -2,25 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
-from facesearch.cli.shell.many_photos import are_many
+from facesearch.cli.shell.groups import command
+from facesearch.cli.shell.many_photos import are_many, report_photos
 from facesearch.cli.shell.options import (
     analyzer_for,
-    as_csv,
-    as_json,
     attributes,
-    check_formats,
-    check_picture,
     database,
     files_of,
     force,
+    formats,
     index_at,
     min_face,
     photo_from,
@@ -30,14 +27,12 @@ from facesearch.cli.shell.options import (
     workers,
 )
 from facesearch.cli.shell.output import counted, print_block, print_json, print_note_block, table
-from facesearch.cli.shell.words import describe_face, explained
+from facesearch.cli.shell.words import describe_face
 
 __all__ = ["search"]
 
 
-@click.command(
-    cls=Command,
-    section="Find",
+@command(
     short_help="find out who is in a photo, or in many",
     aws_name="search-users-by-image",
     examples=(
@@ -74,8 +69,7 @@ __all__ = ["search"]
 @save
 @force
 @workers
-@as_json
-@as_csv
+@formats
 def search(
     *,
     photos: Sequence[str],
@@ -105,65 +99,68 @@ def search(
     For several photos, or a folder, each row and each line of JSON contains its photo, in the given order; the photos are searched
     on all cores and printed as they finish. A photo that can't be used is reported on standard error, and the others continue.
     """
-    check_formats(as_json=as_json, as_csv=as_csv)
-    opening: dict[str, Any] = {
-        "create": False,
-        "read_only": None,
-        "analyzer": analyzer_for(min_face),
-        "exact": not approximate,
-        "index": index,
-    }
-    options: dict[str, Any] = {
-        "user_match_threshold": threshold,
-        "max_users": max_users,
-        "quality_filter": quality_filter,
-        "attributes": attributes,
-    }
-    if are_many(photos) or as_csv:
-        from facesearch.cli.commands.search_many import SearchRequest, search_many
+    from facesearch.cli.commands.search_answers import searched
 
-        request = SearchRequest(
-            options=options,
-            all_faces=all_faces,
-            why=why,
-            save_to=save_to,
-            force=force,
-            workers=workers,
-            as_json=as_json,
-            as_csv=as_csv,
-        )
-        with fs.Collection.open(db, collection_id, **opening) as collection:
-            return search_many(collection, db, photos, request)
+    opened = partial(
+        fs.Collection.open,
+        db,
+        collection_id,
+        create=False,
+        read_only=None,
+        analyzer=analyzer_for(min_face),
+        exact=not approximate,
+        index=index,
+    )
+    work = partial(
+        searched,
+        user_match_threshold=threshold,
+        max_users=max_users,
+        quality_filter=quality_filter,
+        attributes=attributes,
+        all_faces=all_faces,
+        why=why,
+    )
+    if are_many(photos) or as_csv:
+        columns = ["face", "similarity", "user"][0 if all_faces else 1 :]
+        with opened() as collection:
+            return report_photos(
+                photos,
+                partial(work, collection),
+                columns=[(name, len(name)) for name in columns],
+                csv_columns=["face", "similarity", "user_id", "status"],
+                databases=files_of(db),
+                save_to=save_to,
+                force=force,
+                workers=workers,
+                as_json=as_json,
+                as_csv=as_csv,
+            )
     from facesearch.cli.shell.saving import check_saving, save_photo
 
-    (photo,) = photos
-    check_picture(save_to)
-    source = photo_from(photo)
+    source = photo_from(photos[0])
     protected = check_saving(save_to, inputs=[source], databases=files_of(db), force=force)
-    with fs.Collection.open(db, collection_id, **opening) as collection:
+    with opened() as collection:
         picture = fs.read_image(source)
-        found = fs.search_all_faces(collection, picture, **options) if all_faces else ()
-        # If no face passes the filter, search_all_faces returns nothing; this response lists the faces and the reasons.
-        shown = found or (fs.search_users_by_image(collection, picture, **options),)
+        answer = work(collection, picture)
     if as_json:
-        print_json([fs.to_aws(response) for response in found] if all_faces else fs.to_aws(shown[0]))
+        print_json(answer.aws())
     else:
-        print_block("\n".join(_lines(shown, threshold, quality_filter)))
-    if why:
-        (print_note_block if as_json else print_block)(f"\n{explained(shown)}")
+        print_block("\n".join(_lines(answer.shown, threshold, quality_filter)))
+    if explanation := answer.explanation():
+        (print_note_block if as_json else print_block)(f"\n{explanation}")
     if save_to:
-        from facesearch.responses.search_users import seen_faces
-
-        save_photo(picture, seen_faces(*shown), save_to, protected, force=force)
-    return Exit.DONE if any(response.user_matches for response in shown) else Exit.NOTHING
+        save_photo(picture, answer.seen, save_to, protected, force=force)
+    return Exit.DONE if answer.found else Exit.NOTHING
 
 
 def _lines(
     responses: "Sequence[fs.SearchUsersByImageResponse]", threshold: float, quality_filter: str
 ) -> Iterator[str]:
-    searched = [response for response in responses if response.searched_face]
+    searched, others = [response for response in responses if response.searched_face], responses[0].unsearched_faces
     if not searched:
-        yield _no_face(len(responses[0].unsearched_faces), quality_filter)
+        found = counted(len(others), "face")
+        refused = f"no face was searched: {found} found, none passes the filter {quality_filter}; --why tells more"
+        yield refused if others else "no face was found"
         return
     several = len(searched) > 1
     rows = [
@@ -185,14 +182,7 @@ def _lines(
             yield f"{face}next comes {response.next_user.user.user_id}, {response.next_user.similarity:.2f}"
         if response.searched_face:
             yield from (f"{face}{line}" for line in describe_face(response.searched_face.face_detail))
-    others = responses[0].unsearched_faces
     if others:
         reasons = Counter(reason.value for face in others for reason in face.reasons)
         why = ", ".join(f"{name} {count}" if len(others) > 1 else name for name, count in reasons.items())
         yield f"{counted(len(others), 'face')} not searched: {why}; --why tells more"
-
-
-def _no_face(others: int, quality_filter: str) -> str:
-    if not others:
-        return "no face was found"
-    return f"no face was searched: {counted(others, 'face')} found, none passes the filter {quality_filter}; --why tells more"

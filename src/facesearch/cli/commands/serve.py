@@ -4,15 +4,15 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command, is_debugging
+from facesearch.cli.shell.groups import command, is_debugging
 from facesearch.cli.shell.options import as_json as json_option, db, index_at
-from facesearch.cli.shell.output import print_json, print_line, print_note, printable
+from facesearch.cli.shell.output import print_answer, print_note, printable
 
 if TYPE_CHECKING:
     from facesearch.rekognition.s3_objects import S3Client
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-@click.command(
-    cls=Command,
-    section="Serve",
+@command(
     short_help="serve clients of Amazon Rekognition over HTTP",
     examples=(
         "facesearch serve --db people.db",
@@ -97,18 +95,14 @@ def serve(
     *,
     db: Path | str,
     index: str | None,
-    host: str,
-    port: int,
     objects: Path | None,
     s3_endpoint: str | None,
     key_file: Path | None,
-    allow_remote: bool,
-    allowed_hosts: tuple[str, ...],
     forwarded_allow_ips: str | None,
-    client_timeout: float,
     throttle_every: int | None,
     eventual: float,
     as_json: bool,
+    **listening: Any,
 ) -> Exit:
     """Serve clients of Amazon Rekognition, such as boto3, from the collections of a file, until Ctrl-C.
 
@@ -122,11 +116,8 @@ def serve(
     from facesearch.rekognition.service import Rekognition
 
     def ready(url: str) -> None:
-        if as_json:
-            print_json({"url": url, "version": fs.__version__})
-        else:
-            print_line(f"listening on {url}; Ctrl-C ends it")
-            print_line(f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
+        lines = (f"listening on {url}; Ctrl-C ends it", f"export AWS_ENDPOINT_URL_REKOGNITION={url}")
+        print_answer({"url": url, "version": fs.__version__}, *lines, as_json=as_json)
 
     if objects is not None and s3_endpoint is not None:
         raise click.UsageError("--objects and --s3-endpoint can't be given both.")
@@ -134,22 +125,12 @@ def serve(
         raise fs.InvalidParameterError.of("--objects", str(objects), "an existing folder")
     proxies = [each.strip() for each in (forwarded_allow_ips or "").split(",") if each.strip()]
     with contextlib.suppress(fs.CollectionNotFoundError):  # a new file is created by the first request that needs it
-        fs.collections(db)  # what can't be served is told now, and not by every request
+        fs.collections(db)  # what can't be served is an error now, and not of every request
     with _logged(logging.DEBUG if is_debugging() else logging.INFO):
         keys = None if key_file is None else read_keys(key_file)
         source = objects if s3_endpoint is None else _s3(s3_endpoint)
         with Rekognition(db, index=index, objects=source, throttle_every=throttle_every, eventual=eventual) as service:
-            serve_until_signal(
-                service,
-                host,
-                port,
-                keys=keys,
-                allow_remote=allow_remote,
-                allowed_hosts=allowed_hosts,
-                forwarded_allow_ips=proxies,
-                client_timeout=client_timeout,
-                ready=ready,
-            )
+            serve_until_signal(service, keys=keys, forwarded_allow_ips=proxies, ready=ready, **listening)
     print_note("ended")
     return Exit.DONE
 

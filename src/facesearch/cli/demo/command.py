@@ -10,7 +10,7 @@ import click
 
 import facesearch as fs
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.options import as_json as json_option, force
 from facesearch.cli.shell.output import print_json, print_line, print_note
 from facesearch.cli.shell.words import describe_face
@@ -31,9 +31,7 @@ MOST_NAMED = 20  # faces of a picture that are labelled with names
 THRESHOLD = 80.0  # AWS's default: less similar users are not reported
 
 
-@click.command(
-    cls=Command,
-    section="Help",
+@command(
     short_help="enrol and search real photographs",
     examples=("facesearch demo", "facesearch demo --strangers 10 --out pictures"),
     exits={Exit.DONE: "every search found the right person", Exit.NOTHING: "a search did not"},

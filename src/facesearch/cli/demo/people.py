@@ -12,14 +12,10 @@ _ENROLLED = 3  # photos per person; the others are searched
 
 
 def run_on_people(folder: Path, log: Callable[[str], None]) -> list[str]:
-    """Enrol 3 photos of each person, search the others, and *log* the results.
+    """Enrol 3 photos of each person, search the others, and *log* the results; return a message for each failure.
 
-    Ten people are not a benchmark, and one wrong result in 70 is not a failure; use `facesearch benchmark identify` to measure.
-
-    Returns
-    -------
-    list of str
-        A message for each person found first in at most half of the photos.
+    Ten people are not a benchmark, and one wrong result in 70 is not a failure; use `facesearch benchmark identify` to measure. A failure
+    is a person found first in at most half of the photos.
     """
     log("")
     log(f"The same on {folder}: {_ENROLLED} photos of each person enrolled, the others searched")

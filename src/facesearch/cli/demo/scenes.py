@@ -21,38 +21,16 @@ _FAR = (38, 44)  # pixels of a head far away
 
 @attrs.frozen(kw_only=True, eq=False)
 class ScenePicture:
-    """A picture to search.
+    """A picture to search."""
 
-    Attributes
-    ----------
-    image
-        RGB.
-    names
-        The user of each face, in no order.
-    words
-        What was done to the portraits.
-    """
-
-    image: Image.Image
-    names: tuple[str, ...]
-    words: str
+    image: Image.Image  # RGB
+    names: tuple[str, ...]  # the user of each face, in no order
+    words: str  # describes the changes of the portraits
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Scene:
-    """A section of the page.
-
-    Attributes
-    ----------
-    title
-        A few words.
-    words
-        A sentence.
-    quality_filter
-        The filter of the search.
-    pictures
-        The pictures to search.
-    """
+    """A section of the page: a title, a sentence, and pictures to search with a quality filter."""
 
     title: str
     words: str
@@ -61,13 +39,7 @@ class Scene:
 
 
 def scenes_of(photos: Mapping[str, Image.Image]) -> Iterator[Scene]:
-    """Make the scenes, one at a time.
-
-    Parameters
-    ----------
-    photos
-        One photo of each user, RGB.
-    """
+    """Make the scenes, one at a time, from one RGB photo of each user."""
     busts = {name: _bust(photo) for name, photo in photos.items()}
     yield Scene(
         title="Everybody in a group photo",

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from facesearch.cli.shell.exit_status import Exit
-from facesearch.cli.shell.groups import Command
+from facesearch.cli.shell.groups import command
 from facesearch.cli.shell.output import print_block
 from facesearch.errors import FacesearchError
 
@@ -32,9 +32,7 @@ def _matching_ids(ctx: click.Context, incomplete: str, collection_id: str | None
     return []
 
 
-@click.command(
-    cls=Command,
-    section="Help",
+@command(
     short_help="print the script that makes a shell complete",
     examples=(
         "facesearch completion bash >> ~/.bashrc",

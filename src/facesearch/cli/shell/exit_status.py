@@ -1,6 +1,5 @@
 """Exit statuses of the commands, and the mapping from errors to exit statuses."""
 
-import errno
 from enum import IntEnum
 from typing import Final
 
@@ -35,16 +34,16 @@ MEANINGS: Final = {
 }
 
 
+# The first match applies.
+_OF_ERRORS: Final = (
+    (errors.ImageError, Exit.PHOTO),
+    ((errors.WeightsError, errors.MissingExtraError, errors.CalibrationError), Exit.INSTALLATION),
+    (errors.InvalidParameterError, Exit.USAGE),
+    (BrokenPipeError, Exit.CLOSED),
+    ((errors.FacesearchError, OSError), Exit.COLLECTION),
+)
+
+
 def exit_for(error: Exception) -> Exit:
     """Return the exit status for an error."""
-    if isinstance(error, errors.ImageError):
-        return Exit.PHOTO
-    if isinstance(error, errors.WeightsError | errors.MissingExtraError | errors.CalibrationError):
-        return Exit.INSTALLATION
-    if isinstance(error, errors.InvalidParameterError):
-        return Exit.USAGE
-    if isinstance(error, errors.FacesearchError):
-        return Exit.COLLECTION
-    if isinstance(error, OSError):
-        return Exit.CLOSED if error.errno == errno.EPIPE else Exit.COLLECTION
-    return Exit.BUG
+    return next((status for kinds, status in _OF_ERRORS if isinstance(error, kinds)), Exit.BUG)

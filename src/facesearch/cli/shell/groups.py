@@ -3,8 +3,9 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from facesearch.cli.shell.exit_status import MEANINGS, Exit, exit_for
 from facesearch.common.printable import printable, printing_safely
 from facesearch.errors import FacesearchError
 
-__all__ = ["App", "Command", "Failure", "Stopped"]
+__all__ = ["App", "Command", "Failure", "Stopped", "command", "is_debugging"]
 
 
 _DEBUG = "facesearch.debug"
@@ -58,34 +59,23 @@ class _ClosedPipe(Failure):
 
 
 class Command(click.Command):
-    """A command of the command line.
+    """A command of the command line, in a section of `App`.
 
-    Parameters
-    ----------
-    section
-        Section in the list of commands.
-    examples
-        Command lines for the help.
-    exits
-        Meanings of the exit statuses for this command, where they are more specific than `MEANINGS`.
-    aws_name
-        Second name: the operation of Amazon Rekognition as AWS's command line spells it.
+    Its help has *examples*, and the meanings of the exit statuses where they are more specific than `MEANINGS`. Its second name is
+    the operation of Amazon Rekognition as AWS's command line spells it.
     """
 
     def __init__(
         self,
         *arguments: Any,
-        section: str = "",
         examples: Sequence[str] = (),
-        exits: Mapping[Exit, str] | None = None,
+        exits: Mapping[Exit, str] = MappingProxyType({}),
         aws_name: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
-        self.section = section
-        self.examples = tuple(examples)
-        self.exits = dict(exits or {})
-        self.aws_name = aws_name
+        self.section = ""
+        self.examples, self.exits, self.aws_name = examples, exits, aws_name
         self.params.append(
             click.Option(
                 ["--debug"],
@@ -100,9 +90,7 @@ class Command(click.Command):
         """Run the command, and convert an error to one line and an exit status."""
         try:
             return super().invoke(ctx)
-        except click.ClickException:
-            raise
-        except (click.exceptions.Exit, click.Abort):  # how click ends a command
+        except (click.ClickException, click.exceptions.Exit, click.Abort):  # how click ends a command
             raise
         except Exception as error:  # the outermost handler: every error becomes one line
             raise _to_failure(error, debug=ctx.meta.get(_DEBUG, False)) from error
@@ -121,12 +109,23 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
+def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a `Command` of a function; *settings* are those of the class and of click."""
+    return click.command(name, cls=Command, **settings)
+
+
 class App(click.Group):
     """Group of all commands, by their own names and AWS's; it ends the process with the exit status."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.examples = tuple(examples)
+        self.examples = examples
+
+    def add_section(self, section: str, commands: Iterable[Command]) -> None:
+        """Add the commands of a section of the help."""
+        for each in commands:
+            each.section = section
+            self.add_command(each)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name or by AWS's."""
@@ -154,25 +153,11 @@ class App(click.Group):
             formatter.write_dl([(str(int(status)), meaning) for status, meaning in MEANINGS.items()])
         super().format_epilog(ctx, formatter)
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: FBT001, FBT002  # click's own signature
-        windows_expand_args: bool = True,  # noqa: FBT001, FBT002  # likewise
-        **extra: Any,
-    ) -> Any:
-        """Run the command line and exit the process with the command's status."""
-        run: Callable[[], Any] = partial(
-            super().main,
-            args=args,
-            prog_name=prog_name,
-            complete_var=complete_var,
-            standalone_mode=False,  # click would exit with 1 for every error
-            windows_expand_args=windows_expand_args,
-            **extra,
-        )
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line and exit the process with the command's status, unless *standalone_mode* is False."""
+        standalone_mode = kwargs.pop("standalone_mode", True)
+        # click itself would exit with 1 for every error.
+        run: Callable[[], Any] = partial(super().main, *args, standalone_mode=False, **kwargs)
         with printing_safely():
             if not standalone_mode:
                 return run()

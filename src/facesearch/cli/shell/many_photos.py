@@ -1,18 +1,28 @@
 """Process many photos in one command: list them, run on all cores, report in order, and save the marked photos."""
 
 import os
-import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from facesearch.cli.shell.exit_status import Exit
 from facesearch.cli.shell.groups import Stopped
-from facesearch.cli.shell.options import SAVE
-from facesearch.cli.shell.output import counted, print_line, print_note, printable, shortened, terminal_width
+from facesearch.cli.shell.options import SAVE, check_parent, photo_from
+from facesearch.cli.shell.output import (
+    counted,
+    print_block,
+    print_csv_row,
+    print_json_line,
+    print_line,
+    print_note,
+    print_note_block,
+    printable,
+    shortened,
+    terminal_width,
+)
 from facesearch.common.ordered_map import in_order
 
 if TYPE_CHECKING:
@@ -20,19 +30,14 @@ if TYPE_CHECKING:
     from facesearch.display.face_marks import SeenFace
 
 __all__ = [
-    "Lines",
-    "Outcome",
+    "Result",
     "SaveFolder",
     "are_many",
-    "list_photos",
-    "process_photos",
     "report_photos",
     "spreadsheet_cell",
     "status_of",
 ]
 
-R = TypeVar("R")
-P = TypeVar("P", bound="Result")
 _MOST_BYTES: Final = 200  # longest stem of a saved file; file systems permit 255 bytes
 _FORMULA: Final = ("=", "+", "-", "@")
 _NARROWEST: Final = 12
@@ -43,14 +48,8 @@ def are_many(photos: Sequence[str]) -> bool:
     return len(photos) > 1 or Path(photos[0]).is_dir()
 
 
-def list_photos(photos: Sequence[str]) -> list[str]:
-    """Return the photos of the arguments in order; a folder is replaced by its photos, sorted by path.
-
-    Raises
-    ------
-    click.UsageError
-        If standard input is given twice, or a folder contains no photo.
-    """
+def _listed(photos: Sequence[str]) -> list[str]:
+    """Return the photos of the arguments in order; a folder is replaced by its photos, sorted by path."""
     from facesearch.enrolment.folder_plan import photos_in
 
     if photos.count("-") > 1:
@@ -67,128 +66,136 @@ def list_photos(photos: Sequence[str]) -> list[str]:
     return found
 
 
-class Outcome(Generic[R]):
-    """Outcome of one photo: a result, or the message of an error."""
-
-    def __init__(self, photo: str, result: R | None, error: str | None) -> None:
-        self.photo, self.result, self.error = photo, result, error
-
-
-def process_photos(
-    photos: Sequence[str], work: "Callable[[int, fs.Picture], R]", workers: int | None
-) -> Iterator[Outcome[R]]:
-    """Process photos on all cores and yield the outcomes in order; only a few photos are in memory at a time.
-
-    Parameters
-    ----------
-    photos
-        Paths, or ``-`` for standard input.
-    work
-        Function of the number of a photo, from 0, and the photo; several threads call it at the same time.
-    workers
-        Number of threads, >= 1; ``None`` for one per core.
-
-    Yields
-    ------
-    Outcome
-        Outcome of each photo. A photo that can't be used is also reported as one line on standard error.
-    """
-    import facesearch as fs
-    from facesearch.networks.runtime import usable_cores
-
-    def one(numbered: tuple[int, str]) -> Outcome[R]:
-        number, photo = numbered
-        try:
-            return Outcome(photo, work(number, fs.read_image(sys.stdin.buffer if photo == "-" else photo)), None)
-        except fs.ImageError as error:
-            return Outcome(photo, None, str(error))
-
-    for done in in_order(one, enumerate(photos), workers or usable_cores()):
-        if done.error is not None:
-            print_note(f"Error: {done.error}")
-        yield done
-
-
 class Result(Protocol):
-    """Result of the work on one photo."""
+    """Result of the work on one photo, in all output formats."""
 
     @property
     def found(self) -> bool:
         """Whether the photo has a match."""
 
     @property
-    def marked(self) -> bytes | None:
-        """With ``--save``, content of the annotated photo's file."""
+    def seen(self) -> "Sequence[SeenFace]":
+        """Faces to mark in a copy of the photo."""
+
+    def answer(self) -> dict[str, Any]:
+        """Return the members of the photo's line of JSON."""
+
+    def csv_rows(self) -> Iterable[Sequence[str]]:
+        """Yield the CSV rows without the photo, the first column."""
+
+    def lines(self) -> Iterable[str | Sequence[str]]:
+        """Yield rows of the table, as cells without the photo, and lines below them."""
+
+    def explanation(self) -> str | None:
+        """Return the text for ``--why``."""
 
 
 def report_photos(
     photos: Sequence[str],
-    work: "Callable[[int, fs.Picture], P]",
-    show: Callable[[Outcome[P]], None],
+    work: "Callable[[fs.Picture], Result]",
     *,
+    columns: Sequence[tuple[str, int]],
+    csv_columns: Sequence[str],
+    databases: Sequence[Path] = (),
+    save_to: Path | None,
+    force: bool,
     workers: int | None,
-    folder: "SaveFolder | None",
+    as_json: bool,
+    as_csv: bool,
 ) -> Exit:
-    """Process photos as `process_photos` does, report each outcome in order, and return the exit status.
+    """Process photos and folders of photos on all cores, print each result in order, and return the exit status.
 
-    Parameters
-    ----------
-    photos, work, workers
-        As for `process_photos`.
-    show
-        Prints an outcome.
-    folder
-        Output folder of the annotated photos.
-
-    Raises
-    ------
-    Stopped
-        On Ctrl-C; the message states how many photos are done.
+    A photo that can't be used is one line on standard error. Only a few photos are in memory at a time. Several threads call *work* at
+    the same time. *columns* are headers and widths of the table after the photo, and *csv_columns* of the CSV, the status last. The
+    files *databases* are not replaced by ``--save``. Ctrl-C raises `Stopped`, which states how many photos are done.
     """
-    results: list[tuple[bool, bool]] = []
+    import facesearch as fs
+    from facesearch.networks.runtime import usable_cores
+
+    paths = _listed(photos)
+    folder = SaveFolder(save_to, paths, photos, databases=databases, force=force) if save_to else None
+
+    def one(numbered: tuple[int, str]) -> "tuple[Result, bytes | None] | fs.ImageError":
+        number, photo = numbered
+        try:
+            picture = fs.read_image(photo_from(photo))
+            result = work(picture)
+            return result, None if folder is None else folder.drawn(number, picture, result.seen)
+        except fs.ImageError as error:
+            return error
+
+    output = _Output(paths, columns, csv_columns, as_json=as_json, as_csv=as_csv)
+    results: list[Exit] = []
     try:
-        for number, outcome in enumerate(process_photos(photos, work, workers)):
-            show(outcome)
-            result = outcome.result
-            if folder is not None and result is not None and result.marked is not None:
-                print_note(f"wrote {folder.write(number, result.marked)}")
-            results.append((result is not None and result.found, result is None))
+        for number, outcome in enumerate(in_order(one, enumerate(paths), workers or usable_cores())):
+            if isinstance(outcome, fs.ImageError):
+                output.fail(paths[number], outcome)
+                results.append(Exit.PHOTO)
+                continue
+            result, marked = outcome
+            output.show(paths[number], result)
+            if folder is not None and marked is not None:
+                print_note(f"wrote {folder.write(number, marked)}")
+            results.append(Exit.DONE if result.found else Exit.NOTHING)
     except KeyboardInterrupt as error:
-        raise Stopped(f"Interrupted: {len(results):,} of {counted(len(photos), 'photo')} done.") from error
+        raise Stopped(f"Interrupted: {len(results):,} of {counted(len(paths), 'photo')} done.") from error
     return status_of(results)
 
 
-def status_of(results: Iterable[tuple[bool, bool]]) -> Exit:
-    """Return the exit status of many photos from pairs: whether the photo had a match, and whether it could not be used.
+def status_of(results: Collection[Exit]) -> Exit:
+    """Return the exit status of many photos: a match counts for more than none.
 
     A photo that can't be used takes precedence, as an unreadable file does in grep, so that scripts notice it.
     """
-    found = broken = False
-    for was_found, was_broken in results:
-        found, broken = found or was_found, broken or was_broken
-    return Exit.PHOTO if broken else Exit.DONE if found else Exit.NOTHING
+    return next((status for status in (Exit.PHOTO, Exit.DONE) if status in results), Exit.NOTHING)
 
 
-class Lines:
-    """A table that is printed row by row; the width of the first column is computed from all photos in advance.
+class _Output:
+    """Prints results as JSON lines, CSV or the rows of a table, in which cells of the last column may have any length."""
 
-    Parameters
-    ----------
-    photos
-        All photos of the table.
-    columns
-        Headers and widths of the other columns; cells of the last column may have any length.
-    """
-
-    def __init__(self, photos: Sequence[str], columns: Sequence[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        photos: Sequence[str],
+        columns: Sequence[tuple[str, int]],
+        csv_columns: Sequence[str],
+        *,
+        as_json: bool,
+        as_csv: bool,
+    ) -> None:
+        self._as_json, self._as_csv, self._csv_columns = as_json, as_csv, csv_columns
         self._widths = [width for _, width in columns]
         self._width = max(_columns(printable(photo)) for photo in (*photos, "photo"))
         room = terminal_width()
         if room is not None:
             self._width = max(min(self._width, room - sum(width + 2 for width in self._widths)), _NARROWEST)
-        self.row("photo", [name for name, _ in columns])
+        if as_csv:
+            print_csv_row(["photo", *csv_columns])
+        elif not as_json:
+            self._row("photo", [name for name, _ in columns])
 
-    def row(self, photo: str, cells: Sequence[str]) -> None:
+    def show(self, photo: str, result: Result) -> None:
+        """Print the result of a photo."""
+        if self._as_json:
+            print_json_line({"photo": photo, **result.answer()})
+        elif self._as_csv:
+            for cells in result.csv_rows():
+                print_csv_row([spreadsheet_cell(photo), *cells])
+        else:
+            for line in result.lines():
+                print_line(line) if isinstance(line, str) else self._row(photo, line)
+        if why := result.explanation():
+            aside = self._as_json or self._as_csv
+            (print_note_block if aside else print_block)(f"\n{printable(photo)}\n{why}\n")
+
+    def fail(self, photo: str, error: Exception) -> None:
+        """Print that a photo can't be used."""
+        print_note(f"Error: {error}")
+        if self._as_json:
+            print_json_line({"photo": photo, "error": str(error)})
+        elif self._as_csv:
+            print_csv_row([spreadsheet_cell(photo), *[""] * (len(self._csv_columns) - 1), "error"])
+
+    def _row(self, photo: str, cells: Sequence[str]) -> None:
         """Print a row; all cells but the last are aligned right."""
         name = shortened(printable(photo), self._width)
         *numbers, last = [printable(cell) for cell in cells]
@@ -204,23 +211,8 @@ def spreadsheet_cell(path: str) -> str:
 class SaveFolder:
     """Output folder of ``--save``: one new file per photo; existing files are an error without *force*.
 
-    Parameters
-    ----------
-    folder
-        Output folder; it is created if missing, its parent must exist.
-    photos
-        All photos that will be saved.
-    roots
-        Arguments that the photos come from: the path of a photo relative to a folder argument becomes its file name.
-    databases
-        Files of collections that the command reads.
-    force
-        Whether to replace existing files, but never a photo or database of this command.
-
-    Raises
-    ------
-    click.BadParameter
-        If the folder can't be created, or an output file exists; nothing was done.
+    The folder is created if missing, its parent must exist. *roots* are the arguments that the photos come from: the path of a photo
+    relative to a folder among them becomes its file name. The photos and *databases* are never replaced.
     """
 
     def __init__(
@@ -240,12 +232,9 @@ class SaveFolder:
             raise click.BadParameter(
                 f"'{folder}' is not a folder; many photos are saved as files in a folder.", param_hint=SAVE
             )
-        if not folder.absolute().parent.is_dir():
-            raise click.BadParameter(f"there is no folder '{folder.parent}'.", param_hint=SAVE)
+        check_parent(folder)
         self._names = _names(photos, [Path(root) for root in roots if root != "-" and Path(root).is_dir()])
-        self._protected = Protected(
-            inputs=[sys.stdin.buffer if photo == "-" else photo for photo in photos], databases=databases
-        )
+        self._protected = Protected(inputs=map(photo_from, photos), databases=databases)
         there = [name for name in self._names if os.path.lexists(folder / name)]
         if there and force:
             for name in there:
@@ -264,13 +253,7 @@ class SaveFolder:
         return marked_file(picture, faces, Path(self._names[number]))
 
     def write(self, number: int, content: bytes) -> Path:
-        """Write the output file of photo *number* atomically.
-
-        Raises
-        ------
-        OSError
-            If the file can't be written, or another file has appeared at its path.
-        """
+        """Write the output file of photo *number* atomically; another file that has appeared at its path is an error."""
         from facesearch.cli.shell.saving import write_marked
 
         path = self._folder / self._names[number]

@@ -20,15 +20,14 @@ __all__ = [
     "FILTERS",
     "SAVE",
     "analyzer_for",
-    "as_csv",
     "as_json",
     "attributes",
-    "check_formats",
-    "check_picture",
+    "check_parent",
     "collection",
     "database",
     "files_of",
     "force",
+    "formats",
     "index_at",
     "min_face",
     "percentage",
@@ -46,30 +45,10 @@ COLLECTION: Final = "people"
 # checks that they are equal.
 FILTERS: Final = ("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
 ATTRIBUTES: Final = (
-    "DEFAULT",
-    "ALL",
-    "AGE_RANGE",
-    "BEARD",
-    "EMOTIONS",
-    "EYE_DIRECTION",
-    "EYEGLASSES",
-    "EYES_OPEN",
-    "GENDER",
-    "MOUTH_OPEN",
-    "MUSTACHE",
-    "FACE_OCCLUDED",
-    "SMILE",
-    "SUNGLASSES",
-)
+    "DEFAULT", "ALL", "AGE_RANGE", "BEARD", "EMOTIONS", "EYE_DIRECTION", "EYEGLASSES", "EYES_OPEN", "GENDER", "MOUTH_OPEN",
+    "MUSTACHE", "FACE_OCCLUDED", "SMILE", "SUNGLASSES",
+)  # fmt: skip  # one list, not a column
 SAVE: Final = "'--save'"  # click's spelling in errors
-_PICTURES: Final = (".jpg", ".jpeg", ".png")
-
-
-def _option(name: str, *names: str, **settings: Any) -> Callable[[Wrapped], Wrapped]:
-    """Return `click.option` of these arguments, with a docstring."""
-    decorator = click.option(name, *names, **settings)
-    decorator.__doc__ = f"Add ``{name}``."
-    return decorator
 
 
 class _Database(click.Path):
@@ -88,9 +67,9 @@ class _Database(click.Path):
 
 DATABASE: Final = _Database()
 ANY_DATABASE: Final = _Database(dir_okay=True)
-"""For `facesearch doctor`, which says what is wrong with a folder."""
+"""For `facesearch doctor`, which also accepts a folder, to explain what is wrong with it."""
 
-db = _option(
+db = click.option(
     "--db",
     required=True,
     envvar="FACESEARCH_DB",
@@ -99,7 +78,7 @@ db = _option(
     metavar="FILE",
     help="File that holds the collection, or postgresql://user@host/database.",
 )
-index_at = _option(
+index_at = click.option(
     "--index",
     "index",
     envvar="FACESEARCH_INDEX",
@@ -107,31 +86,39 @@ index_at = _option(
     metavar="ADDRESS",
     help="Search with the Milvus server at milvus://host:19530, which holds the collection's vectors.",
 )
-as_json = _option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
-as_csv = _option("--csv", "as_csv", is_flag=True, help="Print nothing but CSV, for spreadsheets.")
 
 
-def check_formats(*, as_json: bool, as_csv: bool) -> None:
-    """Refuse ``--json`` together with ``--csv``."""
-    if as_json and as_csv:
+def _alone(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001  # click's own signature
+    if value and (ctx.params.get("as_json") or ctx.params.get("as_csv")):
         raise click.UsageError("--json and --csv can't be given both.")
+    return value
 
 
-force = _option(
+as_json = click.option("--json", "as_json", is_flag=True, callback=_alone, help="Print nothing but JSON.")
+_as_csv = click.option(
+    "--csv", "as_csv", is_flag=True, callback=_alone, help="Print nothing but CSV, for spreadsheets."
+)
+
+
+def formats(command: Wrapped) -> Wrapped:
+    """Add ``--json`` and ``--csv``, of which at most one can be given."""
+    return as_json(_as_csv(command))
+
+
+force = click.option(
     "--force", is_flag=True, help="Replace a file of another kind too, but never a photo or database in use."
 )
-workers = _option(
+workers = click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Photos to process in parallel.  [default: cores]"
 )
-min_face = _option(
+min_face = click.option(
     "--min-face",
     type=click.IntRange(20),
     metavar="PX",
     help="Smallest face that must be found, in pixels of a photo of 1920x1080, at least 20.  [default: 40]",
 )
-yes = _option("--yes", is_flag=True, help="Do not ask.")
-# Of one photo or many; a command calls `check_picture` where it has a single photo.
-save = _option(
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+save = click.option(
     "--save",
     "save_to",
     type=click.Path(path_type=Path),
@@ -161,7 +148,7 @@ def database(command: Wrapped) -> Wrapped:
 
 def percentage(name: str, what: str, *, default: float | None = None) -> Callable[[Wrapped], Wrapped]:
     """Add an option for a similarity, 0-100 percent, such as ``--threshold``."""
-    return _option(
+    return click.option(
         name, type=click.FloatRange(0, 100), default=default, show_default=True, metavar="PERCENT", help=what
     )
 
@@ -191,7 +178,7 @@ class _Names(click.Choice[str]):
         return [super(_Names, self).convert(name.strip(), param, ctx) for name in names]
 
 
-attributes = _option(
+attributes = click.option(
     "--attributes",
     type=_Names(ATTRIBUTES, case_sensitive=False),
     multiple=True,
@@ -221,12 +208,7 @@ def photo_from(argument: str) -> str | BinaryIO:
     return sys.stdin.buffer if argument == "-" else argument
 
 
-def check_picture(path: Path | None) -> Path | None:
-    """Return the output file of ``--save``; reject, before any work, a path that can't be written."""
-    if path is None:
-        return None
-    if path.suffix.lower() not in _PICTURES:
-        raise click.BadParameter(f"'{path}' ends in none of {', '.join(_PICTURES)}.", param_hint=SAVE)
+def check_parent(path: Path) -> None:
+    """Reject an output of ``--save`` in a folder that does not exist."""
     if not path.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder '{path.parent}'.", param_hint=SAVE)
-    return path

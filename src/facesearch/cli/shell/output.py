@@ -19,6 +19,7 @@ from facesearch.common.printable import printable, printable_lines
 __all__ = [
     "counted",
     "plain",
+    "print_answer",
     "print_block",
     "print_csv_row",
     "print_json",
@@ -26,6 +27,7 @@ __all__ = [
     "print_line",
     "print_note",
     "print_note_block",
+    "print_table",
     "printable",
     "shortened",
     "table",
@@ -55,6 +57,20 @@ def print_note(text: str = "") -> None:
 def print_note_block(block: str) -> None:
     """Print several lines to standard error, as `print_block` does to standard output."""
     click.echo(printable_lines(block), err=True)
+
+
+def print_answer(answer: Any, *lines: str, as_json: bool) -> None:
+    """Print an answer as JSON, or the lines that describe it."""
+    if as_json:
+        print_json(answer)
+    else:
+        for line in lines:
+            print_line(line)
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, none: str, **layout: Any) -> None:
+    """Print a `table`, or without rows the text *none*."""
+    print_block(table(headers, rows, **layout) if rows else none)
 
 
 def print_json(data: Any) -> None:
@@ -97,24 +113,9 @@ def counted(number: int, noun: str) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), shrinks: int = 0) -> str:
     """Align rows under their headers.
 
-    Parameters
-    ----------
-    headers
-        Header of each column.
-    rows
-        Cells of each row.
-    right
-        Indices, from 0, of the columns that are aligned right, such as numbers.
-    shrinks
-        Index of the column that is shortened if the terminal is too narrow.
+    *right* are the indices, from 0, of the columns that are aligned right, such as numbers. The column *shrinks* is shortened if the
+    terminal is too narrow.
 
-    Returns
-    -------
-    str
-        Lines without trailing blanks.
-
-    Examples
-    --------
     >>> print(table(["user", "faces"], [["ada", "3"], ["countess", "12"]], right=[1]))
     user      faces
     ada           3

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from facesearch.cli.shell.output import table
-
 if TYPE_CHECKING:
     import facesearch as fs
+    from facesearch.display.face_marks import SeenFace
 
-__all__ = ["FACE_COLUMNS", "box_in_pixels", "describe_face", "explained", "face_cells", "face_table"]
+__all__ = ["FACE_COLUMNS", "box_in_pixels", "describe_face", "detected_faces", "explained", "face_cells"]
 
 FACE_COLUMNS: Final = ("face", "box in px", "sure", "yaw", "pitch", "roll", "bright", "sharp")
 
@@ -22,16 +21,6 @@ _YES_OR_NO: Final = (
     "mustache",
     "face_occluded",
 )
-
-
-def face_table(faces: "Sequence[fs.FaceDetail]", width: int, height: int) -> str:
-    """Return a table with the bounding box, pose and quality of each face; *width* and *height* are the photo's, in pixels."""
-    return table(
-        FACE_COLUMNS,
-        [face_cells(number, face, width, height) for number, face in enumerate(faces, start=1)],
-        right=[0, 2, 3, 4, 5, 6, 7],
-        shrinks=1,
-    )
 
 
 def describe_face(face: "fs.FaceDetail") -> Iterator[str]:
@@ -57,6 +46,13 @@ def describe_face(face: "fs.FaceDetail") -> Iterator[str]:
     if face.eye_direction:
         eyes = face.eye_direction
         yield f"eyes look: yaw {eyes.yaw:.0f}, pitch {eyes.pitch:.0f} degrees ({eyes.confidence:.0f}%)"
+
+
+def detected_faces(faces: "Sequence[fs.FaceDetail]") -> "list[SeenFace]":
+    """Return faces to be marked, as they were detected."""
+    from facesearch.display.face_marks import FaceClass, SeenFace
+
+    return [SeenFace(detail=face, kind=FaceClass.DETECTED) for face in faces]
 
 
 def box_in_pixels(box: "fs.BoundingBox", width: int, height: int) -> str:

@@ -43,7 +43,7 @@ def describe_collection(account: Account, request: Request) -> Answer:
         "FaceCount": info.faces,
         "UserCount": info.users,
         "FaceModelVersion": info.face_model.version,
-        "CollectionARN": account.arn(collection_id),  # AWS spells it CollectionArn in CreateCollection
+        "CollectionARN": f"arn:{account.short_arn(collection_id)}",  # AWS spells it CollectionArn in CreateCollection
         "CreationTimestamp": info.created,
     }
 

@@ -5,21 +5,12 @@ from typing import Final
 from facesearch.aws import to_aws
 from facesearch.collection.collection import Collection
 from facesearch.images.reading import Picture
-from facesearch.rekognition.account import Account, Answer, Request
-from facesearch.rekognition.exceptions import (
-    InvalidParameterException,
-    ServiceQuotaExceededException,
-)
+from facesearch.rekognition.account import Account, Answer, Request, on_collection, on_picture
+from facesearch.rekognition.exceptions import InvalidParameterException, ServiceQuotaExceededException
 from facesearch.rekognition.pagination import parse_token, token_of
 from facesearch.search.faces import search_faces as search_by_face, search_faces_by_image as search_by_image
 
-__all__ = [
-    "delete_faces",
-    "index_faces",
-    "list_faces",
-    "search_faces",
-    "search_faces_by_image",
-]
+__all__ = ["delete_faces", "index_faces", "list_faces", "search_faces", "search_faces_by_image"]
 
 PAGE: Final = 1000
 """Default page size, in faces; AWS does not publish its own."""
@@ -27,22 +18,19 @@ MOST_FACES: Final = 20_000_000
 """Most faces in a collection: AWS's own limit."""
 
 
-def index_faces(account: Account, request: Request) -> Answer:
+@on_picture
+def index_faces(_: Account, request: Request, collection: Collection, picture: Picture) -> Answer:
     """Handle IndexFaces."""
-
-    def work(collection: Collection, picture: Picture) -> Answer:
-        if collection.face_count >= MOST_FACES:
-            raise ServiceQuotaExceededException(f"The collection has {MOST_FACES:,} faces, which is the maximum")
-        response = collection.index_faces(
-            picture,
-            external_image_id=request.get("ExternalImageId"),
-            max_faces=request.get("MaxFaces"),
-            quality_filter=request["QualityFilter"],
-            attributes=request.get("DetectionAttributes") or ("DEFAULT",),
-        )
-        return to_aws(response)
-
-    return account.with_picture(request, work)
+    if collection.face_count >= MOST_FACES:
+        raise ServiceQuotaExceededException(f"The collection has {MOST_FACES:,} faces, which is the maximum")
+    response = collection.index_faces(
+        picture,
+        external_image_id=request.get("ExternalImageId"),
+        max_faces=request.get("MaxFaces"),
+        quality_filter=request["QualityFilter"],
+        attributes=request.get("DetectionAttributes") or ("DEFAULT",),
+    )
+    return to_aws(response)
 
 
 def list_faces(account: Account, request: Request) -> Answer:
@@ -67,41 +55,34 @@ def list_faces(account: Account, request: Request) -> Answer:
     return account.with_collection(collection_id, work)
 
 
-def delete_faces(account: Account, request: Request) -> Answer:
+@on_collection
+def delete_faces(_: Account, request: Request, collection: Collection) -> Answer:
     """Handle DeleteFaces."""
-    return account.with_collection(
-        request["CollectionId"], lambda collection: to_aws(collection.delete_faces(request["FaceIds"]))
-    )
+    return to_aws(collection.delete_faces(request["FaceIds"]))
 
 
-def search_faces(account: Account, request: Request) -> Answer:
+@on_collection
+def search_faces(_: Account, request: Request, collection: Collection) -> Answer:
     """Handle SearchFaces."""
-
-    def work(collection: Collection) -> Answer:
-        response = search_by_face(
-            collection,
-            request["FaceId"],
-            face_match_threshold=request["FaceMatchThreshold"],
-            max_faces=request.get("MaxFaces"),
-        )
-        return to_aws(response)
-
-    return account.with_collection(request["CollectionId"], work)
+    response = search_by_face(
+        collection,
+        request["FaceId"],
+        face_match_threshold=request["FaceMatchThreshold"],
+        max_faces=request.get("MaxFaces"),
+    )
+    return to_aws(response)
 
 
-def search_faces_by_image(account: Account, request: Request) -> Answer:
+@on_picture
+def search_faces_by_image(_: Account, request: Request, collection: Collection, picture: Picture) -> Answer:
     """Handle SearchFacesByImage."""
-
-    def work(collection: Collection, picture: Picture) -> Answer:
-        response = search_by_image(
-            collection,
-            picture,
-            face_match_threshold=request["FaceMatchThreshold"],
-            max_faces=request.get("MaxFaces"),
-            quality_filter=request["QualityFilter"],
-        )
-        if response.searched_face_bounding_box is None:
-            raise InvalidParameterException("There are no faces in the image. Should be at least 1.")
-        return to_aws(response)
-
-    return account.with_picture(request, work)
+    response = search_by_image(
+        collection,
+        picture,
+        face_match_threshold=request["FaceMatchThreshold"],
+        max_faces=request.get("MaxFaces"),
+        quality_filter=request["QualityFilter"],
+    )
+    if response.searched_face_bounding_box is None:
+        raise InvalidParameterException("There are no faces in the image. Should be at least 1.")
+    return to_aws(response)

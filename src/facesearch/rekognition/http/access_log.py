@@ -31,20 +31,8 @@ class Entry:
     """Access log entry of one request.
 
     Values from the client are restricted before they are written: JSON escapes line breaks and control characters, the method is
-    a known one, the address is an IP address, operation and key consist of letters, digits and ``_``.
-
-    Attributes
-    ----------
-    method
-        HTTP method, or ``"other"``.
-    client
-        IP address of the client; ``None`` if it is unknown or malformed.
-    operation
-        AWS's name of the operation.
-    key
-        Access key id in the request.
-    bytes_in, bytes_out
-        Sizes of the request's and the response's body.
+    a known one or "other", the address is an IP address, operation and access key id consist of letters, digits and ``_``.
+    Sizes are those of bodies.
     """
 
     method: str = attrs.field(converter=_known_method)

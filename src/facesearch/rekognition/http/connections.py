@@ -11,13 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 import attrs
-
-from facesearch.errors import MissingExtraError
-
-try:
-    from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
-except ImportError as _error:
-    raise MissingExtraError.of("facesearch.rekognition.http.server", "uvicorn", "server") from _error
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 __all__ = ["LEAST_RATE", "MOST_DISCARDED", "Limits"]
 
@@ -32,19 +26,13 @@ MOST_DISCARDED: Final = 64 * 2**20
 class Limits:
     """Limits and state that the connections of a server share.
 
-    Attributes
-    ----------
-    timeout
-        Seconds in which a connection must send the complete header of its first, or next, request.
-    most
-        Most simultaneous connections. Beyond it, the connection that has waited longest for its request is closed.
-    waiting
-        Connections with an incomplete request, oldest first.
+    A connection must send the complete header of its first, or next, request in *timeout* seconds. Beyond *most* simultaneous
+    connections, the one that has waited longest for its request is closed.
     """
 
     timeout: float
     most: int
-    waiting: dict["_Protocol", None] = attrs.field(factory=dict, init=False)
+    waiting: dict["_Protocol", None] = attrs.field(factory=dict, init=False)  # with an incomplete request, oldest first
 
     def protocol(self) -> Callable[..., asyncio.Protocol]:
         """Return the factory of connections for uvicorn's option ``http``."""

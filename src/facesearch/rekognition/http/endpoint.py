@@ -9,9 +9,14 @@ from functools import partial
 from typing import Final
 
 import attrs
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from facesearch.common.validation import check_float, check_int
-from facesearch.errors import ClosedError, MissingExtraError
+from facesearch.errors import ClosedError
 from facesearch.networks.runtime import usable_cores
 from facesearch.rekognition import json_protocol as wire
 from facesearch.rekognition.exceptions import (
@@ -26,15 +31,6 @@ from facesearch.rekognition.http.connections import LEAST_RATE, MOST_DISCARDED
 from facesearch.rekognition.http.hosts import HostCheck
 from facesearch.rekognition.http.sigv4 import Claim, SignedRequest, check_keys, claim_of
 from facesearch.rekognition.http.work_queue import AbandonedError, ByteBudget, FullError, WorkQueue
-
-try:
-    from starlette.applications import Starlette
-    from starlette.requests import ClientDisconnect, Request
-    from starlette.responses import JSONResponse, Response
-    from starlette.routing import Route
-    from starlette.types import ASGIApp, Receive, Scope, Send
-except ImportError as _error:
-    raise MissingExtraError.of("facesearch.rekognition.http.server", "starlette", "server") from _error
 
 __all__ = ["MAX_BODIES", "MAX_BODY", "MAX_WAITING", "RequestTimeoutException", "application"]
 
@@ -52,17 +48,16 @@ _MOST_HEADERS: Final = 100
 _RETRY_SECONDS: Final = "1"
 
 
-class RequestTimeoutException(RekognitionError):  # noqa: N818  # AWS's naming of errors
+class RequestTimeoutException(RekognitionError, message="The request's body did not arrive in time."):  # noqa: N818  # AWS's naming
     """The body did not arrive in time."""
 
-    usual_message = "The request's body did not arrive in time."
 
-
-class RequestHeaderSectionTooLargeException(RekognitionError):  # noqa: N818
+class RequestHeaderSectionTooLargeException(  # noqa: N818  # likewise
+    RekognitionError,
+    message=f"Expected at most {_MOST_HEADERS} headers and {_MOST_HEADER_BYTES:,} bytes of them.",
+    status=431,
+):
     """The headers exceed the limits on their number or size; HTTP 431."""
-
-    http_status = 431
-    usual_message = f"Expected at most {_MOST_HEADERS} headers and {_MOST_HEADER_BYTES:,} bytes of them."
 
 
 def application(

@@ -23,25 +23,13 @@ _ORIGIN: Final = re.compile(r"https?://(?P<host>.+)")
 
 @attrs.frozen
 class HostCheck:
-    """Host names that a server accepts, beside IP addresses and ``localhost``.
-
-    Attributes
-    ----------
-    names
-        Host names in lower case, without a port.
-    """
+    """Host names that a server accepts, in lower case, beside IP addresses and ``localhost``."""
 
     names: frozenset[str]
 
     @classmethod
     def of(cls, names: Collection[str]) -> Self:
-        """Create the check for these host names.
-
-        Raises
-        ------
-        InvalidParameterError
-            If a name is not a host name without a port.
-        """
+        """Create the check for these host names, without ports."""
         if isinstance(names, str):
             raise InvalidParameterError.of("allowed_hosts", names, "a list of host names")
         for name in names:
@@ -55,11 +43,6 @@ class HostCheck:
         """Check the values of a request's ``Host`` and ``Origin`` headers.
 
         An origin, which browsers send, must be the server itself or one of the names. Pages of other servers are refused.
-
-        Raises
-        ------
-        AccessDeniedException
-            If a header is refused; the message names the option that accepts it.
         """
         name = name_of(hosts[0]) if len(hosts) == 1 else None
         if name is None:

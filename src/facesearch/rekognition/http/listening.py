@@ -8,12 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
 
-from facesearch.errors import MissingExtraError
-
-try:
-    import uvicorn
-except ImportError as _error:
-    raise MissingExtraError.of("facesearch.rekognition.http.server", "uvicorn", "server") from _error
+import uvicorn
 
 try:
     import resource as _resource

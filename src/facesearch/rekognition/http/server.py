@@ -6,23 +6,15 @@ import socket
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
 
+import uvicorn
+
 from facesearch.common.validation import check_float, check_int
-from facesearch.errors import InvalidParameterError, MissingExtraError
+from facesearch.errors import InvalidParameterError
 from facesearch.rekognition import json_protocol as wire
-
-try:
-    import uvicorn
-
-    from facesearch.rekognition.http.connections import Limits
-    from facesearch.rekognition.http.endpoint import MAX_BODY, RequestTimeoutException, application
-    from facesearch.rekognition.http.hosts import name_of
-    from facesearch.rekognition.http.listening import listen_on, most_connections, stopped_by_signals
-except MissingExtraError:  # raised by an imported module, with the name of the package
-    raise
-except ImportError as _error:
-    raise MissingExtraError.of(
-        "facesearch.rekognition.http.server", str(_error.name).partition(".")[0], "server"
-    ) from _error
+from facesearch.rekognition.http.connections import Limits
+from facesearch.rekognition.http.endpoint import MAX_BODY, RequestTimeoutException, application
+from facesearch.rekognition.http.hosts import name_of
+from facesearch.rekognition.http.listening import listen_on, most_connections, stopped_by_signals
 
 __all__ = ["MAX_BODY", "RequestTimeoutException", "application", "serve"]
 

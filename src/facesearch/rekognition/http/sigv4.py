@@ -57,17 +57,7 @@ _AUTHORIZATION: Final = re.compile(
 
 @attrs.frozen(kw_only=True)
 class SignedRequest:
-    """Parts of a request that a signature covers.
-
-    Attributes
-    ----------
-    method, path, query
-        Parts of the request line, as received.
-    headers
-        Names, in any case, and values.
-    body
-        Body of the request.
-    """
+    """Parts of a request that a signature covers, as received."""
 
     method: str
     path: str
@@ -78,38 +68,16 @@ class SignedRequest:
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """Signature in the headers of a request, not yet verified.
-
-    Attributes
-    ----------
-    key
-        Access key id, 1 to 128 letters, digits and ``_``.
-    region
-        Region in the credential scope.
-    date
-        Value of the header ``X-Amz-Date``.
-    names
-        Signed headers, in lower case.
-    signature
-        64 hexadecimal digits.
-    """
+    """Signature in the headers of a request, not yet verified."""
 
     key: str
     region: str
-    date: str
-    names: Sequence[str]
+    date: str  # X-Amz-Date
+    names: Sequence[str]  # signed headers, in lower case
     signature: str = attrs.field(repr=False)
 
     def verify(self, request: SignedRequest, keys: Mapping[str, str]) -> None:
-        """Verify the signature of a complete request.
-
-        Raises
-        ------
-        UnrecognizedClientException
-            If the access key is unknown.
-        InvalidSignatureException
-            If the signature does not match.
-        """
+        """Verify the signature of a complete request."""
         secret = keys.get(self.key)
         # An unknown key costs the same work as a wrong signature: the time does not reveal which keys exist.
         expected = _signature(request, self.names, self.date, self.region, secret or "unknown")
@@ -130,24 +98,7 @@ class _ExactSigner(SigV4Auth):  # type: ignore[misc]  # botocore has no types
 
 
 def claim_of(headers: Sequence[tuple[str, str]], *, now: datetime | None = None) -> Claim:
-    """Parse the signature in the headers of a request, and check what needs neither body nor key.
-
-    Parameters
-    ----------
-    headers
-        Names, in any case, and values.
-    now
-        Current time as an aware datetime, for tests.
-
-    Raises
-    ------
-    MissingAuthenticationTokenException
-        If the request is not signed.
-    IncompleteSignatureException
-        If ``Authorization`` is malformed.
-    InvalidSignatureException
-        If the signature is too old or too new, or does not cover the required headers.
-    """
+    """Parse the signature in the headers of a request, and check what needs neither body nor key; *now* is for tests."""
     given: dict[str, list[str]] = {}
     for name, value in headers:
         given.setdefault(name.lower(), []).append(value)
@@ -166,14 +117,7 @@ def claim_of(headers: Sequence[tuple[str, str]], *, now: datetime | None = None)
 
 
 def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of access keys and their secrets, after validation.
-
-    Raises
-    ------
-    InvalidParameterError
-        If there are no keys, a key is not 1 to 128 letters, digits and ``_``, or a secret is shorter than 16 characters. The
-        message never contains a secret.
-    """
+    """Return a copy of access keys and their secrets, after validation; no error contains a secret."""
     if not keys:
         raise InvalidParameterError("keys: expected at least one access key and its secret, got none")
     for key, secret in keys.items():
@@ -187,15 +131,7 @@ def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_keys(file: str | os.PathLike[str]) -> dict[str, str]:
-    """Read access keys from a file: a key, a blank and its secret in each line; ``#`` starts a comment line.
-
-    Raises
-    ------
-    InvalidParameterError
-        If the file has another format, a duplicate key, or no key. The message never contains a secret.
-    OSError
-        If the file can't be read.
-    """
+    """Read access keys from a file: a key, a blank and its secret in each line; ``#`` starts a comment line."""
     keys: dict[str, str] = {}
     try:
         with Path(file).open(encoding="utf-8") as stream:

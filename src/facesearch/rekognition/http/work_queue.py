@@ -23,15 +23,7 @@ class AbandonedError(FacesearchError):
 
 
 class WorkQueue:
-    """Thread pool for blocking work, with a bounded queue.
-
-    Parameters
-    ----------
-    threads
-        Requests that run in parallel, >= 1.
-    waiting
-        Most requests that wait, >= 0, in order of arrival.
-    """
+    """Thread pool that runs *threads* requests in parallel, >= 1, while at most *waiting* others wait, in order of arrival."""
 
     def __init__(self, threads: int, waiting: int) -> None:
         self._most: Final = threads + waiting
@@ -40,21 +32,10 @@ class WorkQueue:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rekognition")
 
     async def run(self, work: Callable[[Callable[[], bool]], T], until: Awaitable[None]) -> T:
-        """Run blocking work in a thread, in order of arrival.
+        """Run blocking work in a thread, unless the queue is full or the client disconnects before its turn.
 
-        Parameters
-        ----------
-        work
-            Function to run. Its argument is a function that returns whether the client has disconnected, to call between steps.
-        until
-            Awaitable that completes when the client disconnects. Work that has not started by then is dropped.
-
-        Raises
-        ------
-        FullError
-            If the queue is full.
-        AbandonedError
-            If the client disconnected while its request waited.
+        *until* completes when the client disconnects. The argument of *work* is a function that returns whether it has, to call
+        between steps.
         """
         gone = asyncio.ensure_future(until)
         if self._inside >= self._most:
@@ -81,15 +62,10 @@ class WorkQueue:
 
 
 class ByteBudget:
-    """Limit on the bytes of all request bodies in memory; not thread-safe.
+    """Limit on the bytes of all request bodies in memory, at most *most*; not thread-safe.
 
     Bytes count when they arrive: if declared lengths counted, clients that send nothing could use up the limit. A body never
     waits for room, since several incomplete bodies that wait for each other would deadlock.
-
-    Parameters
-    ----------
-    most
-        Limit in bytes, >= 1.
     """
 
     def __init__(self, most: int) -> None:
@@ -98,13 +74,7 @@ class ByteBudget:
 
     @contextlib.contextmanager
     def body(self) -> Iterator[Callable[[int], None]]:
-        """Account for one body: pass the size of each chunk to the yielded function; the bytes are released at the end.
-
-        Raises
-        ------
-        FullError
-            From that function, if the limit would be exceeded.
-        """
+        """Account for one body: pass the size of each chunk to the yielded function; the bytes are released at the end."""
         mine = 0
 
         def take(size: int) -> None:
