@@ -12,10 +12,11 @@ from hypothesis import given, settings, strategies as st
 import facesearch as fs
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.entities import EnrollmentReason
-from facesearch.enrolment.agreement import Doubt, agreement, doubts, has_majority
+from facesearch.enrolment.agreement import agreement, doubts, has_majority
 from facesearch.enrolment.auditing import agree, audit, leave_one_out
 from facesearch.matching.template import robust_mean
 from facesearch.responses.audit import AuditReport
+from facesearch.responses.collection import Enrollment
 from facesearch.testing.fakes import fake_analyzer, fake_calibration, paint
 
 CALIBRATION = fake_calibration()
@@ -273,7 +274,7 @@ def judged(
     *,
     anyway: bool = False,
     **others: FloatArray,
-) -> list[Doubt | None]:
+) -> list[Enrollment | None]:
     def nearest(vector: FloatArray, reach: float) -> tuple[float, str] | None:
         found = sorted((float(np.linalg.norm(vector - other)), name) for name, other in others.items())
         return found[0] if found and found[0][0] <= reach else None
@@ -283,7 +284,7 @@ def judged(
     return list(doubts(candidates, mine, nearest, threshold=threshold, calibration=CALIBRATION, agreed=agreed))
 
 
-def reasons(found: list[Doubt | None]) -> list[tuple[EnrollmentReason, ...]]:
+def reasons(found: list[Enrollment | None]) -> list[tuple[EnrollmentReason, ...]]:
     return [doubt.reasons if doubt else () for doubt in found]
 
 

@@ -14,7 +14,7 @@ from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
 from facesearch.embedding.sface import SFACE_PLAIN
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER
+from facesearch.enrolment.judging import MAX_FACES_PER_USER
 from facesearch.errors import (
     CalibrationError,
     FaceModelMismatchError,

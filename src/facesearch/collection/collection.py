@@ -11,7 +11,7 @@ from facesearch.collection.grouping import CollectionGrouping
 from facesearch.collection.photos import CollectionPhotos
 from facesearch.collection.review import CollectionReview
 from facesearch.collection.search import MAX_FACES, MAX_USERS, CollectionSearch, check_search_options
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER
+from facesearch.enrolment.judging import MAX_FACES_PER_USER
 
 __all__ = [
     "MAX_FACES",

@@ -12,7 +12,7 @@ from facesearch.common.validation import check_bool
 from facesearch.domain.changes import Change, ChangedFace, ChangeKind
 from facesearch.domain.entities import Face
 from facesearch.domain.user_ids import check_new_user_id
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER
+from facesearch.enrolment.judging import MAX_FACES_PER_USER
 from facesearch.errors import (
     FaceNotFoundError,
     GroupChangedError,

@@ -63,20 +63,13 @@ class PhotoOutcome:
         )
 
     @classmethod
-    def of_unusable(cls, analysis: PhotoAnalysis) -> "PhotoOutcome":
-        """Return the outcome for a photo of a user without a candidate face."""
-        faces = Enrollment(reasons=analysis.reasons, evidence=analysis.evidence).explain().faces
-        return cls(
-            reasons=tuple(reason.value for reason in analysis.reasons),
-            figures=tuple(text for face in faces for _, text in face.figures() if text),
-        )
-
-    @classmethod
-    def of_indexed(cls, analysis: PhotoAnalysis) -> "PhotoOutcome":
-        """Return the outcome for a photo to index: accepted, if any of its faces passes."""
+    def of_analysis(cls, analysis: PhotoAnalysis, *, enroll: bool) -> "PhotoOutcome":
+        """Return the outcome for a photo: accepted, if any face passes; *enroll* for a photo of a user."""
         if analysis.faces:
             return cls()
-        faces = analysis.evidence.explain().faces
+        evidence = analysis.evidence
+        explanation = Enrollment(reasons=analysis.reasons, evidence=evidence) if enroll else evidence
+        faces = explanation.explain().faces
         reasons = [reason for face in faces for reason in face.reasons] or [EnrollmentReason.NO_FACE.value]
         return cls(
             reasons=tuple(dict.fromkeys(reasons)),
