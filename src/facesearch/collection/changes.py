@@ -196,11 +196,10 @@ class CollectionChanges(CollectionBase):
         unique_ids = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._store.writing():
             self._check_user(user_id)
-            had = self._store.faces_of(user_id)
             taken, refused = split_for_association(
                 self._store, user_id, unique_ids, threshold=user_match_threshold, calibration=self._calibration
             )
-            self._check_quota(user_id, len(had) + len(taken))
+            self._check_quota(user_id, len(self._store.faces_of(user_id)) + len(taken))
             self._store.assign(taken, user_id)
             self._store.refresh([user_id])
             return AssociateFacesResponse(

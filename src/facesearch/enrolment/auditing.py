@@ -50,6 +50,8 @@ _MEDIAN_FLOOR = 1e-3
 _SMALLEST = 1e-100
 _AT_ONCE = 1 << 20  # numbers in a temporary array, so that memory does not grow with the collection
 _FEWEST_TO_ITERATE = 4
+_PAIRS_AT_ONCE = 10_000
+_MATRIX = 2
 
 
 def leave_one_out(vectors: FloatArray) -> Distances:
@@ -114,17 +116,7 @@ def _from_centres(weights: Distances, products: Distances, norms: Distances) -> 
 def agree(vectors: FloatArray, distance: float) -> bool:
     """Return whether several faces show one person: at least half of all pairs are no farther apart than *distance*.
 
-    Parameters
-    ----------
-    vectors
-        (N, D) float32.
-    distance
-        Euclidean.
-
-    Returns
-    -------
-    bool
-        False for fewer than two faces, which are no evidence.
+    The faces are (N, D) float32; fewer than two are no evidence.
 
     Examples
     --------
@@ -162,23 +154,11 @@ def audit(
     face_ids, owners, embeddings
         (N,) ids, (N,) ids of their users, each with one face or more, and (N, D) float32.
     sources
-        The path of each face's photo, (N,), see `facesearch.Face`; ``None`` where it is not known.
-    calibration
-        Converts distances to percentages.
-    threshold
-        Percent, 0-100: users of at least this similarity are reported as one person.
-    own_threshold
-        Percent, 0-100: a face below it is far from its user's other faces; a user is loose if the median over the user's faces
-        is below it.
-    limit
-        Report at most this number of each kind, the worst first, >= 1.
+        (N,) paths of the photos, or ``None`` where not known.
+    threshold, own_threshold, limit
+        As for `facesearch.Collection.audit`.
     block
         Number of rows compared at once, >= 1; it affects only memory and time.
-
-    Returns
-    -------
-    AuditReport
-        Independent of the order of users and faces.
 
     Raises
     ------
@@ -208,19 +188,14 @@ def audit(
     check_float("own_threshold", own_threshold, 0, 100)
     check_int("limit", limit, 1)
     check_int("block", block, 1)
-    if sources is not None and len(sources) != len(face_ids):
-        raise InvalidParameterError(f"sources: expected {len(face_ids)}, as many as face_ids, got {len(sources)}")
-    places = {face_id: source for face_id, source in zip(face_ids, sources or (), strict=False) if source is not None}
-    gallery = _Gallery.of(user_ids, user_vectors, face_ids, owners, embeddings, calibration)
+    places = [None] * len(face_ids) if sources is None else sources
+    gallery = _Gallery.of(user_ids, user_vectors, face_ids, owners, embeddings, places, calibration)
     own = gallery.own_distances(calibration)
     return AuditReport(
         users=len(gallery.user_ids),
         faces=len(gallery.face_ids),
         same_person=_same_person(gallery, calibration, threshold, limit, block),
-        misplaced=tuple(
-            attrs.evolve(face, source=places.get(face.face_id))
-            for face in _misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit]
-        ),
+        misplaced=_misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit],
         loose=_loose(gallery, own, calibration, own_threshold)[:limit],
     )
 
@@ -233,6 +208,7 @@ class _Gallery:
     vectors: FloatArray
     offsets: Distances  # added to squared distances from a user's vector
     face_ids: list[str]
+    sources: list[str | None]
     owner: Rows  # row of the user
     starts: Rows  # row of each user's first face
     counts: Rows
@@ -246,6 +222,7 @@ class _Gallery:
         face_ids: Sequence[str],
         owners: Sequence[str],
         embeddings: FloatArray,
+        sources: Sequence[str | None],
         calibration: Calibration,
     ) -> "_Gallery":
         users = sorted(range(len(user_ids)), key=user_ids.__getitem__)
@@ -253,8 +230,9 @@ class _Gallery:
         if set(owners) != set(rows) or len(rows) != len(user_ids):
             expected = "the users of the faces, each once"
             raise InvalidParameterError(f"user_ids: expected {expected}, got {shown(list(user_ids))}")
-        if len(face_ids) != len(owners):
-            raise InvalidParameterError(f"face_ids: expected {len(owners)}, as many as owners, got {len(face_ids)}")
+        for argument, values in (("face_ids", face_ids), ("sources", sources)):
+            if len(values) != len(owners):
+                raise InvalidParameterError(f"{argument}: expected {len(owners)}, as many as owners, got {len(values)}")
         for argument, matrix, count in (
             ("user_vectors", user_vectors, len(user_ids)),
             ("embeddings", embeddings, len(face_ids)),
@@ -273,6 +251,7 @@ class _Gallery:
             vectors=user_vectors[users],
             offsets=np.array([offsets[count] for count in counts.tolist()], np.float64),
             face_ids=[face_ids[face] for face in faces],
+            sources=[sources[face] for face in faces],
             owner=owner,
             starts=np.cumsum(counts) - counts,
             counts=counts,
@@ -281,6 +260,14 @@ class _Gallery:
 
     def faces_of(self, user: int) -> slice:
         return slice(int(self.starts[user]), int(self.starts[user] + self.counts[user]))
+
+    def others_agree(self, face: int, distance: float) -> bool:
+        mine = self.faces_of(int(self.owner[face]))
+        return agree(np.delete(self.faces[mine], face - mine.start, axis=0), distance)
+
+    def between(self, one: Rows | int, other: Rows | int) -> Distances:
+        """Return the distances of users from users."""
+        return _exact(self.vectors[one], self.vectors[other], self.offsets[one] + self.offsets[other])
 
     def own_distances(self, calibration: Calibration) -> Distances:
         """Return the distance of each face from its user's other faces, with the offset; infinite for an only face."""
@@ -293,9 +280,6 @@ class _Gallery:
                 squared = leave_one_out(self.faces[rows]) ** 2
                 result[rows] = np.sqrt(squared + calibration.user_offset(count - 1))
         return result
-
-
-_MATRIX = 2
 
 
 @attrs.frozen(eq=False)
@@ -347,8 +331,7 @@ def _same_person(
         ones, others = (each + first for each in np.nonzero(near))
         for part in range(0, len(ones), _PAIRS_AT_ONCE):
             one, other = ones[part : part + _PAIRS_AT_ONCE], others[part : part + _PAIRS_AT_ONCE]
-            exact = _exact(gallery.vectors[one], gallery.vectors[other], offsets[one] + offsets[other])
-            found += zip(exact.tolist(), one.tolist(), other.tolist(), strict=True)
+            found += zip(gallery.between(one, other).tolist(), one.tolist(), other.tolist(), strict=True)
             if len(found) > limit + _PAIRS_AT_ONCE:
                 found = sorted(found)[:limit]
                 reach = min(reach, found[-1][0])
@@ -361,16 +344,13 @@ def _same_person(
     return tuple(pair for pair in pairs if pair.similarity >= threshold)
 
 
-_PAIRS_AT_ONCE = 10_000
-
-
 def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
     gallery: _Gallery, own: Distances, calibration: Calibration, threshold: float, own_threshold: float, block: int
 ) -> tuple[MisplacedFace, ...]:
     apart = calibration.distance_at(own_threshold)
     accompanied = np.flatnonzero(np.isfinite(own))
     far = np.fromiter(
-        (own[face] > apart and _others_agree(gallery, face, apart) for face in accompanied.tolist()), np.bool_
+        (own[face] > apart and gallery.others_agree(face, apart) for face in accompanied.tolist()), np.bool_
     )
     # Where the others don't agree, the distance from them is no evidence, and neither is a nearer other user.
     known = far | (own[accompanied] <= apart)
@@ -382,26 +362,17 @@ def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
     one_person = calibration.distance_at(threshold)
     for face, is_far, other in zip(accompanied.tolist(), far.tolist(), others, strict=True):
         # Two users that look like one person are reported once, not once more for each of their faces.
-        if is_far or (other and _between(gallery, int(gallery.owner[face]), other[1]) > one_person):
+        if is_far or (other and gallery.between(int(gallery.owner[face]), other[1]) > one_person):
             misplaced = MisplacedFace(
                 face_id=gallery.face_ids[face],
                 user_id=gallery.user_ids[gallery.owner[face]],
                 similarity=calibration.similarity(own[face]),
                 other_user_id=gallery.user_ids[other[1]] if other else None,
                 other_similarity=calibration.similarity(other[0]) if other else None,
+                source=gallery.sources[face],
             )
             result.append((-own[face], misplaced.user_id, misplaced.face_id, misplaced))
     return tuple(each[-1] for each in sorted(result, key=lambda each: each[:3]))
-
-
-def _between(gallery: _Gallery, one: int, other: int) -> float:
-    offset = gallery.offsets[one] + gallery.offsets[other]
-    return float(_exact(gallery.vectors[one], gallery.vectors[other], offset))
-
-
-def _others_agree(gallery: _Gallery, face: int, distance: float) -> bool:
-    mine = gallery.faces_of(int(gallery.owner[face]))
-    return agree(np.delete(gallery.faces[mine], face - mine.start, axis=0), distance)
 
 
 def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int) -> list[tuple[float, int] | None]:

@@ -28,17 +28,7 @@ __all__ = ["CandidateFace", "PhotoAnalysis", "analyze_to_enroll", "analyze_to_in
 
 @attrs.frozen(kw_only=True, eq=False)
 class CandidateFace:
-    """One face, as a collection stores it.
-
-    Attributes
-    ----------
-    detail
-        The description of the face.
-    embedding
-        (D,) float32.
-    thumbnail
-        A small JPEG of the face, where thumbnails were asked for.
-    """
+    """One face, as a collection stores it: its description, its vector, (D,) float32, and on request a thumbnail as JPEG."""
 
     detail: DetectedFace = field(validator=is_a(DetectedFace))
     embedding: FloatArray = field(repr=False)

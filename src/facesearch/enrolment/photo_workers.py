@@ -21,7 +21,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from platform import node
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import attrs
 from attrs import field
@@ -46,7 +46,7 @@ from facesearch.networks.runtime import usable_cores
 from facesearch.networks.weights import models
 from facesearch.selection.quality_filter import QualityFilter
 
-__all__ = ["BrokenFile", "PhotoWorkers", "content_digest"]
+__all__ = ["Analyzed", "BrokenFile", "PhotoWorkers", "content_digest"]
 
 # Photos in progress per core: enough that no worker idles while the next result in order is slow. A path takes no memory, a
 # photo's bytes some megabytes, here and in a cluster's scheduler.
@@ -68,6 +68,7 @@ _COMPUTING: Final = (
 )
 
 Source = str | bytes
+Analyzed: TypeAlias = "PhotoAnalysis | BrokenFile"
 Environment = tuple[tuple[str, str], ...]
 
 
@@ -105,7 +106,7 @@ def content_digest(path: Path) -> str | BrokenFile:
 
 def analyze_photo(
     analyzer: FaceAnalyzer, quality_filter: QualityFilter, source: Source, *, thumbnails: bool, enroll: bool
-) -> PhotoAnalysis | BrokenFile:
+) -> Analyzed:
     """Analyze a photo, given as a path or as its bytes; *enroll* returns the one face to enrol instead of all faces."""
     analyze = analyze_to_enroll if enroll else analyze_to_index
     try:
@@ -117,9 +118,7 @@ def analyze_photo(
     return analyze(analyzer, picture, quality_filter, thumbnails=thumbnails)
 
 
-def analyze_in_worker(
-    expected: Environment, recipe: bytes, source: Source, *, enroll: bool
-) -> PhotoAnalysis | BrokenFile:
+def analyze_in_worker(expected: Environment, recipe: bytes, source: Source, *, enroll: bool) -> Analyzed:
     """Analyze a photo in a worker process that must have the *expected* environment, with the pickled settings *recipe*."""
     if expected != environment():
         raise _other_environment(expected)
@@ -165,22 +164,8 @@ def _other_environment(expected: Environment) -> ExecutorError:
 class PhotoWorkers:
     """Analyzes photos in parallel; a context manager that ends its threads when their work is done.
 
-    Parameters
-    ----------
-    analyzer
-        The analyzer for this process.
-    elsewhere
-        The analyzer for other processes, with the number of threads for one process.
-    quality_filter
-        The filter that faces must pass.
-    thumbnails
-        Make a thumbnail of each face that passes.
-    executor
-        Runs the tasks; ``None`` for a thread for each core of this process.
-    send_photos
-        Send the photos' bytes rather than their paths; ``None`` to do so unless *executor* is a pool of this machine.
-    most
-        Greatest number of photos in progress, >= 1; ``None`` for 16 for each core of this machine or cluster, or 4 where they are sent.
+    *analyzer* is for this process, *elsewhere* for other processes, with the number of threads for one of them. For *executor*,
+    *send_photos* and *most* see `facesearch.Collection.index_folder`, where the last is called ``in_flight``.
 
     Raises
     ------
@@ -214,13 +199,12 @@ class PhotoWorkers:
         here = self._threads or type(executor) is ProcessPoolExecutor
         self._send_photos = not here if send_photos is None else send_photos
         self._given_most = most
-        self._in_progress: dict[Future[PhotoAnalysis | BrokenFile], int] = {}  # with the number of bytes sent
-        if self._threads:
-            self._analyze: Callable[..., PhotoAnalysis | BrokenFile] = partial(
-                analyze_photo, analyzer, quality_filter, thumbnails=thumbnails
-            )
-        else:
-            self._analyze = partial(analyze_in_worker, environment(), _recipe(elsewhere, quality_filter, thumbnails))
+        self._in_progress: dict[Future[Analyzed], int] = {}  # with the number of bytes sent
+        self._analyze: Callable[..., Analyzed] = (
+            partial(analyze_photo, analyzer, quality_filter, thumbnails=thumbnails)
+            if self._threads
+            else partial(analyze_in_worker, environment(), _recipe(elsewhere, quality_filter, thumbnails))
+        )
 
     @property
     def is_full(self) -> bool:
@@ -234,7 +218,7 @@ class PhotoWorkers:
         cores = (self._dask.cores if self._dask else 0) or usable_cores()
         return (_EACH_SENT if self._send_photos else _EACH) * cores
 
-    def submit(self, path: Path, *, enroll: bool) -> "Future[PhotoAnalysis | BrokenFile]":
+    def submit(self, path: Path, *, enroll: bool) -> "Future[Analyzed]":
         """Submit a photo for analysis.
 
         Raises
@@ -246,19 +230,17 @@ class PhotoWorkers:
         try:
             source: Source = path.read_bytes() if self._send_photos else str(path.absolute())
         except OSError as error:
-            broken: Future[PhotoAnalysis | BrokenFile] = Future()
+            broken: Future[Analyzed] = Future()
             broken.set_result(BrokenFile(error=f"expected a readable file, got {error}"))
             return broken
         try:
-            future: Future[PhotoAnalysis | BrokenFile] = executor.submit(self._analyze, source, enroll=enroll)
+            future: Future[Analyzed] = executor.submit(self._analyze, source, enroll=enroll)
         except (BrokenExecutor, RuntimeError) as error:  # the latter of one that was shut down
             raise _failed(error) from error
         self._in_progress[future] = len(source) if isinstance(source, bytes) else 0
         return future
 
-    def result(
-        self, path: Path, digest: str | None, future: "Future[PhotoAnalysis | BrokenFile]"
-    ) -> PhotoAnalysis | BrokenFile:
+    def result(self, path: Path, digest: str | None, future: "Future[Analyzed]") -> Analyzed:
         """Return the result of the analysis of a photo that had the content *digest* when it was submitted.
 
         Raises
@@ -302,7 +284,7 @@ class PhotoWorkers:
             self._own.shutdown()
 
 
-def _check_seen(path: Path, digest: str | None, analysis: PhotoAnalysis | BrokenFile) -> None:
+def _check_seen(path: Path, digest: str | None, analysis: Analyzed) -> None:
     """Check that a worker that reads *path* itself has seen the file of this process.
 
     Raises
