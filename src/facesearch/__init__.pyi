@@ -155,8 +155,8 @@ from .responses.folder import (
 from .responses.grouping import (
     FaceGroup as FaceGroup,
     NearestUser as NearestUser,
+    PersonPhoto as PersonPhoto,
 )
-from .responses.person_photo import PersonPhoto as PersonPhoto
 from .responses.records import to_records as to_records
 from .responses.search_faces import (
     ComparedFace as ComparedFace,

@@ -31,7 +31,7 @@ from facesearch.responses.collection import (
 from facesearch.storage.content_ids import content_id
 from facesearch.storage.store import StoredFace
 
-__all__ = ["MAX_FACES_PER_REQUEST", "TOKEN_SECONDS", "CollectionChanges"]
+__all__ = ["CollectionChanges"]
 
 MAX_FACES_PER_REQUEST: Final = 100
 """As in Amazon Rekognition's model: shape UserFaceIdList."""

@@ -137,14 +137,14 @@ class CollectionGrouping(CollectionBase):
             probes = np.stack([group.template for group in part])
             ranked = self._store.nearest(probes, max_distance=reach, limit=1)
             for group, (near, _) in zip(part, ranked, strict=True):
-                yield self._nearest_user(near, len(group.face_ids))
-
-    def _nearest_user(self, near: Sequence[tuple[float, str]], faces: int) -> NearestUser | None:
-        for distance, user_id in near:
-            percent = self._calibration.similarity(math.sqrt(distance**2 + self._calibration.user_offset(faces)))
-            if percent >= NEAREST_USER_SIMILARITY:
-                return NearestUser(user_id=user_id, similarity=percent)
-        return None
+                offset = self._calibration.user_offset(len(group.face_ids))
+                users = (
+                    NearestUser(
+                        user_id=user_id, similarity=self._calibration.similarity(math.sqrt(distance**2 + offset))
+                    )
+                    for distance, user_id in near
+                )
+                yield next((user for user in users if user.similarity >= NEAREST_USER_SIMILARITY), None)
 
 
 @attrs.frozen(eq=False)
