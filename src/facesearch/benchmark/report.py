@@ -10,7 +10,7 @@ import attrs
 from attrs import field
 from tabulate import tabulate
 
-from facesearch.benchmark.machine import Machine
+from facesearch.benchmark.machine import Machine, describe_machine
 from facesearch.common.validation import is_a, maybe
 from facesearch.domain.entities import FaceModel
 
@@ -23,20 +23,14 @@ class Report:
 
     Attributes
     ----------
-    command
-        What was run.
     protocol
         From what was fixed beforehand to what was chosen or counted: text and numbers.
     result
         The figures: an attrs instance, or a dict or tuple of such.
     figures
         The same as text, for people.
-    face_model
-        What made the vectors, where there are any.
     seeds
         Of everything drawn at random.
-    machine
-        What it ran on.
     """
 
     command: str = field(validator=is_a(str))
@@ -45,7 +39,7 @@ class Report:
     figures: str = field(validator=is_a(str))
     face_model: FaceModel | None = field(default=None, validator=maybe(is_a(FaceModel)))
     seeds: Mapping[str, int] = field(factory=dict, validator=is_a(dict))
-    machine: Machine = field(validator=is_a(Machine))
+    machine: Machine = field(factory=describe_machine, validator=is_a(Machine))
 
     def __str__(self) -> str:
         head = [f"{name:<12}{value}" for name, value in self.protocol.items()]

@@ -116,13 +116,13 @@ class FolderReport(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dicts, lists, strings and numbers, ready for ``json.dumps``."""
-        plain = attrs.asdict(self, value_serializer=_plain)
-        return plain | {
-            "skipped": dict(self.skipped),
-            "kept_out": list(self.kept_out),
-            "notes": list(self.notes),
-            "renamed": {_shown_name(name): user_id for name, user_id in self.renamed},
-        }
+        plain = attrs.asdict(
+            self,
+            retain_collection_types=False,
+            value_serializer=lambda _, __, value: _text(value) if isinstance(value, Path) else value,
+        )
+        renamed = {_shown_name(name): user_id for name, user_id in self.renamed}
+        return plain | {"skipped": dict(self.skipped), "renamed": renamed}
 
     def __str__(self) -> str:
         lines = [self._headline(), *self._asides()]
@@ -226,12 +226,6 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _plain(_: object, __: object, value: Any) -> Any:
-    if isinstance(value, Path):
-        return _text(value)
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _text(path: Path) -> str:
