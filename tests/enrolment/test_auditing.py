@@ -17,6 +17,7 @@ from facesearch.enrolment.auditing import agree, audit, leave_one_out
 from facesearch.matching.template import robust_mean
 from facesearch.responses.audit import AuditReport
 from facesearch.responses.collection import Enrollment
+from facesearch.storage.store import StoredFace
 from facesearch.testing.fakes import fake_analyzer, fake_calibration, paint
 
 CALIBRATION = fake_calibration()
@@ -43,9 +44,7 @@ def audited(faces: list[Face], users: list[str] | None = None, **options: Any) -
     return audit(
         names,
         np.stack(vectors),
-        [face_id for face_id, _, _ in faces],
-        [user for _, user, _ in faces],
-        np.stack([vector for _, _, vector in faces]),
+        [StoredFace(fs.Face(face_id=face_id, user_id=user), vector) for face_id, user, vector in faces],
         calibration=CALIBRATION,
         **options,
     )
@@ -226,19 +225,16 @@ def test_bad_options_are_named(options: dict[str, Any]) -> None:
         audited(gallery({"ada": person(0, 2)}), **options)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((["a", "a"], np.ones((2, 2)), ["f"], ["a"], np.ones((1, 2))), "user_ids: expected the users of the faces"),
-        ((["a", "b"], np.ones((2, 2)), ["f"], ["a"], np.ones((1, 2))), "user_ids: expected the users of the faces"),
-        ((["a"], np.ones((1, 2)), ["f", "g"], ["a"], np.ones((1, 2))), "face_ids: expected 1, as many as owners"),
-        ((["a"], np.ones((2, 2)), ["f"], ["a"], np.ones((1, 2))), "user_vectors: expected 1 rows"),
-        ((["a"], np.ones((1, 2)), ["f"], ["a"], np.ones(2)), "embeddings: expected 1 rows"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_named(arguments: Any, message: str) -> None:
-    with pytest.raises(fs.InvalidParameterError, match=message):
-        audit(*arguments, calibration=CALIBRATION)
+@pytest.mark.parametrize("users", [["ada", "ada"], ["ada", "bob"], ["bob"]])
+def test_users_that_are_not_those_of_the_faces_are_named(users: list[str]) -> None:
+    (face_id, user, vector), *_ = gallery({"ada": ADA[:1]})
+    with pytest.raises(fs.InvalidParameterError, match="user_ids: expected the users of the faces"):
+        audit(
+            users,
+            ADA[: len(users)],
+            [StoredFace(fs.Face(face_id=face_id, user_id=user), vector)],
+            calibration=CALIBRATION,
+        )
 
 
 @given(st.integers(2, 9), st.integers(0, 999), st.sampled_from([0.0, 0.1, 1.0]), st.booleans())

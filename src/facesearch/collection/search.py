@@ -306,18 +306,11 @@ class CollectionSearch(CollectionBase):
         """
         with self._store.reading():
             user_ids, vectors = self._store.user_vectors()
-            faces = [
-                (each.face, user_id, each.embedding)
-                for each in self._store.stored_faces()
-                if (user_id := each.face.user_id)
-            ]
+            faces = [stored for stored in self._store.stored_faces() if stored.face.user_id]
         report = audit(
             user_ids,
             vectors,
-            [face.face_id for face, _, _ in faces],
-            [user_id for _, user_id, _ in faces],
-            self._matrix(vector for _, _, vector in faces),
-            sources=[face.source for face, _, _ in faces],
+            faces,
             calibration=self._calibration,
             threshold=threshold,
             own_threshold=own_threshold,

@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_int
+from facesearch.domain.entities import Face
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import SHORTEST_CENTER, of_unit_length
 from facesearch.responses.audit import AuditReport, LooseUser, MisplacedFace, SamePerson
+from facesearch.storage.store import StoredFace
 
 __all__ = [
     "NEARER_RATIO",
@@ -51,7 +53,6 @@ _SMALLEST = 1e-100
 _AT_ONCE = 1 << 20  # numbers in a temporary array, so that memory does not grow with the collection
 _FEWEST_TO_ITERATE = 4
 _PAIRS_AT_ONCE = 10_000
-_MATRIX = 2
 
 
 def leave_one_out(vectors: FloatArray) -> Distances:
@@ -134,11 +135,8 @@ def agree(vectors: FloatArray, distance: float) -> bool:
 def audit(
     user_ids: Sequence[str],
     user_vectors: FloatArray,
-    face_ids: Sequence[str],
-    owners: Sequence[str],
-    embeddings: FloatArray,
+    faces: Sequence[StoredFace],
     *,
-    sources: Sequence[str | None] | None = None,
     calibration: Calibration,
     threshold: float = SAME_PERSON_SIMILARITY,
     own_threshold: float = OWN_SIMILARITY,
@@ -151,10 +149,8 @@ def audit(
     ----------
     user_ids, user_vectors
         (U,) unique ids, and (U, D) float32: the template of each user.
-    face_ids, owners, embeddings
-        (N,) ids, (N,) ids of their users, each with one face or more, and (N, D) float32.
-    sources
-        (N,) paths of the photos, or ``None`` where not known.
+    faces
+        The faces of these users, each with one or more.
     threshold, own_threshold, limit
         As for `facesearch.Collection.audit`.
     block
@@ -163,7 +159,7 @@ def audit(
     Raises
     ------
     InvalidParameterError
-        If an option is out of range, or the arrays don't fit together.
+        If an option is out of range, or users and faces don't fit together.
 
     Notes
     -----
@@ -174,13 +170,17 @@ def audit(
 
     Examples
     --------
+    >>> from facesearch.domain.entities import Face
     >>> from facesearch.matching.template import robust_mean
     >>> from facesearch.matching.calibration import calibration
     >>> ada, bob = np.eye(2, 128, dtype=np.float32)
-    >>> faces = np.stack([ada, ada, ada, bob, bob, bob, ada])  # the last is ada's, under bob's id
-    >>> ids = [f"00000000-0000-0000-0000-00000000000{i}" for i in range(7)]
-    >>> vectors = np.stack([robust_mean(faces[:3]), robust_mean(faces[3:])])
-    >>> report = audit(["ada", "bob"], vectors, ids, ["ada"] * 3 + ["bob"] * 4, faces, calibration=calibration())
+    >>> vectors = np.stack([ada, ada, ada, bob, bob, bob, ada])  # the last is ada's, under bob's id
+    >>> faces = [
+    ...     StoredFace(Face(face_id=f"00000000-0000-0000-0000-00000000000{i}", user_id="ada" if i < 3 else "bob"), vector)
+    ...     for i, vector in enumerate(vectors)
+    ... ]
+    >>> templates = np.stack([robust_mean(vectors[:3]), robust_mean(vectors[3:])])
+    >>> report = audit(["ada", "bob"], templates, faces, calibration=calibration())
     >>> [(face.face_id[-1], face.user_id, face.other_user_id) for face in report.misplaced]
     [('6', 'bob', 'ada')]
     """
@@ -188,12 +188,11 @@ def audit(
     check_float("own_threshold", own_threshold, 0, 100)
     check_int("limit", limit, 1)
     check_int("block", block, 1)
-    places = [None] * len(face_ids) if sources is None else sources
-    gallery = _Gallery.of(user_ids, user_vectors, face_ids, owners, embeddings, places, calibration)
+    gallery = _Gallery.of(user_ids, user_vectors, faces, calibration)
     own = gallery.own_distances(calibration)
     return AuditReport(
         users=len(gallery.user_ids),
-        faces=len(gallery.face_ids),
+        faces=len(faces),
         same_person=_same_person(gallery, calibration, threshold, limit, block),
         misplaced=_misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit],
         loose=_loose(gallery, own, calibration, own_threshold)[:limit],
@@ -207,55 +206,35 @@ class _Gallery:
     user_ids: list[str]
     vectors: FloatArray
     offsets: Distances  # added to squared distances from a user's vector
-    face_ids: list[str]
-    sources: list[str | None]
+    faces: list[Face]
     owner: Rows  # row of the user
     starts: Rows  # row of each user's first face
     counts: Rows
-    faces: FloatArray
+    embeddings: FloatArray
 
     @classmethod
-    def of(  # noqa: PLR0917  # the arguments of audit, in its order
-        cls,
-        user_ids: Sequence[str],
-        user_vectors: FloatArray,
-        face_ids: Sequence[str],
-        owners: Sequence[str],
-        embeddings: FloatArray,
-        sources: Sequence[str | None],
-        calibration: Calibration,
+    def of(
+        cls, user_ids: Sequence[str], user_vectors: FloatArray, faces: Sequence[StoredFace], calibration: Calibration
     ) -> "_Gallery":
         users = sorted(range(len(user_ids)), key=user_ids.__getitem__)
-        rows = {user_ids[user]: row for row, user in enumerate(users)}
-        if set(owners) != set(rows) or len(rows) != len(user_ids):
+        rows: dict[str | None, int] = {user_ids[user]: row for row, user in enumerate(users)}
+        if {stored.face.user_id for stored in faces} != set(rows) or len(rows) != len(user_ids):
             expected = "the users of the faces, each once"
             raise InvalidParameterError(f"user_ids: expected {expected}, got {shown(list(user_ids))}")
-        for argument, values in (("face_ids", face_ids), ("sources", sources)):
-            if len(values) != len(owners):
-                raise InvalidParameterError(f"{argument}: expected {len(owners)}, as many as owners, got {len(values)}")
-        for argument, matrix, count in (
-            ("user_vectors", user_vectors, len(user_ids)),
-            ("embeddings", embeddings, len(face_ids)),
-        ):
-            if matrix.ndim != _MATRIX or len(matrix) != count:
-                raise InvalidParameterError(f"{argument}: expected {count} rows, got shape {matrix.shape}")
         # By vector before id: ids are random, and the last bit of a sum must not depend on them.
-        faces = sorted(
-            range(len(face_ids)), key=lambda face: (rows[owners[face]], embeddings[face].tobytes(), face_ids[face])
-        )
-        owner = np.array([rows[owners[face]] for face in faces], np.intp)
+        ordered = sorted(faces, key=lambda each: (rows[each.face.user_id], each.embedding.tobytes(), each.face.face_id))
+        owner = np.array([rows[each.face.user_id] for each in ordered], np.intp)
         counts = np.bincount(owner, minlength=len(rows))
         offsets = {count: calibration.user_offset(count) for count in set(counts.tolist())}
         return cls(
             user_ids=[user_ids[user] for user in users],
             vectors=user_vectors[users],
             offsets=np.array([offsets[count] for count in counts.tolist()], np.float64),
-            face_ids=[face_ids[face] for face in faces],
-            sources=[sources[face] for face in faces],
+            faces=[each.face for each in ordered],
             owner=owner,
             starts=np.cumsum(counts) - counts,
             counts=counts,
-            faces=embeddings[faces],
+            embeddings=np.array([each.embedding for each in ordered], np.float32).reshape(-1, user_vectors.shape[1]),
         )
 
     def faces_of(self, user: int) -> slice:
@@ -263,7 +242,7 @@ class _Gallery:
 
     def others_agree(self, face: int, distance: float) -> bool:
         mine = self.faces_of(int(self.owner[face]))
-        return agree(np.delete(self.faces[mine], face - mine.start, axis=0), distance)
+        return agree(np.delete(self.embeddings[mine], face - mine.start, axis=0), distance)
 
     def between(self, one: Rows | int, other: Rows | int) -> Distances:
         """Return the distances of users from users."""
@@ -271,13 +250,13 @@ class _Gallery:
 
     def own_distances(self, calibration: Calibration) -> Distances:
         """Return the distance of each face from its user's other faces, with the offset; infinite for an only face."""
-        result = np.full(len(self.face_ids), np.inf)
+        result = np.full(len(self.faces), np.inf)
         for count in sorted(set(self.counts.tolist()) - {1}):
             starts = self.starts[self.counts == count]
-            step = max(1, _AT_ONCE // (count * max(count, self.faces.shape[1])))
+            step = max(1, _AT_ONCE // (count * max(count, self.embeddings.shape[1])))
             for first in range(0, len(starts), step):
                 rows = starts[first : first + step, np.newaxis] + np.arange(count)
-                squared = leave_one_out(self.faces[rows]) ** 2
+                squared = leave_one_out(self.embeddings[rows]) ** 2
                 result[rows] = np.sqrt(squared + calibration.user_offset(count - 1))
         return result
 
@@ -364,12 +343,12 @@ def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
         # Two users that look like one person are reported once, not once more for each of their faces.
         if is_far or (other and gallery.between(int(gallery.owner[face]), other[1]) > one_person):
             misplaced = MisplacedFace(
-                face_id=gallery.face_ids[face],
+                face_id=gallery.faces[face].face_id,
                 user_id=gallery.user_ids[gallery.owner[face]],
                 similarity=calibration.similarity(own[face]),
                 other_user_id=gallery.user_ids[other[1]] if other else None,
                 other_similarity=calibration.similarity(other[0]) if other else None,
-                source=gallery.sources[face],
+                source=gallery.faces[face].source,
             )
             result.append((-own[face], misplaced.user_id, misplaced.face_id, misplaced))
     return tuple(each[-1] for each in sorted(result, key=lambda each: each[:3]))
@@ -380,7 +359,7 @@ def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int
     if not len(faces):
         return []
     no_offset = np.zeros(len(faces))
-    distances = _Distances.between(gallery.faces[faces], no_offset, gallery.vectors, gallery.offsets)
+    distances = _Distances.between(gallery.embeddings[faces], no_offset, gallery.vectors, gallery.offsets)
     result: list[tuple[float, int] | None] = [None] * len(faces)
     for first in range(0, len(faces), block):
         mine = np.arange(first, min(first + block, len(faces)))
@@ -389,7 +368,7 @@ def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int
         nearest = squared.min(axis=1)
         for row in np.flatnonzero(nearest <= reach[mine] ** 2 + distances.margin).tolist():
             users = np.flatnonzero(squared[row] <= nearest[row] + 2 * distances.margin)
-            face = gallery.faces[faces[first + row]]
+            face = gallery.embeddings[faces[first + row]]
             exact = _exact(face, gallery.vectors[users], gallery.offsets[users])
             best = min(zip(exact.tolist(), users.tolist(), strict=True))
             if best[0] < reach[first + row]:
