@@ -19,26 +19,15 @@ __all__ = ["Report", "table"]
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """A measurement, with all that is needed to repeat it.
-
-    Attributes
-    ----------
-    protocol
-        From what was fixed beforehand to what was chosen or counted: text and numbers.
-    result
-        The figures: an attrs instance, or a dict or tuple of such.
-    figures
-        The same as text, for people.
-    seeds
-        Of everything drawn at random.
-    """
+    """A measurement, with all that is needed to repeat it."""
 
     command: str = field(validator=is_a(str))
+    # From what was fixed beforehand to what was chosen or counted: text and numbers.
     protocol: Mapping[str, Any] = field(validator=is_a(dict))
-    result: Any
-    figures: str = field(validator=is_a(str))
+    result: Any  # the figures: an attrs instance, or a dict or tuple of such
+    figures: str = field(validator=is_a(str))  # the same as text, for people
     face_model: FaceModel | None = field(default=None, validator=maybe(is_a(FaceModel)))
-    seeds: Mapping[str, int] = field(factory=dict, validator=is_a(dict))
+    seeds: Mapping[str, int] = field(factory=dict, validator=is_a(dict))  # of everything drawn at random
     machine: Machine = field(factory=describe_machine, validator=is_a(Machine))
 
     def __str__(self) -> str:

@@ -48,21 +48,13 @@ def has_majority(vectors: FloatArray, distance: float) -> bool:
 
 @attrs.frozen(kw_only=True)
 class Agreement:
-    """The agreement of candidate faces with their user: the first half of the rules of `doubts`.
+    """The agreement of candidate faces with their user: the first half of the rules of `doubts`."""
 
-    Attributes
-    ----------
-    disagree
-        Whether the candidates of a new user have no majority.
-    low
-        The rows of the candidates with too low a similarity to the others, and that similarity, percent.
-    needed
-        The similarity, percent, below which it is too low.
-    """
-
-    disagree: bool = False
-    low: Mapping[int, float] = attrs.field(factory=dict)
-    needed: float
+    disagree: bool = False  # the candidates of a new user have no majority
+    low: Mapping[int, float] = attrs.field(
+        factory=dict
+    )  # rows of candidates with a similarity below *needed*, and that
+    needed: float  # percent
 
 
 def agreement(

@@ -56,17 +56,9 @@ _PAIRS_AT_ONCE = 10_000
 
 
 def leave_one_out(vectors: FloatArray) -> Distances:
-    """Return the distance of each vector from the geometric median of the others.
+    """Return the distance, Euclidean, of each vector from `facesearch.matching.template.robust_mean` of the others.
 
-    Parameters
-    ----------
-    vectors
-        (..., N, D) float32, N >= 2: one group, or many of the same size.
-
-    Returns
-    -------
-    ndarray of shape (..., N)
-        float64, Euclidean: the distance from `facesearch.matching.template.robust_mean` of the others, computed for all at once.
+    The vectors are (..., N, D), N >= 2: one group, or many of the same size. The result is float64, (..., N).
 
     Examples
     --------

@@ -43,28 +43,14 @@ class CandidateFace:
 
 @attrs.frozen(kw_only=True, eq=False)
 class PhotoAnalysis:
-    """The candidate faces of a photo.
+    """The candidate faces of a photo."""
 
-    Attributes
-    ----------
-    digest
-        Hex SHA-256 of its content, see `facesearch.images.reading.Picture.digest`.
-    face_model
-        The model of the vectors.
-    faces
-        Faces that passed, largest first; to enrol at most one.
-    reasons
-        The reasons why there is none to enrol.
-    refused
-        Of a photo to index, the positions in the evidence of the faces that did not pass, each with its reasons.
-    evidence
-        The measurements of every detected face.
-    """
-
-    digest: str = field(validator=is_a(str))
+    digest: str = field(validator=is_a(str))  # `facesearch.images.reading.Picture.digest`
     face_model: FaceModel = field(validator=is_a(FaceModel))
+    # Those that passed, largest first; to enrol at most one, or the reasons why there is none.
     faces: tuple[CandidateFace, ...] = field(default=(), validator=tuple_of(CandidateFace))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
+    # Of a photo to index, the positions in the evidence of the faces that did not pass.
     refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = field(default=(), validator=tuple_of(tuple))
     evidence: Evidence = field(validator=is_a(Evidence), repr=False)
 

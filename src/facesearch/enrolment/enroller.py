@@ -34,13 +34,7 @@ class Enroller:
     def face(
         self, digest: str, seen: CandidateFace, *, external_image_id: str | None = None, source: str | None = None
     ) -> StoredFace:
-        """Return an unassociated face of the photo with a digest, as the store keeps it.
-
-        Raises
-        ------
-        InvalidEmbeddingError
-            If its vector is invalid.
-        """
+        """Return an unassociated face of the photo with a digest, as the store keeps it."""
         box, secret = seen.detail.bounding_box, self.store.secret()
         face = Face(
             face_id=content_id(secret, "face", self.face_model.digest, digest, external_image_id, box),

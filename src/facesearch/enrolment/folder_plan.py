@@ -39,21 +39,7 @@ class PersonPhotos:
 
 @attrs.frozen(kw_only=True)
 class PhotoPlan:
-    """The photos to index.
-
-    Attributes
-    ----------
-    path
-        The folder, or the CSV file; absolute, as the photos are.
-    people
-        By user id.
-    skipped
-        File name extensions that are not those of photos, with the number of files, the most frequent first.
-    notes
-        Other omissions with their causes, one line each.
-    renamed
-        Folder names that are not valid user ids, with the ids that `nearest_user_id` derived from them.
-    """
+    """The photos to index; *path* and the photos are absolute, for the others see `facesearch.FolderReport`."""
 
     path: Path = field(validator=is_a(Path))
     people: tuple[PersonPhotos, ...] = field(default=(), validator=tuple_of(PersonPhotos))
@@ -70,12 +56,8 @@ class PhotoPlan:
 def photos_in(path: Path) -> tuple[Path, ...]:
     """Return the photos of a folder, at any depth, in order; or the file itself, whatever its name.
 
-    Hidden files and files without the extension of a photo are omitted. Links are followed, but no folder is visited twice.
-
-    Raises
-    ------
-    OSError
-        If the folder can't be read. Folders within it that can't be read are omitted.
+    Hidden files and files without the extension of a photo are omitted. Links are followed, but no folder is visited twice. A folder
+    that can't be read raises `OSError`, but folders within it are omitted.
     """
     if not path.is_dir():
         return (path,)

@@ -30,7 +30,7 @@ from facesearch.enrolment.candidates import PhotoAnalysis
 from facesearch.enrolment.enroller import Enroller, image_id
 from facesearch.enrolment.judging import MAX_FACES_PER_USER, Verdict
 from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, QUOTA_EXCEEDED, PhotoOutcome
-from facesearch.enrolment.photo_workers import BrokenFile
+from facesearch.enrolment.photo_workers import Analyzed, BrokenFile
 from facesearch.errors import ExecutorError
 from facesearch.selection.quality_filter import QualityFilter
 from facesearch.storage.store import StoredFace
@@ -49,30 +49,14 @@ class StoppedError(Exception):
 
 @attrs.define(kw_only=True, eq=False)
 class FolderPhoto:
-    """A photo of a folder on its way into the collection.
+    """A photo of a folder on its way into the collection."""
 
-    Attributes
-    ----------
-    user_id
-        The user; ``None`` for an unassociated photo.
-    path
-        The file.
-    digest
-        Hex SHA-256 of its bytes; ``None`` where they can't be read.
-    analysis
-        The result of the analysis; ``None`` before it, and for a waiting photo.
-    outcome
-        The result; ``None`` where it is not known yet.
-    waits
-        Whether it is analyzed and its face waits to be judged.
-    """
-
-    user_id: str | None
+    user_id: str | None  # None for an unassociated photo
     path: Path
-    digest: str | None = None
-    analysis: PhotoAnalysis | BrokenFile | None = None
-    outcome: PhotoOutcome | None = None
-    waits: bool = False
+    digest: str | None = None  # hex SHA-256 of its bytes; None where they can't be read
+    analysis: Analyzed | None = None  # None before the analysis, and for a waiting photo
+    outcome: PhotoOutcome | None = None  # None where it is not known yet
+    waits: bool = False  # it is analyzed, and its face waits to be judged
 
     @property
     def name(self) -> str | None:
@@ -85,18 +69,8 @@ class FolderPhoto:
 class Registrar:
     """Stores and judges photos by the rules of one call, and sets their outcomes.
 
-    Attributes
-    ----------
-    enroller
-        The enroller of the collection.
-    analyzer
-        The analyzer of the photos, or one with the same settings as that of other processes.
-    quality_filter, threshold, anyway
-        The options of the call; the threshold in percent.
-    thumbnails
-        Whether thumbnails of faces are stored.
-    root
-        The folder, or that of the CSV file, to which the sources of faces are relative.
+    The analyzer is that of the photos, or one with the same settings as that of other processes. The sources of faces are
+    relative to *root*, the folder or that of the CSV file.
     """
 
     enroller: Enroller = field(validator=is_a(Enroller))
@@ -137,13 +111,7 @@ class Registrar:
             photo.waits = photo.outcome is None and self._waiting_key(photo) in waiting
 
     def keep(self, photos: Sequence[FolderPhoto]) -> None:
-        """Store the results of analyzed photos that depend on no other photo, in one transaction; the other photos wait.
-
-        Raises
-        ------
-        ExecutorError
-            If the workers have another face model; nothing was changed.
-        """
+        """Store the results of analyzed photos that depend on no other photo, in one transaction; the other photos wait."""
         for photo in photos:
             self._check_model(photo)
             photo.outcome = self._outcome(photo)
@@ -159,10 +127,7 @@ class Registrar:
     def judge_waiting(self, people: Mapping[str, Sequence[FolderPhoto]], stopped: Callable[[], bool]) -> None:
         """Judge all waiting photos, by user id, together, and store the results in one transaction.
 
-        Raises
-        ------
-        StoppedError
-            If *stopped*, which is called between users, returned True.
+        *stopped* is called between users; where it returns True, `StoppedError` is raised.
         """
         store = self.enroller.store
 

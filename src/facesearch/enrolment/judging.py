@@ -42,24 +42,14 @@ FacesOf = Callable[[str], Sequence[StoredFace]]
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """The verdict on the faces given for a user.
+    """The verdict on the faces given for a user."""
 
-    Attributes
-    ----------
-    accepted
-        Ids of the faces to associate, and of those that the user has already, in the order given.
-    over_quota
-        Ids of faces that passed and exceed the quota.
-    refused
-        The results of refused faces, by face id.
-    needed
-        The threshold of the similarity to the user's own faces, percent.
-    """
-
-    accepted: tuple[str, ...]
-    over_quota: tuple[str, ...]
-    refused: Mapping[str, Enrollment]
-    needed: float
+    accepted: tuple[
+        str, ...
+    ]  # ids of the faces to associate, and of those that the user has already, in the order given
+    over_quota: tuple[str, ...]  # ids of faces that passed and exceed the quota
+    refused: Mapping[str, Enrollment]  # by face id
+    needed: float  # percent: the threshold of the similarity to the user's own faces
 
 
 class _Given(NamedTuple):

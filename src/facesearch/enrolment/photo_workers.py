@@ -74,15 +74,7 @@ Environment = tuple[tuple[str, str], ...]
 
 @attrs.frozen(kw_only=True)
 class BrokenFile:
-    """A file that can't be read as a photo.
-
-    Attributes
-    ----------
-    error
-        The error as a text.
-    missing
-        Whether the file does not exist.
-    """
+    """A file that can't be read as a photo: the error as a text, and whether there is no such file."""
 
     error: str = field(validator=is_a(str))
     missing: bool = field(default=False, validator=is_bool)
@@ -120,20 +112,21 @@ def analyze_photo(
 
 def analyze_in_worker(expected: Environment, recipe: bytes, source: Source, *, enroll: bool) -> Analyzed:
     """Analyze a photo in a worker process that must have the *expected* environment, with the pickled settings *recipe*."""
-    if expected != environment():
-        raise _other_environment(expected)
+    ours = environment()
+    if expected != ours:
+        it_has = dict(ours)
+        other = [f"{name} {given} (it has {it_has.get(name)})" for name, given in expected if it_has.get(name) != given]
+        raise ExecutorError(
+            f"executor: expected on its worker on {node()} {', '.join(other)}; install the same versions on every worker"
+        )
     try:
-        analyzer, quality_filter, thumbnails = _settings(recipe)
+        with LOADING:  # or two threads of a worker would load the weights twice
+            analyzer, quality_filter, thumbnails = _unpickled(recipe)
         return analyze_photo(analyzer, quality_filter, source, thumbnails=thumbnails, enroll=enroll)
     except WeightsError as error:
         raise ExecutorError(
             f"executor: its worker on {node()} can't load a network ({error}); every worker needs the same file"
         ) from error
-
-
-def _settings(recipe: bytes) -> tuple[FaceAnalyzer, QualityFilter, bool]:
-    with LOADING:  # or two threads of a worker would load the weights twice
-        return _unpickled(recipe)
 
 
 @lru_cache(maxsize=_ANALYZERS)
@@ -148,17 +141,6 @@ def environment() -> Environment:
     weights = hashlib.sha256("".join(file.sha256 for file in models()).encode()).hexdigest()
     versions = ((package, installed_version(package) or "not installed") for package in _COMPUTING)
     return (*versions, ("weights", weights[:12]))
-
-
-def _other_environment(expected: Environment) -> ExecutorError:
-    """Return the error of a worker with other versions or weights than the process that sent the photo."""
-    ours = dict(environment())
-    differences = [
-        f"{name} {version} (it has {ours.get(name)})" for name, version in expected if ours.get(name) != version
-    ]
-    return ExecutorError(
-        f"executor: expected on its worker on {node()} {', '.join(differences)}; install the same versions on every worker"
-    )
 
 
 class PhotoWorkers:
@@ -219,13 +201,7 @@ class PhotoWorkers:
         return (_EACH_SENT if self._send_photos else _EACH) * cores
 
     def submit(self, path: Path, *, enroll: bool) -> "Future[Analyzed]":
-        """Submit a photo for analysis.
-
-        Raises
-        ------
-        ExecutorError
-            If the executor takes no more work.
-        """
+        """Submit a photo for analysis; `ExecutorError` if the executor takes no more work."""
         executor: Any = self._executor
         try:
             source: Source = path.read_bytes() if self._send_photos else str(path.absolute())
@@ -253,11 +229,11 @@ class PhotoWorkers:
             analysis = future.result()
         except FacesearchError:
             raise
-        except (BrokenExecutor, CancelledError, pickle.PicklingError, ImportError, EOFError) as error:
-            raise self._broken(path, error) from error
         except Exception as error:
-            if self._dask and self._dask.explained(error):
-                raise self._broken(path, error) from error
+            if self._dask and (explanation := self._dask.explained(error)):
+                raise ExecutorError(f"executor: at {path}: {explanation}") from error
+            if isinstance(error, BrokenExecutor | CancelledError | pickle.PicklingError | ImportError | EOFError):
+                raise _failed(error) from error
             error.add_note(f"while looking at {path}")
             raise
         if not self._threads and not self._send_photos:
@@ -270,10 +246,6 @@ class PhotoWorkers:
             future.cancel()
         self._in_progress.clear()
 
-    def _broken(self, path: Path, error: BaseException) -> ExecutorError:
-        explanation = self._dask.explained(error) if self._dask else None
-        return ExecutorError(f"executor: at {path}: {explanation}") if explanation else _failed(error)
-
     def __enter__(self) -> Self:
         return self
 
@@ -285,13 +257,7 @@ class PhotoWorkers:
 
 
 def _check_seen(path: Path, digest: str | None, analysis: Analyzed) -> None:
-    """Check that a worker that reads *path* itself has seen the file of this process.
-
-    Raises
-    ------
-    ExecutorError
-        If it has not. A file that has changed meanwhile is no error: what was analyzed counts.
-    """
+    """Check that a worker that reads *path* itself has seen the file of this process, or one that changed meanwhile."""
     if isinstance(analysis, PhotoAnalysis):
         if digest not in {None, analysis.digest} and content_digest(path) == digest:
             raise ExecutorError(
