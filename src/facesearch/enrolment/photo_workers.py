@@ -68,7 +68,6 @@ _COMPUTING: Final = (
 )
 
 Source = str | bytes
-Analyzed: TypeAlias = "PhotoAnalysis | BrokenFile"
 Environment = tuple[tuple[str, str], ...]
 
 
@@ -78,6 +77,9 @@ class BrokenFile:
 
     error: str = field(validator=is_a(str))
     missing: bool = field(default=False, validator=is_bool)
+
+
+Analyzed: TypeAlias = PhotoAnalysis | BrokenFile
 
 
 def content_digest(path: Path) -> str | BrokenFile:
