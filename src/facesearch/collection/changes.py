@@ -114,24 +114,19 @@ class CollectionChanges(CollectionBase):
     ) -> tuple[str, ...]:
         """Add one face to each of several users, all or none; users are created if needed.
 
+        *face_model* and the errors are those of `add_embedding`.
+
         Parameters
         ----------
         user_ids
             N ids; an id may occur several times.
         matrix
             (N, dimension) finite real numbers, no row all zero.
-        face_model
-            The model that computed the vectors, if known.
 
         Returns
         -------
         tuple of str
             The ids of the N new faces.
-
-        Raises
-        ------
-        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError, QuotaExceededError
-            Nothing was changed.
         """
         check_sequence("user_ids", user_ids, "a sequence of one or more user ids")
         for user_id in user_ids:

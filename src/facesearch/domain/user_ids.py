@@ -58,13 +58,7 @@ def nearest_user_id(name: str) -> str | None:
 
 
 def check_new_user_id(argument: str, user_id: Any) -> str:
-    """Return the id of a new user if AWS allows it.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it does not; the message names *argument*, and the nearest allowed id if there is one.
-    """
+    """Return the id of a new user if AWS allows it; the error names the argument, and the nearest allowed id if there is one."""
     try:
         return check_text(argument, user_id, USER_ID_PATTERN, LONGEST_USER_ID)
     except InvalidParameterError as error:

@@ -137,21 +137,9 @@ def audit(
 ) -> AuditReport:
     """Find suspected mistakes in a collection.
 
-    Parameters
-    ----------
-    user_ids, user_vectors
-        (U,) unique ids, and (U, D) float32: the template of each user.
-    faces
-        The faces of these users, each with one or more.
-    threshold, own_threshold, limit
-        As for `facesearch.Collection.audit`.
-    block
-        Number of rows compared at once, >= 1; it affects only memory and time.
-
-    Raises
-    ------
-    InvalidParameterError
-        If an option is out of range, or users and faces don't fit together.
+    *user_vectors*, (U, D) float32, are the templates of the users; *faces* are theirs, at least one of each. For the options see
+    `facesearch.Collection.audit`; *block*, the number of rows compared at once, affects only memory and time. The report does not
+    depend on the order of users and faces.
 
     Notes
     -----

@@ -31,13 +31,7 @@ _NO_WARNING: Final = {"distributed.admin.large-graph-warning-threshold": "1 GB"}
 
 
 class DaskExecutor(Executor):
-    """Submits photos to a Dask cluster.
-
-    Parameters
-    ----------
-    executor
-        From ``client.get_executor()``; whoever made it closes the client.
-    """
+    """Submits photos to a Dask cluster by ``client.get_executor()``; whoever made that closes the client."""
 
     def __init__(self, executor: "ClientExecutor") -> None:
         self._executor: Any = executor  # distributed does not annotate it

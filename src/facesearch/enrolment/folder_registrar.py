@@ -160,7 +160,8 @@ class Registrar:
             if face_id is None:  # it no longer waits
                 photo.outcome = PhotoOutcome(error=_FORGOTTEN)
             elif face_id in verdict.over_quota:
-                photo.outcome = PhotoOutcome.over_quota(MAX_FACES_PER_USER)
+                figure = f"the user has {MAX_FACES_PER_USER} faces, which is the most"
+                photo.outcome = PhotoOutcome(reasons=(QUOTA_EXCEEDED,), figures=(figure,))
             else:
                 refused = verdict.refused.get(face_id)
                 photo.outcome = PhotoOutcome.of_enrollment(refused, verdict.needed) if refused else PhotoOutcome()

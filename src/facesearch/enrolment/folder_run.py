@@ -49,17 +49,14 @@ def index_photos(
         thread.start()
         while (progress := run.next()) is not None:
             report(progress)
+        thread.join()
+        return run.report()
     except BaseException as error:
         run.stop.set()
         if thread.ident is not None:
             thread.join()
         error.add_note(run.note())
         raise
-    thread.join()
-    if run.error is not None:
-        run.error.add_note(run.note())
-        raise run.error
-    return run.report()
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -114,7 +111,9 @@ class _Run:
         )
 
     def report(self) -> FolderReport:
-        """Return the report."""
+        """Return the report; raise the error of the other thread, if there is one."""
+        if self.error is not None:
+            raise self.error
         return FolderReport(
             path=self._plan.path,
             photos=self._plan.photos,

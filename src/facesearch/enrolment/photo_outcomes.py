@@ -64,11 +64,6 @@ class PhotoOutcome:
             figures=tuple(text for face in faces for _, text in face.figures() if text),
         )
 
-    @classmethod
-    def over_quota(cls, most: int) -> "PhotoOutcome":
-        """Return the outcome for a photo of a user that has *most* faces already."""
-        return cls(reasons=(QUOTA_EXCEEDED,), figures=(f"the user has {most} faces, which is the most",))
-
     @property
     def accepted(self) -> bool:
         """Whether the photo was accepted."""

@@ -105,15 +105,7 @@ class FaceGroup:
 
 
 class FaceGroups(Listing[FaceGroup]):
-    """A tuple of groups; a notebook shows the faces of the first ones side by side, if their thumbnails are stored.
-
-    Parameters
-    ----------
-    groups
-        The groups.
-    thumbnails
-        JPEG files, by face id.
-    """
+    """A tuple of groups; a notebook shows the faces of the first ones side by side, by the thumbnails, JPEG files by face id."""
 
     thumbnails: dict[str, bytes]
 

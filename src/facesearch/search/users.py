@@ -90,7 +90,6 @@ def search_users_by_image(
         max_users=max_users,
         quality_filter=quality_filter,
         attributes=attributes,
-        every_face=False,
         kind=SearchUsersByImageResponse,
     )
     return response
@@ -122,7 +121,6 @@ def search_all_faces(
         max_users=max_users,
         quality_filter=quality_filter,
         attributes=attributes,
-        every_face=True,
         kind=SearchedFaceResponse,
     )
 
@@ -135,10 +133,10 @@ def _search(
     max_users: int | None,
     quality_filter: str | QualityFilter,
     attributes: Iterable[str | Attribute],
-    every_face: bool,
     kind: type[R],
 ) -> tuple[R, ...]:
-    """Return a response of type *kind* for each searched face; without *every_face* always exactly one."""
+    """Return a response of type *kind* for each searched face; exactly one unless it is `SearchedFaceResponse`."""
+    every_face = kind is SearchedFaceResponse
     # Arguments first: a wrong one must not cost the decoding of the picture.
     check_is("collection", collection, Collection)
     check_search_options(threshold, max_users)
