@@ -377,7 +377,7 @@ def test_photos_in_no_persons_folder_become_nobodys_faces(staff: fs.Collection, 
     assert (len(staff), report.users, report.accepted, report.nobodys) == (0, 0, 3, 3)
     assert sorted(face.external_image_id or "" for face in staff.faces()) == ["", "", "a1.png", "c.png"]
     assert [(photo.path.name, photo.reasons) for photo in report.refused] == [("none.png", ("NO_FACE",))]
-    assert "the faces of 3 photos are nobody's" in str(report)
+    assert "the faces of 3 photos have no user" in str(report)
 
     before = contents(staff)
     again = quiet(staff, root)

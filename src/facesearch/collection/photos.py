@@ -213,7 +213,7 @@ class CollectionPhotos(CollectionBase):
         ----------
         path
             A folder with a sub-folder for each person, named after the user, with image files at any depth. If a name is no valid user
-            id, the nearest valid id is used, "Ada_Lovelace" for "Ada Lovelace", and the report says so. Or a folder with photos only:
+            id, the nearest valid id is used, "Ada_Lovelace" for "Ada Lovelace", and the report lists it. Or a folder with photos only:
             their faces are indexed unassociated, with the file names as ``external_image_id`` if valid. Or a CSV file with the columns
             ``photo``, relative to the file, and ``user_id``; other columns are ignored.
         executor
@@ -240,7 +240,7 @@ class CollectionPhotos(CollectionBase):
         Raises
         ------
         InvalidParameterError
-            If there is no such folder, two folder names give one user id, a CSV file is invalid (the message names the line), or
+            If there is no such folder, two folder names have the same user id, a CSV file is invalid (the message names the line), or
             another argument is wrong.
         ExecutorError
             If *executor* broke, or its workers have other versions, weights or photos than this process. What was done is kept.

@@ -35,7 +35,7 @@ MAX_FACES_PER_GROUP: Final = 100_000
 
 @attrs.frozen
 class _State:
-    """A user and a mark of a face."""
+    """The user of a face, and whether it is set aside."""
 
     user_id: str | None
     aside: bool = False
@@ -382,7 +382,7 @@ class CollectionReview(CollectionBase):
         return change
 
     def _put(self, states: dict[str, _State]) -> None:
-        """Associate faces with the users of their states, and set the marks."""
+        """Associate faces with the users of their states, and set the others aside or not."""
         found = self._store.faces_by_id(states)
         users = {face.user_id for face in found.values()}
         for state in dict.fromkeys(states.values()):

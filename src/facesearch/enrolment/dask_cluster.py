@@ -1,6 +1,6 @@
 """Photos analyzed by the workers of a Dask cluster: connect to its scheduler, count its cores, and explain its failures.
 
-Dask restarts nothing of ours. A photo whose worker dies is analyzed by another worker, because the scheduler keeps the task with
+Dask restarts nothing of ours. If a worker dies, another one analyzes its photo, because the scheduler keeps the task with
 the photo's bytes until its result is here. ``distributed`` is imported only by `dask_executor`, or by whoever made the executor.
 """
 

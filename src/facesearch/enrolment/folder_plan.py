@@ -121,7 +121,7 @@ def _folder(root: Path) -> PhotoPlan:
                     f"{_name(entry.name)}: no user id, {counted(len(photos), 'photo')} left out; {_RENAME}"
                 )
             elif user_id in people:
-                # One person or two: nobody but the caller knows.
+                # Only the caller knows whether it is one person or two.
                 raise InvalidParameterError(
                     f"path: the folders {_name(people[user_id][0])} and {_name(entry.name)} of {_name(str(root))} are both the "
                     f"user id {user_id}; rename one if they are two people, put the photos into one folder if they are one, or "
@@ -133,7 +133,7 @@ def _folder(root: Path) -> PhotoPlan:
             loose.append(Path(entry.path))
     if loose and people:
         found.notes.append(
-            f"{counted(len(loose), 'photo')} beside the people's folders left out: whose they are is not told"
+            f"{counted(len(loose), 'photo')} beside the people's folders left out: no folder names their people"
         )
     users = [PersonPhotos(user_id=user_id, photos=people[user_id][1]) for user_id in sorted(people)]
     return PhotoPlan(

@@ -44,9 +44,8 @@ FacesOf = Callable[[str], Sequence[StoredFace]]
 class Verdict:
     """The verdict on the faces given for a user."""
 
-    accepted: tuple[
-        str, ...
-    ]  # ids of the faces to associate, and of those that the user has already, in the order given
+    # Ids of the faces to associate, and of those that the user has already, in the order of the input.
+    accepted: tuple[str, ...]
     over_quota: tuple[str, ...]  # ids of faces that passed and exceed the quota
     refused: Mapping[str, Enrollment]  # by face id
     needed: float  # percent: the threshold of the similarity to the user's own faces

@@ -349,9 +349,9 @@ class EnrollmentReport(Shown):
         return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))
 
     def _headline(self) -> str:
-        whose = f"{self.user.user_id}: " if self.user else "no user made: "
+        who = f"{self.user.user_id}: " if self.user else "no user made: "
         why = "; the photos don't agree on who it is, anyway=True adds them nevertheless" if self.kept_out else ""
-        return f"{whose}{self.accepted:,} of {counted(len(self.photos), 'photo')} accepted{why}"
+        return f"{who}{self.accepted:,} of {counted(len(self.photos), 'photo')} accepted{why}"
 
     def _shown_tables(self) -> Iterator[Table]:
         rows = [(number, *photo.row_cells()) for number, photo in enumerate(self.photos, 1)]

@@ -157,7 +157,7 @@ class FolderReport(Shown):
             more = f" and {len(self.kept_out) - _NAMES_SHOWN:,} more" if len(self.kept_out) > _NAMES_SHOWN else ""
             lines.append(f"not added, their photos don't show one person: {who}{more} ({_ANYWAY})")
         if self.nobodys:
-            lines.append(f"the faces of {counted(self.nobodys, 'photo')} are nobody's: no folder or list says whose")
+            lines.append(f"the faces of {counted(self.nobodys, 'photo')} have no user: no folder or list names one")
         if self.skipped:
             kinds = ", ".join(f"{count:,} {printable(suffix) or 'without ending'}" for suffix, count in self.skipped)
             files = counted(sum(count for _, count in self.skipped), "other file")

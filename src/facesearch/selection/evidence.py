@@ -38,36 +38,22 @@ class Measured(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """The measurements of a photo's faces and the rule of their selection; `of` makes one.
-
-    Attributes
-    ----------
-    use
-        The purpose of the call.
-    quality_filter, filter_bars
-        The filter of the call, and the thresholds of every filter.
-    details, measurements
-        Of every detected face.
-    width, height
-        Of the upright photo, in pixels.
-    listed
-        Positions of the faces that the response contains.
-    max_faces, largest_only
-        The rule, see `facesearch.selection.face_selection.select`.
-    needed
-        The similarity to the user's own faces, percent, that a photo to enrol had to reach.
-    """
+    """The measurements of a photo's faces and the rule of their selection; `of` makes one."""
 
     use: Use = field(validator=is_a(Use))
-    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
+    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))  # that of the call
     filter_bars: FilterBars = field(validator=is_a(FilterBars))
+    # Of every detected face.
     details: tuple[FaceDetail, ...] = field(validator=tuple_of(FaceDetail))
     measurements: tuple[FaceMeasurements, ...] = field(validator=tuple_of(FaceMeasurements))
+    # Of the upright photo, in pixels.
     width: int = field(converter=plain_int, validator=whole(1))
     height: int = field(converter=plain_int, validator=whole(1))
-    listed: tuple[int, ...] = field(validator=tuple_of(int))
+    listed: tuple[int, ...] = field(validator=tuple_of(int))  # positions of the faces that the response contains
+    # The rule, see `facesearch.selection.face_selection.select`.
     max_faces: int | None = field(default=None, validator=maybe(whole(1)))
     largest_only: bool = field(default=False, validator=is_bool)
+    # Percent: the similarity to the user's own faces that a photo to enrol had to reach.
     needed: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
 
     @classmethod

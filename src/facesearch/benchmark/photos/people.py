@@ -98,7 +98,7 @@ def split_people(counts: Mapping[str, int], *, photos: int, strangers: float = 0
     if not mates:
         most = max(counts.values(), default=0)
         raise InvalidParameterError(
-            f"photos: expected somebody with {photos} photos or more to enrol and search, who is no stranger; "
+            f"photos: expected a person with {photos} photos or more to enrol and search, who is no stranger; "
             f"got {len(names)} people with at most {most}, {away} of them strangers"
         )
     return Split(
