@@ -24,10 +24,8 @@ from .domain.changes import (
     ChangeKind as ChangeKind,
 )
 from .domain.entities import (
-    EnrollmentReason as EnrollmentReason,
     Face as Face,
     FaceModel as FaceModel,
-    UnindexedFaceReason as UnindexedFaceReason,
     User as User,
     UserStatus as UserStatus,
 )
@@ -57,7 +55,9 @@ from .domain.geometry import (
     LandmarkType as LandmarkType,
 )
 from .domain.reasons import (
+    EnrollmentReason as EnrollmentReason,
     QualityReason as QualityReason,
+    UnindexedFaceReason as UnindexedFaceReason,
 )
 from .embedding.dlib_resnet import (
     OnnxEmbedder as OnnxEmbedder,

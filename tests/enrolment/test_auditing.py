@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from facesearch.common.arrays import FloatArray
-from facesearch.domain.entities import EnrollmentReason
+from facesearch.domain.reasons import EnrollmentReason
 from facesearch.enrolment.agreement import agreement, doubts, has_majority
 from facesearch.enrolment.auditing import agree, audit, leave_one_out
 from facesearch.matching.template import robust_mean

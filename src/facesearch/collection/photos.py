@@ -10,7 +10,8 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_bool, check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
-from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UnindexedFaceReason
+from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN
+from facesearch.domain.reasons import UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
 from facesearch.enrolment.candidates import analyze_to_enroll, analyze_to_index
 from facesearch.enrolment.enroller import Enroller

@@ -13,7 +13,6 @@ from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, Cell
 from facesearch.common.validation import between, is_a, matches, maybe, maybe_float, plain_int, whole
 from facesearch.domain.geometry import BoundingBox
-from facesearch.domain.reasons import EnrollmentReason, UnindexedFaceReason
 from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = [
@@ -22,10 +21,8 @@ __all__ = [
     "MODEL_VERSION_PATTERN",
     "USER_ID_PATTERN",
     "UUID_PATTERN",
-    "EnrollmentReason",
     "Face",
     "FaceModel",
-    "UnindexedFaceReason",
     "User",
     "UserStatus",
 ]

@@ -116,11 +116,7 @@ class FolderReport(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dicts, lists, strings and numbers, ready for ``json.dumps``."""
-        plain = attrs.asdict(
-            self,
-            retain_collection_types=False,
-            value_serializer=lambda _, __, value: _text(value) if isinstance(value, Path) else value,
-        )
+        plain = attrs.asdict(self, value_serializer=_plain)
         renamed = {_shown_name(name): user_id for name, user_id in self.renamed}
         return plain | {"skipped": dict(self.skipped), "renamed": renamed}
 
@@ -226,6 +222,12 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _plain(_: object, __: object, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return _text(value) if isinstance(value, Path) else value
 
 
 def _text(path: Path) -> str:

@@ -142,11 +142,7 @@ class Explanation(Shown):
         Keys are the attributes' names; ``detail`` has only those that are known, and is empty where there is no face. Each
         check also has the key ``passed``.
         """
-        plain = attrs.asdict(
-            self,
-            retain_collection_types=False,
-            value_serializer=lambda _, __, value: value.value if isinstance(value, Enum) else value,
-        )
+        plain = attrs.asdict(self, value_serializer=_plain)
         if self.calibration is None:
             del plain["calibration"]
         for face, of_face in zip(self.faces, plain["faces"], strict=True):
@@ -274,6 +270,12 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     size 34.2 px, at least 38 px wanted (as in a photo of 1920 px)
     """
     return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)  # type: ignore[type-abstract]  # mypy wants a concrete class
+
+
+def _plain(_: object, __: object, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return value.value if isinstance(value, Enum) else value
 
 
 def _aligned(boxes: list[tuple[int, int, int, int] | None]) -> list[str]:
