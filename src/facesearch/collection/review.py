@@ -258,7 +258,8 @@ class CollectionReview(CollectionBase):
                 raise NothingToUndoError(f"collection {self._id!r} has no change to undo")
             number, text = changes[-1]
             change = load_change(text, self._where)
-            self._check_undoable(change)
+            for fault in (*self._changed_faces(change), *self._changed_users(change)):
+                raise UndoConflictError(f"the last change can't be undone: {fault}")
             self._store.create_users(change.deleted_users)
             self._put({face.face_id: _State(face.user_id_before, face.set_aside_before) for face in change.faces})
             for user_id in change.created_users:
@@ -392,10 +393,6 @@ class CollectionReview(CollectionBase):
                 self._store.set_aside(face_ids, aside=state.aside)
             users.add(state.user_id)
         self._store.refresh(sorted(user_id for user_id in users if user_id is not None))
-
-    def _check_undoable(self, change: Change) -> None:
-        for fault in (*self._changed_faces(change), *self._changed_users(change)):
-            raise UndoConflictError(f"the last change can't be undone: {fault}")
 
     def _changed_faces(self, change: Change) -> Iterator[str]:
         found, aside = self._store.faces_by_id(face.face_id for face in change.faces), self._store.aside()

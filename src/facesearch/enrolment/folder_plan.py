@@ -3,7 +3,7 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,10 +189,9 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_symlink()
 
 
-def _unassociated(photos: Iterable[Path]) -> Iterator[PersonPhotos]:
-    every = tuple(photos)
-    for start in range(0, len(every), _AT_ONCE):
-        yield PersonPhotos(photos=every[start : start + _AT_ONCE])
+def _unassociated(photos: Sequence[Path]) -> Iterator[PersonPhotos]:
+    for start in range(0, len(photos), _AT_ONCE):
+        yield PersonPhotos(photos=tuple(photos[start : start + _AT_ONCE]))
 
 
 def _table(file: Path) -> PhotoPlan:
