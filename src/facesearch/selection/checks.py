@@ -1,6 +1,7 @@
 """Checks of a face's measurements against a filter's thresholds: the one list from which reasons and figures follow."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import attrs
 from attrs import field
@@ -141,6 +142,7 @@ def _checks(measured: Mapping[str, float | None], bars: QualityBars | None) -> t
     )
 
 
+@lru_cache(maxsize=16)  # asked of every face, for a few filters
 def _ranges(bars: QualityBars) -> dict[str, tuple[float, float | None]]:
     """Return the range of each measurement that passes."""
     lowest = {name: (getattr(bars, f"min_{name}"), None) for name, _, _ in _MEASUREMENTS if name not in _ANGLES}
