@@ -11,7 +11,6 @@ from attrs import field
 from tabulate import tabulate
 
 from facesearch.benchmark.machine import Machine, describe_machine
-from facesearch.common.validation import is_a, maybe
 from facesearch.domain.entities import FaceModel
 
 __all__ = ["Report", "table"]
@@ -21,14 +20,13 @@ __all__ = ["Report", "table"]
 class Report:
     """A measurement, with all that is needed to repeat it."""
 
-    command: str = field(validator=is_a(str))
-    # From what was fixed beforehand to what was chosen or counted: text and numbers.
-    protocol: Mapping[str, Any] = field(validator=is_a(dict))
+    command: str
+    protocol: Mapping[str, Any]  # from what was fixed beforehand to what was chosen or counted: text and numbers
     result: Any  # the figures: an attrs instance, or a dict or tuple of such
-    figures: str = field(validator=is_a(str))  # the same as text, for people
-    face_model: FaceModel | None = field(default=None, validator=maybe(is_a(FaceModel)))
-    seeds: Mapping[str, int] = field(factory=dict, validator=is_a(dict))  # of everything drawn at random
-    machine: Machine = field(factory=describe_machine, validator=is_a(Machine))
+    figures: str  # the same as text, for people
+    face_model: FaceModel | None = None
+    seeds: Mapping[str, int] = field(factory=dict)  # of everything drawn at random
+    machine: Machine = field(factory=describe_machine)
 
     def __str__(self) -> str:
         head = [f"{name:<12}{value}" for name, value in self.protocol.items()]

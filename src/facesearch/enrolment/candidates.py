@@ -11,7 +11,6 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.analysis.faces import AnalyzedFace
 from facesearch.analysis.probe import probe
 from facesearch.common.arrays import FloatArray
-from facesearch.common.validation import is_a, tuple_of
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
@@ -30,7 +29,7 @@ __all__ = ["CandidateFace", "PhotoAnalysis", "analyze_to_enroll", "analyze_to_in
 class CandidateFace:
     """One face, as a collection stores it: its description, its vector, (D,) float32, and on request a thumbnail as JPEG."""
 
-    detail: DetectedFace = field(validator=is_a(DetectedFace))
+    detail: DetectedFace
     embedding: FloatArray = field(repr=False)
     thumbnail: bytes | None = field(default=None, repr=False)
 
@@ -45,14 +44,14 @@ class CandidateFace:
 class PhotoAnalysis:
     """The candidate faces of a photo."""
 
-    digest: str = field(validator=is_a(str))  # `facesearch.images.reading.Picture.digest`
-    face_model: FaceModel = field(validator=is_a(FaceModel))
+    digest: str  # `facesearch.images.reading.Picture.digest`
+    face_model: FaceModel
     # Those that passed, largest first; to enrol at most one, or the reasons why there is none.
-    faces: tuple[CandidateFace, ...] = field(default=(), validator=tuple_of(CandidateFace))
-    reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
+    faces: tuple[CandidateFace, ...] = ()
+    reasons: tuple[EnrollmentReason, ...] = ()
     # Of a photo to index, the positions in the evidence of the faces that did not pass.
-    refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = field(default=(), validator=tuple_of(tuple))
-    evidence: Evidence = field(validator=is_a(Evidence), repr=False)
+    refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = ()
+    evidence: Evidence = field(repr=False)
 
 
 def analyze_to_enroll(

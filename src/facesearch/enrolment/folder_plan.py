@@ -11,7 +11,6 @@ import attrs
 from attrs import field
 
 from facesearch.common.tables import counted
-from facesearch.common.validation import is_a, maybe, tuple_of
 from facesearch.domain.user_ids import LONGEST_USER_ID, is_user_id, nearest_user_id
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.files.writing import absolute
@@ -33,19 +32,19 @@ _RENAME: Final = f"a user id is {_IDS}. Rename the folder, or list the photos in
 class PersonPhotos:
     """Photos of a user, or unassociated ones, that are judged and written together; each once, in order."""
 
-    user_id: str | None = field(default=None, validator=maybe(is_a(str)))
-    photos: tuple[Path, ...] = field(validator=tuple_of(Path))
+    user_id: str | None = None
+    photos: tuple[Path, ...]
 
 
 @attrs.frozen(kw_only=True)
 class PhotoPlan:
     """The photos to index; *path* and the photos are absolute, for the others see `facesearch.FolderReport`."""
 
-    path: Path = field(validator=is_a(Path))
-    people: tuple[PersonPhotos, ...] = field(default=(), validator=tuple_of(PersonPhotos))
-    skipped: tuple[tuple[str, int], ...] = field(default=(), validator=tuple_of(tuple))
-    notes: tuple[str, ...] = field(default=(), validator=tuple_of(str))
-    renamed: tuple[tuple[str, str], ...] = field(default=(), validator=tuple_of(tuple))
+    path: Path
+    people: tuple[PersonPhotos, ...] = ()
+    skipped: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
     @property
     def photos(self) -> int:

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-from attrs import field
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.class_names import stable_name
 from facesearch.common.once import lazy
-from facesearch.common.validation import between, is_a, is_bool, plain_float
 from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN
 from facesearch.domain.sources import relative_source
 from facesearch.enrolment.candidates import PhotoAnalysis
@@ -73,13 +71,13 @@ class Registrar:
     relative to *root*, the folder or that of the CSV file.
     """
 
-    enroller: Enroller = field(validator=is_a(Enroller))
-    analyzer: FaceAnalyzer = field(validator=is_a(FaceAnalyzer))
-    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
-    threshold: float = field(converter=plain_float, validator=between(0, 100))
-    anyway: bool = field(validator=is_bool)
-    thumbnails: bool = field(validator=is_bool)
-    root: Path = field(validator=is_a(Path))
+    enroller: Enroller
+    analyzer: FaceAnalyzer
+    quality_filter: QualityFilter
+    threshold: float  # percent
+    anyway: bool
+    thumbnails: bool
+    root: Path
 
     def recall(self, user_id: str | None, photos: Sequence[FolderPhoto]) -> None:
         """Set the outcomes of a user's photos from earlier calls, found by their digests, or that they wait.
