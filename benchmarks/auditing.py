@@ -34,11 +34,13 @@ from _machine import data_folder, print_machine
 
 import facesearch as fs
 from facesearch.benchmark import CutOptions, embed_photos, read_people
+from facesearch.domain.entities import Face
 from facesearch.enrolment.agreement import agreement, doubts, has_majority
 from facesearch.enrolment.auditing import OWN_SIMILARITY, audit, leave_one_out
 from facesearch.matching.template import robust_mean
 from facesearch.responses.audit import AuditReport
 from facesearch.selection.face_selection import several_faces
+from facesearch.storage.store import StoredFace
 
 BATCHES = (3, 5, 10)
 DRAWS = 3
@@ -314,11 +316,14 @@ def run(faces: list[tuple[int, str, Vectors]]) -> AuditReport:
     return audit(
         list(people),
         np.stack([robust_mean(np.stack(each)) for each in people.values()]),
-        [f"00000000-0000-0000-0000-{face:012d}" for face, _, _ in faces],
-        [name for _, name, _ in faces],
-        np.stack([vector for _, _, vector in faces]),
+        [stored(face, name, vector) for face, name, vector in faces],
         calibration=CALIBRATION,
     )
+
+
+def stored(number: int, user_id: str, vector: Vectors) -> StoredFace:
+    """Return a face of a user."""
+    return StoredFace(Face(face_id=f"00000000-0000-0000-0000-{number:012d}", user_id=user_id), vector)
 
 
 def print_speed(rng: np.random.Generator, users: int = 20_000, photos: int = 5) -> None:
@@ -328,13 +333,13 @@ def print_speed(rng: np.random.Generator, users: int = 20_000, photos: int = 5) 
     faces = (faces / np.linalg.norm(faces, axis=2, keepdims=True)).astype(np.float32)
     templates = np.stack([robust_mean(each) for each in faces])
     names = [f"user{row}" for row in range(users)]
+    owners = [name for name in names for _ in range(photos)]
+    gallery = [stored(face, *each) for face, each in enumerate(zip(owners, faces.reshape(-1, 128), strict=True))]
     start = time.perf_counter()
     report = audit(
         names,
         templates,
-        [f"00000000-0000-0000-0000-{face:012d}" for face in range(users * photos)],
-        [name for name in names for _ in range(photos)],
-        faces.reshape(-1, 128),
+        gallery,
         calibration=CALIBRATION,
     )
     print(f"{users:,} users with {photos} faces each: {time.perf_counter() - start:.1f} s; {report}"[:400])

@@ -24,10 +24,8 @@ from .domain.changes import (
     ChangeKind as ChangeKind,
 )
 from .domain.entities import (
-    EnrollmentReason as EnrollmentReason,
     Face as Face,
     FaceModel as FaceModel,
-    UnindexedFaceReason as UnindexedFaceReason,
     User as User,
     UserStatus as UserStatus,
 )
@@ -57,7 +55,9 @@ from .domain.geometry import (
     LandmarkType as LandmarkType,
 )
 from .domain.reasons import (
+    EnrollmentReason as EnrollmentReason,
     QualityReason as QualityReason,
+    UnindexedFaceReason as UnindexedFaceReason,
 )
 from .embedding.dlib_resnet import (
     OnnxEmbedder as OnnxEmbedder,
@@ -155,8 +155,8 @@ from .responses.folder import (
 from .responses.grouping import (
     FaceGroup as FaceGroup,
     NearestUser as NearestUser,
+    PersonPhoto as PersonPhoto,
 )
-from .responses.person_photo import PersonPhoto as PersonPhoto
 from .responses.records import to_records as to_records
 from .responses.search_faces import (
     ComparedFace as ComparedFace,

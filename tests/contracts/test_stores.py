@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 import facesearch as fs
 from durable import MEMORY, contents
-from facesearch.collection.collection import TOKEN_SECONDS
+from facesearch.collection.base import TOKEN_SECONDS
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import TokenReusedError
 from facesearch.testing.fakes import fake_analyzer, paint

@@ -11,11 +11,13 @@ from hypothesis import given, settings, strategies as st
 
 import facesearch as fs
 from facesearch.common.arrays import FloatArray
-from facesearch.domain.entities import EnrollmentReason
-from facesearch.enrolment.agreement import Doubt, agreement, doubts, has_majority
+from facesearch.domain.reasons import EnrollmentReason
+from facesearch.enrolment.agreement import agreement, doubts, has_majority
 from facesearch.enrolment.auditing import agree, audit, leave_one_out
 from facesearch.matching.template import robust_mean
 from facesearch.responses.audit import AuditReport
+from facesearch.responses.collection import Enrollment
+from facesearch.storage.store import StoredFace
 from facesearch.testing.fakes import fake_analyzer, fake_calibration, paint
 
 CALIBRATION = fake_calibration()
@@ -42,9 +44,7 @@ def audited(faces: list[Face], users: list[str] | None = None, **options: Any) -
     return audit(
         names,
         np.stack(vectors),
-        [face_id for face_id, _, _ in faces],
-        [user for _, user, _ in faces],
-        np.stack([vector for _, _, vector in faces]),
+        [StoredFace(fs.Face(face_id=face_id, user_id=user), vector) for face_id, user, vector in faces],
         calibration=CALIBRATION,
         **options,
     )
@@ -225,19 +225,16 @@ def test_bad_options_are_named(options: dict[str, Any]) -> None:
         audited(gallery({"ada": person(0, 2)}), **options)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((["a", "a"], np.ones((2, 2)), ["f"], ["a"], np.ones((1, 2))), "user_ids: expected the users of the faces"),
-        ((["a", "b"], np.ones((2, 2)), ["f"], ["a"], np.ones((1, 2))), "user_ids: expected the users of the faces"),
-        ((["a"], np.ones((1, 2)), ["f", "g"], ["a"], np.ones((1, 2))), "face_ids: expected 1, as many as owners"),
-        ((["a"], np.ones((2, 2)), ["f"], ["a"], np.ones((1, 2))), "user_vectors: expected 1 rows"),
-        ((["a"], np.ones((1, 2)), ["f"], ["a"], np.ones(2)), "embeddings: expected 1 rows"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_named(arguments: Any, message: str) -> None:
-    with pytest.raises(fs.InvalidParameterError, match=message):
-        audit(*arguments, calibration=CALIBRATION)
+@pytest.mark.parametrize("users", [["ada", "ada"], ["ada", "bob"], ["bob"]])
+def test_users_that_are_not_those_of_the_faces_are_named(users: list[str]) -> None:
+    (face_id, user, vector), *_ = gallery({"ada": ADA[:1]})
+    with pytest.raises(fs.InvalidParameterError, match="user_ids: expected the users of the faces"):
+        audit(
+            users,
+            ADA[: len(users)],
+            [StoredFace(fs.Face(face_id=face_id, user_id=user), vector)],
+            calibration=CALIBRATION,
+        )
 
 
 @given(st.integers(2, 9), st.integers(0, 999), st.sampled_from([0.0, 0.1, 1.0]), st.booleans())
@@ -273,7 +270,7 @@ def judged(
     *,
     anyway: bool = False,
     **others: FloatArray,
-) -> list[Doubt | None]:
+) -> list[Enrollment | None]:
     def nearest(vector: FloatArray, reach: float) -> tuple[float, str] | None:
         found = sorted((float(np.linalg.norm(vector - other)), name) for name, other in others.items())
         return found[0] if found and found[0][0] <= reach else None
@@ -283,7 +280,7 @@ def judged(
     return list(doubts(candidates, mine, nearest, threshold=threshold, calibration=CALIBRATION, agreed=agreed))
 
 
-def reasons(found: list[Doubt | None]) -> list[tuple[EnrollmentReason, ...]]:
+def reasons(found: list[Enrollment | None]) -> list[tuple[EnrollmentReason, ...]]:
     return [doubt.reasons if doubt else () for doubt in found]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import facesearch as fs
 from facesearch.common.arrays import FloatArray
@@ -88,7 +88,6 @@ def outcome(verdicts: Mapping[str, Verdict]) -> Any:
     }
 
 
-@settings(max_examples=300)
 @given(galleries, albums, st.randoms(use_true_random=False), st.sampled_from([0.0, 75.0, 99.9]), st.booleans())
 def test_no_order_of_users_or_photos_changes_anything(
     gallery: dict[str, list[Shot]], album: dict[str, list[Shot]], random: Any, threshold: float, anyway: bool
@@ -102,7 +101,6 @@ def test_no_order_of_users_or_photos_changes_anything(
     assert outcome(judged(gallery, shuffled, threshold=threshold, anyway=anyway)) == outcome(first)
 
 
-@settings(max_examples=300)
 @given(galleries, albums, st.permutations(NAMES), st.sampled_from([75.0, 99.9]))
 def test_what_users_are_called_decides_nothing(
     gallery: dict[str, list[Shot]], album: dict[str, list[Shot]], names: list[str], threshold: float
@@ -123,7 +121,6 @@ def test_what_users_are_called_decides_nothing(
             assert (mirrored.reasons, mirrored.confidence) == (refused.reasons, refused.confidence)
 
 
-@settings(max_examples=200)
 @given(galleries, albums, st.sampled_from([0.0, 75.0]), st.booleans())
 def test_every_photo_is_accepted_or_has_reasons_and_a_face_has_one_user(
     gallery: dict[str, list[Shot]], album: dict[str, list[Shot]], threshold: float, anyway: bool

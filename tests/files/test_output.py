@@ -23,7 +23,7 @@ from PIL import Image
 import facesearch as fs
 from durable import MEMORY, bytes_of, contents, unprivileged
 from facesearch.benchmark.metrics.roc import roc
-from facesearch.benchmark.photos.cache import load_vectors, save_vectors
+from facesearch.benchmark.photos.embedded import load_vectors, save_vectors
 from facesearch.benchmark.plots import plot_roc
 from facesearch.cli.shell.saving import save_photo
 from facesearch.files.protected import Protected

@@ -18,8 +18,13 @@ from facesearch.benchmark.photos.pairs import Pairs, read_pairs
 from facesearch.benchmark.photos.people import Split, read_people, split_people
 from facesearch.benchmark.plots import plot_det, plot_discard, plot_reliability, plot_roc, plot_scores
 from facesearch.benchmark.protocols.calibration import calibrate, calibrate_folder
-from facesearch.benchmark.protocols.cast import Scoring
-from facesearch.benchmark.protocols.identification import Identification, IdentificationPoint, identify, tally
+from facesearch.benchmark.protocols.identification import (
+    Identification,
+    IdentificationPoint,
+    Scoring,
+    identify,
+    tally,
+)
 from facesearch.benchmark.protocols.verification import Fold, OperatingPoint, Verification, pair_distances, verify
 from facesearch.benchmark.speed import Speed, StageTime, measure_speed
 

@@ -30,19 +30,9 @@ for _command in (verify, identify, calibrate, speed):
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
-    """Run one command.
+    """Run one command, by default that of the process, and return its exit status, 0.
 
-    Parameters
-    ----------
-    arguments
-        As on the command line, without the program's name; by default those of the process.
-    program
-        Name of the program in help and errors.
-
-    Returns
-    -------
-    int
-        The exit status: 0. Where an argument or a photo can't be used, standard error has the reason and the process ends with 2.
+    Where an argument or a photo can't be used, standard error has the reason and the process ends with 2.
     """
     # Not app.main(), which would turn Ctrl-C and a closed pipe into errors of its own.
     try:

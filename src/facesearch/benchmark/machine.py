@@ -8,7 +8,7 @@ import attrs
 from attrs import field
 
 from facesearch.common.installed import installed_version
-from facesearch.common.validation import between, is_a, maybe, plain_float, plain_int, whole
+from facesearch.common.validation import between, is_a, maybe, maybe_float, plain_int, whole
 from facesearch.networks.runtime import usable_cores
 from facesearch.networks.weights import models
 
@@ -41,7 +41,7 @@ class Machine:
     processor: str = field(validator=is_a(str))
     cores: int = field(converter=plain_int, validator=whole(1))
     usable_cores: int = field(converter=plain_int, validator=whole(1))
-    memory_gib: float | None = field(converter=attrs.converters.optional(plain_float), validator=maybe(between(0)))
+    memory_gib: float | None = field(converter=maybe_float, validator=maybe(between(0)))
     system: str = field(validator=is_a(str))
     python: str = field(validator=is_a(str))
     packages: dict[str, str] = field(validator=is_a(dict), hash=False)

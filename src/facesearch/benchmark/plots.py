@@ -15,14 +15,13 @@ from facesearch.benchmark.metrics.reliability import StatedRate
 from facesearch.benchmark.metrics.roc import Roc, check_scores
 from facesearch.common.validation import check_each, check_float
 from facesearch.errors import InvalidParameterError
-from facesearch.files.protected import Protected
-from facesearch.files.writing import OutputKind, check_output, signature, write_file
+from facesearch.files.writing import OutputKind, signature, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_plot", "check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
+__all__ = ["PLOT_FILE", "check_plots", "plot_det", "plot_discard", "plot_reliability", "plot_roc", "plot_scores"]
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ _GREY = "#555555"
 _INCHES, _DOTS = (6.4, 4.4), 150
 _BINS = 60
 _SIGN = "facesearch: benchmark"  # in the file, as a text called Software
-_KIND = OutputKind(
+PLOT_FILE = OutputKind(
     name="a figure of facesearch's benchmark",
     recognises=signature(f"tEXtSoftware\0{_SIGN}".encode()),
     private=False,
@@ -40,30 +39,13 @@ _KIND = OutputKind(
 
 
 def check_plots() -> None:
-    """Check that plots can be drawn.
-
-    Raises
-    ------
-    InvalidParameterError
-        If matplotlib is not installed.
-    """
+    """Check that matplotlib is installed."""
     try:
         import matplotlib.figure  # noqa: F401  # whether it is there
     except ImportError as error:
         raise InvalidParameterError(
             'plots: expected matplotlib to be installed: pip install "facesearch[benchmark]"'
         ) from error
-
-
-def check_plot(path: str | Path, protected: Protected, *, overwrite: bool = False) -> None:
-    """Check, before any work, that a figure may be written.
-
-    Raises
-    ------
-    OutputRefusedError
-        If a file is there that is no figure of the benchmark, or that is protected whatever *overwrite* is.
-    """
-    check_output(path, _KIND, protected=protected, overwrite=overwrite)
 
 
 def plot_roc(path: str | Path, curves: Mapping[str, Roc], *, overwrite: bool = False) -> Path:
@@ -309,6 +291,6 @@ def _least(rates: Iterable[npt.NDArray[np.float64]]) -> float:
 def _save(figure: "Figure", path: str | Path, *, overwrite: bool) -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with write_file(target, _KIND, overwrite=overwrite) as file:
+    with write_file(target, PLOT_FILE, overwrite=overwrite) as file:
         figure.savefig(file, format="png", metadata={"Software": _SIGN})  # no version in it: same figures, same file
     return target

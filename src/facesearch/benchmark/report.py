@@ -10,8 +10,7 @@ import attrs
 from attrs import field
 from tabulate import tabulate
 
-from facesearch.benchmark.machine import Machine
-from facesearch.common.validation import is_a, maybe
+from facesearch.benchmark.machine import Machine, describe_machine
 from facesearch.domain.entities import FaceModel
 
 __all__ = ["Report", "table"]
@@ -19,33 +18,15 @@ __all__ = ["Report", "table"]
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """A measurement, with all that is needed to repeat it.
+    """A measurement, with all that is needed to repeat it."""
 
-    Attributes
-    ----------
-    command
-        What was run.
-    protocol
-        From what was fixed beforehand to what was chosen or counted: text and numbers.
-    result
-        The figures: an attrs instance, or a dict or tuple of such.
-    figures
-        The same as text, for people.
-    face_model
-        What made the vectors, where there are any.
-    seeds
-        Of everything drawn at random.
-    machine
-        What it ran on.
-    """
-
-    command: str = field(validator=is_a(str))
-    protocol: Mapping[str, Any] = field(validator=is_a(dict))
-    result: Any
-    figures: str = field(validator=is_a(str))
-    face_model: FaceModel | None = field(default=None, validator=maybe(is_a(FaceModel)))
-    seeds: Mapping[str, int] = field(factory=dict, validator=is_a(dict))
-    machine: Machine = field(validator=is_a(Machine))
+    command: str
+    protocol: Mapping[str, Any]  # from what was fixed beforehand to what was chosen or counted: text and numbers
+    result: Any  # the figures: an attrs instance, or a dict or tuple of such
+    figures: str  # the same as text, for people
+    face_model: FaceModel | None = None
+    seeds: Mapping[str, int] = field(factory=dict)  # of everything drawn at random
+    machine: Machine = field(factory=describe_machine)
 
     def __str__(self) -> str:
         head = [f"{name:<12}{value}" for name, value in self.protocol.items()]

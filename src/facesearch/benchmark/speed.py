@@ -109,10 +109,10 @@ def measure_speed(
     check_int("repeats", repeats, 1)
     read_image(photo)  # an unusable photo fails before the gallery is made
     crowd = _crowd(analyzer, check_int("users", users, 1), check_int("seed", seed, 0))
-    watch = _Stopwatch()
+    times: dict[str, list[float]] = {}
     for _ in range(repeats + 1):
-        faces, shape = _search(watch, crowd, analyzer, photo)
-    whole_search = median(watch.times["whole search"][1:])
+        faces, shape = _search(times, crowd, analyzer, photo)
+    whole_search = median(times["whole search"][1:])
     return Speed(
         width=shape[1],
         height=shape[0],
@@ -122,22 +122,11 @@ def measure_speed(
         engine=analyzer.engine,
         stages=tuple(
             StageTime(
-                name=name, median_ms=median(times[1:]), least_ms=min(times[1:]), share=median(times[1:]) / whole_search
+                name=name, median_ms=median(runs[1:]), least_ms=min(runs[1:]), share=median(runs[1:]) / whole_search
             )
-            for name, times in watch.times.items()
+            for name, runs in times.items()
         ),
     )
-
-
-class _Stopwatch:
-    def __init__(self) -> None:
-        self.times: dict[str, list[float]] = {}
-
-    def time(self, name: str, call: Callable[[], T]) -> T:
-        start = time.perf_counter()
-        result = call()
-        self.times.setdefault(name, []).append(1000 * (time.perf_counter() - start))
-        return result
 
 
 def _crowd(analyzer: FaceAnalyzer, users: int, seed: int) -> Collection:
@@ -150,16 +139,24 @@ def _crowd(analyzer: FaceAnalyzer, users: int, seed: int) -> Collection:
 
 
 def _search(
-    watch: _Stopwatch, crowd: Collection, analyzer: FaceAnalyzer, photo: ImageSource
+    times: dict[str, list[float]], crowd: Collection, analyzer: FaceAnalyzer, photo: ImageSource
 ) -> tuple[int, tuple[int, ...]]:
-    pixels = watch.time("read", lambda: read_image(photo)).pixels
-    found = watch.time("detect", lambda: analyzer.detector.detect(pixels))
+    """Search once, add the milliseconds of each stage to *times*, and return the number of faces and the shape of the photo."""
+
+    def timed(name: str, call: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        result = call()
+        times.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+        return result
+
+    pixels = timed("read", lambda: read_image(photo)).pixels
+    found = timed("detect", lambda: analyzer.detector.detect(pixels))
     if not found:
         raise InvalidParameterError(f"photo: expected a photo with a face, found none in {pixels.shape[:2]} pixels")
-    aligned = watch.time("align", lambda: [analyzer.aligner.align(pixels, face) for face in found])
-    points = watch.time("landmarks", lambda: [analyzer.landmarker.locate(pixels, face) for face in aligned])
+    aligned = timed("align", lambda: [analyzer.aligner.align(pixels, face) for face in found])
+    points = timed("landmarks", lambda: [analyzer.landmarker.locate(pixels, face) for face in aligned])
     probe = analyzer.embedder.cut(pixels, aligned[0], points[0])
-    vectors = watch.time("embed", lambda: analyzer.embedder.embed(probe[np.newaxis]))
-    watch.time("search", lambda: crowd.search_embedding(vectors[0]))
-    watch.time("whole search", lambda: search_users_by_image(crowd, photo))
+    vectors = timed("embed", lambda: analyzer.embedder.embed(probe[np.newaxis]))
+    timed("search", lambda: crowd.search_embedding(vectors[0]))
+    timed("whole search", lambda: search_users_by_image(crowd, photo))
     return len(found), pixels.shape

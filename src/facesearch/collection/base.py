@@ -12,12 +12,21 @@ import numpy as np
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer, family_of
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_bool, check_is, check_text
-from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN, FaceModel, User, UserStatus
+from facesearch.domain.entities import (
+    COLLECTION_ID_PATTERN,
+    USER_ID_PATTERN,
+    UUID_PATTERN,
+    Face,
+    FaceModel,
+    User,
+    UserStatus,
+)
 from facesearch.embedding.sface import SFACE_PLAIN
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER
+from facesearch.enrolment.judging import MAX_FACES_PER_USER
 from facesearch.errors import (
     CalibrationError,
     FaceModelMismatchError,
+    FaceNotFoundError,
     InvalidParameterError,
     QuotaExceededError,
     UserNotFoundError,
@@ -135,6 +144,12 @@ class CollectionBase:
         if not self._store.has_user(user_id):
             raise UserNotFoundError(f"{argument}: no user {user_id!r} in collection {self._id!r}")
 
+    def _face(self, face_id: str) -> Face:
+        face = self._store.face(check_face_id("face_id", face_id))
+        if face is None:
+            raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
+        return face
+
     def _user(self, user_id: str) -> User:
         return user_of(user_id, len(self._store.faces_of(user_id)))
 
@@ -142,8 +157,8 @@ class CollectionBase:
 
     def _thumbnails_of(self, face_ids: Iterable[str]) -> dict[str, bytes]:
         """Return the stored thumbnails of those faces that exist, by id."""
-        kept = {face_id: self._store.thumbnail(face_id) for face_id in self._store.faces_by_id(face_ids)}
-        return {face_id: jpeg for face_id, jpeg in kept.items() if jpeg is not None and is_thumbnail(jpeg)}
+        kept = ((face_id, self._store.thumbnail(face_id)) for face_id in self._store.faces_by_id(face_ids))
+        return {face_id: jpeg for face_id, jpeg in kept if jpeg is not None and is_thumbnail(jpeg)}
 
     def _nearest_thumbnails(self, probe: FloatArray, user_id: str, most: int) -> tuple[bytes, ...]:
         """Return thumbnails of a user's faces, nearest to a vector first."""
@@ -165,19 +180,14 @@ def _analyzer_of(face_model: FaceModel) -> str:
 def check_settings(
     face_model: FaceModel | None, analyzer: FaceAnalyzer | None, calibration: Calibration | None
 ) -> None:
-    """Check the types of these arguments.
-
-    Raises
-    ------
-    InvalidParameterError
-        The message names the argument.
-    """
-    if face_model is not None:
-        check_is("face_model", face_model, FaceModel)
-    if analyzer is not None:
-        check_is("analyzer", analyzer, FaceAnalyzer)
-    if calibration is not None:
-        check_is("calibration", calibration, Calibration)
+    """Check that each of these arguments is ``None`` or of its type."""
+    for argument, value, kind in (
+        ("face_model", face_model, FaceModel),
+        ("analyzer", analyzer, FaceAnalyzer),
+        ("calibration", calibration, Calibration),
+    ):
+        if value is not None:
+            check_is(argument, value, kind)
 
 
 def user_of(user_id: str, faces: int) -> User:
@@ -186,36 +196,18 @@ def user_of(user_id: str, faces: int) -> User:
 
 
 def check_sequence(argument: str, value: Any, expected: str) -> None:
-    """Check that a value is a sequence, not empty, and neither text nor bytes.
-
-    Raises
-    ------
-    InvalidParameterError
-        The message names the argument and the expected value.
-    """
+    """Check that a value is a sequence, not empty, and neither text nor bytes."""
     if isinstance(value, str | bytes | bytearray | memoryview) or not isinstance(value, Sequence) or not value:
         raise InvalidParameterError.of(argument, value, expected)
 
 
 def check_face_id(argument: str, face_id: Any) -> str:
-    """Return a face id if it is valid.
-
-    Raises
-    ------
-    InvalidParameterError
-        The message names the argument.
-    """
+    """Return a face id if it is valid; the error names the argument."""
     return check_text(argument, face_id, UUID_PATTERN, 36)
 
 
 def check_face_ids(face_ids: Any, most: int) -> tuple[str, ...]:
-    """Return face ids without duplicates, in their order.
-
-    Raises
-    ------
-    InvalidParameterError
-        If they are not a sequence of 1 to *most* ids.
-    """
+    """Return face ids, a sequence of 1 to *most*, without duplicates, in their order."""
     expected = f"a sequence of 1 to {most} face ids"
     check_sequence("face_ids", face_ids, expected)
     if len(face_ids) > most:

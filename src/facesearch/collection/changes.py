@@ -31,7 +31,7 @@ from facesearch.responses.collection import (
 from facesearch.storage.content_ids import content_id
 from facesearch.storage.store import StoredFace
 
-__all__ = ["MAX_FACES_PER_REQUEST", "TOKEN_SECONDS", "CollectionChanges"]
+__all__ = ["CollectionChanges"]
 
 MAX_FACES_PER_REQUEST: Final = 100
 """As in Amazon Rekognition's model: shape UserFaceIdList."""
@@ -114,24 +114,19 @@ class CollectionChanges(CollectionBase):
     ) -> tuple[str, ...]:
         """Add one face to each of several users, all or none; users are created if needed.
 
+        *face_model* and the errors are those of `add_embedding`.
+
         Parameters
         ----------
         user_ids
             N ids; an id may occur several times.
         matrix
             (N, dimension) finite real numbers, no row all zero.
-        face_model
-            The model that computed the vectors, if known.
 
         Returns
         -------
         tuple of str
             The ids of the N new faces.
-
-        Raises
-        ------
-        InvalidEmbeddingError, InvalidParameterError, FaceModelMismatchError, QuotaExceededError
-            Nothing was changed.
         """
         check_sequence("user_ids", user_ids, "a sequence of one or more user ids")
         for user_id in user_ids:
@@ -196,11 +191,10 @@ class CollectionChanges(CollectionBase):
         unique_ids = check_face_ids(face_ids, MAX_FACES_PER_REQUEST)
         with self._store.writing():
             self._check_user(user_id)
-            had = self._store.faces_of(user_id)
             taken, refused = split_for_association(
                 self._store, user_id, unique_ids, threshold=user_match_threshold, calibration=self._calibration
             )
-            self._check_quota(user_id, len(had) + len(taken))
+            self._check_quota(user_id, len(self._store.faces_of(user_id)) + len(taken))
             self._store.assign(taken, user_id)
             self._store.refresh([user_id])
             return AssociateFacesResponse(

@@ -4,24 +4,16 @@ Of a photo only the vectors and bounding boxes of its faces are stored, and thum
 its faces and nothing else, so adding a face and removing it again leaves the user unchanged.
 """
 
-from facesearch.collection.changes import MAX_FACES_PER_REQUEST, TOKEN_SECONDS, CollectionChanges
+from facesearch.collection.changes import CollectionChanges
 from facesearch.collection.contents import CollectionContents
 from facesearch.collection.files import CollectionFiles
 from facesearch.collection.grouping import CollectionGrouping
 from facesearch.collection.photos import CollectionPhotos
 from facesearch.collection.review import CollectionReview
-from facesearch.collection.search import MAX_FACES, MAX_USERS, CollectionSearch, check_search_options
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER
+from facesearch.collection.search import CollectionSearch
+from facesearch.enrolment.judging import MAX_FACES_PER_USER
 
-__all__ = [
-    "MAX_FACES",
-    "MAX_FACES_PER_REQUEST",
-    "MAX_FACES_PER_USER",
-    "MAX_USERS",
-    "TOKEN_SECONDS",
-    "Collection",
-    "check_search_options",
-]
+__all__ = ["MAX_FACES_PER_USER", "Collection"]
 
 
 class Collection(

@@ -8,11 +8,11 @@ from typing import Final
 from facesearch.analysis.faces import AnalyzedFace
 from facesearch.collection.base import MAX_FACES_PER_DELETION, CollectionBase, check_face_id, check_face_ids, user_of
 from facesearch.common.arrays import FloatArray
-from facesearch.common.tables import Listing
+from facesearch.common.tables import ROWS_SHOWN, Listing, Table
 from facesearch.common.validation import check_each, check_int, check_is, check_text
 from facesearch.domain.entities import Face, User
 from facesearch.enrolment.enroller import image_id
-from facesearch.errors import FaceNotFoundError, StorageFormatError
+from facesearch.errors import StorageFormatError
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.images.stored_thumbnails import is_thumbnail
 from facesearch.images.thumbnails import SHOWN_FACES, SHOWN_USERS, Pictures, UserPictures, thumbnail as make_thumbnail
@@ -20,7 +20,6 @@ from facesearch.responses.search_users import UserMatch
 
 __all__ = ["CollectionContents"]
 
-_ROWS_SHOWN = 20
 # Integers of SQLite, with room for one more.
 _DIGITS: Final = 18
 _MOST: Final = 10**_DIGITS
@@ -136,7 +135,7 @@ class CollectionContents(CollectionBase):
             If the face does not exist.
         """
         with self._store.reading():
-            self._check_face(face_id)
+            self._face(face_id)
             return self._store.embedding(face_id)
 
     def thumbnail(self, face_id: str) -> bytes | None:
@@ -160,7 +159,7 @@ class CollectionContents(CollectionBase):
         'ffd8ff'
         """
         with self._store.reading():
-            self._check_face(face_id)
+            self._face(face_id)
             kept = self._store.thumbnail(face_id)
         if kept is not None and not is_thumbnail(kept):
             raise StorageFormatError(
@@ -258,16 +257,9 @@ class CollectionContents(CollectionBase):
     def _repr_html_(self) -> str:
         with self._store.reading():
             users = self._store.users()
-        rows = "".join(
-            f"<tr><td>{escape(user_id)}</td><td>{faces}</td><td>{user_of(user_id, faces).user_status.value}</td></tr>"
-            for user_id, faces in users[:_ROWS_SHOWN]
-        )
-        more = f"<p>and {len(users) - _ROWS_SHOWN} more</p>" if len(users) > _ROWS_SHOWN else ""
-        return (
-            f"<div><p><b>{escape(self._id)}</b>: {escape(self._summary())}</p>"
-            f"<table><thead><tr><th>user</th><th>faces</th><th>status</th></tr></thead><tbody>{rows}</tbody></table>"
-            f"{more}</div>"
-        )
+        rows = [(user_id, faces, user_of(user_id, faces).user_status.value) for user_id, faces in users[:ROWS_SHOWN]]
+        table = Table(("user", "faces", "status"), rows, more=len(users) - len(rows))
+        return f"<div><p><b>{escape(self._id)}</b>: {escape(self._summary())}</p>{table.html()}</div>"
 
     def _summary(self) -> str:
         with self._store.reading():
@@ -275,9 +267,3 @@ class CollectionContents(CollectionBase):
         note = f" ({unassociated} unassociated)" if unassociated else ""
         model = self._face_model
         return f"{count.users} users, {count.faces} faces{note}, face model {model.name} {model.version}"
-
-    # ---------------------------------------------------------------- called within a block of the store
-
-    def _check_face(self, face_id: str) -> None:
-        if self._store.face(check_face_id("face_id", face_id)) is None:
-            raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -94,7 +94,13 @@ class CollectionGrouping(CollectionBase):
         with self._store.reading():
             face_ids, photos, vectors = self._unassociated()
             aside = self._store.aside()
-        with _progress(progress, len(face_ids)) as report:
+        bar = progress_bar("faces compared", len(face_ids), unit="face") if progress and face_ids else None
+
+        def report(done: int) -> None:
+            if bar is not None:
+                bar.update(done - bar.n)
+
+        with bar or contextlib.nullcontext():
             linkage = average_linkage(vectors, photos, self._calibration.distance_at(threshold), report=report)
         linkage = without_loose_pairs(linkage, self._calibration.distance_at(pair_similarity(threshold)))
         found = [
@@ -137,14 +143,14 @@ class CollectionGrouping(CollectionBase):
             probes = np.stack([group.template for group in part])
             ranked = self._store.nearest(probes, max_distance=reach, limit=1)
             for group, (near, _) in zip(part, ranked, strict=True):
-                yield self._nearest_user(near, len(group.face_ids))
-
-    def _nearest_user(self, near: Sequence[tuple[float, str]], faces: int) -> NearestUser | None:
-        for distance, user_id in near:
-            percent = self._calibration.similarity(math.sqrt(distance**2 + self._calibration.user_offset(faces)))
-            if percent >= NEAREST_USER_SIMILARITY:
-                return NearestUser(user_id=user_id, similarity=percent)
-        return None
+                offset = self._calibration.user_offset(len(group.face_ids))
+                users = (
+                    NearestUser(
+                        user_id=user_id, similarity=self._calibration.similarity(math.sqrt(distance**2 + offset))
+                    )
+                    for distance, user_id in near
+                )
+                yield next((user for user in users if user.similarity >= NEAREST_USER_SIMILARITY), None)
 
 
 @attrs.frozen(eq=False)
@@ -168,14 +174,3 @@ def _ordered_groups(face_ids: Sequence[str], vectors: FloatArray, linkage: Linka
         distances = np.sqrt(np.einsum("ij,ij->i", differences, differences))
         ranked = sorted(zip(distances.tolist(), (face_ids[row] for row in rows.tolist()), strict=True))
         yield _Group(tuple(face_id for _, face_id in ranked), template, float(linkage.heights[cluster]))
-
-
-@contextlib.contextmanager
-def _progress(wanted: bool, faces: int) -> Iterator[Callable[[int], object] | None]:  # noqa: FBT001  # the public option, passed on
-    """Yield a function that moves a bar to a number of faces; ``None`` where no bar is shown."""
-    bar = progress_bar("faces compared", faces, unit="face") if wanted and faces else None
-    if bar is None:
-        yield None
-        return
-    with bar:
-        yield lambda done: bar.update(done - bar.n)

@@ -1,6 +1,6 @@
 """Photos of a collection: index faces, enrol people one by one or a folder at a time, and forget outcomes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from os import PathLike
 
@@ -10,21 +10,20 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_bool, check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
-from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, Face, UnindexedFaceReason
+from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN
+from facesearch.domain.reasons import UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
-from facesearch.enrolment.candidates import PhotoAnalysis, analyze_to_enroll, analyze_to_index
+from facesearch.enrolment.candidates import analyze_to_enroll, analyze_to_index
 from facesearch.enrolment.enroller import Enroller
 from facesearch.enrolment.folder_plan import plan_photos
 from facesearch.enrolment.folder_registrar import Registrar
 from facesearch.enrolment.folder_run import index_photos
-from facesearch.enrolment.judging import Verdict
 from facesearch.enrolment.photo_workers import PhotoWorkers
 from facesearch.enrolment.progress import progress_reporter
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.responses.collection import Enrollment, EnrollmentReport, FaceRecord, IndexFacesResponse, UnindexedFace
 from facesearch.responses.folder import FolderProgress, FolderReport
 from facesearch.selection.quality_filter import QualityFilter
-from facesearch.storage.store import StoredFace
 
 __all__ = ["CollectionPhotos"]
 
@@ -186,16 +185,16 @@ class CollectionPhotos(CollectionBase):
             # Nothing is written before here, and nothing raises after.
             enroller.enroll(user_id, verdict, reversed(given))
             kept = self._store.faces_by_id(accepted)
-            return EnrollmentReport(
-                user=self._user(user_id) if self._store.has_user(user_id) else None,
-                photos=tuple(
-                    attrs.evolve(
-                        _enrollment(analysis, face, verdict, kept),
-                        evidence=attrs.evolve(analysis.evidence, needed=verdict.needed),
-                    )
-                    for analysis, face in zip(analyses, faces, strict=True)
-                ),
-            )
+            photos = []
+            for analysis, face in zip(analyses, faces, strict=True):
+                if face is None:
+                    photo = Enrollment(reasons=analysis.reasons)
+                else:
+                    face_id = face.face.face_id
+                    photo = verdict.refused.get(face_id) or Enrollment(face=kept[face_id])
+                photos.append(attrs.evolve(photo, evidence=attrs.evolve(analysis.evidence, needed=verdict.needed)))
+            user = self._user(user_id) if self._store.has_user(user_id) else None
+            return EnrollmentReport(user=user, photos=tuple(photos))
 
     def index_folder(
         self,
@@ -215,7 +214,7 @@ class CollectionPhotos(CollectionBase):
         ----------
         path
             A folder with a sub-folder for each person, named after the user, with image files at any depth. If a name is no valid user
-            id, the nearest valid id is used, "Ada_Lovelace" for "Ada Lovelace", and the report says so. Or a folder with photos only:
+            id, the nearest valid id is used, "Ada_Lovelace" for "Ada Lovelace", and the report lists it. Or a folder with photos only:
             their faces are indexed unassociated, with the file names as ``external_image_id`` if valid. Or a CSV file with the columns
             ``photo``, relative to the file, and ``user_id``; other columns are ignored.
         executor
@@ -242,7 +241,7 @@ class CollectionPhotos(CollectionBase):
         Raises
         ------
         InvalidParameterError
-            If there is no such folder, two folder names give one user id, a CSV file is invalid (the message names the line), or
+            If there is no such folder, two folder names have the same user id, a CSV file is invalid (the message names the line), or
             another argument is wrong.
         ExecutorError
             If *executor* broke, or its workers have other versions, weights or photos than this process. What was done is kept.
@@ -339,13 +338,3 @@ class CollectionPhotos(CollectionBase):
     @property
     def _enroller(self) -> Enroller:
         return Enroller(self._store, self._face_model, self._calibration)
-
-
-def _enrollment(
-    analysis: PhotoAnalysis, face: StoredFace | None, verdict: Verdict, kept: Mapping[str, Face]
-) -> Enrollment:
-    """Return the outcome of a photo."""
-    if face is None:
-        return Enrollment(reasons=analysis.reasons)
-    face_id = face.face.face_id
-    return verdict.refused.get(face_id) or Enrollment(face=kept[face_id])

@@ -12,9 +12,8 @@ from facesearch.common.validation import check_bool
 from facesearch.domain.changes import Change, ChangedFace, ChangeKind
 from facesearch.domain.entities import Face
 from facesearch.domain.user_ids import check_new_user_id
-from facesearch.enrolment.enroller import MAX_FACES_PER_USER
+from facesearch.enrolment.judging import MAX_FACES_PER_USER
 from facesearch.errors import (
-    FaceNotFoundError,
     GroupChangedError,
     InvalidParameterError,
     NothingToUndoError,
@@ -22,8 +21,7 @@ from facesearch.errors import (
     UserAlreadyExistsError,
 )
 from facesearch.matching.template import robust_mean
-from facesearch.responses.grouping import FaceGroup
-from facesearch.responses.person_photo import PersonPhoto
+from facesearch.responses.grouping import FaceGroup, PersonPhoto
 from facesearch.storage.history import dump_change, load_change
 
 __all__ = ["MAX_CHANGES", "MAX_FACES_PER_GROUP", "CollectionReview"]
@@ -37,7 +35,7 @@ MAX_FACES_PER_GROUP: Final = 100_000
 
 @attrs.frozen
 class _State:
-    """A user and a mark of a face."""
+    """The user of a face, and whether it is set aside."""
 
     user_id: str | None
     aside: bool = False
@@ -87,8 +85,9 @@ class CollectionReview(CollectionBase):
         with self._store.writing():
             self._check_unnamed(face_ids)
             new = () if self._store.has_user(name) else (name,)
-            kept, left_out = self._best(self._store.faces_of(name).union(face_ids))
-            after = {**dict.fromkeys(kept, _State(name)), **self._out_of(left_out, name)}
+            had = self._store.faces_of(name)
+            kept, left_out = self._best(had.union(face_ids))
+            after = {**dict.fromkeys(kept, _State(name)), **dict.fromkeys(had.intersection(left_out), _State(None))}
             return self._apply(
                 Change(kind=ChangeKind.NAME_GROUP, user_id=name, created_users=new, left_out=tuple(left_out)), after
             )
@@ -196,9 +195,7 @@ class CollectionReview(CollectionBase):
         """
         check_face_id("face_id", face_id)
         with self._store.writing():
-            face = self._store.face(face_id)
-            if face is None:
-                raise FaceNotFoundError(f"face_id: no face {face_id!r} in collection {self._id!r}")
+            face = self._face(face_id)
             if to is not None:
                 self._check_user(to, "to")
                 self._check_quota(to, len(self._store.faces_of(to) | {face_id}))
@@ -261,7 +258,8 @@ class CollectionReview(CollectionBase):
                 raise NothingToUndoError(f"collection {self._id!r} has no change to undo")
             number, text = changes[-1]
             change = load_change(text, self._where)
-            self._check_undoable(change)
+            for fault in (*self._changed_faces(change), *self._changed_users(change)):
+                raise UndoConflictError(f"the last change can't be undone: {fault}")
             self._store.create_users(change.deleted_users)
             self._put({face.face_id: _State(face.user_id_before, face.set_aside_before) for face in change.faces})
             for user_id in change.created_users:
@@ -332,11 +330,10 @@ class CollectionReview(CollectionBase):
 
     # ---------------------------------------------------------------- called within a block of the store
 
-    def _check_unnamed(self, face_ids: Iterable[str]) -> None:
-        wanted = tuple(face_ids)
-        found = self._store.faces_by_id(wanted)
-        self._check_there(wanted, found)
-        for face_id in wanted:
+    def _check_unnamed(self, face_ids: Sequence[str]) -> None:
+        found = self._store.faces_by_id(face_ids)
+        self._check_there(face_ids, found)
+        for face_id in face_ids:
             if (owner := found[face_id].user_id) is not None:
                 raise GroupChangedError(
                     f"group: face {face_id} is associated with user {owner!r} meanwhile; compute the groups again"
@@ -358,19 +355,22 @@ class CollectionReview(CollectionBase):
         best, rest = places[:MAX_FACES_PER_USER], places[MAX_FACES_PER_USER:]
         return sorted(ordered[place] for place in best), sorted(ordered[place] for place in rest)
 
-    def _out_of(self, face_ids: Iterable[str], *user_ids: str) -> dict[str, _State]:
-        """Return the state without a user for those faces that belong to one of the users."""
-        owned = frozenset().union(*(self._store.faces_of(user_id) for user_id in user_ids))
-        return {face_id: _State(None) for face_id in face_ids if face_id in owned}
-
     def _apply(self, draft: Change, after: dict[str, _State]) -> Change:
         """Bring faces to their new states, store the change for `undo`, and return it with its faces."""
         found, aside = self._store.faces_by_id(after), self._store.aside()
         faces = []
         for face_id in sorted(after):
             before = _State(found[face_id].user_id, face_id in aside)
-            if before != after[face_id]:
-                faces.append(_changed_face(face_id, before, after[face_id]))
+            if before != (now := after[face_id]):
+                faces.append(
+                    ChangedFace(
+                        face_id=face_id,
+                        user_id_before=before.user_id,
+                        user_id_after=now.user_id,
+                        set_aside_before=before.aside,
+                        set_aside_after=now.aside,
+                    )
+                )
         change = attrs.evolve(draft, faces=tuple(faces))
         self._store.create_users(change.created_users)
         self._put({face.face_id: after[face.face_id] for face in faces})
@@ -383,7 +383,7 @@ class CollectionReview(CollectionBase):
         return change
 
     def _put(self, states: dict[str, _State]) -> None:
-        """Associate faces with the users of their states, and set the marks."""
+        """Associate faces with the users of their states, and set the others aside or not."""
         found = self._store.faces_by_id(states)
         users = {face.user_id for face in found.values()}
         for state in dict.fromkeys(states.values()):
@@ -393,10 +393,6 @@ class CollectionReview(CollectionBase):
                 self._store.set_aside(face_ids, aside=state.aside)
             users.add(state.user_id)
         self._store.refresh(sorted(user_id for user_id in users if user_id is not None))
-
-    def _check_undoable(self, change: Change) -> None:
-        for fault in (*self._changed_faces(change), *self._changed_users(change)):
-            raise UndoConflictError(f"the last change can't be undone: {fault}")
 
     def _changed_faces(self, change: Change) -> Iterator[str]:
         found, aside = self._store.faces_by_id(face.face_id for face in change.faces), self._store.aside()
@@ -431,13 +427,3 @@ def _face_ids_of(argument: str, group: Any) -> tuple[str, ...]:
     except InvalidParameterError:
         expected = f"a FaceGroup, or a sequence of 1 to {MAX_FACES_PER_GROUP} face ids"
         raise InvalidParameterError.of(argument, group, expected) from None
-
-
-def _changed_face(face_id: str, before: _State, after: _State) -> ChangedFace:
-    return ChangedFace(
-        face_id=face_id,
-        user_id_before=before.user_id,
-        user_id_after=after.user_id,
-        set_aside_before=before.aside,
-        set_aside_after=after.aside,
-    )

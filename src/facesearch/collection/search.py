@@ -19,7 +19,7 @@ from facesearch.matching.template import check_embedding
 from facesearch.responses.audit import AuditPictures, AuditReport, with_pictures
 from facesearch.responses.search_users import MatchedUser, UserMatch
 
-__all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_search_options"]
+__all__ = ["MAX_FACES", "MAX_USERS", "CollectionSearch", "check_face_search_options", "check_search_options"]
 
 # Amazon Rekognition's limits, from its model.
 MAX_USERS: Final = 500  # shape MaxUserResults
@@ -235,9 +235,7 @@ class CollectionSearch(CollectionBase):
         >>> best[0], best[1].user_id
         (100.0, 'ada')
         """
-        check_float("face_match_threshold", face_match_threshold, 0, 100)
-        if max_faces is not None:
-            check_int("max_faces", max_faces, 1, MAX_FACES)
+        check_face_search_options(face_match_threshold, max_faces)
         if isinstance(exclude, str) or not isinstance(exclude, AnyCollection):
             raise InvalidParameterError.of("exclude", exclude, "a collection of face ids")
         unwanted = {check_face_id("exclude", face_id) for face_id in exclude}
@@ -308,18 +306,11 @@ class CollectionSearch(CollectionBase):
         """
         with self._store.reading():
             user_ids, vectors = self._store.user_vectors()
-            faces = [
-                (each.face, user_id, each.embedding)
-                for each in self._store.stored_faces()
-                if (user_id := each.face.user_id)
-            ]
+            faces = [stored for stored in self._store.stored_faces() if stored.face.user_id]
         report = audit(
             user_ids,
             vectors,
-            [face.face_id for face, _, _ in faces],
-            [user_id for _, user_id, _ in faces],
-            self._matrix(vector for _, _, vector in faces),
-            sources=[face.source for face, _, _ in faces],
+            faces,
             calibration=self._calibration,
             threshold=threshold,
             own_threshold=own_threshold,
@@ -381,13 +372,14 @@ class CollectionSearch(CollectionBase):
 
 
 def check_search_options(user_match_threshold: float, max_users: int | None) -> None:
-    """Check that a threshold is 0-100 and a number of users 1-500.
-
-    Raises
-    ------
-    InvalidParameterError
-        The message names the argument.
-    """
+    """Check that a threshold is 0-100 and a number of users 1-500."""
     check_float("user_match_threshold", user_match_threshold, 0, 100)
     if max_users is not None:
         check_int("max_users", max_users, 1, MAX_USERS)
+
+
+def check_face_search_options(face_match_threshold: float, max_faces: int | None) -> None:
+    """Check that a threshold is 0-100 and a number of faces 1-4096."""
+    check_float("face_match_threshold", face_match_threshold, 0, 100)
+    if max_faces is not None:
+        check_int("max_faces", max_faces, 1, MAX_FACES)

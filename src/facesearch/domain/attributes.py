@@ -37,12 +37,7 @@ SINGLE: Final = frozenset(Attribute) - {Attribute.DEFAULT, Attribute.ALL}
 
 
 def parse_attributes(attributes: Iterable[str | Attribute]) -> frozenset[Attribute]:
-    """Return the set of attributes that a list denotes, as AWS reads it.
-
-    Returns
-    -------
-    frozenset of Attribute
-        With ALL, the set contains every other attribute too.
+    """Return the set of attributes that a list denotes, as AWS reads it: with ALL, every other attribute too.
 
     Raises
     ------

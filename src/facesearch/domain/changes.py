@@ -63,7 +63,7 @@ class Change(Shown):
     other_user_id
         The user before: merged away, renamed from, moved from. ``None`` where there was none.
     faces
-        The faces whose user or mark changed, sorted by id.
+        The faces that got another user, or were set aside or no longer are, sorted by id.
     left_out
         Faces without a user because the user would have more than 100, sorted by id. Those that had a user are in *faces* too. Always
         empty for the changes that `Collection.undo` returns.

@@ -11,9 +11,8 @@ from attrs import field
 
 from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, Cell
-from facesearch.common.validation import between, is_a, matches, maybe, plain_float, plain_int, whole
+from facesearch.common.validation import between, is_a, matches, maybe, maybe_float, plain_int, whole
 from facesearch.domain.geometry import BoundingBox
-from facesearch.domain.reasons import EnrollmentReason, UnindexedFaceReason
 from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = [
@@ -22,10 +21,8 @@ __all__ = [
     "MODEL_VERSION_PATTERN",
     "USER_ID_PATTERN",
     "UUID_PATTERN",
-    "EnrollmentReason",
     "Face",
     "FaceModel",
-    "UnindexedFaceReason",
     "User",
     "UserStatus",
 ]
@@ -123,9 +120,7 @@ class Face:
     bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
     image_id: str | None = field(default=None, validator=maybe(matches(UUID_PATTERN, 36)))
     external_image_id: str | None = field(default=None, validator=maybe(matches(EXTERNAL_IMAGE_ID_PATTERN, 255)))
-    confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     index_faces_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
     user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
     source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))

@@ -17,7 +17,17 @@ from attrs import field
 from facesearch.common.announce import announce
 from facesearch.common.equality import equal_fields, hash_fields
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table
-from facesearch.common.validation import between, is_a, is_bool, maybe, plain_float, plain_int, tuple_of, whole
+from facesearch.common.validation import (
+    between,
+    is_a,
+    is_bool,
+    maybe,
+    maybe_float,
+    plain_float,
+    plain_int,
+    tuple_of,
+    whole,
+)
 from facesearch.domain.geometry import BoundingBox, Landmark
 from facesearch.errors import InvalidParameterError
 
@@ -236,9 +246,7 @@ class FaceDetail(Shown):
     landmarks: tuple[Landmark, ...] | None = field(default=None, validator=maybe(tuple_of(Landmark)))
     pose: Pose | None = field(default=None, validator=maybe(is_a(Pose)))
     quality: ImageQuality | None = field(default=None, validator=maybe(is_a(ImageQuality)))
-    confidence: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 100))
-    )
+    confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     face_occluded: FaceOccluded | None = field(default=None, validator=maybe(is_a(FaceOccluded)))
     eye_direction: EyeDirection | None = field(default=None, validator=maybe(is_a(EyeDirection)))
 

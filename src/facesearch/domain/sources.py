@@ -30,16 +30,7 @@ SOURCE_PATTERN: Final = r"[^\0]+"
 
 
 def source_of(image: Any) -> str | None:
-    """Return *image* as text where it is a path; ``None`` for bytes, arrays, pictures and open files.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> source_of(Path("album", "ada.jpg")) == str(Path("album", "ada.jpg"))
-    True
-    >>> source_of(b"...") is None
-    True
-    """
+    """Return *image* as text where it is a path; ``None`` for bytes, arrays, pictures and open files."""
     if not isinstance(image, str | os.PathLike):
         return None
     path = os.fsdecode(image)
@@ -54,13 +45,7 @@ def relative_source(path: str | os.PathLike[str], root: str | os.PathLike[str]) 
 
 
 def check_source(argument: str, value: Any) -> str | None:
-    """Return a caller's source as text.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is neither ``None`` nor a path of 1-4096 characters without NUL; the message names *argument*.
-    """
+    """Return a caller's source as text: ``None``, or a path of 1-4096 characters without NUL; the error names the argument."""
     if value is None:
         return None
     if not isinstance(value, str | os.PathLike):
@@ -73,10 +58,7 @@ def check_source(argument: str, value: Any) -> str | None:
 def check_sources(argument: str, values: Any, images: Sequence[Any]) -> list[str | None]:
     """Return the source of each image: the caller's source, or else the path of the image.
 
-    Raises
-    ------
-    InvalidParameterError
-        If *values* is neither ``None`` nor as many sources, or ``None``s, as there are images.
+    *values* are ``None``, or as many sources, or ``None``s, as there are images; the error names the argument.
     """
     if values is None:
         return [source_of(image) for image in images]
@@ -105,11 +87,5 @@ def encode_source(source: str | None) -> bytes | None:
 
 
 def decode_source(stored: bytes | None) -> str | None:
-    """Return the source that `encode_source` encoded.
-
-    Raises
-    ------
-    UnicodeDecodeError
-        If the bytes are no text that `encode_source` encoded.
-    """
+    """Return the source that `encode_source` encoded; `UnicodeDecodeError` for other bytes."""
     return None if stored is None else stored.decode("utf-8", "surrogatepass")

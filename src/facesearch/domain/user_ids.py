@@ -8,9 +8,9 @@ from facesearch.common.validation import check_text
 from facesearch.domain.entities import USER_ID_PATTERN
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["check_new_user_id", "nearest_user_id"]
+__all__ = ["LONGEST_USER_ID", "check_new_user_id", "is_user_id", "nearest_user_id"]
 
-_LONGEST: Final = 128  # characters of a user id
+LONGEST_USER_ID: Final = 128  # characters
 # Latin letters that Unicode does not decompose into a letter and a mark, and their plain spelling.
 _LATIN: Final = {
     ord(letter): plain
@@ -44,7 +44,7 @@ def nearest_user_id(name: str) -> str | None:
     >>> nearest_user_id("Ada Lovelace"), nearest_user_id("José O'Neill (2)"), nearest_user_id("Bjørn"), nearest_user_id("李")
     ('Ada_Lovelace', 'Jose_O_Neill_2', 'Bjorn', None)
     """
-    if _is_allowed(name):
+    if is_user_id(name):
         return name
     decomposed = unicodedata.normalize("NFKD", name).translate(_LATIN)
     letters = "".join(letter for letter in decomposed if not unicodedata.category(letter).startswith("M"))
@@ -54,19 +54,13 @@ def nearest_user_id(name: str) -> str | None:
     if any(unicodedata.category(letter) in {"Co", "Cn", "Cs"} for letter in letters):
         return None
     made = re.sub(r"[^a-zA-Z0-9_.\-:]+", "_", letters).strip("_")
-    return made if re.search("[a-zA-Z0-9]", made) and _is_allowed(made) else None
+    return made if re.search("[a-zA-Z0-9]", made) and is_user_id(made) else None
 
 
 def check_new_user_id(argument: str, user_id: Any) -> str:
-    """Return the id of a new user if AWS allows it.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it does not; the message names *argument*, and the nearest allowed id if there is one.
-    """
+    """Return the id of a new user if AWS allows it; the error names the argument, and the nearest allowed id if there is one."""
     try:
-        return check_text(argument, user_id, USER_ID_PATTERN, _LONGEST)
+        return check_text(argument, user_id, USER_ID_PATTERN, LONGEST_USER_ID)
     except InvalidParameterError as error:
         nearest = nearest_user_id(user_id) if isinstance(user_id, str) else None
         if nearest is None:
@@ -74,5 +68,6 @@ def check_new_user_id(argument: str, user_id: Any) -> str:
         raise InvalidParameterError(f"{error}; the nearest allowed id is {nearest!r}") from None
 
 
-def _is_allowed(name: str) -> bool:
-    return len(name) <= _LONGEST and re.fullmatch(USER_ID_PATTERN, name) is not None
+def is_user_id(name: str) -> bool:
+    """Return whether AWS allows a text as a user id."""
+    return len(name) <= LONGEST_USER_ID and re.fullmatch(USER_ID_PATTERN, name) is not None

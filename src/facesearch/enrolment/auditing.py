@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_int
+from facesearch.domain.entities import Face
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import SHORTEST_CENTER, of_unit_length
 from facesearch.responses.audit import AuditReport, LooseUser, MisplacedFace, SamePerson
+from facesearch.storage.store import StoredFace
 
 __all__ = [
     "NEARER_RATIO",
@@ -50,20 +52,13 @@ _MEDIAN_FLOOR = 1e-3
 _SMALLEST = 1e-100
 _AT_ONCE = 1 << 20  # numbers in a temporary array, so that memory does not grow with the collection
 _FEWEST_TO_ITERATE = 4
+_PAIRS_AT_ONCE = 10_000
 
 
 def leave_one_out(vectors: FloatArray) -> Distances:
-    """Return the distance of each vector from the geometric median of the others.
+    """Return the distance, Euclidean, of each vector from `facesearch.matching.template.robust_mean` of the others.
 
-    Parameters
-    ----------
-    vectors
-        (..., N, D) float32, N >= 2: one group, or many of the same size.
-
-    Returns
-    -------
-    ndarray of shape (..., N)
-        float64, Euclidean: the distance from `facesearch.matching.template.robust_mean` of the others, computed for all at once.
+    The vectors are (..., N, D), N >= 2: one group, or many of the same size. The result is float64, (..., N).
 
     Examples
     --------
@@ -114,17 +109,7 @@ def _from_centres(weights: Distances, products: Distances, norms: Distances) -> 
 def agree(vectors: FloatArray, distance: float) -> bool:
     """Return whether several faces show one person: at least half of all pairs are no farther apart than *distance*.
 
-    Parameters
-    ----------
-    vectors
-        (N, D) float32.
-    distance
-        Euclidean.
-
-    Returns
-    -------
-    bool
-        False for fewer than two faces, which are no evidence.
+    The faces are (N, D) float32; fewer than two are no evidence.
 
     Examples
     --------
@@ -142,11 +127,8 @@ def agree(vectors: FloatArray, distance: float) -> bool:
 def audit(
     user_ids: Sequence[str],
     user_vectors: FloatArray,
-    face_ids: Sequence[str],
-    owners: Sequence[str],
-    embeddings: FloatArray,
+    faces: Sequence[StoredFace],
     *,
-    sources: Sequence[str | None] | None = None,
     calibration: Calibration,
     threshold: float = SAME_PERSON_SIMILARITY,
     own_threshold: float = OWN_SIMILARITY,
@@ -155,35 +137,9 @@ def audit(
 ) -> AuditReport:
     """Find suspected mistakes in a collection.
 
-    Parameters
-    ----------
-    user_ids, user_vectors
-        (U,) unique ids, and (U, D) float32: the template of each user.
-    face_ids, owners, embeddings
-        (N,) ids, (N,) ids of their users, each with one face or more, and (N, D) float32.
-    sources
-        The path of each face's photo, (N,), see `facesearch.Face`; ``None`` where it is not known.
-    calibration
-        Converts distances to percentages.
-    threshold
-        Percent, 0-100: users of at least this similarity are reported as one person.
-    own_threshold
-        Percent, 0-100: a face below it is far from its user's other faces; a user is loose if the median over the user's faces
-        is below it.
-    limit
-        Report at most this number of each kind, the worst first, >= 1.
-    block
-        Number of rows compared at once, >= 1; it affects only memory and time.
-
-    Returns
-    -------
-    AuditReport
-        Independent of the order of users and faces.
-
-    Raises
-    ------
-    InvalidParameterError
-        If an option is out of range, or the arrays don't fit together.
+    *user_vectors*, (U, D) float32, are the templates of the users; *faces* are theirs, at least one of each. For the options see
+    `facesearch.Collection.audit`; *block*, the number of rows compared at once, affects only memory and time. The report does not
+    depend on the order of users and faces.
 
     Notes
     -----
@@ -194,13 +150,17 @@ def audit(
 
     Examples
     --------
+    >>> from facesearch.domain.entities import Face
     >>> from facesearch.matching.template import robust_mean
     >>> from facesearch.matching.calibration import calibration
     >>> ada, bob = np.eye(2, 128, dtype=np.float32)
-    >>> faces = np.stack([ada, ada, ada, bob, bob, bob, ada])  # the last is ada's, under bob's id
-    >>> ids = [f"00000000-0000-0000-0000-00000000000{i}" for i in range(7)]
-    >>> vectors = np.stack([robust_mean(faces[:3]), robust_mean(faces[3:])])
-    >>> report = audit(["ada", "bob"], vectors, ids, ["ada"] * 3 + ["bob"] * 4, faces, calibration=calibration())
+    >>> vectors = np.stack([ada, ada, ada, bob, bob, bob, ada])  # the last is ada's, under bob's id
+    >>> faces = [
+    ...     StoredFace(Face(face_id=f"00000000-0000-0000-0000-00000000000{i}", user_id="ada" if i < 3 else "bob"), vector)
+    ...     for i, vector in enumerate(vectors)
+    ... ]
+    >>> templates = np.stack([robust_mean(vectors[:3]), robust_mean(vectors[3:])])
+    >>> report = audit(["ada", "bob"], templates, faces, calibration=calibration())
     >>> [(face.face_id[-1], face.user_id, face.other_user_id) for face in report.misplaced]
     [('6', 'bob', 'ada')]
     """
@@ -208,19 +168,13 @@ def audit(
     check_float("own_threshold", own_threshold, 0, 100)
     check_int("limit", limit, 1)
     check_int("block", block, 1)
-    if sources is not None and len(sources) != len(face_ids):
-        raise InvalidParameterError(f"sources: expected {len(face_ids)}, as many as face_ids, got {len(sources)}")
-    places = {face_id: source for face_id, source in zip(face_ids, sources or (), strict=False) if source is not None}
-    gallery = _Gallery.of(user_ids, user_vectors, face_ids, owners, embeddings, calibration)
+    gallery = _Gallery.of(user_ids, user_vectors, faces, calibration)
     own = gallery.own_distances(calibration)
     return AuditReport(
         users=len(gallery.user_ids),
-        faces=len(gallery.face_ids),
+        faces=len(faces),
         same_person=_same_person(gallery, calibration, threshold, limit, block),
-        misplaced=tuple(
-            attrs.evolve(face, source=places.get(face.face_id))
-            for face in _misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit]
-        ),
+        misplaced=_misplaced(gallery, own, calibration, threshold, own_threshold, block)[:limit],
         loose=_loose(gallery, own, calibration, own_threshold)[:limit],
     )
 
@@ -232,70 +186,59 @@ class _Gallery:
     user_ids: list[str]
     vectors: FloatArray
     offsets: Distances  # added to squared distances from a user's vector
-    face_ids: list[str]
+    faces: list[Face]
     owner: Rows  # row of the user
     starts: Rows  # row of each user's first face
     counts: Rows
-    faces: FloatArray
+    embeddings: FloatArray
 
     @classmethod
-    def of(  # noqa: PLR0917  # the arguments of audit, in its order
-        cls,
-        user_ids: Sequence[str],
-        user_vectors: FloatArray,
-        face_ids: Sequence[str],
-        owners: Sequence[str],
-        embeddings: FloatArray,
-        calibration: Calibration,
+    def of(
+        cls, user_ids: Sequence[str], user_vectors: FloatArray, faces: Sequence[StoredFace], calibration: Calibration
     ) -> "_Gallery":
         users = sorted(range(len(user_ids)), key=user_ids.__getitem__)
-        rows = {user_ids[user]: row for row, user in enumerate(users)}
-        if set(owners) != set(rows) or len(rows) != len(user_ids):
+        rows: dict[str | None, int] = {user_ids[user]: row for row, user in enumerate(users)}
+        if {stored.face.user_id for stored in faces} != set(rows) or len(rows) != len(user_ids):
             expected = "the users of the faces, each once"
             raise InvalidParameterError(f"user_ids: expected {expected}, got {shown(list(user_ids))}")
-        if len(face_ids) != len(owners):
-            raise InvalidParameterError(f"face_ids: expected {len(owners)}, as many as owners, got {len(face_ids)}")
-        for argument, matrix, count in (
-            ("user_vectors", user_vectors, len(user_ids)),
-            ("embeddings", embeddings, len(face_ids)),
-        ):
-            if matrix.ndim != _MATRIX or len(matrix) != count:
-                raise InvalidParameterError(f"{argument}: expected {count} rows, got shape {matrix.shape}")
         # By vector before id: ids are random, and the last bit of a sum must not depend on them.
-        faces = sorted(
-            range(len(face_ids)), key=lambda face: (rows[owners[face]], embeddings[face].tobytes(), face_ids[face])
-        )
-        owner = np.array([rows[owners[face]] for face in faces], np.intp)
+        ordered = sorted(faces, key=lambda each: (rows[each.face.user_id], each.embedding.tobytes(), each.face.face_id))
+        owner = np.array([rows[each.face.user_id] for each in ordered], np.intp)
         counts = np.bincount(owner, minlength=len(rows))
         offsets = {count: calibration.user_offset(count) for count in set(counts.tolist())}
         return cls(
             user_ids=[user_ids[user] for user in users],
             vectors=user_vectors[users],
             offsets=np.array([offsets[count] for count in counts.tolist()], np.float64),
-            face_ids=[face_ids[face] for face in faces],
+            faces=[each.face for each in ordered],
             owner=owner,
             starts=np.cumsum(counts) - counts,
             counts=counts,
-            faces=embeddings[faces],
+            embeddings=np.array([each.embedding for each in ordered], np.float32).reshape(-1, user_vectors.shape[1]),
         )
 
     def faces_of(self, user: int) -> slice:
         return slice(int(self.starts[user]), int(self.starts[user] + self.counts[user]))
 
+    def others_agree(self, face: int, distance: float) -> bool:
+        mine = self.faces_of(int(self.owner[face]))
+        return agree(np.delete(self.embeddings[mine], face - mine.start, axis=0), distance)
+
+    def between(self, one: Rows | int, other: Rows | int) -> Distances:
+        """Return the distances of users from users."""
+        return _exact(self.vectors[one], self.vectors[other], self.offsets[one] + self.offsets[other])
+
     def own_distances(self, calibration: Calibration) -> Distances:
         """Return the distance of each face from its user's other faces, with the offset; infinite for an only face."""
-        result = np.full(len(self.face_ids), np.inf)
+        result = np.full(len(self.faces), np.inf)
         for count in sorted(set(self.counts.tolist()) - {1}):
             starts = self.starts[self.counts == count]
-            step = max(1, _AT_ONCE // (count * max(count, self.faces.shape[1])))
+            step = max(1, _AT_ONCE // (count * max(count, self.embeddings.shape[1])))
             for first in range(0, len(starts), step):
                 rows = starts[first : first + step, np.newaxis] + np.arange(count)
-                squared = leave_one_out(self.faces[rows]) ** 2
+                squared = leave_one_out(self.embeddings[rows]) ** 2
                 result[rows] = np.sqrt(squared + calibration.user_offset(count - 1))
         return result
-
-
-_MATRIX = 2
 
 
 @attrs.frozen(eq=False)
@@ -347,8 +290,7 @@ def _same_person(
         ones, others = (each + first for each in np.nonzero(near))
         for part in range(0, len(ones), _PAIRS_AT_ONCE):
             one, other = ones[part : part + _PAIRS_AT_ONCE], others[part : part + _PAIRS_AT_ONCE]
-            exact = _exact(gallery.vectors[one], gallery.vectors[other], offsets[one] + offsets[other])
-            found += zip(exact.tolist(), one.tolist(), other.tolist(), strict=True)
+            found += zip(gallery.between(one, other).tolist(), one.tolist(), other.tolist(), strict=True)
             if len(found) > limit + _PAIRS_AT_ONCE:
                 found = sorted(found)[:limit]
                 reach = min(reach, found[-1][0])
@@ -361,16 +303,13 @@ def _same_person(
     return tuple(pair for pair in pairs if pair.similarity >= threshold)
 
 
-_PAIRS_AT_ONCE = 10_000
-
-
 def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
     gallery: _Gallery, own: Distances, calibration: Calibration, threshold: float, own_threshold: float, block: int
 ) -> tuple[MisplacedFace, ...]:
     apart = calibration.distance_at(own_threshold)
     accompanied = np.flatnonzero(np.isfinite(own))
     far = np.fromiter(
-        (own[face] > apart and _others_agree(gallery, face, apart) for face in accompanied.tolist()), np.bool_
+        (own[face] > apart and gallery.others_agree(face, apart) for face in accompanied.tolist()), np.bool_
     )
     # Where the others don't agree, the distance from them is no evidence, and neither is a nearer other user.
     known = far | (own[accompanied] <= apart)
@@ -382,26 +321,17 @@ def _misplaced(  # noqa: PLR0917  # what audit has, as it has it
     one_person = calibration.distance_at(threshold)
     for face, is_far, other in zip(accompanied.tolist(), far.tolist(), others, strict=True):
         # Two users that look like one person are reported once, not once more for each of their faces.
-        if is_far or (other and _between(gallery, int(gallery.owner[face]), other[1]) > one_person):
+        if is_far or (other and gallery.between(int(gallery.owner[face]), other[1]) > one_person):
             misplaced = MisplacedFace(
-                face_id=gallery.face_ids[face],
+                face_id=gallery.faces[face].face_id,
                 user_id=gallery.user_ids[gallery.owner[face]],
                 similarity=calibration.similarity(own[face]),
                 other_user_id=gallery.user_ids[other[1]] if other else None,
                 other_similarity=calibration.similarity(other[0]) if other else None,
+                source=gallery.faces[face].source,
             )
             result.append((-own[face], misplaced.user_id, misplaced.face_id, misplaced))
     return tuple(each[-1] for each in sorted(result, key=lambda each: each[:3]))
-
-
-def _between(gallery: _Gallery, one: int, other: int) -> float:
-    offset = gallery.offsets[one] + gallery.offsets[other]
-    return float(_exact(gallery.vectors[one], gallery.vectors[other], offset))
-
-
-def _others_agree(gallery: _Gallery, face: int, distance: float) -> bool:
-    mine = gallery.faces_of(int(gallery.owner[face]))
-    return agree(np.delete(gallery.faces[mine], face - mine.start, axis=0), distance)
 
 
 def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int) -> list[tuple[float, int] | None]:
@@ -409,7 +339,7 @@ def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int
     if not len(faces):
         return []
     no_offset = np.zeros(len(faces))
-    distances = _Distances.between(gallery.faces[faces], no_offset, gallery.vectors, gallery.offsets)
+    distances = _Distances.between(gallery.embeddings[faces], no_offset, gallery.vectors, gallery.offsets)
     result: list[tuple[float, int] | None] = [None] * len(faces)
     for first in range(0, len(faces), block):
         mine = np.arange(first, min(first + block, len(faces)))
@@ -418,7 +348,7 @@ def _nearest_others(gallery: _Gallery, faces: Rows, reach: Distances, block: int
         nearest = squared.min(axis=1)
         for row in np.flatnonzero(nearest <= reach[mine] ** 2 + distances.margin).tolist():
             users = np.flatnonzero(squared[row] <= nearest[row] + 2 * distances.margin)
-            face = gallery.faces[faces[first + row]]
+            face = gallery.embeddings[faces[first + row]]
             exact = _exact(face, gallery.vectors[users], gallery.offsets[users])
             best = min(zip(exact.tolist(), users.tolist(), strict=True))
             if best[0] < reach[first + row]:

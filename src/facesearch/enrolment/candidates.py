@@ -11,7 +11,6 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.analysis.faces import AnalyzedFace
 from facesearch.analysis.probe import probe
 from facesearch.common.arrays import FloatArray
-from facesearch.common.validation import is_a, tuple_of
 from facesearch.domain.attributes import Attribute
 from facesearch.domain.entities import FaceModel
 from facesearch.domain.face_detail import DetectedFace
@@ -28,19 +27,9 @@ __all__ = ["CandidateFace", "PhotoAnalysis", "analyze_to_enroll", "analyze_to_in
 
 @attrs.frozen(kw_only=True, eq=False)
 class CandidateFace:
-    """One face, as a collection stores it.
+    """One face, as a collection stores it: its description, its vector, (D,) float32, and on request a thumbnail as JPEG."""
 
-    Attributes
-    ----------
-    detail
-        The description of the face.
-    embedding
-        (D,) float32.
-    thumbnail
-        A small JPEG of the face, where thumbnails were asked for.
-    """
-
-    detail: DetectedFace = field(validator=is_a(DetectedFace))
+    detail: DetectedFace
     embedding: FloatArray = field(repr=False)
     thumbnail: bytes | None = field(default=None, repr=False)
 
@@ -53,30 +42,16 @@ class CandidateFace:
 
 @attrs.frozen(kw_only=True, eq=False)
 class PhotoAnalysis:
-    """The candidate faces of a photo.
+    """The candidate faces of a photo."""
 
-    Attributes
-    ----------
-    digest
-        Hex SHA-256 of its content, see `facesearch.images.reading.Picture.digest`.
-    face_model
-        The model of the vectors.
-    faces
-        Faces that passed, largest first; to enrol at most one.
-    reasons
-        The reasons why there is none to enrol.
-    refused
-        Of a photo to index, the positions in the evidence of the faces that did not pass, each with its reasons.
-    evidence
-        The measurements of every detected face.
-    """
-
-    digest: str = field(validator=is_a(str))
-    face_model: FaceModel = field(validator=is_a(FaceModel))
-    faces: tuple[CandidateFace, ...] = field(default=(), validator=tuple_of(CandidateFace))
-    reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
-    refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = field(default=(), validator=tuple_of(tuple))
-    evidence: Evidence = field(validator=is_a(Evidence), repr=False)
+    digest: str  # `facesearch.images.reading.Picture.digest`
+    face_model: FaceModel
+    # Those that passed, largest first; to enrol at most one, or the reasons why there is none.
+    faces: tuple[CandidateFace, ...] = ()
+    reasons: tuple[EnrollmentReason, ...] = ()
+    # Of a photo to index, the positions in the evidence of the faces that did not pass.
+    refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...] = ()
+    evidence: Evidence = field(repr=False)
 
 
 def analyze_to_enroll(

@@ -1,6 +1,6 @@
 """Photos analyzed by the workers of a Dask cluster: connect to its scheduler, count its cores, and explain its failures.
 
-Dask restarts nothing of ours. A photo whose worker dies is analyzed by another worker, because the scheduler keeps the task with
+Dask restarts nothing of ours. If a worker dies, another one analyzes its photo, because the scheduler keeps the task with
 the photo's bytes until its result is here. ``distributed`` is imported only by `dask_executor`, or by whoever made the executor.
 """
 
@@ -18,7 +18,6 @@ from facesearch.common.validation import check_float
 from facesearch.errors import ExecutorError, InvalidParameterError, MissingExtraError
 
 if TYPE_CHECKING:
-    from distributed import Client
     from distributed.cfexecutor import ClientExecutor
 
 __all__ = ["DaskExecutor", "dask_executor"]
@@ -26,18 +25,13 @@ __all__ = ["DaskExecutor", "dask_executor"]
 R = TypeVar("R")
 _COUNT_EVERY: Final = 2.0  # seconds between two questions about the size of the cluster
 _LONGEST_WAIT: Final = 3600  # seconds
+_ADDRESS: Final = "an address such as tcp://10.0.0.5:8786"
 # Dask warns of tasks above 10 MB; a photo of 15 MB is a large task on purpose, so that it outlives its worker.
 _NO_WARNING: Final = {"distributed.admin.large-graph-warning-threshold": "1 GB"}
 
 
 class DaskExecutor(Executor):
-    """Submits photos to a Dask cluster.
-
-    Parameters
-    ----------
-    executor
-        From ``client.get_executor()``; whoever made it closes the client.
-    """
+    """Submits photos to a Dask cluster by ``client.get_executor()``; whoever made that closes the client."""
 
     def __init__(self, executor: "ClientExecutor") -> None:
         self._executor: Any = executor  # distributed does not annotate it
@@ -131,18 +125,14 @@ def dask_executor(scheduler: str, *, timeout: float = 10) -> Iterator[DaskExecut
     except ImportError as error:
         raise MissingExtraError.of("a Dask cluster", "distributed", "dask") from error
     _check_scheduler(scheduler, seconds)
-    client: Client = _connected(Client, scheduler, seconds)
     try:
-        yield DaskExecutor(client.get_executor())  # type: ignore[no-untyped-call]  # distributed annotates some of its methods only
-    finally:
-        client.close()  # type: ignore[no-untyped-call]  # likewise
-
-
-def _connected(client: "type[Client]", scheduler: str, seconds: float) -> "Client":
-    try:
-        return client(scheduler, timeout=seconds, set_as_default=False)
+        client = Client(scheduler, timeout=seconds, set_as_default=False)  # type: ignore[no-untyped-call]  # distributed annotates some of its methods only
     except OSError as error:
         raise _no_scheduler(scheduler, str(error)) from error
+    try:
+        yield DaskExecutor(client.get_executor())  # type: ignore[no-untyped-call]  # likewise
+    finally:
+        client.close()  # type: ignore[no-untyped-call]  # likewise
 
 
 def _check_scheduler(scheduler: str, seconds: float) -> None:
@@ -175,6 +165,3 @@ def _no_scheduler(scheduler: str, detail: str) -> ExecutorError:
         f"scheduler: expected a Dask scheduler at {scheduler}, got none ({detail}); start one with `dask scheduler`, "
         "and give the address that it prints"
     )
-
-
-_ADDRESS: Final = "an address such as tcp://10.0.0.5:8786"

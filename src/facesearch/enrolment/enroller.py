@@ -9,16 +9,13 @@ import attrs
 
 from facesearch.domain.entities import Face, FaceModel
 from facesearch.enrolment.candidates import CandidateFace
-from facesearch.enrolment.judging import FacesOf, Rules, Verdict, judge
+from facesearch.enrolment.judging import FacesOf, Judgement, Verdict
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.template import check_embedding
 from facesearch.storage.content_ids import content_id
 from facesearch.storage.store import Store, StoredFace
 
-__all__ = ["MAX_FACES_PER_USER", "Enroller", "image_id"]
-
-MAX_FACES_PER_USER = 100
-"""As in Amazon Rekognition: "100 faces per user"."""
+__all__ = ["Enroller", "image_id"]
 
 
 def image_id(secret: bytes, digest: str | None) -> str:
@@ -28,17 +25,7 @@ def image_id(secret: bytes, digest: str | None) -> str:
 
 @attrs.frozen(eq=False)
 class Enroller:
-    """Enrols faces into the store of a collection.
-
-    Attributes
-    ----------
-    store
-        The collection's store.
-    face_model
-        The model of the vectors.
-    calibration
-        Converts distances to percentages.
-    """
+    """Enrols faces into the store of a collection."""
 
     store: Store
     face_model: FaceModel
@@ -47,13 +34,7 @@ class Enroller:
     def face(
         self, digest: str, seen: CandidateFace, *, external_image_id: str | None = None, source: str | None = None
     ) -> StoredFace:
-        """Return an unassociated face of the photo with a digest, as the store keeps it.
-
-        Raises
-        ------
-        InvalidEmbeddingError
-            If its vector is invalid.
-        """
+        """Return an unassociated face of the photo with a digest, as the store keeps it."""
         box, secret = seen.detail.bounding_box, self.store.secret()
         face = Face(
             face_id=content_id(secret, "face", self.face_model.digest, digest, external_image_id, box),
@@ -76,15 +57,15 @@ class Enroller:
     def judge(
         self, user_ids: Iterable[str], faces_of: FacesOf, threshold: float, *, anyway: bool = False
     ) -> dict[str, Verdict]:
-        """Return the verdicts of `facesearch.enrolment.judging.judge` by the collection's rules; changes nothing."""
-        rules = Rules(
-            threshold=threshold,
-            calibration=self.calibration,
+        """Return the verdict on the faces given for each user; changes nothing, see `Judgement`."""
+        return Judgement(
+            store=self.store,
+            faces_of=faces_of,
             dimension=self.face_model.dimension,
-            most=MAX_FACES_PER_USER,
+            calibration=self.calibration,
+            threshold=threshold,
             anyway=anyway,
-        )
-        return judge(self.store, user_ids, faces_of, rules)
+        ).verdicts(user_ids)
 
     def enroll(self, user_id: str, verdict: Verdict, faces: Iterable[StoredFace]) -> None:
         """Store the accepted faces and associate them with the user, who is created if missing."""

@@ -2,9 +2,8 @@
 
 import csv
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +11,7 @@ import attrs
 from attrs import field
 
 from facesearch.common.tables import counted
-from facesearch.common.validation import is_a, maybe, tuple_of
-from facesearch.domain.entities import USER_ID_PATTERN
-from facesearch.domain.user_ids import nearest_user_id
+from facesearch.domain.user_ids import LONGEST_USER_ID, is_user_id, nearest_user_id
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.files.writing import absolute
 
@@ -26,49 +23,28 @@ PHOTO_SUFFIXES: Final = frozenset(
 """File name extensions of photos, in lower case."""
 
 _COLUMNS: Final = ("photo", "user_id")
-_MOST_ID: Final = 128  # characters of a user id
 _AT_ONCE: Final = 16  # unassociated photos that are written together
+_IDS: Final = f"1 to {LONGEST_USER_ID} characters of a-z, A-Z, 0-9 and _.-:"
+_RENAME: Final = f"a user id is {_IDS}. Rename the folder, or list the photos in a CSV file"
 
 
 @attrs.frozen(kw_only=True)
 class PersonPhotos:
-    """Photos that are judged and written together.
+    """Photos of a user, or unassociated ones, that are judged and written together; each once, in order."""
 
-    Attributes
-    ----------
-    user_id
-        The user; ``None`` for unassociated photos.
-    photos
-        One or more, each once, in order.
-    """
-
-    user_id: str | None = field(default=None, validator=maybe(is_a(str)))
-    photos: tuple[Path, ...] = field(validator=tuple_of(Path))
+    user_id: str | None = None
+    photos: tuple[Path, ...]
 
 
 @attrs.frozen(kw_only=True)
 class PhotoPlan:
-    """The photos to index.
+    """The photos to index; *path* and the photos are absolute, for the others see `facesearch.FolderReport`."""
 
-    Attributes
-    ----------
-    path
-        The folder, or the CSV file; absolute, as the photos are.
-    people
-        By user id.
-    skipped
-        File name extensions that are not those of photos, with the number of files, the most frequent first.
-    notes
-        Other omissions with their causes, one line each.
-    renamed
-        Folder names that are not valid user ids, with the ids that `nearest_user_id` derived from them.
-    """
-
-    path: Path = field(validator=is_a(Path))
-    people: tuple[PersonPhotos, ...] = field(default=(), validator=tuple_of(PersonPhotos))
-    skipped: tuple[tuple[str, int], ...] = field(default=(), validator=tuple_of(tuple))
-    notes: tuple[str, ...] = field(default=(), validator=tuple_of(str))
-    renamed: tuple[tuple[str, str], ...] = field(default=(), validator=tuple_of(tuple))
+    path: Path
+    people: tuple[PersonPhotos, ...] = ()
+    skipped: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
     @property
     def photos(self) -> int:
@@ -79,12 +55,8 @@ class PhotoPlan:
 def photos_in(path: Path) -> tuple[Path, ...]:
     """Return the photos of a folder, at any depth, in order; or the file itself, whatever its name.
 
-    Hidden files and files without the extension of a photo are omitted. Links are followed, but no folder is visited twice.
-
-    Raises
-    ------
-    OSError
-        If the folder can't be read. Folders within it that can't be read are omitted.
+    Hidden files and files without the extension of a photo are omitted. Links are followed, but no folder is visited twice. A folder
+    that can't be read raises `OSError`, but folders within it are omitted.
     """
     if not path.is_dir():
         return (path,)
@@ -95,18 +67,8 @@ def photos_in(path: Path) -> tuple[Path, ...]:
 def plan_photos(path: str | os.PathLike[str]) -> PhotoPlan:
     """List the photos of a folder or of a CSV file by user.
 
-    Parameters
-    ----------
-    path
-        A folder with a sub-folder for each person, named after the user (see `nearest_user_id`), with photos at any depth below; or a
-        folder of photos, which stay unassociated; or a CSV file with the columns ``photo``, relative to the file, and
-        ``user_id``.
-
-    Returns
-    -------
-    PhotoPlan
-        Independent of the order in which the file system lists the files. Hidden files are omitted without a note. Links are
-        followed, but no folder is visited twice.
+    `facesearch.Collection.index_folder` describes *path*. The plan does not depend on the order in which the file system lists the
+    files. Hidden files are omitted without a note. Links are followed, but no folder is visited twice.
 
     Raises
     ------
@@ -158,14 +120,19 @@ def _folder(root: Path) -> PhotoPlan:
                     f"{_name(entry.name)}: no user id, {counted(len(photos), 'photo')} left out; {_RENAME}"
                 )
             elif user_id in people:
-                raise _one_id(root, people[user_id][0], entry.name, user_id)
+                # Only the caller knows whether it is one person or two.
+                raise InvalidParameterError(
+                    f"path: the folders {_name(people[user_id][0])} and {_name(entry.name)} of {_name(str(root))} are both the "
+                    f"user id {user_id}; rename one if they are two people, put the photos into one folder if they are one, or "
+                    "list them in a CSV file"
+                )
             else:
                 people[user_id] = entry.name, photos
         elif _is_file(entry) and found.is_photo(entry.name):
             loose.append(Path(entry.path))
     if loose and people:
         found.notes.append(
-            f"{counted(len(loose), 'photo')} beside the people's folders left out: whose they are is not told"
+            f"{counted(len(loose), 'photo')} beside the people's folders left out: no folder names their people"
         )
     users = [PersonPhotos(user_id=user_id, photos=people[user_id][1]) for user_id in sorted(people)]
     return PhotoPlan(
@@ -174,14 +141,6 @@ def _folder(root: Path) -> PhotoPlan:
         skipped=tuple(sorted(found.skipped.items(), key=lambda item: (-item[1], item[0]))),
         notes=tuple(found.notes),
         renamed=tuple((name, user_id) for user_id, (name, _) in sorted(people.items()) if name != user_id),
-    )
-
-
-def _one_id(root: Path, first: str, second: str, user_id: str) -> InvalidParameterError:
-    """Return the error for two folders with the same id, which may be one person or two."""
-    return InvalidParameterError(
-        f"path: the folders {_name(first)} and {_name(second)} of {_name(str(root))} are both the user id {user_id}; rename one if "
-        "they are two people, put the photos into one folder if they are one, or list them in a CSV file"
     )
 
 
@@ -229,10 +188,9 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_symlink()
 
 
-def _unassociated(photos: Iterable[Path]) -> Iterator[PersonPhotos]:
-    every = tuple(photos)
-    for start in range(0, len(every), _AT_ONCE):
-        yield PersonPhotos(photos=every[start : start + _AT_ONCE])
+def _unassociated(photos: Sequence[Path]) -> Iterator[PersonPhotos]:
+    for start in range(0, len(photos), _AT_ONCE):
+        yield PersonPhotos(photos=tuple(photos[start : start + _AT_ONCE]))
 
 
 def _table(file: Path) -> PhotoPlan:
@@ -241,7 +199,7 @@ def _table(file: Path) -> PhotoPlan:
         photo, user_id = (row[column] for column in _COLUMNS)
         if not photo:
             raise InvalidParameterError(f"{_name(str(file))}, line {line}: expected the path of a photo, got none")
-        if not _is_user_id(user_id):
+        if not is_user_id(user_id):
             got = f"one of {len(user_id)} characters" if user_id else "none"
             raise InvalidParameterError(f"{_name(str(file))}, line {line}: expected a user id, {_IDS}, got {got}")
         photos.setdefault(user_id, {})[file.parent / photo] = None
@@ -278,14 +236,6 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from None  # the cause contains the file's content
     except csv.Error as error:
         raise InvalidParameterError(f"{name}, after line {line}: expected {expected}, got {error}") from error
-
-
-_IDS: Final = f"1 to {_MOST_ID} characters of a-z, A-Z, 0-9 and _.-:"
-_RENAME: Final = f"a user id is {_IDS}. Rename the folder, or list the photos in a CSV file"
-
-
-def _is_user_id(name: str) -> bool:
-    return len(name) <= _MOST_ID and re.fullmatch(USER_ID_PATTERN, name) is not None
 
 
 def _name(name: str) -> str:

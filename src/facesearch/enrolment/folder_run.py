@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait as wait_for
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -21,7 +20,7 @@ import attrs
 
 from facesearch.enrolment.candidates import PhotoAnalysis
 from facesearch.enrolment.folder_plan import PhotoPlan
-from facesearch.enrolment.folder_registrar import Registrar, SeenPhoto, StoppedError
+from facesearch.enrolment.folder_registrar import FolderPhoto, Registrar, StoppedError
 from facesearch.enrolment.photo_outcomes import PHOTOS_DISAGREE, PhotoOutcome
 from facesearch.enrolment.photo_workers import BrokenFile, PhotoWorkers, content_digest
 from facesearch.responses.folder import BrokenPhoto, FolderProgress, FolderReport, RefusedPhoto
@@ -37,23 +36,7 @@ _OLDEST_UNWRITTEN: Final = 0.5  # seconds
 def index_photos(
     plan: PhotoPlan, workers: PhotoWorkers, registrar: Registrar, report: Callable[[FolderProgress], object]
 ) -> FolderReport:
-    """Analyze, judge and store all photos of a plan.
-
-    Parameters
-    ----------
-    plan
-        The photos of each user.
-    workers
-        Analyze the photos.
-    registrar
-        Stores and judges the results.
-    report
-        Called, in this thread, each time a photo is done.
-
-    Returns
-    -------
-    FolderReport
-        The result of every photo.
+    """Analyze, judge and store all photos of a plan; call *report*, in this thread, each time a photo is done.
 
     Raises
     ------
@@ -66,40 +49,27 @@ def index_photos(
         thread.start()
         while (progress := run.next()) is not None:
             report(progress)
+        thread.join()
+        return run.report()
     except BaseException as error:
         run.stop.set()
         if thread.ident is not None:
             thread.join()
         error.add_note(run.note())
         raise
-    thread.join()
-    if run.error is not None:
-        run.error.add_note(run.note())
-        raise run.error
-    return run.report()
 
 
 @attrs.define(kw_only=True, eq=False)
-class _Photo:
+class _Photo(FolderPhoto):
     """A photo in progress."""
 
     number: int  # in the plan
-    user_id: str | None
-    path: Path
-    digest: str | None = None
-    analysis: PhotoAnalysis | BrokenFile | None = None
     future: "Future[PhotoAnalysis | BrokenFile] | None" = None
-    outcome: PhotoOutcome | None = None
     known: bool = False  # an earlier call analyzed it
-    waits: bool = False  # its face waits for the judgement at the end
 
     @property
     def is_ready(self) -> bool:
         return self.future is None or self.future.done()
-
-    @property
-    def as_seen(self) -> SeenPhoto:
-        return SeenPhoto(path=self.path, digest=self.digest, analysis=self.analysis)
 
 
 class _Run:
@@ -141,7 +111,9 @@ class _Run:
         )
 
     def report(self) -> FolderReport:
-        """Return the report."""
+        """Return the report; raise the error of the other thread, if there is one."""
+        if self.error is not None:
+            raise self.error
         return FolderReport(
             path=self._plan.path,
             photos=self._plan.photos,
@@ -204,8 +176,8 @@ class _Run:
             else:
                 photo.digest = digest
         readable = [photo for photo in photos if photo.digest is not None]
-        results = self._registrar.recall(user_id, [photo.as_seen for photo in readable])
-        for photo, (photo.outcome, photo.waits) in zip(readable, results, strict=True):
+        self._registrar.recall(user_id, readable)
+        for photo in readable:
             photo.known = photo.waits or photo.outcome is not None
 
     def _begin(self, photos: Sequence[_Photo], photo: _Photo) -> None:
@@ -259,9 +231,8 @@ class _Run:
         photos, self._unwritten = self._unwritten, []
         if not photos:
             return
-        outcomes = self._registrar.keep((photo.user_id, photo.as_seen) for photo in photos)
-        for photo, outcome in zip(photos, outcomes, strict=True):
-            photo.outcome, photo.waits = outcome, outcome is None
+        self._registrar.keep(photos)
+        for photo in photos:
             self._finish(photo)
 
     def _finish(self, photo: _Photo) -> None:
@@ -278,17 +249,14 @@ class _Run:
             self._report_progress()
 
     def _judge(self) -> None:
-        people = {user_id: [photo.as_seen for photo in photos] for user_id, photos in self._waiting.items()}
-        if not people:
+        if not self._waiting:
             return
         try:
-            outcomes = self._registrar.judge_waiting(people, self.stop.is_set)
+            self._registrar.judge_waiting(self._waiting, self.stop.is_set)
         except StoppedError:
             return
-        for user_id, photos in self._waiting.items():
-            for photo, outcome in zip(photos, outcomes[user_id], strict=True):
-                photo.outcome = outcome
-                self._count(photo)
+        for photo in (photo for photos in self._waiting.values() for photo in photos):
+            self._count(photo)
         self._waiting.clear()
         self._report_progress()
 

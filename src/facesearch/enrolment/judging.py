@@ -15,21 +15,15 @@ on the ids of users nor on the order of the input.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 import numpy as np
+from attrs import field
 
 from facesearch.common.arrays import FloatArray
 from facesearch.domain.reasons import EnrollmentReason
-from facesearch.enrolment.agreement import (
-    SURE_SIMILARITY,
-    Agreement,
-    NearestOther,
-    agreement,
-    doubts,
-    needed_similarity,
-)
+from facesearch.enrolment.agreement import SURE_SIMILARITY, Agreement, NearestOther, agreement, doubts
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.row_keys import NameRows
 from facesearch.matching.template import robust_mean
@@ -37,182 +31,129 @@ from facesearch.matching.vector_index import VectorIndex
 from facesearch.responses.collection import Enrollment
 from facesearch.storage.store import Store, StoredFace
 
-__all__ = ["FacesOf", "Rules", "Verdict", "judge"]
+__all__ = ["MAX_FACES_PER_USER", "FacesOf", "Judgement", "Verdict"]
+
+MAX_FACES_PER_USER: Final = 100
+"""As in Amazon Rekognition: "100 faces per user"."""
 
 FacesOf = Callable[[str], Sequence[StoredFace]]
-
-
-@attrs.frozen(kw_only=True)
-class Rules:
-    """The rules of a judgement.
-
-    Attributes
-    ----------
-    threshold
-        Percent, see `facesearch.enrolment.agreement.doubts`.
-    calibration
-        Converts distances to percentages.
-    dimension
-        Length of the vectors.
-    most
-        Greatest number of faces of a user, >= 1.
-    anyway
-        Whether photos of a new user are accepted without a majority.
-    """
-
-    threshold: float
-    calibration: Calibration
-    dimension: int
-    most: int
-    anyway: bool = False
+"""Returns the faces given for a user, in the order of their precedence if they exceed the quota; a repeated id counts once."""
 
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """The verdict on the faces given for a user.
+    """The verdict on the faces given for a user."""
 
-    Attributes
-    ----------
-    accepted
-        Ids of the faces to associate, and of those that the user has already, in the order given.
-    over_quota
-        Ids of faces that passed and exceed the quota.
-    refused
-        The results of refused faces, by face id.
-    needed
-        The threshold of the similarity to the user's own faces, percent.
-    """
-
+    # Ids of the faces to associate, and of those that the user has already, in the order of the input.
     accepted: tuple[str, ...]
-    over_quota: tuple[str, ...]
-    refused: Mapping[str, Enrollment]
-    needed: float
+    over_quota: tuple[str, ...]  # ids of faces that passed and exceed the quota
+    refused: Mapping[str, Enrollment]  # by face id
+    needed: float  # percent: the threshold of the similarity to the user's own faces
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class _Given:
-    """The faces given for a user, by id.
-
-    Attributes
-    ----------
-    had
-        Faces that the user has already.
-    refused
-        Faces that another user has.
-    candidates
-        The other faces, with their vectors.
-    """
+class _Given(NamedTuple):
+    """The faces given for a user, by id: those it has already, those of other users, and the others with their vectors."""
 
     had: Sequence[str]
     refused: Mapping[str, Enrollment]
     candidates: Mapping[str, FloatArray]
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class _Standing:
-    """The result of the first step for a user."""
+@attrs.define(kw_only=True, eq=False)
+class Judgement:
+    """The judgement of one call, by the rules of `agreement` and `doubts`; it changes nothing.
 
-    strength: int
-    agreed: Agreement
-
-
-def judge(store: Store, user_ids: Iterable[str], faces_of: FacesOf, rules: Rules) -> dict[str, Verdict]:
-    """Judge the faces given for some users; changes nothing.
-
-    Parameters
-    ----------
-    store
-        The collection; the caller is within its ``writing``, and has changed nothing yet.
-    user_ids
-        Unique; the users need not exist.
-    faces_of
-        Returns the faces given for a user, in the order of their precedence if they exceed the quota. It is called twice for
-        each user, so that not all vectors must be in memory at once. A repeated id counts once.
-    rules
-        The rules.
-
-    Returns
-    -------
-    dict of str to Verdict
-        Independent of the order of users, and of the order of faces except for those over the quota.
+    The caller is within the *store*'s ``writing``, and has changed nothing yet. *faces_of* is called twice for each user, so that
+    not all vectors must be in memory at once.
     """
-    return _Judgement(store, faces_of, rules).judge(user_ids)
 
+    store: Store
+    faces_of: FacesOf
+    dimension: int
+    calibration: Calibration
+    threshold: float
+    anyway: bool
+    _grown: VectorIndex[str] = field(init=False)  # judged users, with their new faces
+    _strength: dict[str, int] = field(init=False, factory=dict)
+    _agreed: dict[str, Agreement] = field(init=False, factory=dict)
 
-class _Judgement:
-    """The judgement of one call."""
+    @_grown.default
+    def _empty(self) -> VectorIndex[str]:
+        return VectorIndex(self.dimension, NameRows())
 
-    def __init__(self, store: Store, faces_of: FacesOf, rules: Rules) -> None:
-        self._store, self._faces_of, self._rules = store, faces_of, rules
-        self._grown = VectorIndex(rules.dimension, NameRows())  # judged users, with their new faces
-        self._claimed: dict[str, str] = {}  # face id -> the first user that it supports
-        self._contested: dict[str, set[str]] = {}  # face id -> the users, where it supports several
+    def verdicts(self, user_ids: Iterable[str]) -> dict[str, Verdict]:
+        """Judge the faces given for users, which are unique and need not exist.
 
-    def judge(self, user_ids: Iterable[str]) -> dict[str, Verdict]:
-        standings = {user_id: self._standing(user_id) for user_id in user_ids}
-        self._claimed.clear()
-        winners = {face_id: _strongest(users, standings) for face_id, users in self._contested.items()}
+        The result does not depend on the order of users, nor on that of faces except for those over the quota.
+        """
+        supported: dict[str, str] = {}  # face id -> the first user that it supports
+        contested: dict[str, set[str]] = {}  # face id -> the users, where it supports several
+        for user_id in user_ids:
+            for face_id in self._supporting(user_id):
+                if (other := supported.setdefault(face_id, user_id)) != user_id:
+                    contested.setdefault(face_id, {other}).add(user_id)
+        del supported
+        winners = {face_id: self._strongest(users) for face_id, users in contested.items()}
         # Only the strength decides; sorting by id makes every run the same.
-        order = sorted(standings, key=lambda user_id: (-standings[user_id].strength, user_id))
+        order = sorted(self._strength, key=lambda user_id: (-self._strength[user_id], user_id))
         verdicts: dict[str, Verdict] = {}
-        for _, equals in groupby(order, key=lambda user_id: standings[user_id].strength):
-            grown = []
-            judged = {}
+        for _, equals in groupby(order, key=self._strength.__getitem__):
+            grown, judged = [], {}
             for user_id in equals:
-                judged[user_id], vectors = self._verdict(user_id, standings[user_id].agreed, winners, verdicts)
+                judged[user_id], vectors = self._verdict(user_id, winners, verdicts)
                 if judged[user_id].accepted:
                     grown.append((user_id, robust_mean(vectors), len(vectors)))
             verdicts |= judged
             for user_id, vector, faces in grown:
-                self._grown.put(user_id, vector, self._rules.calibration.user_offset(faces))
+                self._grown.put(user_id, vector, self.calibration.user_offset(faces))
         return verdicts
 
-    def _standing(self, user_id: str) -> _Standing:
+    def _supporting(self, user_id: str) -> list[str]:
+        """Compare the faces given for a user with its own, and return the ids of those that support it."""
         candidates, present = self._given(user_id).candidates, self._present(user_id)
         agreed = agreement(
             self._matrix(candidates.values()),
             self._matrix(present.values()),
-            threshold=self._rules.threshold,
-            calibration=self._rules.calibration,
-            anyway=self._rules.anyway,
+            threshold=self.threshold,
+            calibration=self.calibration,
+            anyway=self.anyway,
         )
-        standing = () if agreed.disagree else [each for row, each in enumerate(candidates) if row not in agreed.low]
-        for face_id in standing:
-            if (other := self._claimed.setdefault(face_id, user_id)) != user_id:
-                self._contested.setdefault(face_id, {other}).add(user_id)
-        return _Standing(strength=len(present) + len(standing), agreed=agreed)
+        supporting = [] if agreed.disagree else [each for row, each in enumerate(candidates) if row not in agreed.low]
+        self._agreed[user_id], self._strength[user_id] = agreed, len(present) + len(supporting)
+        return supporting
+
+    def _strongest(self, user_ids: Iterable[str]) -> str | None:
+        """Return the strongest of several users; ``None`` where two are equally strong."""
+        first, second, *_ = sorted(user_ids, key=self._strength.__getitem__, reverse=True)
+        return first if self._strength[first] > self._strength[second] else None
 
     def _given(self, user_id: str) -> _Given:
-        given = {stored.face.face_id: stored.embedding for stored in self._faces_of(user_id)}
-        known = self._store.faces_by_id(given)
+        given = {stored.face.face_id: stored.embedding for stored in self.faces_of(user_id)}
+        known = self.store.faces_by_id(given)
         owners = {face_id: known[face_id].user_id if face_id in known else None for face_id in given}
         return _Given(
             had=[face_id for face_id, owner in owners.items() if owner == user_id],
             refused={face_id: _taken(owner) for face_id, owner in owners.items() if owner not in {None, user_id}},
             candidates={
                 # The stored vector, in case another machine computed a slightly different one.
-                face_id: self._store.embedding(face_id) if face_id in known else given[face_id]
+                face_id: self.store.embedding(face_id) if face_id in known else given[face_id]
                 for face_id, owner in owners.items()
                 if owner is None
             },
         )
 
     def _verdict(
-        self,
-        user_id: str,
-        agreed: Agreement,
-        winners: Mapping[str, str | None],
-        verdicts: Mapping[str, Verdict],
+        self, user_id: str, winners: Mapping[str, str | None], verdicts: Mapping[str, Verdict]
     ) -> tuple[Verdict, FloatArray]:
         """Judge a user's faces after those of all stronger users; return the verdict and the vectors that the user then has."""
-        given, present = self._given(user_id), self._present(user_id)
+        given, present, agreed = self._given(user_id), self._present(user_id), self._agreed[user_id]
         matrix = self._matrix(given.candidates.values())
         found = doubts(
             matrix,
             self._matrix(present.values()),
             self._nearest_others(user_id, matrix),
-            threshold=self._rules.threshold,
-            calibration=self._rules.calibration,
+            threshold=self.threshold,
+            calibration=self.calibration,
             agreed=agreed,
         )
         refused = dict(given.refused)
@@ -222,29 +163,24 @@ class _Judgement:
                 has_it = winner is not None and face_id in verdicts[winner].accepted
                 refused[face_id] = _taken(winner) if has_it else _GIVEN_FOR_SEVERAL
             elif doubt:
-                refused[face_id] = Enrollment(
-                    reasons=doubt.reasons,
-                    confidence=doubt.confidence,
-                    user_id=doubt.user_id,
-                    user_confidence=doubt.user_confidence,
-                )
+                refused[face_id] = doubt
         passed = [face_id for face_id in given.candidates if face_id not in refused]
-        room = max(0, self._rules.most - len(present))
+        room = max(0, MAX_FACES_PER_USER - len(present))
         verdict = Verdict(
             accepted=(*given.had, *passed[:room]),
             over_quota=tuple(passed[room:]),
             refused=refused,
-            needed=needed_similarity(self._rules.threshold, has_faces=len(present) > 0),
+            needed=agreed.needed,
         )
         return verdict, self._matrix([*present.values(), *(given.candidates[face_id] for face_id in passed[:room])])
 
     def _nearest_others(self, user_id: str, candidates: FloatArray) -> NearestOther:
         """Search the other users for all candidates at once, and return a function with the result of each."""
         found: dict[bytes, list[tuple[float, str]]] = {}
-        if len(candidates) and self._rules.threshold:
-            reach = self._rules.calibration.distance_at(min(self._rules.threshold, SURE_SIMILARITY))
+        if len(candidates) and self.threshold:
+            reach = self.calibration.distance_at(min(self.threshold, SURE_SIMILARITY))
             for ranked in (
-                self._store.nearest(candidates, max_distance=reach, limit=2),
+                self.store.nearest(candidates, max_distance=reach, limit=2),
                 self._grown.nearest(candidates, max_distance=reach, limit=2, names=list),
             ):
                 for vector, (near, _) in zip(candidates, ranked, strict=True):
@@ -256,16 +192,10 @@ class _Judgement:
         return nearest
 
     def _present(self, user_id: str) -> dict[str, FloatArray]:
-        return {face_id: self._store.embedding(face_id) for face_id in sorted(self._store.faces_of(user_id))}
+        return {face_id: self.store.embedding(face_id) for face_id in sorted(self.store.faces_of(user_id))}
 
     def _matrix(self, vectors: Iterable[FloatArray]) -> FloatArray:
-        return np.array([*vectors], np.float32).reshape(-1, self._rules.dimension)
-
-
-def _strongest(user_ids: Iterable[str], standings: Mapping[str, _Standing]) -> str | None:
-    """Return the strongest of several users; ``None`` where two are equally strong."""
-    first, second, *_ = sorted(user_ids, key=lambda user_id: standings[user_id].strength, reverse=True)
-    return first if standings[first].strength > standings[second].strength else None
+        return np.array([*vectors], np.float32).reshape(-1, self.dimension)
 
 
 _GIVEN_FOR_SEVERAL: Final = Enrollment(reasons=(EnrollmentReason.GIVEN_FOR_SEVERAL_USERS,))

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from facesearch.matching.calibration import Calibration
 from facesearch.responses.collection import (
     UnsuccessfulFaceAssociation,
-    UnsuccessfulFaceAssociationReason,
+    UnsuccessfulFaceAssociationReason as NotAssociated,
     UnsuccessfulFaceDeletion,
-    UnsuccessfulFaceDeletionReason,
+    UnsuccessfulFaceDeletionReason as NotDeleted,
     UnsuccessfulFaceDisassociation,
-    UnsuccessfulFaceDisassociationReason,
+    UnsuccessfulFaceDisassociationReason as NotDisassociated,
 )
-from facesearch.storage.store import Anchor, Store
+from facesearch.storage.store import Store
 
 __all__ = ["split_for_association", "split_for_deletion", "split_for_disassociation"]
 
@@ -23,48 +23,27 @@ __all__ = ["split_for_association", "split_for_deletion", "split_for_disassociat
 def split_for_association(
     store: Store, user_id: str, face_ids: Iterable[str], *, threshold: float, calibration: Calibration
 ) -> tuple[list[str], list[UnsuccessfulFaceAssociation]]:
-    """Split faces into those that can be associated with a user and those that can't.
+    """Split faces into those that can be associated with a user and those that can't; faces of the user are in neither list.
 
-    Parameters
-    ----------
-    store
-        The collection's store.
-    user_id
-        The user. Faces that the user has already are in neither list.
-    face_ids
-        Unique ids.
-    threshold
-        Percent: where the user has a template, a face must have at least this similarity to it.
-    calibration
-        Converts distances to percentages.
+    Where the user has a template, a face must have at least the similarity *threshold* to it, percent.
     """
     anchor = store.anchor(user_id)
-    had = store.faces_of(user_id)
-    refused = {
-        face_id: _association_fault(store, user_id, face_id, anchor, threshold=threshold, calibration=calibration)
-        for face_id in face_ids
-    }
-    taken = [face_id for face_id, fault in refused.items() if fault is None and face_id not in had]
-    return taken, [fault for fault in refused.values() if fault]
-
-
-def _association_fault(
-    store: Store, user_id: str, face_id: str, anchor: Anchor | None, *, threshold: float, calibration: Calibration
-) -> UnsuccessfulFaceAssociation | None:
-    """Return why a face can't be associated with a user, or ``None`` where it can; *anchor* is the user's template, if any."""
-    face = store.face(face_id)
-    if face is None:
-        reason = UnsuccessfulFaceAssociationReason.FACE_NOT_FOUND
-        return UnsuccessfulFaceAssociation(face_id=face_id, reasons=(reason,))
-    if face.user_id not in {None, user_id}:
-        reason = UnsuccessfulFaceAssociationReason.ASSOCIATED_TO_A_DIFFERENT_USER
-        return UnsuccessfulFaceAssociation(face_id=face_id, user_id=face.user_id, reasons=(reason,))
-    if anchor is not None and face.user_id is None:
-        confidence = calibration.similarity(anchor.distance(store.embedding(face_id)))
-        if confidence < threshold:
-            reason = UnsuccessfulFaceAssociationReason.LOW_MATCH_CONFIDENCE
-            return UnsuccessfulFaceAssociation(face_id=face_id, confidence=confidence, reasons=(reason,))
-    return None
+    taken, refused = [], []
+    for face_id in face_ids:
+        face = store.face(face_id)
+        if face is None:
+            refused.append(UnsuccessfulFaceAssociation(face_id=face_id, reasons=(NotAssociated.FACE_NOT_FOUND,)))
+        elif face.user_id is None:
+            confidence = calibration.similarity(anchor.distance(store.embedding(face_id))) if anchor else None
+            if confidence is None or confidence >= threshold:
+                taken.append(face_id)
+            else:
+                reasons = (NotAssociated.LOW_MATCH_CONFIDENCE,)
+                refused.append(UnsuccessfulFaceAssociation(face_id=face_id, confidence=confidence, reasons=reasons))
+        elif face.user_id != user_id:
+            reasons = (NotAssociated.ASSOCIATED_TO_A_DIFFERENT_USER,)
+            refused.append(UnsuccessfulFaceAssociation(face_id=face_id, user_id=face.user_id, reasons=reasons))
+    return taken, refused
 
 
 def split_for_disassociation(
@@ -75,13 +54,12 @@ def split_for_disassociation(
     for face_id in face_ids:
         face = store.face(face_id)
         if face is None:
-            reason = UnsuccessfulFaceDisassociationReason.FACE_NOT_FOUND
-            refused.append(UnsuccessfulFaceDisassociation(face_id=face_id, reasons=(reason,)))
+            refused.append(UnsuccessfulFaceDisassociation(face_id=face_id, reasons=(NotDisassociated.FACE_NOT_FOUND,)))
         elif face.user_id == user_id:
             gone.append(face_id)
         elif face.user_id is not None:
-            reason = UnsuccessfulFaceDisassociationReason.ASSOCIATED_TO_A_DIFFERENT_USER
-            refused.append(UnsuccessfulFaceDisassociation(face_id=face_id, user_id=face.user_id, reasons=(reason,)))
+            reasons = (NotDisassociated.ASSOCIATED_TO_A_DIFFERENT_USER,)
+            refused.append(UnsuccessfulFaceDisassociation(face_id=face_id, user_id=face.user_id, reasons=reasons))
     return gone, refused
 
 
@@ -91,11 +69,10 @@ def split_for_deletion(store: Store, face_ids: Iterable[str]) -> tuple[list[str]
     for face_id in face_ids:
         face = store.face(face_id)
         if face is None:
-            reason = UnsuccessfulFaceDeletionReason.FACE_NOT_FOUND
-            refused.append(UnsuccessfulFaceDeletion(face_id=face_id, reasons=(reason,)))
-        elif face.user_id is not None:
-            reason = UnsuccessfulFaceDeletionReason.ASSOCIATED_TO_AN_EXISTING_USER
-            refused.append(UnsuccessfulFaceDeletion(face_id=face_id, user_id=face.user_id, reasons=(reason,)))
-        else:
+            refused.append(UnsuccessfulFaceDeletion(face_id=face_id, reasons=(NotDeleted.FACE_NOT_FOUND,)))
+        elif face.user_id is None:
             gone.append(face_id)
+        else:
+            reasons = (NotDeleted.ASSOCIATED_TO_AN_EXISTING_USER,)
+            refused.append(UnsuccessfulFaceDeletion(face_id=face_id, user_id=face.user_id, reasons=reasons))
     return gone, refused

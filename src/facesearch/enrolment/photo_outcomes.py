@@ -27,28 +27,16 @@ _NEARER, _TAKEN = EnrollmentReason.NEARER_TO_ANOTHER_USER.value, EnrollmentReaso
 
 @attrs.frozen(kw_only=True)
 class PhotoOutcome:
-    """The outcome for a photo: accepted, refused for its reasons, or broken.
-
-    Attributes
-    ----------
-    reasons
-        Every reason for refusing it.
-    figures
-        The measurements and their thresholds as texts, without user ids.
-    confidence
-        The similarity to the user's own faces, percent, where there are faces to compare with.
-    other_user_id, other_confidence
-        The other user that has the face, or that the face is nearer to, and the similarity to that user, percent.
-    error
-        The error of reading the file; ``None`` where it could be read.
-    """
+    """The outcome for a photo: accepted, refused for its reasons, or broken."""
 
     reasons: tuple[str, ...] = field(default=(), validator=tuple_of(str))
+    # The measurements and their thresholds as texts, without user ids.
     figures: tuple[str, ...] = field(default=(), validator=tuple_of(str))
+    # Percent: the similarity to the user's own faces, and to the other user that has the face or that it is nearer to.
     confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     other_user_id: str | None = field(default=None, validator=maybe(is_a(str)))
     other_confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
-    error: str | None = field(default=None, validator=maybe(is_a(str)))
+    error: str | None = field(default=None, validator=maybe(is_a(str)))  # of reading the file
 
     @classmethod
     def of_enrollment(cls, photo: Enrollment, needed: float | None) -> "PhotoOutcome":
@@ -63,30 +51,18 @@ class PhotoOutcome:
         )
 
     @classmethod
-    def of_unusable(cls, analysis: PhotoAnalysis) -> "PhotoOutcome":
-        """Return the outcome for a photo of a user without a candidate face."""
-        faces = Enrollment(reasons=analysis.reasons, evidence=analysis.evidence).explain().faces
-        return cls(
-            reasons=tuple(reason.value for reason in analysis.reasons),
-            figures=tuple(text for face in faces for _, text in face.figures() if text),
-        )
-
-    @classmethod
-    def of_indexed(cls, analysis: PhotoAnalysis) -> "PhotoOutcome":
-        """Return the outcome for a photo to index: accepted, if any of its faces passes."""
+    def of_analysis(cls, analysis: PhotoAnalysis, *, enroll: bool) -> "PhotoOutcome":
+        """Return the outcome for a photo: accepted, if any face passes; *enroll* for a photo of a user."""
         if analysis.faces:
             return cls()
-        faces = analysis.evidence.explain().faces
+        evidence = analysis.evidence
+        explanation = Enrollment(reasons=analysis.reasons, evidence=evidence) if enroll else evidence
+        faces = explanation.explain().faces
         reasons = [reason for face in faces for reason in face.reasons] or [EnrollmentReason.NO_FACE.value]
         return cls(
             reasons=tuple(dict.fromkeys(reasons)),
             figures=tuple(text for face in faces for _, text in face.figures() if text),
         )
-
-    @classmethod
-    def over_quota(cls, most: int) -> "PhotoOutcome":
-        """Return the outcome for a photo of a user that has *most* faces already."""
-        return cls(reasons=(QUOTA_EXCEEDED,), figures=(f"the user has {most} faces, which is the most",))
 
     @property
     def accepted(self) -> bool:

@@ -21,7 +21,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from platform import node
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import attrs
 from attrs import field
@@ -46,7 +46,7 @@ from facesearch.networks.runtime import usable_cores
 from facesearch.networks.weights import models
 from facesearch.selection.quality_filter import QualityFilter
 
-__all__ = ["BrokenFile", "PhotoWorkers", "content_digest"]
+__all__ = ["Analyzed", "BrokenFile", "PhotoWorkers", "content_digest"]
 
 # Photos in progress per core: enough that no worker idles while the next result in order is slow. A path takes no memory, a
 # photo's bytes some megabytes, here and in a cluster's scheduler.
@@ -73,18 +73,13 @@ Environment = tuple[tuple[str, str], ...]
 
 @attrs.frozen(kw_only=True)
 class BrokenFile:
-    """A file that can't be read as a photo.
-
-    Attributes
-    ----------
-    error
-        The error as a text.
-    missing
-        Whether the file does not exist.
-    """
+    """A file that can't be read as a photo: the error as a text, and whether there is no such file."""
 
     error: str = field(validator=is_a(str))
     missing: bool = field(default=False, validator=is_bool)
+
+
+Analyzed: TypeAlias = PhotoAnalysis | BrokenFile
 
 
 def content_digest(path: Path) -> str | BrokenFile:
@@ -105,7 +100,7 @@ def content_digest(path: Path) -> str | BrokenFile:
 
 def analyze_photo(
     analyzer: FaceAnalyzer, quality_filter: QualityFilter, source: Source, *, thumbnails: bool, enroll: bool
-) -> PhotoAnalysis | BrokenFile:
+) -> Analyzed:
     """Analyze a photo, given as a path or as its bytes; *enroll* returns the one face to enrol instead of all faces."""
     analyze = analyze_to_enroll if enroll else analyze_to_index
     try:
@@ -117,24 +112,23 @@ def analyze_photo(
     return analyze(analyzer, picture, quality_filter, thumbnails=thumbnails)
 
 
-def analyze_in_worker(
-    expected: Environment, recipe: bytes, source: Source, *, enroll: bool
-) -> PhotoAnalysis | BrokenFile:
+def analyze_in_worker(expected: Environment, recipe: bytes, source: Source, *, enroll: bool) -> Analyzed:
     """Analyze a photo in a worker process that must have the *expected* environment, with the pickled settings *recipe*."""
-    if expected != environment():
-        raise _other_environment(expected)
+    ours = environment()
+    if expected != ours:
+        it_has = dict(ours)
+        other = [f"{name} {given} (it has {it_has.get(name)})" for name, given in expected if it_has.get(name) != given]
+        raise ExecutorError(
+            f"executor: expected on its worker on {node()} {', '.join(other)}; install the same versions on every worker"
+        )
     try:
-        analyzer, quality_filter, thumbnails = _settings(recipe)
+        with LOADING:  # or two threads of a worker would load the weights twice
+            analyzer, quality_filter, thumbnails = _unpickled(recipe)
         return analyze_photo(analyzer, quality_filter, source, thumbnails=thumbnails, enroll=enroll)
     except WeightsError as error:
         raise ExecutorError(
             f"executor: its worker on {node()} can't load a network ({error}); every worker needs the same file"
         ) from error
-
-
-def _settings(recipe: bytes) -> tuple[FaceAnalyzer, QualityFilter, bool]:
-    with LOADING:  # or two threads of a worker would load the weights twice
-        return _unpickled(recipe)
 
 
 @lru_cache(maxsize=_ANALYZERS)
@@ -151,36 +145,11 @@ def environment() -> Environment:
     return (*versions, ("weights", weights[:12]))
 
 
-def _other_environment(expected: Environment) -> ExecutorError:
-    """Return the error of a worker with other versions or weights than the process that sent the photo."""
-    ours = dict(environment())
-    differences = [
-        f"{name} {version} (it has {ours.get(name)})" for name, version in expected if ours.get(name) != version
-    ]
-    return ExecutorError(
-        f"executor: expected on its worker on {node()} {', '.join(differences)}; install the same versions on every worker"
-    )
-
-
 class PhotoWorkers:
     """Analyzes photos in parallel; a context manager that ends its threads when their work is done.
 
-    Parameters
-    ----------
-    analyzer
-        The analyzer for this process.
-    elsewhere
-        The analyzer for other processes, with the number of threads for one process.
-    quality_filter
-        The filter that faces must pass.
-    thumbnails
-        Make a thumbnail of each face that passes.
-    executor
-        Runs the tasks; ``None`` for a thread for each core of this process.
-    send_photos
-        Send the photos' bytes rather than their paths; ``None`` to do so unless *executor* is a pool of this machine.
-    most
-        Greatest number of photos in progress, >= 1; ``None`` for 16 for each core of this machine or cluster, or 4 where they are sent.
+    *analyzer* is for this process, *elsewhere* for other processes, with the number of threads for one of them. For *executor*,
+    *send_photos* and *most* see `facesearch.Collection.index_folder`, where the last is called ``in_flight``.
 
     Raises
     ------
@@ -214,13 +183,12 @@ class PhotoWorkers:
         here = self._threads or type(executor) is ProcessPoolExecutor
         self._send_photos = not here if send_photos is None else send_photos
         self._given_most = most
-        self._in_progress: dict[Future[PhotoAnalysis | BrokenFile], int] = {}  # with the number of bytes sent
-        if self._threads:
-            self._analyze: Callable[..., PhotoAnalysis | BrokenFile] = partial(
-                analyze_photo, analyzer, quality_filter, thumbnails=thumbnails
-            )
-        else:
-            self._analyze = partial(analyze_in_worker, environment(), _recipe(elsewhere, quality_filter, thumbnails))
+        self._in_progress: dict[Future[Analyzed], int] = {}  # with the number of bytes sent
+        self._analyze: Callable[..., Analyzed] = (
+            partial(analyze_photo, analyzer, quality_filter, thumbnails=thumbnails)
+            if self._threads
+            else partial(analyze_in_worker, environment(), _recipe(elsewhere, quality_filter, thumbnails))
+        )
 
     @property
     def is_full(self) -> bool:
@@ -234,31 +202,23 @@ class PhotoWorkers:
         cores = (self._dask.cores if self._dask else 0) or usable_cores()
         return (_EACH_SENT if self._send_photos else _EACH) * cores
 
-    def submit(self, path: Path, *, enroll: bool) -> "Future[PhotoAnalysis | BrokenFile]":
-        """Submit a photo for analysis.
-
-        Raises
-        ------
-        ExecutorError
-            If the executor takes no more work.
-        """
+    def submit(self, path: Path, *, enroll: bool) -> "Future[Analyzed]":
+        """Submit a photo for analysis; `ExecutorError` if the executor takes no more work."""
         executor: Any = self._executor
         try:
             source: Source = path.read_bytes() if self._send_photos else str(path.absolute())
         except OSError as error:
-            broken: Future[PhotoAnalysis | BrokenFile] = Future()
+            broken: Future[Analyzed] = Future()
             broken.set_result(BrokenFile(error=f"expected a readable file, got {error}"))
             return broken
         try:
-            future: Future[PhotoAnalysis | BrokenFile] = executor.submit(self._analyze, source, enroll=enroll)
+            future: Future[Analyzed] = executor.submit(self._analyze, source, enroll=enroll)
         except (BrokenExecutor, RuntimeError) as error:  # the latter of one that was shut down
             raise _failed(error) from error
         self._in_progress[future] = len(source) if isinstance(source, bytes) else 0
         return future
 
-    def result(
-        self, path: Path, digest: str | None, future: "Future[PhotoAnalysis | BrokenFile]"
-    ) -> PhotoAnalysis | BrokenFile:
+    def result(self, path: Path, digest: str | None, future: "Future[Analyzed]") -> Analyzed:
         """Return the result of the analysis of a photo that had the content *digest* when it was submitted.
 
         Raises
@@ -271,11 +231,11 @@ class PhotoWorkers:
             analysis = future.result()
         except FacesearchError:
             raise
-        except (BrokenExecutor, CancelledError, pickle.PicklingError, ImportError, EOFError) as error:
-            raise self._broken(path, error) from error
         except Exception as error:
-            if self._dask and self._dask.explained(error):
-                raise self._broken(path, error) from error
+            if self._dask and (explanation := self._dask.explained(error)):
+                raise ExecutorError(f"executor: at {path}: {explanation}") from error
+            if isinstance(error, BrokenExecutor | CancelledError | pickle.PicklingError | ImportError | EOFError):
+                raise _failed(error) from error
             error.add_note(f"while looking at {path}")
             raise
         if not self._threads and not self._send_photos:
@@ -288,10 +248,6 @@ class PhotoWorkers:
             future.cancel()
         self._in_progress.clear()
 
-    def _broken(self, path: Path, error: BaseException) -> ExecutorError:
-        explanation = self._dask.explained(error) if self._dask else None
-        return ExecutorError(f"executor: at {path}: {explanation}") if explanation else _failed(error)
-
     def __enter__(self) -> Self:
         return self
 
@@ -302,14 +258,8 @@ class PhotoWorkers:
             self._own.shutdown()
 
 
-def _check_seen(path: Path, digest: str | None, analysis: PhotoAnalysis | BrokenFile) -> None:
-    """Check that a worker that reads *path* itself has seen the file of this process.
-
-    Raises
-    ------
-    ExecutorError
-        If it has not. A file that has changed meanwhile is no error: what was analyzed counts.
-    """
+def _check_seen(path: Path, digest: str | None, analysis: Analyzed) -> None:
+    """Check that a worker that reads *path* itself has seen the file of this process, or one that changed meanwhile."""
     if isinstance(analysis, PhotoAnalysis):
         if digest not in {None, analysis.digest} and content_digest(path) == digest:
             raise ExecutorError(

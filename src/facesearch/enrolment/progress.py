@@ -21,20 +21,7 @@ Report = Callable[[FolderProgress], object]
 
 @contextlib.contextmanager
 def progress_reporter(progress: bool | Report, total: int) -> Iterator[Report]:  # noqa: FBT001  # the public option, passed on
-    """Yield the function that reports progress.
-
-    Parameters
-    ----------
-    progress
-        ``True`` for a bar or lines in the log, ``False`` for nothing, or a function to call with each `FolderProgress`.
-    total
-        Number of photos.
-
-    Raises
-    ------
-    InvalidParameterError
-        If *progress* is neither.
-    """
+    """Yield the function that reports the progress of *total* photos, by the option of `facesearch.Collection.index_folder`."""
     if callable(progress):
         yield progress
     elif progress is False:

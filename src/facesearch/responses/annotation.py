@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 from PIL import Image
 
 from facesearch.display.annotator import draw_faces
-from facesearch.display.face_marks import FaceClass, SeenFace, class_of
+from facesearch.display.face_marks import FaceClass, SeenFace
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
 from facesearch.responses.collection import IndexFacesResponse
-from facesearch.responses.search_users import SearchUsersByImageResponse, seen_faces
+from facesearch.responses.search_users import SearchUsersByImageResponse, refused_face, seen_faces
 
 __all__ = ["FacesOfPhoto", "annotate", "faces_of_photo"]
 
@@ -65,24 +65,15 @@ def annotate(photo: ImageSource, response: FacesOfPhoto) -> Image.Image:
 
 
 def faces_of_photo(argument: str, response: Any) -> tuple[SeenFace, ...]:
-    """Return the faces of a response, in the order of their numbers.
-
-    Parameters
-    ----------
-    argument
-        Name of the argument, for the error.
-    response
-        See `annotate`.
-
-    Raises
-    ------
-    InvalidParameterError
-        If *response* is no response about the faces of a photo.
-    """
+    """Return the faces of a response, see `annotate`, in the order of their numbers; the error names the argument."""
     if isinstance(response, SearchUsersByImageResponse):
         return seen_faces(response)
     if isinstance(response, IndexFacesResponse):
-        return _indexed(response)
+        indexed = (
+            SeenFace(detail=record.face_detail, kind=FaceClass.INDEXED, name=record.face.user_id)
+            for record in response.face_records
+        )
+        return (*indexed, *(refused_face(face.face_detail, face.reasons) for face in response.unindexed_faces))
     if isinstance(response, Sequence) and not isinstance(response, str | bytes):
         responses = [each for each in response if isinstance(each, SearchUsersByImageResponse)]
         details = [each for each in response if isinstance(each, FaceDetail)]
@@ -95,15 +86,3 @@ def faces_of_photo(argument: str, response: Any) -> tuple[SeenFace, ...]:
         response,
         "what search_users_by_image, search_all_faces, index_faces or detect_faces answered",
     )
-
-
-def _indexed(response: IndexFacesResponse) -> tuple[SeenFace, ...]:
-    indexed = [
-        SeenFace(detail=record.face_detail, kind=FaceClass.INDEXED, name=record.face.user_id)
-        for record in response.face_records
-    ]
-    others = []
-    for face in response.unindexed_faces:
-        reasons = tuple(reason.value for reason in face.reasons)
-        others.append(SeenFace(detail=face.face_detail, kind=class_of(reasons), reasons=reasons))
-    return (*indexed, *others)

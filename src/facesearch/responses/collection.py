@@ -25,6 +25,7 @@ __all__ = [
     "DisassociatedFace",
     "Enrollment",
     "EnrollmentReport",
+    "Explained",
     "FaceRecord",
     "IndexFacesResponse",
     "UnindexedFace",
@@ -54,8 +55,31 @@ class UnindexedFace:
     face_detail: FaceDetail = field(validator=is_a(FaceDetail))
 
 
+class Explained(Shown):
+    """A base class of responses about the faces of a photo."""
+
+    __slots__ = ()
+    evidence: Evidence | None
+
+    def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
+        """Explain for each face of the photo why it was used or not, with figures; see `facesearch.explain`.
+
+        Parameters
+        ----------
+        quality_filter
+            Another filter, or thresholds of your own, to explain what the result would have been; by default the filter of
+            the call.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
+        """
+        return require_evidence(self.evidence).explain(quality_filter)
+
+
 @attrs.frozen(kw_only=True, repr=False)
-class IndexFacesResponse(Shown):
+class IndexFacesResponse(Explained):
     """The result of indexing a photo: indexed and unindexed faces together are the detected ones.
 
     Attributes
@@ -70,22 +94,6 @@ class IndexFacesResponse(Shown):
     unindexed_faces: tuple[UnindexedFace, ...] = field(default=(), validator=tuple_of(UnindexedFace))
     face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
     evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
-
-    def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Explain for each face of the photo why it was indexed or not, with figures; see `facesearch.explain`.
-
-        Parameters
-        ----------
-        quality_filter
-            Another filter, or thresholds of your own, to explain what the result would have been; by default the filter of
-            the call.
-
-        Raises
-        ------
-        InvalidParameterError
-            If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
-        """
-        return require_evidence(self.evidence).explain(quality_filter)
 
     def _headline(self) -> str:
         return f"{counted(len(self.face_records), 'face')} indexed, {len(self.unindexed_faces):,} not"
@@ -341,9 +349,9 @@ class EnrollmentReport(Shown):
         return attrs.evolve(first, faces=(*first.faces, *(face for other in others for face in other.faces)))
 
     def _headline(self) -> str:
-        whose = f"{self.user.user_id}: " if self.user else "no user made: "
+        who = f"{self.user.user_id}: " if self.user else "no user made: "
         why = "; the photos don't agree on who it is, anyway=True adds them nevertheless" if self.kept_out else ""
-        return f"{whose}{self.accepted:,} of {counted(len(self.photos), 'photo')} accepted{why}"
+        return f"{who}{self.accepted:,} of {counted(len(self.photos), 'photo')} accepted{why}"
 
     def _shown_tables(self) -> Iterator[Table]:
         rows = [(number, *photo.row_cells()) for number, photo in enumerate(self.photos, 1)]

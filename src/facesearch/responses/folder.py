@@ -117,12 +117,8 @@ class FolderReport(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dicts, lists, strings and numbers, ready for ``json.dumps``."""
         plain = attrs.asdict(self, value_serializer=_plain)
-        return plain | {
-            "skipped": dict(self.skipped),
-            "kept_out": list(self.kept_out),
-            "notes": list(self.notes),
-            "renamed": {_shown_name(name): user_id for name, user_id in self.renamed},
-        }
+        renamed = {_shown_name(name): user_id for name, user_id in self.renamed}
+        return plain | {"skipped": dict(self.skipped), "renamed": renamed}
 
     def __str__(self) -> str:
         lines = [self._headline(), *self._asides()]
@@ -229,9 +225,9 @@ def _clock(seconds: float) -> str:
 
 
 def _plain(_: object, __: object, value: Any) -> Any:
-    if isinstance(value, Path):
-        return _text(value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return list(value)
+    return _text(value) if isinstance(value, Path) else value
 
 
 def _text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Groups of faces that belong to no user: `FaceGroup`."""
+"""Faces that a reviewer names: groups of faces that belong to no user, and photos of a person."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -8,13 +8,15 @@ import attrs
 from attrs import field
 
 from facesearch.common.announce import announce
-from facesearch.common.tables import ROWS_SHOWN, Cell, Listing, counted
+from facesearch.common.tables import BOX_HEAD, ROWS_SHOWN, Cell, Listing, counted
 from facesearch.common.validation import between, is_a, is_bool, matches, maybe, plain_float
 from facesearch.display.thumbnail_strips import Strip, side_by_side
-from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
+from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
+from facesearch.domain.geometry import BoundingBox
+from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["GROUP_ID_DIGITS", "FaceGroup", "FaceGroups", "NearestUser"]
+__all__ = ["GROUP_ID_DIGITS", "FaceGroup", "FaceGroups", "NearestUser", "PersonPhoto"]
 
 GROUP_ID_DIGITS = 16
 """Length of a group id: hex digits of a SHA-256."""
@@ -103,15 +105,7 @@ class FaceGroup:
 
 
 class FaceGroups(Listing[FaceGroup]):
-    """A tuple of groups; a notebook shows the faces of the first ones side by side, if their thumbnails are stored.
-
-    Parameters
-    ----------
-    groups
-        The groups.
-    thumbnails
-        JPEG files, by face id.
-    """
+    """A tuple of groups; a notebook shows the faces of the first ones side by side, by the thumbnails, JPEG files by face id."""
 
     thumbnails: dict[str, bytes]
 
@@ -134,6 +128,37 @@ def _caption(number: int, group: FaceGroup) -> str:
     user = group.nearest_user
     perhaps = f"; perhaps {user.user_id}, {user.similarity:.1f}%" if user else ""
     return f"{number}: {counted(len(group), 'face')}{perhaps}"
+
+
+@attrs.frozen(kw_only=True)
+class PersonPhoto:
+    """A photo of a person, and the place of the face in it.
+
+    Attributes
+    ----------
+    source
+        The path of the photo, see `facesearch.Face`; ``None`` where that is not known.
+    face_id
+        The face.
+    image_id, external_image_id
+        The photo's ids, see `facesearch.Face`; ``None`` for a face that was added as a vector, or without an id of the caller.
+    bounding_box
+        In ratios of the photo's sides; ``None`` for a face that was added as a vector.
+    """
+
+    ROW_HEAD: ClassVar[tuple[str, ...]] = ("source", *BOX_HEAD, "face id", "external image id")
+
+    source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
+    face_id: str = field(validator=matches(UUID_PATTERN, 36))
+    image_id: str | None = field(default=None, validator=maybe(matches(UUID_PATTERN, 36)))
+    external_image_id: str | None = field(default=None, validator=maybe(matches(EXTERNAL_IMAGE_ID_PATTERN, 255)))
+    bounding_box: BoundingBox | None = field(default=None, validator=maybe(is_a(BoundingBox)))
+
+    def row_cells(self) -> tuple[Cell, ...]:
+        """Return the cells of this photo's row in a table."""
+        box = self.bounding_box.row_cells() if self.bounding_box else (None,) * len(BOX_HEAD)
+        source = None if self.source is None else show_source(self.source)
+        return source, *box, self.face_id, self.external_image_id
 
 
 announce(__name__)

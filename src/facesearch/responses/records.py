@@ -6,13 +6,13 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from facesearch.common.tables import BOX_HEAD
 from facesearch.domain.changes import Change, ChangedFace
 from facesearch.domain.entities import Face, User
 from facesearch.domain.geometry import BoundingBox
 from facesearch.errors import InvalidParameterError
 from facesearch.responses.audit import AuditReport, LooseUser, MisplacedFace, SamePerson
-from facesearch.responses.grouping import FaceGroup
-from facesearch.responses.person_photo import PersonPhoto
+from facesearch.responses.grouping import FaceGroup, PersonPhoto
 from facesearch.responses.search_faces import (
     CompareFacesResponse,
     FaceMatch,
@@ -27,7 +27,9 @@ __all__ = ["Record", "to_records"]
 Record: TypeAlias = dict[str, str | float | int | bool | None]
 """Values by column name."""
 
-_BOX: Final = ("left", "top", "width", "height")
+_FINDING: Final[Record] = dict.fromkeys(
+    ("finding", "user_id", "similarity", "other_user_id", "other_similarity", "face_id", "faces", "source")
+)
 
 
 def to_records(value: Any) -> list[Record]:
@@ -89,7 +91,7 @@ def _flat(value: Any) -> Iterator[Record]:
 
 
 def _box(box: BoundingBox | None) -> Record:
-    return {side: getattr(box, side) if box else None for side in _BOX}
+    return {side: getattr(box, side) if box else None for side in BOX_HEAD}
 
 
 def _group(group: FaceGroup) -> Iterator[Record]:
@@ -114,35 +116,22 @@ def _change(change: Change) -> Iterator[Record]:
 
 
 def _audit(report: AuditReport) -> Iterator[Record]:
-    yield from (record for pair in report.same_person for record in _same_person(pair))
-    yield from (record for face in report.misplaced for record in _misplaced(face))
-    yield from (record for user in report.loose for record in _loose(user))
-
-
-def _finding(finding: str, user_id: str, similarity: float, **more: str | float | None) -> Record:
-    empty = dict.fromkeys(("other_user_id", "other_similarity", "face_id", "faces", "source"))
-    return {"finding": finding, "user_id": user_id, "similarity": similarity, **empty, **more}
+    for finding in (*report.same_person, *report.misplaced, *report.loose):
+        yield from _records_of(finding)
 
 
 def _same_person(pair: SamePerson) -> Iterator[Record]:
-    user_id, other_user_id = pair.user_ids
-    yield _finding("same_person", user_id, pair.similarity, other_user_id=other_user_id)
+    user_id, other = pair.user_ids
+    found: Record = {"finding": "same_person", "user_id": user_id, "other_user_id": other}
+    yield {**_FINDING, **found, "similarity": pair.similarity}
 
 
 def _misplaced(face: MisplacedFace) -> Iterator[Record]:
-    yield _finding(
-        "misplaced",
-        face.user_id,
-        face.similarity,
-        other_user_id=face.other_user_id,
-        other_similarity=face.other_similarity,
-        face_id=face.face_id,
-        source=face.source,
-    )
+    yield {**_FINDING, "finding": "misplaced", **attrs.asdict(face)}
 
 
 def _loose(user: LooseUser) -> Iterator[Record]:
-    yield _finding("loose", user.user_id, user.similarity, faces=user.faces)
+    yield {**_FINDING, "finding": "loose", **attrs.asdict(user)}
 
 
 def _user_match(match: UserMatch | None) -> Iterator[Record]:

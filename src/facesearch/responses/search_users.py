@@ -3,15 +3,17 @@
 Source: Amazon Rekognition API reference, ``SearchUsersByImage``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import ClassVar
 
 import attrs
 from attrs import field
+from typing_extensions import override
 
 from facesearch.common.announce import announce
 from facesearch.common.equality import equal_fields, hash_fields
-from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
+from facesearch.common.tables import BOX_HEAD, Cell, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.display.face_marks import FaceClass, SeenFace, class_of
 from facesearch.display.response_html import ResponseView, as_html
@@ -21,7 +23,7 @@ from facesearch.domain.reasons import UnsearchedFaceReason
 from facesearch.images.thumbnails import Pictures, Preview
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.calibration_choice import describe_foreign
-from facesearch.responses.collection import reason_names
+from facesearch.responses.collection import Explained, reason_names
 from facesearch.selection.evidence import Evidence, require_evidence
 from facesearch.selection.explanation import Explanation
 from facesearch.selection.quality_filter import QualityBars, QualityFilter
@@ -34,6 +36,7 @@ __all__ = [
     "UnsearchedFace",
     "UnsearchedFaceReason",
     "UserMatch",
+    "refused_face",
     "seen_faces",
 ]
 
@@ -100,7 +103,7 @@ class SearchedFaceDetails:
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class SearchUsersByImageResponse(Shown):
+class SearchUsersByImageResponse(Explained):
     """The response of SearchUsersByImage: the users similar to the largest face of a photo.
 
     Attributes
@@ -134,12 +137,7 @@ class SearchUsersByImageResponse(Shown):
     face_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
     searched_face: SearchedFaceDetails | None = field(default=None, validator=maybe(is_a(SearchedFaceDetails)))
     unsearched_faces: tuple[UnsearchedFace, ...] = field(default=(), validator=tuple_of(UnsearchedFace))
-    preview: Preview | None = field(
-        default=None,
-        eq=False,
-        repr=False,
-        validator=maybe(is_a(Preview)),
-    )
+    preview: Preview | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Preview)))
     next_user: UserMatch | None = field(default=None, eq=False, validator=maybe(is_a(UserMatch)))
     evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
     pictures: Pictures | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Pictures)))
@@ -154,23 +152,15 @@ class SearchUsersByImageResponse(Shown):
         """
         if not self.user_matches:
             return None
-        rival = self.user_matches[1] if len(self.user_matches) > 1 else self.next_user
+        rival = self._rival
         return self.user_matches[0].similarity - (rival.similarity if rival else 0.0)
 
+    @property
+    def _rival(self) -> UserMatch | None:
+        return self.user_matches[1] if len(self.user_matches) > 1 else self.next_user
+
+    @override
     def explain(self, *, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Explain for each face of the photo why it was searched or not, with figures; see `facesearch.explain`.
-
-        Parameters
-        ----------
-        quality_filter
-            Another filter, or thresholds of your own, to explain what the result would have been; by default the filter of
-            the search.
-
-        Raises
-        ------
-        InvalidParameterError
-            If there is no such filter, or if the response has no measurements, as one that `from_aws` read.
-        """
         explanation = require_evidence(self.evidence).explain(quality_filter)
         return attrs.evolve(explanation, calibration=self.calibration_note)
 
@@ -188,7 +178,6 @@ class SearchUsersByImageResponse(Shown):
         return hash_fields(self, SearchUsersByImageResponse)
 
     def _repr_html_(self) -> str:
-        """Return HTML with the photo, its faces, the matches, and the reasons of the unsearched faces."""
         return as_html(
             ResponseView(
                 faces=seen_faces(self),
@@ -204,8 +193,7 @@ class SearchUsersByImageResponse(Shown):
         """Return the cells of this response's row in a table."""
         box = self.searched_face.face_detail.bounding_box.row_cells() if self.searched_face else (None,) * len(BOX_HEAD)
         best = self.user_matches[0].row_cells() if self.user_matches else ("", None)
-        rival = self.user_matches[1] if len(self.user_matches) > 1 else self.next_user
-        return *box, *best, *(rival.row_cells() if rival else ("", None))
+        return *box, *best, *(self._rival.row_cells() if self._rival else ("", None))
 
     def _headline(self) -> str:
         if not self.searched_face:
@@ -243,23 +231,12 @@ class SearchedFaceResponse(SearchUsersByImageResponse):
 
 
 def seen_faces(*responses: SearchUsersByImageResponse) -> tuple[SeenFace, ...]:
-    """Return the outcome of each face of a photo.
-
-    Parameters
-    ----------
-    responses
-        One response, or those of `facesearch.search_all_faces` for one photo.
-
-    Returns
-    -------
-    tuple of SeenFace
-        The searched faces first, then the others.
-    """
+    """Return the outcome of each face of a photo, the searched ones first, from one response or those of `search_all_faces`."""
     searched = [
         _searched(response.searched_face, response.user_matches) for response in responses if response.searched_face
     ]
     others = responses[0].unsearched_faces if responses else ()  # those of one photo list the same ones
-    return (*searched, *map(_unsearched, others))
+    return (*searched, *(refused_face(face.face_details, face.reasons) for face in others))
 
 
 def _searched(face: SearchedFaceDetails, found: tuple[UserMatch, ...]) -> SeenFace:
@@ -269,9 +246,10 @@ def _searched(face: SearchedFaceDetails, found: tuple[UserMatch, ...]) -> SeenFa
     return SeenFace(detail=face.face_detail, kind=FaceClass.FOUND, name=best.user.user_id, similarity=best.similarity)
 
 
-def _unsearched(face: UnsearchedFace) -> SeenFace:
-    reasons = tuple(reason.value for reason in face.reasons)
-    return SeenFace(detail=face.face_details, kind=class_of(reasons), reasons=reasons)
+def refused_face(detail: FaceDetail, reasons: Iterable[Enum]) -> SeenFace:
+    """Return the outcome of a face that was not searched or indexed."""
+    names = tuple(reason.value for reason in reasons)
+    return SeenFace(detail=detail, kind=class_of(names), reasons=names)
 
 
 announce(__name__)

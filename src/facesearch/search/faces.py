@@ -1,8 +1,9 @@
 """SearchFaces, SearchFacesByImage and SearchUsers: faces by face or by photo, and users by user or by face."""
 
 from facesearch.analysis.probe import probe
-from facesearch.collection.collection import MAX_FACES, Collection, check_search_options
-from facesearch.common.validation import check_float, check_int, check_is
+from facesearch.collection.collection import Collection
+from facesearch.collection.search import check_face_search_options, check_search_options
+from facesearch.common.validation import check_is
 from facesearch.domain.entities import Face
 from facesearch.errors import InvalidParameterError
 from facesearch.images.reading import ImageSource, read_image
@@ -56,7 +57,7 @@ def search_faces(
     Amazon Rekognition API reference, SearchFaces.
     """
     check_is("collection", collection, Collection)
-    _check_options(face_match_threshold, max_faces)
+    check_face_search_options(face_match_threshold, max_faces)
     (ranked,) = collection.rank_faces(
         [collection.face_embedding(face_id)],
         face_match_threshold=face_match_threshold,
@@ -122,7 +123,7 @@ def search_faces_by_image(
     """
     # Arguments first: a wrong one must not cost the decoding of the picture.
     check_is("collection", collection, Collection)
-    _check_options(face_match_threshold, max_faces)
+    check_face_search_options(face_match_threshold, max_faces)
     quality = QualityFilter.parse(quality_filter)
     version = collection.face_model.version
     probes = probe(collection.analyzer, read_image(image), quality, largest_only=True).probes
@@ -197,12 +198,6 @@ def search_users(
             user_matches=matches, face_model_version=version, searched_face=SearchedFace(face_id=face_id)
         )
     raise InvalidParameterError.of("user_id, face_id", (user_id, face_id), "exactly one of them")
-
-
-def _check_options(face_match_threshold: float, max_faces: int | None) -> None:
-    check_float("face_match_threshold", face_match_threshold, 0, 100)
-    if max_faces is not None:
-        check_int("max_faces", max_faces, 1, MAX_FACES)
 
 
 def _matches(ranked: tuple[tuple[float, Face], ...]) -> tuple[FaceMatch, ...]:

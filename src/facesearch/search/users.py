@@ -7,7 +7,8 @@ import attrs
 
 from facesearch.analysis.faces import AnalyzedFace
 from facesearch.analysis.probe import probe
-from facesearch.collection.collection import Collection, check_search_options
+from facesearch.collection.collection import Collection
+from facesearch.collection.search import check_search_options
 from facesearch.common.tables import Listing
 from facesearch.common.validation import check_is
 from facesearch.domain.attributes import Attribute, parse_attributes
@@ -89,7 +90,6 @@ def search_users_by_image(
         max_users=max_users,
         quality_filter=quality_filter,
         attributes=attributes,
-        every_face=False,
         kind=SearchUsersByImageResponse,
     )
     return response
@@ -121,7 +121,6 @@ def search_all_faces(
         max_users=max_users,
         quality_filter=quality_filter,
         attributes=attributes,
-        every_face=True,
         kind=SearchedFaceResponse,
     )
 
@@ -134,10 +133,10 @@ def _search(
     max_users: int | None,
     quality_filter: str | QualityFilter,
     attributes: Iterable[str | Attribute],
-    every_face: bool,
     kind: type[R],
 ) -> tuple[R, ...]:
-    """Return a response of type *kind* for each searched face; without *every_face* always exactly one."""
+    """Return a response of type *kind* for each searched face; exactly one unless it is `SearchedFaceResponse`."""
+    every_face = kind is SearchedFaceResponse
     # Arguments first: a wrong one must not cost the decoding of the picture.
     check_is("collection", collection, Collection)
     check_search_options(threshold, max_users)
@@ -149,7 +148,7 @@ def _search(
         [face.embedding for face in probing.probes], user_match_threshold=threshold, max_users=max_users
     )
     answers: list[tuple[AnalyzedFace | None, tuple[UserMatch, ...], UserMatch | None]] = [
-        (face, matches, beyond) for face, (matches, beyond) in zip(probing.probes, ranked, strict=True)
+        (face, *found) for face, found in zip(probing.probes, ranked, strict=True)
     ]
     if not answers and not every_face:
         answers.append((None, (), None))
@@ -159,19 +158,18 @@ def _search(
     )
     refused = tuple(position for position, _ in selection.refused)
     preview = Preview.of(picture.pixels)
-    responses = []
-    for place, (face, matches, beyond) in enumerate(answers):
-        responses.append(
-            kind(
-                user_matches=matches,
-                face_model_version=collection.face_model.version,
-                searched_face=SearchedFaceDetails(face_detail=face.detail) if face else None,
-                unsearched_faces=unsearched,
-                preview=preview,
-                next_user=beyond,
-                evidence=attrs.evolve(probing.evidence, listed=(*selection.accepted[place : place + 1], *refused)),
-                pictures=collection.pictures(face, matches) if face and matches else None,
-                calibration=collection.calibration,
-            )
+    responses = [
+        kind(
+            user_matches=matches,
+            face_model_version=collection.face_model.version,
+            searched_face=SearchedFaceDetails(face_detail=face.detail) if face else None,
+            unsearched_faces=unsearched,
+            preview=preview,
+            next_user=beyond,
+            evidence=attrs.evolve(probing.evidence, listed=(*selection.accepted[place : place + 1], *refused)),
+            pictures=collection.pictures(face, matches) if face and matches else None,
+            calibration=collection.calibration,
         )
+        for place, (face, matches, beyond) in enumerate(answers)
+    ]
     return Listing(responses, "searched face")

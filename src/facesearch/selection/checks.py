@@ -1,6 +1,7 @@
 """Checks of a face's measurements against a filter's thresholds: the one list from which reasons and figures follow."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import attrs
 from attrs import field
@@ -23,6 +24,7 @@ _MEASUREMENTS = (
     ("size", QualityReason.SMALL_BOUNDING_BOX, SIZE_UNIT),
     ("quality", QualityReason.LOW_FACE_QUALITY, "of 100"),
 )
+_ANGLES = ("yaw", "pitch")
 _MOST_DIGITS = 17  # distinguish any two floats near 1
 
 
@@ -91,20 +93,10 @@ class Check:
 
 
 def checks(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Check, ...]:
-    """Check a face against the thresholds of a filter.
+    """Check a face against the thresholds of a filter; ``None`` for none, where all checks pass.
 
-    Parameters
-    ----------
-    face
-        The measurements.
-    bars
-        The thresholds; ``None`` for none.
-
-    Returns
-    -------
-    tuple of Check
-        The same measurements for all thresholds, in the order of `QualityReason`; without thresholds all pass. The quality
-        is checked only where everything else passes, and is ``None`` otherwise: it catches what no other threshold does.
+    The checks are those of the same measurements for all thresholds, in the order of `QualityReason`. The quality is checked only where
+    everything else passes, and is ``None`` otherwise: it catches what no other threshold does.
     """
     measured = _measured(face)
     if set(quality_reasons(face, bars)) - {QualityReason.LOW_FACE_QUALITY}:
@@ -125,27 +117,15 @@ def quality_reasons(face: FaceMeasurements, bars: QualityBars | None) -> tuple[Q
     """Return every reason for refusing a face for its quality, in the order of `QualityReason`; none if it passes."""
     if bars is None:
         return ()
-    measured, at_least, at_most = _measured(face), _lowest(bars), _highest(bars)
-    failed = dict.fromkeys(
-        reason
-        for name, reason, _ in _MEASUREMENTS
-        if not _within(measured[name], at_least.get(name), at_most.get(name))
-    )
+    measured, ranges = _measured(face), _ranges(bars)
+    failed = dict.fromkeys(reason for name, reason, _ in _MEASUREMENTS if not _within(measured[name], *ranges[name]))
     if len(failed) > 1:
         failed.pop(QualityReason.LOW_FACE_QUALITY, None)
     return tuple(failed)
 
 
 def _measured(face: FaceMeasurements) -> dict[str, float | None]:
-    return {
-        "yaw": face.pose.yaw,
-        "pitch": face.pose.pitch,
-        "brightness": face.brightness,
-        "sharpness": face.sharpness,
-        "confidence": face.confidence,
-        "size": face.size,
-        "quality": face.quality,
-    }
+    return {name: getattr(face.pose if name in _ANGLES else face, name) for name, _, _ in _MEASUREMENTS}
 
 
 def _within(value: float | None, at_least: float | None, at_most: float | None) -> bool:
@@ -154,35 +134,23 @@ def _within(value: float | None, at_least: float | None, at_most: float | None) 
 
 
 def _checks(measured: Mapping[str, float | None], bars: QualityBars | None) -> tuple[Check, ...]:
-    at_least, at_most = ({}, {}) if bars is None else (_lowest(bars), _highest(bars))
+    ranges = {} if bars is None else _ranges(bars)
+    rows = ((name, reason, unit, *ranges.get(name, (None, None))) for name, reason, unit in _MEASUREMENTS)
     return tuple(
-        Check(
-            reason=reason,
-            measurement=name,
-            value=measured.get(name),
-            at_least=at_least.get(name),
-            at_most=at_most.get(name),
-            unit=unit,
-        )
-        for name, reason, unit in _MEASUREMENTS
+        Check(reason=reason, measurement=name, value=measured.get(name), at_least=low, at_most=high, unit=unit)
+        for name, reason, unit, low, high in rows
     )
 
 
-def _lowest(bars: QualityBars) -> dict[str, float]:
-    return {
-        # From zero: the negative of a threshold of 0 would be -0.0.
-        "yaw": 0.0 - bars.max_yaw,
-        "pitch": 0.0 - bars.max_pitch_down,
-        "brightness": bars.min_brightness,
-        "sharpness": bars.min_sharpness,
-        "confidence": bars.min_confidence,
-        "size": bars.min_size,
-        "quality": bars.min_quality,
+@lru_cache(maxsize=16)  # asked of every face, for a few filters
+def _ranges(bars: QualityBars) -> dict[str, tuple[float, float | None]]:
+    """Return the range of each measurement that passes."""
+    lowest = {name: (getattr(bars, f"min_{name}"), None) for name, _, _ in _MEASUREMENTS if name not in _ANGLES}
+    # From zero: the negative of a threshold of 0 would be -0.0.
+    return lowest | {
+        "yaw": (0.0 - bars.max_yaw, bars.max_yaw),
+        "pitch": (0.0 - bars.max_pitch_down, bars.max_pitch_up),
     }
-
-
-def _highest(bars: QualityBars) -> dict[str, float]:
-    return {"yaw": bars.max_yaw, "pitch": bars.max_pitch_up}
 
 
 def _side(value: float, bar: float) -> int:

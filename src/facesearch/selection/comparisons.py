@@ -96,32 +96,35 @@ def rival(largest: float, second: float) -> Comparison:
 def unlike(own: float, needed: float | None) -> Comparison:
     """Compare the similarity of a face to its user's faces with the threshold, percent."""
     shown, bar = (f"{own:.1f}", "") if needed is None else _apart(own, needed, digits=1)
+    text = f"similarity to its own {shown}%" + (f", at least {bar}% wanted" if bar else "")
+    return _similarity(EnrollmentReason.LOW_MATCH_CONFIDENCE, text, own, needed)
+
+
+def nearer(user_id: str, other: float, own: float | None) -> Comparison:
+    """Compare the similarities of a face to another user and to its own user, percent; *own* is ``None`` without own faces."""
+    shown, mine = (f"{other:.1f}", "") if own is None else _apart(other, own, digits=1)
+    text = f"similarity to {user_id} {shown}%, " + (f"to its own {mine}%" if mine else "of its own there is none")
+    return _similarity(EnrollmentReason.NEARER_TO_ANOTHER_USER, text, other, own, user_id)
+
+
+def taken(user_id: str) -> Comparison:
+    """Return that another user has the face already."""
+    reason, text = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER.value, f"it is a face of {user_id} already"
+    return Comparison(reason=reason, measurement="user", text=text, user_id=user_id)
+
+
+def _similarity(
+    reason: EnrollmentReason, text: str, value: float | None, against: float | None = None, user_id: str | None = None
+) -> Comparison:
     return Comparison(
-        reason=EnrollmentReason.LOW_MATCH_CONFIDENCE.value,
+        reason=reason.value,
         measurement="similarity",
-        text=f"similarity to its own {shown}%" + (f", at least {bar}% wanted" if bar else ""),
-        value=own,
-        against=needed,
+        text=text,
+        value=value,
+        against=against,
         unit="percent",
+        user_id=user_id,
     )
-
-
-def _disagreeing(own: float | None) -> Comparison:
-    """Return that the photos of a user have no majority, with the similarity of one to the others, percent."""
-    figure = "" if own is None else f"similarity to the others {own:.1f}%, "
-    return Comparison(
-        reason=EnrollmentReason.PHOTOS_DISAGREE.value,
-        measurement="similarity",
-        text=f"{figure}no photo of this user matches more than half of them",
-        value=own,
-        unit="percent",
-    )
-
-
-def _claimed() -> Comparison:
-    """Return that a photo was given for several users in one call."""
-    text = "the same photo was given for another user too, in the same call"
-    return Comparison(reason=EnrollmentReason.GIVEN_FOR_SEVERAL_USERS.value, measurement="user", text=text)
 
 
 class Judged(Protocol):
@@ -147,49 +150,23 @@ class Judged(Protocol):
 def judged(reason: EnrollmentReason, photo: Judged, needed: float | None) -> Comparison | None:
     """Return the comparison behind a reason that depends on the person shown; ``None`` for other reasons or without figures.
 
-    Parameters
-    ----------
-    reason
-        One of the photo's reasons.
-    photo
-        The result for the photo.
-    needed
-        The threshold of the similarity to the user's own faces, percent.
+    *needed* is the threshold of the similarity to the user's own faces, percent.
     """
     own, other, user_id = photo.confidence, photo.user_confidence, photo.user_id
-    found: Comparison | None = None
     match reason:
         case EnrollmentReason.PHOTOS_DISAGREE:
-            found = _disagreeing(own)
+            figure = "" if own is None else f"similarity to the others {own:.1f}%, "
+            return _similarity(reason, f"{figure}no photo of this user matches more than half of them", own)
         case EnrollmentReason.GIVEN_FOR_SEVERAL_USERS:
-            found = _claimed()
+            text = "the same photo was given for another user too, in the same call"
+            return Comparison(reason=reason.value, measurement="user", text=text)
         case EnrollmentReason.LOW_MATCH_CONFIDENCE if own is not None:
-            found = unlike(own, needed)
+            return unlike(own, needed)
         case EnrollmentReason.NEARER_TO_ANOTHER_USER if other is not None and user_id is not None:
-            found = nearer(user_id, other, own)
+            return nearer(user_id, other, own)
         case EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER if user_id is not None:
-            found = taken(user_id)
-    return found
-
-
-def nearer(user_id: str, other: float, own: float | None) -> Comparison:
-    """Compare the similarities of a face to another user and to its own user, percent; *own* is ``None`` without own faces."""
-    shown, mine = (f"{other:.1f}", "") if own is None else _apart(other, own, digits=1)
-    return Comparison(
-        reason=EnrollmentReason.NEARER_TO_ANOTHER_USER.value,
-        measurement="similarity",
-        text=f"similarity to {user_id} {shown}%, " + (f"to its own {mine}%" if mine else "of its own there is none"),
-        value=other,
-        against=own,
-        unit="percent",
-        user_id=user_id,
-    )
-
-
-def taken(user_id: str) -> Comparison:
-    """Return that another user has the face already."""
-    reason, text = EnrollmentReason.ASSOCIATED_TO_A_DIFFERENT_USER.value, f"it is a face of {user_id} already"
-    return Comparison(reason=reason, measurement="user", text=text, user_id=user_id)
+            return taken(user_id)
+    return None
 
 
 def _apart(value: float, bar: float, *, digits: int = 0) -> tuple[str, str]:

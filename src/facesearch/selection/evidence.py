@@ -38,36 +38,22 @@ class Measured(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """The measurements of a photo's faces and the rule of their selection; `of` makes one.
-
-    Attributes
-    ----------
-    use
-        The purpose of the call.
-    quality_filter, filter_bars
-        The filter of the call, and the thresholds of every filter.
-    details, measurements
-        Of every detected face.
-    width, height
-        Of the upright photo, in pixels.
-    listed
-        Positions of the faces that the response contains.
-    max_faces, largest_only
-        The rule, see `facesearch.selection.face_selection.select`.
-    needed
-        The similarity to the user's own faces, percent, that a photo to enrol had to reach.
-    """
+    """The measurements of a photo's faces and the rule of their selection; `of` makes one."""
 
     use: Use = field(validator=is_a(Use))
-    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))
+    quality_filter: QualityFilter = field(validator=is_a(QualityFilter))  # that of the call
     filter_bars: FilterBars = field(validator=is_a(FilterBars))
+    # Of every detected face.
     details: tuple[FaceDetail, ...] = field(validator=tuple_of(FaceDetail))
     measurements: tuple[FaceMeasurements, ...] = field(validator=tuple_of(FaceMeasurements))
+    # Of the upright photo, in pixels.
     width: int = field(converter=plain_int, validator=whole(1))
     height: int = field(converter=plain_int, validator=whole(1))
-    listed: tuple[int, ...] = field(validator=tuple_of(int))
+    listed: tuple[int, ...] = field(validator=tuple_of(int))  # positions of the faces that the response contains
+    # The rule, see `facesearch.selection.face_selection.select`.
     max_faces: int | None = field(default=None, validator=maybe(whole(1)))
     largest_only: bool = field(default=False, validator=is_bool)
+    # Percent: the similarity to the user's own faces that a photo to enrol had to reach.
     needed: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
 
     @classmethod
@@ -97,13 +83,7 @@ class Evidence:
         )
 
     def explain(self, quality_filter: str | QualityFilter | QualityBars | None = None) -> Explanation:
-        """Explain a search or an indexing, with its own filter or with another one.
-
-        Raises
-        ------
-        InvalidParameterError
-            If there is no such filter.
-        """
+        """Explain a search or an indexing, with its own filter or with another one."""
         asked, bars = self._asked(quality_filter)
         selection = select(self.measurements, bars, max_faces=self.max_faces, largest_only=self.largest_only)
         refused = dict(selection.refused)
@@ -122,11 +102,6 @@ class Evidence:
         """Explain the result for a photo of a user.
 
         Another filter changes the reasons of quality only: the person shown is not compared again.
-
-        Raises
-        ------
-        InvalidParameterError
-            If there is no such filter.
         """
         asked, bars = self._asked(quality_filter)
         if self.measurements:
@@ -135,7 +110,13 @@ class Evidence:
             held |= {reason.value for reason in verdict.reasons} - _QUALITY
             reasons = tuple(reason for reason in EnrollmentReason if reason.value in held)
             areas = [self.measurements[position].area for position in (first, *others)]
-            face = self._face(1, first, bars, reasons, [self._judged(reason, areas, verdict) for reason in reasons])
+            compared = [
+                rival(areas[0], areas[1])
+                if reason is EnrollmentReason.SEVERAL_FACES and len(areas) > 1
+                else judged(reason, verdict, self.needed)
+                for reason in reasons
+            ]
+            face = self._face(1, first, bars, reasons, compared)
         else:
             names = tuple(reason.value for reason in verdict.reasons)
             face = FaceExplanation(used=False, reasons=names)
@@ -185,21 +166,9 @@ class Evidence:
             return one_too_many(place, self.max_faces, of_all=False)
         return None
 
-    def _judged(self, reason: EnrollmentReason, areas: Sequence[float], verdict: Judged) -> Comparison | None:
-        """Return the comparison behind a reason of enrolment."""
-        if reason is EnrollmentReason.SEVERAL_FACES and len(areas) > 1:
-            return rival(areas[0], areas[1])
-        return judged(reason, verdict, self.needed)
-
 
 def require_evidence(evidence: Evidence | None) -> Evidence:
-    """Return the evidence of a response.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is ``None``.
-    """
+    """Return the evidence of a response; one without raises `InvalidParameterError`."""
     if evidence is None:
         raise InvalidParameterError(
             "response: expected an answer as search_users_by_image, index_faces or enroll gave it, with its measurements, "

@@ -142,7 +142,7 @@ class Explanation(Shown):
         Keys are the attributes' names; ``detail`` has only those that are known, and is empty where there is no face. Each
         check also has the key ``passed``.
         """
-        plain: dict[str, Any] = _plain(self)
+        plain = attrs.asdict(self, value_serializer=_plain)
         if self.calibration is None:
             del plain["calibration"]
         for face, of_face in zip(self.faces, plain["faces"], strict=True):
@@ -272,11 +272,9 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)  # type: ignore[type-abstract]  # mypy wants a concrete class
 
 
-def _plain(value: Any) -> Any:
-    if attrs.has(type(value)):
-        return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(type(value))}
+def _plain(_: object, __: object, value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return list(value)
     return value.value if isinstance(value, Enum) else value
 
 

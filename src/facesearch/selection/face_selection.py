@@ -24,15 +24,7 @@ RIVAL_AREA: Final = 0.5
 
 @attrs.frozen(kw_only=True)
 class Selection:
-    """The accepted and the refused faces of a photo.
-
-    Attributes
-    ----------
-    accepted
-        Positions of the faces to use, largest first.
-    refused
-        Positions of the other faces, in the input order, each with its reasons.
-    """
+    """The accepted faces of a photo, largest first, and the refused ones in the input order, as positions."""
 
     accepted: tuple[int, ...]
     refused: tuple[tuple[int, tuple[UnsearchedFaceReason, ...]], ...]
@@ -49,10 +41,7 @@ def by_size(faces: Sequence[FaceMeasurements]) -> tuple[int, ...]:
 def several_faces(areas: Sequence[float]) -> bool:
     """Return whether a photo is ambiguous: its second largest face is almost as large as the largest.
 
-    Parameters
-    ----------
-    areas
-        Areas of the faces' boxes, largest first, all in the same unit.
+    *areas* are those of the faces' boxes, largest first.
 
     Examples
     --------
@@ -69,23 +58,10 @@ def select(
     max_faces: int | None = None,
     largest_only: bool = False,
 ) -> Selection:
-    """Select the faces of one photo to use, with the reasons for refusing the others.
+    """Select the faces of one photo to use, with the reasons for refusing the others; each face is in one of both lists.
 
-    Parameters
-    ----------
-    faces
-        In any order; positions in the result refer to it.
-    bars
-        The thresholds of the quality filter; ``None`` for none.
-    max_faces
-        Accept at most this number of the largest faces that pass; the rest get EXCEEDS_MAX_FACES.
-    largest_only
-        Accept only the largest face that passes; the other passing faces get FACE_NOT_LARGEST.
-
-    Returns
-    -------
-    Selection
-        ``accepted`` and ``refused`` together are all faces, each once. `by_size` orders them.
+    At most *max_faces* of the largest faces that pass are accepted; the rest get EXCEEDS_MAX_FACES. With *largest_only* only
+    the largest is; the other passing faces get FACE_NOT_LARGEST.
     """
     limit = math.inf if max_faces is None else max_faces
     accepted: list[int] = []

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, photo_protocol, seed
-from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import embed_photos
 from facesearch.benchmark.photos.people import read_people
@@ -60,5 +59,4 @@ def calibrate(
         figures=str(found),
         face_model=embedded.face_model,
         seeds={"draws": seed},
-        machine=describe_machine(),
     )

@@ -129,14 +129,7 @@ def cut_options(command: Callable[..., Report]) -> Callable[..., Report]:
 def photo_protocol(embedded: EmbeddedPhotos, engine: str, *, people: str = "", undetected: str = "") -> dict[str, str]:
     """Return the lines of a report about its photos: number, cropping, and how undetected faces are treated.
 
-    Parameters
-    ----------
-    embedded
-        The photos.
-    engine
-        Value of ``--engine``.
-    people, undetected
-        Added to the number of photos, and to that of the photos without a detected face.
+    *people* is added to the number of photos, *undetected* to that of the photos without a detected face.
     """
     options = embedded.options
     return {

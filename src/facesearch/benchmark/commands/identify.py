@@ -15,7 +15,6 @@ from facesearch.benchmark.commands.common import (
     seed,
     share,
 )
-from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import EmbeddedPhotos, embed_photos
 from facesearch.benchmark.photos.people import read_people, split_people
@@ -118,7 +117,6 @@ def identify(
         figures=_figures(results),
         face_model=embedded.face_model,
         seeds={"split and order of photos": seed},
-        machine=describe_machine(),
     )
 
 

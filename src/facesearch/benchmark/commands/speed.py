@@ -4,7 +4,6 @@ import click
 
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.benchmark.commands.common import COUNT, ENGINES, ReportCommand, analyzer_of, seed
-from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.report import Report, table
 from facesearch.benchmark.speed import REPEATS, USERS, Speed, measure_speed
 
@@ -40,7 +39,6 @@ def speed(*, photo: str, users: int, repeats: int, against: str | None, seed: in
         figures="\n\n".join([*(_figures(each) for each in results), *_ratios(*results)]),
         face_model=analyzers[0].face_model,
         seeds={"users": seed},
-        machine=describe_machine(),
     )
 
 

@@ -7,18 +7,18 @@ import click
 import numpy as np
 
 from facesearch.benchmark.commands.common import ReportCommand, analyzer_of, cut_options, force, photo_protocol, share
-from facesearch.benchmark.machine import describe_machine
 from facesearch.benchmark.metrics.reliability import StatedRate, reliability
 from facesearch.benchmark.metrics.roc import BoolArray, roc
 from facesearch.benchmark.photos.cutting import CutOptions
 from facesearch.benchmark.photos.embedded import embed_photos
 from facesearch.benchmark.photos.pairs import read_pairs
-from facesearch.benchmark.plots import check_plot, check_plots, plot_det, plot_reliability, plot_roc, plot_scores
+from facesearch.benchmark.plots import PLOT_FILE, check_plots, plot_det, plot_reliability, plot_roc, plot_scores
 from facesearch.benchmark.protocols import verification
 from facesearch.benchmark.protocols.verification import FARS, Verification, pair_distances
 from facesearch.benchmark.report import Report, table
 from facesearch.common.arrays import PointArray
 from facesearch.files.protected import Protected
+from facesearch.files.writing import check_output
 
 __all__ = ["verify"]
 
@@ -64,7 +64,7 @@ def verify(
         check_plots()
         protected = Protected(inputs=[*pairs.photos, pairs.source, *filter(None, [cache])])
         for name in _PLOTS:
-            check_plot(Path(plots) / name, protected, overwrite=force)
+            check_output(Path(plots) / name, PLOT_FILE, protected=protected, overwrite=force)
     embedded = embed_photos(pairs.photos, analyzer=analyzer_of(engine), options=options, cache=cache)
     distances = pair_distances(embedded.vectors, pairs.first, pairs.second)
     result = _Result(
@@ -84,7 +84,6 @@ def verify(
         result=result,
         figures=_figures(result),
         face_model=embedded.face_model,
-        machine=describe_machine(),
     )
 
 

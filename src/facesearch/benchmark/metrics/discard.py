@@ -10,7 +10,7 @@ import numpy.typing as npt
 from attrs import field
 
 from facesearch.benchmark.metrics.rates import Rate
-from facesearch.benchmark.metrics.roc import check_scores, threshold_for
+from facesearch.benchmark.metrics.roc import check_array, check_scores, threshold_for
 from facesearch.common.arrays import PointArray
 from facesearch.common.equality import content
 from facesearch.common.validation import between, check_float, check_is, is_a, plain_float
@@ -114,10 +114,7 @@ def error_versus_discard(
     [0.5, 0.333, 0.0]
     """
     scores, genuine = check_scores(distances, same)
-    try:
-        worth = np.asarray(quality)
-    except (TypeError, ValueError) as error:  # such as rows of different lengths
-        raise InvalidParameterError.of("quality", quality, f"{len(scores)} numbers") from error
+    worth = check_array("quality", quality, f"{len(scores)} numbers")
     if worth.shape != scores.shape or worth.dtype.kind not in "fiu" or np.isnan(worth).any():
         raise InvalidParameterError.of("quality", quality, f"{len(scores)} numbers, one for each distance, not NaN")
     if threshold is None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.rates import Rate, rate_among
 from facesearch.benchmark.metrics.roc import check_labels, check_numbers
 from facesearch.common.validation import between, check_float, is_a, plain_float
 from facesearch.errors import InvalidParameterError
@@ -98,14 +98,6 @@ def group_rates(
         for one, other in combinations_with_replacement(np.unique(ends).tolist(), 2):
             here = (ends[0] == one) & (ends[1] == other)
             if here.any():
-                mates, impostors = here & genuine, here & ~genuine
-                rows.append(
-                    GroupRates(
-                        one=one,
-                        other=other,
-                        threshold=threshold,
-                        fmr=Rate.of(int((matches & impostors).sum()), int(impostors.sum())),
-                        fnmr=Rate.of(int((~matches & mates).sum()), int(mates.sum())),
-                    )
-                )
+                fmr, fnmr = rate_among(matches, here & ~genuine), rate_among(~matches, here & genuine)
+                rows.append(GroupRates(one=one, other=other, threshold=threshold, fmr=fmr, fnmr=fnmr))
     return tuple(rows)

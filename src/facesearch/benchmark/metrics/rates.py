@@ -3,11 +3,13 @@
 from typing import Any
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 from attrs import field
 
-from facesearch.common.validation import between, check_int, maybe, plain_float, plain_int, whole
+from facesearch.common.validation import between, check_int, maybe, maybe_float, plain_float, plain_int, whole
 
-__all__ = ["CONFIDENCE", "Rate"]
+__all__ = ["CONFIDENCE", "Rate", "rate_among"]
 
 CONFIDENCE = 0.95  # of every interval here
 
@@ -33,7 +35,7 @@ class Rate:
 
     events: int = field(converter=plain_int, validator=whole(0))
     trials: int = field(converter=plain_int, validator=whole(0))
-    value: float | None = field(converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 1)))
+    value: float | None = field(converter=maybe_float, validator=maybe(between(0, 1)))
     low: float = field(converter=plain_float, validator=between(0, 1))
     high: float = field(converter=plain_float, validator=between(0, 1))
 
@@ -69,6 +71,11 @@ class Rate:
             f"{100 * self.value:.2f}% [{100 * self.low:.2f}, {100 * self.high:.2f}] "
             f"({self.events:,} of {self.trials:,})"
         )
+
+
+def rate_among(events: npt.NDArray[np.bool_], trials: npt.NDArray[np.bool_]) -> Rate:
+    """Return a rate from two masks of equal shape: of events, whether tried or not, and of trials."""
+    return Rate.of(int((events & trials).sum()), int(trials.sum()))
 
 
 def _beta(a: float, b: float, share: float) -> float:

@@ -1,11 +1,10 @@
 """Compare the false-match rate that a similarity states with the measured one."""
 
 import attrs
-import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.rates import Rate, rate_among
 from facesearch.benchmark.metrics.roc import check_scores
 from facesearch.common.validation import between, check_is, is_a, plain_float
 from facesearch.matching.calibration import Calibration, calibration
@@ -81,8 +80,8 @@ def reliability(
                 similarity=row.similarity,
                 threshold=row.distance,
                 stated=row.fmr,
-                measured=Rate.of(int(np.sum(matches & ~genuine)), int(np.sum(~genuine))),
-                missed=Rate.of(int(np.sum(~matches & genuine)), int(np.sum(genuine))),
+                measured=rate_among(matches, ~genuine),
+                missed=rate_among(~matches, genuine),
             )
         )
     return tuple(rows)

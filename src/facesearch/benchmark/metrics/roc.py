@@ -17,6 +17,7 @@ __all__ = [
     "IntArray",
     "Roc",
     "area_under_curve",
+    "check_array",
     "check_numbers",
     "check_scores",
     "equal_error_rate",
@@ -72,7 +73,7 @@ def check_scores(distances: npt.ArrayLike, same: npt.ArrayLike) -> tuple[PointAr
     InvalidParameterError
         If they are not such.
     """
-    scores, labels = check_numbers("distances", distances), _array("same", same)
+    scores, labels = check_numbers("distances", distances), check_array("same", same)
     check_labels(labels, len(scores))
     genuine = labels.astype(bool)
     if genuine.all() or not genuine.any():
@@ -83,23 +84,9 @@ def check_scores(distances: npt.ArrayLike, same: npt.ArrayLike) -> tuple[PointAr
 def check_numbers(argument: str, values: npt.ArrayLike, *, axes: int = 1, most: float = LARGEST) -> PointArray:
     """Return *values* as an array of float64.
 
-    Parameters
-    ----------
-    argument
-        The name of the argument, for the error message.
-    values
-        (N,) finite numbers; with two axes (N, D).
-    axes
-        1 or 2.
-    most
-        The largest magnitude that is accepted.
-
-    Raises
-    ------
-    InvalidParameterError
-        If they are not such.
+    They are (N,) finite numbers, with two *axes* (N, D), of a magnitude of *most*; the error names the argument.
     """
-    given = _array(argument, values)
+    given = check_array(argument, values)
     with np.errstate(all="ignore"):  # what does not fit into float64 becomes infinite, and is refused in our own words
         numbers = given.astype(np.float64) if given.ndim == axes and given.dtype.kind in "fiu" else None
     if numbers is None or not (np.abs(numbers) <= most).all():
@@ -108,21 +95,16 @@ def check_numbers(argument: str, values: npt.ArrayLike, *, axes: int = 1, most: 
     return numbers
 
 
-def _array(argument: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+def check_array(argument: str, values: npt.ArrayLike, expected: str = "an array") -> npt.NDArray[Any]:
+    """Return *values* as an array of any kind."""
     try:
         return np.asarray(values)
     except (TypeError, ValueError, OverflowError) as error:  # such as rows of different lengths
-        raise InvalidParameterError.of(argument, values, "an array") from error
+        raise InvalidParameterError.of(argument, values, expected) from error
 
 
 def check_labels(labels: npt.NDArray[Any], count: int) -> None:
-    """Refuse labels that are not *count* truth values.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is not.
-    """
+    """Refuse labels that are not *count* truth values."""
     if labels.shape != (count,) or labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         raise InvalidParameterError.of("same", labels, f"{count} truth values, one for each distance")
 

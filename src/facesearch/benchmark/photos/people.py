@@ -11,9 +11,7 @@ from facesearch.common.validation import check_float, check_int, tuple_of
 from facesearch.enrolment.folder_plan import PHOTO_SUFFIXES
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["SUFFIXES", "Split", "read_people", "split_people"]
-
-SUFFIXES = PHOTO_SUFFIXES
+__all__ = ["Split", "read_people", "split_people"]
 
 
 def read_people(folder: str | Path) -> dict[str, tuple[Path, ...]]:
@@ -39,7 +37,7 @@ def read_people(folder: str | Path) -> dict[str, tuple[Path, ...]]:
     people = {}
     if root.is_dir():
         for sub in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            photos = tuple(sorted(path for path in sub.iterdir() if path.suffix.lower() in SUFFIXES))
+            photos = tuple(sorted(path for path in sub.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES))
             if photos:
                 people[sub.name] = photos
     if not people:
@@ -100,7 +98,7 @@ def split_people(counts: Mapping[str, int], *, photos: int, strangers: float = 0
     if not mates:
         most = max(counts.values(), default=0)
         raise InvalidParameterError(
-            f"photos: expected somebody with {photos} photos or more to enrol and search, who is no stranger; "
+            f"photos: expected a person with {photos} photos or more to enrol and search, who is no stranger; "
             f"got {len(names)} people with at most {most}, {away} of them strangers"
         )
     return Split(

@@ -56,8 +56,8 @@ def calibrate(
     seed
         Of the draws, >= 0.
     others
-        Further sets of photos, as vectors and names, whose strangers shall not be matched more often than stated either. Nobody needs
-        to have two photos in them. A set with too few comparisons for a rate is taken to need as much caution there as at the
+        Further sets of photos, as vectors and names. Their strangers shall not be matched more often than stated either. No person
+        needs two photos in them. A set with too few comparisons for a rate is taken to need as much caution there as at the
         smallest rate that it has enough for: a distance as much smaller than that of the first set.
 
     Returns

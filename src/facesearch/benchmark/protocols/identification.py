@@ -1,6 +1,8 @@
 """Measure open-set identification: people enrolled with few photos, searched with others, and strangers."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple
 
 import attrs
 import numpy as np
@@ -9,9 +11,8 @@ from attrs import field
 
 from facesearch.benchmark.metrics.rates import Rate
 from facesearch.benchmark.metrics.roc import check_numbers
-from facesearch.benchmark.photos.people import split_people
-from facesearch.benchmark.protocols.cast import Cast, Condition, Scoring
-from facesearch.collection.collection import MAX_FACES_PER_USER
+from facesearch.benchmark.photos.people import Split, split_people
+from facesearch.collection.collection import MAX_FACES_PER_USER, Collection
 from facesearch.common.arrays import FloatArray, PointArray
 from facesearch.common.progress import progress
 from facesearch.common.validation import (
@@ -21,6 +22,7 @@ from facesearch.common.validation import (
     check_is,
     is_a,
     maybe,
+    maybe_float,
     plain_float,
     plain_int,
     tuple_of,
@@ -36,6 +38,7 @@ __all__ = [
     "THRESHOLDS",
     "Identification",
     "IdentificationPoint",
+    "Scoring",
     "identify",
     "tally",
 ]
@@ -44,6 +47,13 @@ ENROLLED = (1, 3, 5)
 THRESHOLDS = (50.0, 80.0, 90.0, 99.0)
 FPIRS = (1e-1, 1e-2)
 _WRONG_SHARE = 5  # one photo in 5 is of another person, where wrong photos are enrolled
+
+
+class Scoring(Enum):
+    """Vectors that a probe is compared with: the template of each user, or each enrolled face, of which the nearest counts."""
+
+    USER_VECTOR = "user vector"
+    BEST_FACE = "best face"
 
 
 @attrs.frozen(kw_only=True)
@@ -65,9 +75,7 @@ class IdentificationPoint:
     threshold: float = field(converter=plain_float, validator=between(0, 100))
     fpir: Rate = field(validator=is_a(Rate))
     fnir: Rate = field(validator=is_a(Rate))
-    allowed: float | None = field(
-        default=None, converter=attrs.converters.optional(plain_float), validator=maybe(between(0, 1))
-    )
+    allowed: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 1)))
 
 
 @attrs.frozen(kw_only=True)
@@ -161,9 +169,9 @@ def identify(
     most = max(check_int("enrolled", photos, 1, MAX_FACES_PER_USER) for photos in enrolled)
     counts = {name: len(rows) for name, rows in people.items()}
     split = split_people(counts, photos=most + 2, strangers=strangers, seed=seed)
-    cast = Cast.of(people=people, split=split, others=distractors or {}, most=most, seed=seed, face_model=face_model)
+    cast = _Cast.of(people, split, distractors or {}, most=most, seed=seed, face_model=face_model)
     conditions = [
-        Condition(crowded=crowded, photos=photos, wrong=wrong, scoring=scoring)
+        _Condition(crowded, photos, wrong, scoring)
         for crowded in (False, *([True] if cast.distractors else []))
         for photos in sorted(set(enrolled))
         for wrong in _wrongs(photos, len(split.mates))
@@ -227,17 +235,99 @@ def _wrongs(photos: int, mates: int) -> tuple[int, ...]:
     return (0, wrong) if 0 < wrong < mates else (0,)
 
 
-def _measure(cast: Cast, condition: Condition, thresholds: Sequence[float], fpirs: Sequence[float]) -> Identification:
-    found = cast.search(condition)
-    scores = (found.first, found.mated, found.strangers)
-    allowed = [(fpir, _threshold_for(fpir, found.strangers)) for fpir in fpirs]
+class _Condition(NamedTuple):
+    """Distractors enrolled or not, photos for each user, wrong ones among them, and scoring."""
+
+    crowded: bool
+    photos: int
+    wrong: int
+    scoring: Scoring
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Cast:
+    """Enrolled and searched vectors by user id, the same under all conditions."""
+
+    enrolment: dict[str, FloatArray]
+    spare: dict[str, FloatArray]
+    probes: dict[str, FloatArray]
+    strangers: FloatArray
+    distractors: dict[str, FloatArray]
+    face_model: FaceModel
+
+    @classmethod
+    def of(
+        cls,
+        people: Mapping[str, FloatArray],
+        split: Split,
+        others: Mapping[str, FloatArray],
+        *,
+        most: int,
+        seed: int,
+        face_model: FaceModel,
+    ) -> "_Cast":
+        """Assign *most* photos of each mate to enrolment, one to the spare ones and the rest to the searches."""
+        rng = np.random.default_rng([seed, 1])  # another stream than the split's
+        shuffled = [people[name][rng.permutation(len(people[name]))] for name in split.mates]
+        # Names are not user ids: they may hold any character, and two sets may share one.
+        mates = {f"mate{number}": rows for number, rows in enumerate(shuffled)}
+        left_over = [people[name] for name in split.distractors] + [others[name] for name in sorted(others)]
+        none = np.empty((0, face_model.dimension), np.float32)
+        return cls(
+            enrolment={user: rows[:most] for user, rows in mates.items()},
+            spare={user: rows[most : most + 1] for user, rows in mates.items()},
+            probes={user: rows[most + 1 :] for user, rows in mates.items()},
+            strangers=np.concatenate([none, *(people[name] for name in split.strangers)]),
+            distractors={f"other{number}": rows[:MAX_FACES_PER_USER] for number, rows in enumerate(left_over)},
+            face_model=face_model,
+        )
+
+    def gallery(self, condition: _Condition) -> dict[str, FloatArray]:
+        """Return the vectors to enrol by user."""
+        users, right = list(self.enrolment), condition.photos - condition.wrong
+        gallery = {}
+        for row, user in enumerate(users):
+            # Spare photos of the next people: a wrong photo of an enrolled person can attract that person's searches.
+            donors = [users[(row + step) % len(users)] for step in range(1, condition.wrong + 1)]
+            gallery[user] = np.concatenate([self.enrolment[user][:right], *(self.spare[donor] for donor in donors)])
+        return gallery | (self.distractors if condition.crowded else {})
+
+
+def _enrolled(gallery: Mapping[str, FloatArray], scoring: Scoring, face_model: FaceModel) -> Collection:
+    """Enrol all users; for single faces, each as a user of its own, ``name:number``."""
+    ids = [
+        f"{name}:{number}" if scoring is Scoring.BEST_FACE else name
+        for name, rows in gallery.items()
+        for number in range(len(rows))
+    ]
+    collection = Collection("benchmark", face_model=face_model)
+    collection.add_embeddings(ids, np.concatenate(list(gallery.values())))
+    return collection
+
+
+def _measure(cast: _Cast, condition: _Condition, thresholds: Sequence[float], fpirs: Sequence[float]) -> Identification:
+    """Enrol, search all probes, and count the errors by the first match of each."""
+    gallery = cast.gallery(condition)
+    collection = _enrolled(gallery, condition.scoring, cast.face_model)
+
+    def top(probe: FloatArray) -> tuple[str, float]:
+        (match,) = collection.search_embedding(probe, user_match_threshold=0, max_users=1)
+        return match.user.user_id.partition(":")[0], match.similarity
+
+    found = [(user, *top(probe)) for user, rows in cast.probes.items() for probe in rows]
+    first = np.array([user == winner for user, winner, _ in found])
+    mated = np.array([percent for _, _, percent in found])
+    strangers = np.array([top(probe)[1] for probe in cast.strangers])
+    allowed = [(fpir, _threshold_for(fpir, strangers)) for fpir in fpirs]
     return Identification(
         enrolled=condition.photos,
         wrong=condition.wrong,
         scoring=condition.scoring,
-        users=found.users,
-        distractors=found.distractors,
-        rank1=Rate.of(int(found.first.sum()), len(found.first)),
-        points=tuple(tally(*scores, threshold) for threshold in thresholds),
-        at_fpir=tuple(attrs.evolve(tally(*scores, threshold), allowed=fpir) for fpir, threshold in allowed),
+        users=len(gallery),
+        distractors=len(gallery) - len(cast.enrolment),
+        rank1=Rate.of(int(first.sum()), len(first)),
+        points=tuple(tally(first, mated, strangers, threshold) for threshold in thresholds),
+        at_fpir=tuple(
+            attrs.evolve(tally(first, mated, strangers, threshold), allowed=fpir) for fpir, threshold in allowed
+        ),
     )

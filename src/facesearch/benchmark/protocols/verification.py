@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from facesearch.benchmark.metrics.rates import Rate
+from facesearch.benchmark.metrics.rates import Rate, rate_among
 from facesearch.benchmark.metrics.roc import (
     BoolArray,
     IntArray,
@@ -19,7 +19,17 @@ from facesearch.benchmark.metrics.roc import (
     threshold_for,
 )
 from facesearch.common.arrays import FloatArray, PointArray
-from facesearch.common.validation import between, check_float, is_a, plain_float, plain_int, tuple_of, whole
+from facesearch.common.validation import (
+    between,
+    check_float,
+    is_a,
+    maybe,
+    maybe_float,
+    plain_float,
+    plain_int,
+    tuple_of,
+    whole,
+)
 from facesearch.errors import InvalidParameterError
 from facesearch.matching.template import LONGEST
 
@@ -71,9 +81,7 @@ class OperatingPoint:
     """
 
     far: float = field(converter=plain_float, validator=between(0, 1))
-    threshold: float | None = field(
-        converter=attrs.converters.optional(plain_float), validator=attrs.validators.optional(between())
-    )
+    threshold: float | None = field(converter=maybe_float, validator=maybe(between()))
     measured_far: Rate = field(validator=is_a(Rate))
     tar: Rate = field(validator=is_a(Rate))
 
@@ -163,20 +171,10 @@ def verify(
 
 
 def best_threshold(distances: PointArray, same: BoolArray) -> float:
-    """Return the threshold that judges most of these pairs correctly.
+    """Return the threshold that judges most of these pairs, N >= 1, correctly.
 
-    Parameters
-    ----------
-    distances
-        (N,) float64, N >= 1.
-    same
-        (N,) bool.
-
-    Returns
-    -------
-    float
-        Half-way between two neighbouring distances, or at an end. Of several equally good ones the middle one, or the
-        smaller of two in the middle.
+    It is half-way between two neighbouring distances, or at an end. Of several equally good ones it is the middle one, or the smaller
+    of two in the middle.
     """
     order = np.unique(distances)
     mates, others = np.sort(distances[same]), np.sort(distances[~same])
@@ -235,11 +233,11 @@ def _judge(number: int, here: BoolArray, scores: PointArray, genuine: BoolArray)
 
 
 def _operate(far: float, scores: PointArray, genuine: BoolArray) -> OperatingPoint:
-    mates, others = scores[genuine], scores[~genuine]
-    threshold = threshold_for(far, others)
+    threshold = threshold_for(far, scores[~genuine])
+    matches = scores <= threshold
     return OperatingPoint(
         far=far,
         threshold=threshold if np.isfinite(threshold) else None,
-        measured_far=Rate.of(int((others <= threshold).sum()), len(others)),
-        tar=Rate.of(int((mates <= threshold).sum()), len(mates)),
+        measured_far=rate_among(matches, ~genuine),
+        tar=rate_among(matches, genuine),
     )
