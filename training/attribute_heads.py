@@ -62,13 +62,13 @@ def targets(known: list[Photo], rows: NDArray[np.int64], kinds: NDArray[np.str_]
 
 
 def people(known: list[Photo], rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Return the group of people of each row, as the labels have it: the region, the label of race with the age, the folder."""
+    """Return the group of people of each row, as the labels have it: the region, the label of race, the folder; and whether a child."""
     names = []
     for index in rows:
         photo = known[index]
-        child = photo.known.get("age", 99) <= _CHILD
-        race = f" {photo.known['race']:.0f}{' child' if child else ''}" if photo.folder == "utkface" else ""
-        names.append(photo.group if photo.folder == "south_asia" else photo.folder + race)
+        child = " child" if photo.known.get("age", 99) <= _CHILD or photo.known.get("child") else ""
+        race = f" {photo.known['race']:.0f}" if photo.folder == "utkface" else ""
+        names.append((photo.group if photo.folder == "south_asia" else photo.folder + race) + child)
     return np.array(names)
 
 
