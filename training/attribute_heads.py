@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from attribute_graph import graph
 from attribute_networks import CHANNELS, Heads, Straight, folded, halve
-from labelled import EMOTIONS, Part, Photo, photos
+from labelled import ASIDE, EMOTIONS, REGIONS, Part, Photo, photos
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import rankdata
@@ -31,9 +31,9 @@ _MALE: Final = YES_OR_NO.index("male")
 _DRAWN_ON: Final = frozenset({"eyeglasses", "sunglasses", "beard", "mustache"})
 _BATCH: Final = 128
 _HELD: Final = 0.78  # share of the calibration faces whose age the range shall hold
-# What a yes counts for in the calibration, where a no counts 1. Mustaches: CelebA has them on 1 of 25 faces, and without this the value
+# What a yes counts for in the calibration, where a no counts 1. Mustaches: CelebA has them on 1 of 10 men, and without this the value
 # would be "no" for three of four. Eyeglasses: 1 of 15 in CelebA, far more elsewhere. Covers: we chose how many there are.
-_YES_COUNTS: Final = {"eyeglasses": 4.0, "mustache": 2.0, "occluded": 3.0}
+_YES_COUNTS: Final = {"eyeglasses": 4.0, "mustache": 6.0, "occluded": 3.0}
 _CELLS: Final = 49  # of a map
 _LEAST_SPREAD: Final = 1e-3  # of a channel's mean, steps
 _CHILD: Final = 12  # years: up to here gender counts little
@@ -300,11 +300,9 @@ def report_groups(answers: Floats, wanted: Floats, groups: NDArray[np.str_]) -> 
         print(f"    {group}: " + ", ".join(parts))
 
 
-def _part(photo: Photo, *, swap: bool) -> Part:
-    if swap and photo.folder == "south_asia":
-        return {"west_gujrat": Part.LEARN, "north_punjab": Part.LEARN, "north_kashmir": Part.CALIBRATE}.get(
-            photo.group, Part.MEASURE
-        )
+def _part(photo: Photo, aside: str) -> Part:
+    if photo.folder == "south_asia":
+        return Part.MEASURE if photo.group == aside else Part.LEARN
     return photo.part
 
 
@@ -317,9 +315,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--wide", type=int, default=80)
     parser.add_argument("--hidden", type=int, default=160)
-    parser.add_argument(
-        "--swap", action="store_true", help="learn from the regions of south_asia that are kept aside, and the reverse"
-    )
+    parser.add_argument("--aside", choices=REGIONS, default=ASIDE, help="region of south_asia to measure on")
     parser.add_argument("--power", type=float, default=0.5, help="of balance for gender; 1 makes groups equal")
     parser.add_argument("--aged", type=float, default=0.3, help="of balance for age; 1 makes groups and decades equal")
     arguments = parser.parse_args()
@@ -331,7 +327,7 @@ def main() -> None:
         rows, kinds = file["photo"][:done], file["kind"][:done]
     wanted, groups = targets(known, rows, kinds), people(known, rows)
     maps = np.load(arguments.features / "maps.npy", mmap_mode="r")
-    part = np.array([_part(known[index], swap=arguments.swap).value for index in rows])
+    part = np.array([_part(known[index], arguments.aside).value for index in rows])
     folder = np.array([known[index].folder for index in rows])
     learn = np.flatnonzero(part == Part.LEARN.value)
     weights = np.zeros((done, _YES + 1), np.float32)
