@@ -161,7 +161,12 @@ def print_groups(seen: Sequence[Seen]) -> None:
         (f"utkface over 12, labelled {race}", [e for e in adults(seen) if e.photo.known.get("race") == number])
         for number, race in enumerate(RACES)
     ]
-    groups.append(("south_asia, north_punjab", [each for each in seen if each.photo.folder == "south_asia"]))
+    south_asia = [each for each in seen if each.photo.folder == "south_asia"]
+    for region in sorted({each.photo.group for each in south_asia}):
+        inside = [each for each in south_asia if each.photo.group == region]
+        groups.append((f"south_asia, {region}", inside))
+        for name, child in (("over 12 by eye", 0.0), ("children by eye", 1.0)):
+            groups.append((f"south_asia, {region}, {name}", [e for e in inside if e.photo.known["child"] == child]))
     for name, chosen in groups:
         scores, truth, _ = scored(chosen, "male")
         men, women = int((scores[truth] >= 0.5).sum()), int((scores[~truth] < 0.5).sum())

@@ -92,12 +92,12 @@ def tasks(aligned: Path) -> list[Task]:
     last: list[Task] = []
     rng = np.random.default_rng(0)
     for index, photo in enumerate(photos()):
-        learn, swapped = photo.part is Part.LEARN, photo.folder == "south_asia"  # whose parts can be swapped
+        learn, chosen = photo.part is Part.LEARN, photo.folder == "south_asia"  # each region can be kept aside
         if found[index] or (photo.folder == "fer2013" and learn):
             task = Task(index, photo, place(points[index]), points[index], ((Kind.CLEAN, 0),))
-            if photo.part is not Part.MEASURE or swapped:
+            if photo.part is not Part.MEASURE or chosen:
                 first.append(task)
-            kinds = _LEARN.get(photo.folder, (Kind.SPOILT,)) if learn or swapped else _ASIDE.get(photo.folder, ())
+            kinds = _LEARN.get(photo.folder, (Kind.SPOILT,)) if learn or chosen else _ASIDE.get(photo.folder, ())
             if kinds:
                 count = _OFTEN.get(photo.folder, 1)
                 made = tuple((kinds[(index + k) % len(kinds)], 1 + k) for k in range(count))

@@ -110,20 +110,21 @@ class Writer:
         return model
 
 
-def graph(layers: Sequence[Layer], scale: Array, shift: Array) -> onnx.ModelProto:
-    """Write the heads on SFace's maps.
+def graph(nets: Sequence[Sequence[Layer]], straight: Layer, scale: Array, shift: Array) -> onnx.ModelProto:
+    """Write the heads on SFace's maps, of which all answers are added up.
 
-    A 1x1 convolution, a 3x3 one in steps of two, a hidden layer and the answers, to which those of one matrix on the mean of
-    each map are added.
+    Each of *nets* is a 1x1 convolution, a 3x3 one in steps of two, a hidden layer and the answers; *straight* is one matrix on the mean
+    of each map.
     """
-    first, second, hidden, out, straight = layers
     made = Writer()
-    end = made.node("Relu", made.layer("Conv", "maps", first))
-    end = made.node("Relu", made.layer("Conv", end, second, strides=[2, 2], pads=[1, 1, 1, 1]))
-    end = made.node("Relu", made.layer("Gemm", made.node("Flatten", end), hidden, transB=1))
     means = made.node("Flatten", made.node("GlobalAveragePool", "maps"))
-    both = [made.layer("Gemm", source, layer, transB=1) for source, layer in ((end, out), (means, straight))]
-    made.answers(made.node("Add", *both), scale, shift)
+    total = made.layer("Gemm", means, straight, transB=1)
+    for first, second, hidden, out in nets:
+        end = made.node("Relu", made.layer("Conv", "maps", first))
+        end = made.node("Relu", made.layer("Conv", end, second, strides=[2, 2], pads=[1, 1, 1, 1]))
+        end = made.node("Relu", made.layer("Gemm", made.node("Flatten", end), hidden, transB=1))
+        total = made.node("Add", total, made.layer("Gemm", end, out, transB=1))
+    made.answers(total, scale, shift)
     return made.model("face_attributes", {"maps": SFACE_MAPS})
 
 

@@ -7,14 +7,15 @@ here is measured on crops; ``benchmarks/attributes.py`` measures the whole path,
 import argparse
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from attribute_graph import graph
-from attribute_networks import CHANNELS, Heads, Straight, folded, halve
-from labelled import EMOTIONS, Part, Photo, photos
+from attribute_networks import CHANNELS, Heads, Straight, average, folded
+from labelled import ASIDE, EMOTIONS, REGIONS, Part, Photo, photos
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import rankdata
@@ -27,13 +28,14 @@ Floats = NDArray[Any]
 
 _YES, _ALL = len(YES_OR_NO), len(YES_OR_NO) + len(EMOTIONS)
 _AGE, _EMOTION = _YES, _YES + 1  # columns of the targets
+_YEARS, _WIDTH = -2, -1  # columns of the answers
 _MALE: Final = YES_OR_NO.index("male")
 _DRAWN_ON: Final = frozenset({"eyeglasses", "sunglasses", "beard", "mustache"})
 _BATCH: Final = 128
 _HELD: Final = 0.78  # share of the calibration faces whose age the range shall hold
-# What a yes counts for in the calibration, where a no counts 1. Mustaches: CelebA has them on 1 of 25 faces, and without this the value
+# What a yes counts for in the calibration, where a no counts 1. Mustaches: CelebA has them on 1 of 10 men, and without this the value
 # would be "no" for three of four. Eyeglasses: 1 of 15 in CelebA, far more elsewhere. Covers: we chose how many there are.
-_YES_COUNTS: Final = {"eyeglasses": 4.0, "mustache": 2.0, "occluded": 3.0}
+_YES_COUNTS: Final = {"eyeglasses": 4.0, "mustache": 6.0, "occluded": 3.0}
 _CELLS: Final = 49  # of a map
 _LEAST_SPREAD: Final = 1e-3  # of a channel's mean, steps
 _CHILD: Final = 12  # years: up to here gender counts little
@@ -62,13 +64,13 @@ def targets(known: list[Photo], rows: NDArray[np.int64], kinds: NDArray[np.str_]
 
 
 def people(known: list[Photo], rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Return the group of people of each row, as the labels have it: the region, the label of race with the age, the folder."""
+    """Return the group of people of each row, as the labels have it: the region, the label of race, the folder; and whether a child."""
     names = []
     for index in rows:
         photo = known[index]
-        child = photo.known.get("age", 99) <= _CHILD
-        race = f" {photo.known['race']:.0f}{' child' if child else ''}" if photo.folder == "utkface" else ""
-        names.append(photo.group if photo.folder == "south_asia" else photo.folder + race)
+        child = " child" if photo.known.get("age", 99) <= _CHILD or photo.known.get("child") else ""
+        race = f" {photo.known['race']:.0f}" if photo.folder == "utkface" else ""
+        names.append((photo.group if photo.folder == "south_asia" else photo.folder + race) + child)
     return np.array(names)
 
 
@@ -119,7 +121,7 @@ def loss(answers: Tensor, wanted: Tensor, weights: Tensor, balance: Tensor) -> T
 
 
 def _age(answers: Tensor) -> tuple[Tensor, Tensor]:
-    return answers[:, -2] * 20 + 35, 10 * torch.exp(answers[:, -1].clamp(-3, 3))
+    return answers[:, _YEARS] * 20 + 35, 10 * torch.exp(answers[:, _WIDTH].clamp(-3, 3))
 
 
 def means_of(maps: Any, rows: int) -> Floats:
@@ -167,13 +169,14 @@ def train(
     net.eval()
 
 
-def predict(net: Heads, straight: Straight, maps: Any, means: Floats, rows: NDArray[np.intp]) -> Floats:
+def predict(nets: Sequence[Heads], straight: Straight, maps: Any, means: Floats, rows: NDArray[np.intp]) -> Floats:
     """Return (N, 18) answers."""
+    parts = []
     with torch.no_grad():
-        parts = [
-            (net(torch.from_numpy(maps[some])) + straight(torch.from_numpy(means[some]))).numpy()
-            for some in (rows[at : at + 256] for at in range(0, len(rows), 256))
-        ]
+        for some in (rows[at : at + 256] for at in range(0, len(rows), 256)):
+            seen = torch.from_numpy(maps[some])
+            total = sum((net(seen) for net in nets), start=straight(torch.from_numpy(means[some])))
+            parts.append(total.numpy())
     return np.concatenate(parts)
 
 
@@ -207,7 +210,7 @@ def odds(logits: Floats) -> NDArray[np.float64]:
 
 
 def calibrate(
-    net: Heads, straight: Straight, answers: Floats, wanted: Floats, groups: NDArray[np.str_]
+    nets: Sequence[Heads], straight: Straight, answers: Floats, wanted: Floats, groups: NDArray[np.str_]
 ) -> tuple[Floats, Floats]:
     """Scale the last matrices, so that chances are what they say, from answers to the calibration part.
 
@@ -216,8 +219,8 @@ def calibrate(
     tuple of ndarray of shape (7,)
         Scale and shift of the emotions' log odds.
     """
-    weight, bias = net.out.weight.data, net.out.bias.data
-    others = straight.out.weight.data, straight.out.bias.data
+    last = [*(net.out for net in nets), straight.out]
+    shifts = last[0].bias.data
     glasses = wanted[:, YES_OR_NO.index("eyeglasses")] == 1
     worth = importance(wanted, groups, power=1.0, aged=0.0)
     for column in range(_YES):
@@ -227,9 +230,8 @@ def calibrate(
         truth = wanted[known, column] > 0.5
         counts = worth[known, column] * np.where(truth, _YES_COUNTS.get(YES_OR_NO[column], 1.0), 1.0)
         slope, shift = platt(answers[known, column], truth, counts)
-        for values in (weight, bias, *others):
-            values[column] *= slope
-        bias[column] += shift
+        _scale(last, column, slope)
+        shifts[column] += shift
         print(f"  {YES_OR_NO[column]}: slope {slope:.2f}, shift {shift:+.2f}, from {known.sum()} crops")
     felt = ~np.isnan(wanted[:, _EMOTION])
     against, classes = odds(answers[felt, _YES:_ALL]), wanted[felt, _EMOTION].astype(int)
@@ -238,10 +240,17 @@ def calibrate(
     middle, width = (each.numpy() for each in _age(torch.from_numpy(answers[aged])))
     factor = float(np.quantile(np.abs(middle - wanted[aged, _AGE]) / width, _HELD))
     print(f"  age: range of {factor:.2f} widths, from {aged.sum()} crops")
-    weight[-2], bias[-2] = weight[-2] * 20, bias[-2] * 20 + 35
-    bias[-1] += np.log(10 * factor)
-    scale, shifts = (np.array(each, np.float32) for each in zip(*lines, strict=True))
-    return scale, shifts
+    _scale(last, _YEARS, 20)
+    shifts[_YEARS] += 35
+    shifts[_WIDTH] += np.log(10 * factor)
+    scale, shift_of = (np.array(each, np.float32) for each in zip(*lines, strict=True))
+    return scale, shift_of
+
+
+def _scale(layers: Sequence[nn.Linear], column: int, factor: float) -> None:
+    for layer in layers:
+        layer.weight.data[column] *= factor
+        layer.bias.data[column] *= factor
 
 
 def auc(score: Floats, truth: NDArray[np.bool_]) -> float:
@@ -294,17 +303,15 @@ def report_groups(answers: Floats, wanted: Floats, groups: NDArray[np.str_]) -> 
                 parts.append(f"{name} {100 * right:.1f}% of {rows.sum()}")
         aged = chosen & ~np.isnan(wanted[:, _AGE])
         if aged.any():
-            off = answers[aged, -2] - wanted[aged, _AGE]
-            held = (np.abs(off) <= np.exp(answers[aged, -1])).mean()
+            off = answers[aged, _YEARS] - wanted[aged, _AGE]
+            held = (np.abs(off) <= np.exp(answers[aged, _WIDTH])).mean()
             parts.append(f"age error {np.abs(off).mean():.2f}, bias {off.mean():+.2f}, range holds {100 * held:.0f}%")
         print(f"    {group}: " + ", ".join(parts))
 
 
-def _part(photo: Photo, *, swap: bool) -> Part:
-    if swap and photo.folder == "south_asia":
-        return {"west_gujrat": Part.LEARN, "north_punjab": Part.LEARN, "north_kashmir": Part.CALIBRATE}.get(
-            photo.group, Part.MEASURE
-        )
+def _part(photo: Photo, aside: str) -> Part:
+    if photo.folder == "south_asia":
+        return Part.MEASURE if photo.group == aside else Part.LEARN
     return photo.part
 
 
@@ -314,12 +321,10 @@ def main() -> None:
     parser.add_argument("features", type=Path, help="folder that attribute_features.py wrote")
     parser.add_argument("file", type=Path, help="file to write")
     parser.add_argument("--epochs", type=int, default=14)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--wide", type=int, default=80)
-    parser.add_argument("--hidden", type=int, default=160)
-    parser.add_argument(
-        "--swap", action="store_true", help="learn from the regions of south_asia that are kept aside, and the reverse"
-    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="one network each")
+    parser.add_argument("--wide", type=int, default=48)
+    parser.add_argument("--hidden", type=int, default=112)
+    parser.add_argument("--aside", choices=REGIONS, default=ASIDE, help="region of south_asia to measure on")
     parser.add_argument("--power", type=float, default=0.5, help="of balance for gender; 1 makes groups equal")
     parser.add_argument("--aged", type=float, default=0.3, help="of balance for age; 1 makes groups and decades equal")
     arguments = parser.parse_args()
@@ -331,34 +336,35 @@ def main() -> None:
         rows, kinds = file["photo"][:done], file["kind"][:done]
     wanted, groups = targets(known, rows, kinds), people(known, rows)
     maps = np.load(arguments.features / "maps.npy", mmap_mode="r")
-    part = np.array([_part(known[index], swap=arguments.swap).value for index in rows])
+    part = np.array([_part(known[index], arguments.aside).value for index in rows])
     folder = np.array([known[index].folder for index in rows])
     learn = np.flatnonzero(part == Part.LEARN.value)
     weights = np.zeros((done, _YES + 1), np.float32)
     weights[learn] = importance(wanted[learn], groups[learn], power=arguments.power, aged=arguments.aged)
-    net = begun(maps, learn, seed=arguments.seed, wide=arguments.wide, hidden=arguments.hidden)
-    train(net, maps, wanted, weights, learn, epochs=arguments.epochs, decay=0.05)
+    nets = [begun(maps, learn, seed=seed, wide=arguments.wide, hidden=arguments.hidden) for seed in arguments.seeds]
+    for net in nets:
+        train(net, maps, wanted, weights, learn, epochs=arguments.epochs, decay=0.05)
     means = means_of(maps, done)
     spread = np.maximum(means[learn].std(axis=0), _LEAST_SPREAD)
     straight = Straight(torch.from_numpy(means[learn].mean(axis=0)), torch.from_numpy(1 / spread))
     train(straight, means, wanted, weights, learn, epochs=12, decay=0.1)
-    halve(net, straight)
+    average(nets, straight)
     # As photographs come: clean ones; a cover for FaceOccluded's sake
     chosen = np.flatnonzero((part == Part.CALIBRATE.value) & (kinds != "spoilt"))
     measure = np.flatnonzero(part == Part.MEASURE.value)
-    answers = predict(net, straight, maps, means, chosen)
+    answers = predict(nets, straight, maps, means, chosen)
     print("the calibration part")
     report_kinds(answers, wanted[chosen], folder[chosen], kinds[chosen])
     print("calibration")
-    scales = calibrate(net, straight, answers, wanted[chosen], groups[chosen])
+    scales = calibrate(nets, straight, answers, wanted[chosen], groups[chosen])
     print("kept aside, calibrated")
-    report_kinds(predict(net, straight, maps, means, measure), wanted[measure], folder[measure], kinds[measure])
+    report_kinds(predict(nets, straight, maps, means, measure), wanted[measure], folder[measure], kinds[measure])
     for name, place in (("calibrated on", chosen), ("kept aside", measure)):
         print(f"  gender by group, {name}")
         clean = place[kinds[place] == "clean"]
-        found = predict(net, straight, maps, means, clean)
+        found = predict(nets, straight, maps, means, clean)
         report_groups(found, wanted[clean], groups[clean])
-    data = graph(folded(net, straight, step), *scales).SerializeToString()
+    data = graph(*folded(nets, straight, step), *scales).SerializeToString()
     arguments.file.write_bytes(data)
     print(f"{arguments.file}: {len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
 

@@ -1,5 +1,6 @@
-"""The two networks whose answers the attribute heads add up, in PyTorch, and the layers that they are written as."""
+"""The networks of the attribute heads, of which the answers are added up, in PyTorch, and the layers that they are written as."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import torch
@@ -25,7 +26,7 @@ class Heads(nn.Module):
         (1792,) of each channel of the maps in steps: their mean, and one over their standard deviation.
     """
 
-    def __init__(self, mean: Tensor, scale: Tensor, wide: int = 80, hidden: int = 160) -> None:
+    def __init__(self, mean: Tensor, scale: Tensor, wide: int = 48, hidden: int = 112) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
@@ -51,7 +52,7 @@ class Heads(nn.Module):
 class Straight(nn.Module):
     """One matrix from the mean of each channel to the answers.
 
-    It is less right than `Heads`, and wrong about other faces: the mean of both is better than either.
+    It is less right than `Heads`, and wrong about other faces: their mean is better than either.
 
     Parameters
     ----------
@@ -72,29 +73,32 @@ class Straight(nn.Module):
         return answers
 
 
-def halve(net: Heads, straight: Straight) -> None:
-    """Scale the last matrices, so that the sum of both networks' answers is their mean, and age that of *net* alone."""
-    for layer, part in ((net.out, 1), (straight.out, 0)):
+def average(nets: Sequence[Heads], straight: Straight) -> None:
+    """Scale the last matrices, so that the sum of all answers is the mean of *straight* and the mean of *nets*, and age that of *nets*."""
+    for layer, classes, age in [*((net.out, 0.5 / len(nets), 1 / len(nets)) for net in nets), (straight.out, 0.5, 0)]:
         for values in (layer.weight.data, layer.bias.data):
-            values[:CLASSES] *= 0.5
-            values[CLASSES:] *= part
+            values[:CLASSES] *= classes
+            values[CLASSES:] *= age
 
 
-def folded(net: Heads, straight: Straight, step: Floats) -> list[Layer]:
+def folded(nets: Iterable[Heads], straight: Straight, step: Floats) -> tuple[list[list[Layer]], Layer]:
     """Return the layers of the graph, which take the maps themselves, with every normalisation folded into its layer."""
+    steps = torch.from_numpy(step.reshape(-1))
     with torch.no_grad():
-        norm = net.project_norm
-        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        project = net.project * net.scale
-        bias = norm.bias - (project @ net.mean + norm.running_mean) * factor
-        steps = torch.from_numpy(step.reshape(-1))
-        first = (project * factor[:, None] / steps)[:, :, None, None]
-        norm = net.both_norm
-        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        second = net.both.weight * factor[:, None, None, None]
-        second_bias = (net.both.bias - norm.running_mean) * factor + norm.bias
         means = straight.out.weight * straight.scale
-        arrays = [(first, bias), (second, second_bias)]
-        arrays += [(layer.weight, layer.bias) for layer in (net.hidden, net.out)]
-        arrays += [(means / steps, straight.out.bias - means @ straight.mean)]
-        return [Layer(weights.numpy(), shift.numpy()) for weights, shift in arrays]
+        last = Layer((means / steps).numpy(), (straight.out.bias - means @ straight.mean).numpy())
+        return [_folded(net, steps) for net in nets], last
+
+
+def _folded(net: Heads, steps: Tensor) -> list[Layer]:
+    norm = net.project_norm
+    factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    project = net.project * net.scale
+    bias = norm.bias - (project @ net.mean + norm.running_mean) * factor
+    first = (project * factor[:, None] / steps)[:, :, None, None]
+    norm = net.both_norm
+    factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    second = net.both.weight * factor[:, None, None, None]
+    second_bias = (net.both.bias - norm.running_mean) * factor + norm.bias
+    arrays = [(first, bias), (second, second_bias), *((layer.weight, layer.bias) for layer in (net.hidden, net.out))]
+    return [Layer(weights.numpy(), shift.numpy()) for weights, shift in arrays]

@@ -1,10 +1,10 @@
-"""Find the bars of the quality filters by what they do to recognition: ``python training/quality_bars.py CACHE_FOLDER``.
+"""Find the thresholds of the quality filters by what they do to recognition: ``python training/quality_bars.py CACHE_FOLDER``.
 
 Photographs of ``lfw_grey/`` are made worse in one way, by steps, and sent through the whole library: detected again, measured,
 embedded and held against the person's other photographs as they are. A logistic curve of each measurement tells the share of
-comparisons missed at a similarity of 80; a bar stands where that share passes what its filter allows. Bars are chosen on
-eight tenths of the people, by name, and reported on the rest: `facesearch.selection.quality_filter` holds what this
-printed for dlib's networks, rounded; docs/quality.md has what it prints for SFace.
+comparisons missed at a similarity of 80; a threshold stands where that share passes what its filter allows.
+`facesearch.selection.quality_filter` holds what this prints, rounded. Cross-validation by person says how well such a threshold holds
+for other people: thresholds of four fifths of the people, and what faces at these thresholds miss in the last fifth.
 """
 
 import argparse
@@ -35,8 +35,11 @@ from facesearch.selection.checks import quality_reasons
 from facesearch.selection.quality_filter import SHIPPED_BARS, FaceMeasurements, QualityBars, QualityReason
 
 SIMILARITY: Final = 80
-MOST_PROBES: Final = 320  # photographs to make worse among those that bars are chosen on; one a person
-ALLOWED: Final = {"LOW": 0.5, "MEDIUM": 0.25, "HIGH": 0.15}  # share of comparisons missed by a face at the bar
+MOST_PROBES: Final = (
+    320  # photographs to make worse, one a person, among the people that the match quality learned from
+)
+ALLOWED: Final = {"LOW": 0.5, "MEDIUM": 0.25, "HIGH": 0.15}  # share of comparisons missed by a face at the threshold
+FOLDS: Final = 5
 
 Worse = Callable[[PixelArray, LocatedFace, float], PixelArray]
 
@@ -211,8 +214,13 @@ class Curve:
             (minimize(loss, start, method="Nelder-Mead", options={"maxiter": 4000}) for start in starts),
             key=lambda r: r.fun,
         )
-        floor, slope, middle = 1 / (1 + np.exp(-best.x[0])), best.x[1], best.x[2]
+        floor, slope, middle = 1 / (1 + np.exp(np.clip(-best.x[0], -40, 40))), best.x[1], best.x[2]
         return cls(float(floor), float(slope), float(middle), logarithmic)
+
+    def missed_at(self, value: float) -> float:
+        """Return the share that a face with this measurement misses."""
+        x = np.log(max(value, 1e-3)) if self.logarithmic else value
+        return float(self.floor + (1 - self.floor) / (1 + np.exp(np.clip(self.slope * (x - self.middle), -40, 40))))
 
     def value_at(self, missed: float) -> float:
         """Return the measurement at which this share is missed; NaN if the share is never that low."""
@@ -259,7 +267,9 @@ def refusals(data: dict[str, Any], bars: QualityBars) -> list[tuple[QualityReaso
 def report_filters(data: dict[str, Any], missed: FloatArray, aside: Any) -> None:
     """Print what the shipped filters refuse of people kept aside, and what the refused and the others miss."""
     known = np.isfinite(missed) & aside
-    print("people kept aside: refused (for LOW_FACE_QUALITY), missed by the refused and by the others")
+    print(
+        "people whom the match quality did not learn from: refused (for LOW_FACE_QUALITY), missed by the refused and the others"
+    )
     for level in ALLOWED:
         bars = SHIPPED_BARS.of(level)
         if bars is None:
@@ -293,19 +303,31 @@ def main() -> None:
     missed = missed_share(data)
     aside = np.array([part_of(f"lfw_grey/{person}") is Part.MEASURE for person in data["person"]])
     known = np.isfinite(missed)
-    print(f"{'bar':12}" + "".join(f"{name:>10}" for name in ALLOWED) + "   best faces miss; looks chosen on")
+    fold = np.array([zlib.crc32(person.encode()) % FOLDS for person in data["person"]])
+    print(
+        f"{'threshold':12}" + "".join(f"{name:>10}" for name in ALLOWED) + "   best faces miss; photographs of people"
+    )
     for name, looks, values, logarithmic in trials(data):
-        chosen = looks & known & ~aside
+        chosen = looks & known
+
         curve = Curve.through(values[chosen], missed[chosen], logarithmic=logarithmic)
-        bars = {level: curve.value_at(share) for level, share in ALLOWED.items()}
-        print(f"{name:12}" + "".join(f"{bar:10.2f}" for bar in bars.values()) + f"   {curve.floor:.1%}; {chosen.sum()}")
-        kept = looks & known & aside
-        edges = np.unique(np.nanquantile(values[kept], np.linspace(0, 1, 11)))
-        for low, high in pairwise(edges):
-            inside = kept & (values >= low) & (values <= high)
-            print(
-                f"    kept aside, {low:8.1f} to {high:8.1f}: {inside.sum():5} looks, {np.mean(missed[inside]):.1%} missed"
+        print(
+            f"{name:12}"
+            + "".join(f"{curve.value_at(share):10.2f}" for share in ALLOWED.values())
+            + f"   {curve.floor:.1%}; {chosen.sum()} of {len(np.unique(data['person'][chosen]))}"
+        )
+        shares = []
+        for k in range(FOLDS):
+            others, own = (
+                Curve.through(values[rows], missed[rows], logarithmic=logarithmic)
+                for rows in (chosen & (fold != k), chosen & (fold == k))
             )
+            shares.append([own.missed_at(others.value_at(share)) for share in ALLOWED.values()])
+        print(
+            "    folds     "
+            + "".join(f"{share:10.1%}" for share in np.mean(shares, axis=0))
+            + "   missed there by faces of the last fifth"
+        )
     report_filters(data, missed, aside)
     print("no face found, of photographs made worse:")
     for way, (_, steps) in WAYS.items():

@@ -31,9 +31,9 @@ def turned(name: str) -> PixelArray:
 
 
 WORSE: dict[str, tuple[str, str, Callable[[], PixelArray]]] = {
-    "dark": ("LOW_BRIGHTNESS", "MEDIUM", lambda: darkened(hopper(), 0.008)),
+    "dark": ("LOW_BRIGHTNESS", "MEDIUM", lambda: darkened(hopper(), 0.006)),
     "blurred": ("LOW_SHARPNESS", "MEDIUM", lambda: blurred(hopper(), 6)),
-    "blurred much": ("LOW_SHARPNESS", "LOW", lambda: blurred(hopper(), 8)),
+    "blurred much": ("LOW_SHARPNESS", "LOW", lambda: blurred(hopper(), 9)),
     "small": ("SMALL_BOUNDING_BOX", "HIGH", lambda: shrunk(astronaut(), 0.42)),
     "mostly covered": ("LOW_CONFIDENCE", "HIGH", lambda: below_covered(hopper(), 0.55)),
     "half covered": ("LOW_FACE_QUALITY", "MEDIUM", lambda: below_covered(hopper(), 0.45)),

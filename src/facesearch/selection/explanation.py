@@ -267,7 +267,7 @@ def explain(response: Explainable, *, quality_filter: str | QualityFilter | Qual
     Explain the smaller face for the filter HIGH:
 
     >>> print(*fs.explain(response, quality_filter="HIGH").faces[1].missed)
-    size 34.2 px, at least 38 px wanted (as in a photo of 1920 px)
+    size 34.2 px, at least 39 px wanted (as in a photo of 1920 px)
     """
     return check_acts_as("response", response, Explainable).explain(quality_filter=quality_filter)  # type: ignore[type-abstract]  # mypy wants a concrete class
 

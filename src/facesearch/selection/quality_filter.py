@@ -148,7 +148,7 @@ class FilterBars:
     >>> fs.FilterBars(low=ours.high, medium=ours.medium, high=ours.high, auto="LOW")
     Traceback (most recent call last):
     ...
-    facesearch.errors.InvalidParameterError: medium.min_size: expected no less than low's, which is 38.0, got 29.0
+    facesearch.errors.InvalidParameterError: medium.min_size: expected no less than low's, which is 39.0, got 31.0
     """
 
     low: QualityBars = field(validator=is_a(QualityBars))
@@ -179,20 +179,20 @@ class FilterBars:
 
 
 # A face at the threshold fails half, a quarter and 15% of comparisons with other photos of its person, at a similarity of 80;
-# ordinary photos fail 8%. Printed by training/quality_bars.py, and rounded. Two were set by hand: confidence, since it hardly
-# predicts matches where everything else passes (faces at 60 to 75 fail a fifth, sure ones a tenth), and pitch down, since
-# too few photos show heads turned down by more than 25 degrees; docs/quality.md has the figures.
+# ordinary photos fail 6%. Size, brightness, sharpness and quality: printed by training/quality_bars.py, and rounded. Set by hand:
+# confidence, since it hardly predicts matches where everything else passes (faces at 60 to 75 fail a sixth, sure ones a tenth), and
+# the pose, since too few photos show heads that are turned far; docs/quality.md has the figures.
 LOW_BARS: Final = QualityBars(
-    min_size=20, min_confidence=60, min_brightness=6, min_sharpness=43,
-    max_yaw=46, max_pitch_up=41, max_pitch_down=45, min_quality=50,
+    min_size=22, min_confidence=60, min_brightness=6, min_sharpness=36,
+    max_yaw=46, max_pitch_up=41, max_pitch_down=45, min_quality=55,
 )  # fmt: skip
 MEDIUM_BARS: Final = QualityBars(
-    min_size=29, min_confidence=75, min_brightness=10, min_sharpness=54,
-    max_yaw=42, max_pitch_up=35, max_pitch_down=40, min_quality=70,
+    min_size=31, min_confidence=75, min_brightness=9, min_sharpness=50,
+    max_yaw=42, max_pitch_up=35, max_pitch_down=40, min_quality=75,
 )  # fmt: skip
 HIGH_BARS: Final = QualityBars(
-    min_size=38, min_confidence=90, min_brightness=14, min_sharpness=63,
-    max_yaw=39, max_pitch_up=31, max_pitch_down=30, min_quality=80,
+    min_size=39, min_confidence=90, min_brightness=13, min_sharpness=58,
+    max_yaw=39, max_pitch_up=31, max_pitch_down=30, min_quality=86,
 )  # fmt: skip
 # AWS does not document AUTO; LOW has the best trade-off at enrolment (benchmarks/quality.py).
 SHIPPED_BARS: Final = FilterBars(low=LOW_BARS, medium=MEDIUM_BARS, high=HIGH_BARS, auto=QualityFilter.LOW)
