@@ -95,7 +95,8 @@ def test_every_public_name_is_documented(module: str) -> None:
     assert inspect.getdoc(namespace)
     for name in names:
         value = getattr(namespace, name)
-        if inspect.isclass(value) or inspect.isfunction(value):
+        ours = getattr(value, "__module__", "").startswith("facesearch")  # click's options are functions of click
+        if ours and (inspect.isclass(value) or inspect.isfunction(value)):
             assert inspect.getdoc(value), f"{module}.{name}"
 
 
