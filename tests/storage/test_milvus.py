@@ -25,7 +25,7 @@ from facesearch.cli.shell.exit_status import Exit
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import ClosedError, MissingExtraError
 from facesearch.rekognition import client
-from facesearch.storage.live_index import IndexSource
+from facesearch.storage.database_store import DatabaseStore
 from facesearch.storage.milvus import index as milvus_index
 from facesearch.storage.milvus.address import MilvusAddress
 from facesearch.storage.milvus.index import MilvusIndex
@@ -62,7 +62,7 @@ def answers(staff: fs.Collection) -> Any:
 
 
 def outside(staff: fs.Collection) -> MilvusIndex:
-    assert isinstance(staff._store, IndexSource)
+    assert isinstance(staff._store, DatabaseStore)
     assert isinstance(staff._store.outside, MilvusIndex)
     return staff._store.outside
 

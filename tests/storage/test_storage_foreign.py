@@ -22,6 +22,7 @@ from durable import MEMORY, bytes_of
 from facesearch.cli.app import app
 from facesearch.storage import catalog
 from facesearch.storage.sqlite import opening as database
+from facesearch.storage.sqlite.guarded_sql import open_guarded
 from facesearch.storage.sqlite.schema import check_schema
 from facesearch.storage.store import StoredFace
 
@@ -223,7 +224,7 @@ def test_tables_that_were_written_anew_are_still_ours(people: Path, monkeypatch:
     with fs.Collection.open(people, "staff") as staff:
         for user in staff.users():
             staff.delete_user(user.user_id, faces=True)
-    with closing(sqlite3.connect(people)) as sql:
+    with closing(open_guarded(people, "mode=rw", 0)) as sql:
         assert '"user_data"' in str(sql.execute("SELECT sql FROM sqlite_schema WHERE name = 'user_data'").fetchone())
         check_schema(sql, people)
     with fs.Collection.open(people, "staff") as staff:

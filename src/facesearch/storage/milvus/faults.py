@@ -33,20 +33,12 @@ _GONE: Final = (100, 101)  # no such collection; the collection is not loaded
 
 
 class GoneError(Exception):
-    """The vectors are not there, or not loaded: somebody dropped or released the collection in Milvus."""
+    """The collection in Milvus was dropped or released by somebody else; the caller creates or loads it again."""
 
 
 @contextlib.contextmanager
 def translated(address: MilvusAddress) -> Iterator[None]:
-    """Translate errors of pymilvus.
-
-    Raises
-    ------
-    GoneError
-        If the collection in Milvus is gone; the caller creates it again.
-    StorageError
-        And its subclasses, naming the server.
-    """
+    """Translate errors of pymilvus into `StorageError` and its subclasses, naming the server, and into `GoneError`."""
     try:
         yield
     except MilvusException as error:

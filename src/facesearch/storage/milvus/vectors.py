@@ -44,18 +44,10 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 @attrs.frozen(order=False)
 class Position:
-    """The state of a collection that the index has.
+    """The state of a collection that the index has."""
 
-    Attributes
-    ----------
-    first
-        Of users the number of the last change; of faces the highest row number.
-    second
-        Of faces the number of the last removal; 0 for users.
-    """
-
-    first: int = 0
-    second: int = 0
+    first: int = 0  # of users the number of the last change; of faces the highest row number
+    second: int = 0  # of faces the number of the last removal; 0 for users
 
     @property
     def total(self) -> int:
@@ -86,17 +78,7 @@ class Found:
 
 
 class Vectors:
-    """The vectors of one dimension on a Milvus server. Thread-safe; connects on first use.
-
-    Parameters
-    ----------
-    address
-        The server.
-    dimension
-        Length of every vector.
-    timeout
-        Seconds that the server may take to answer.
-    """
+    """The vectors of one dimension on a server that may take *timeout* seconds to answer. Thread-safe; connects on first use."""
 
     def __init__(self, address: MilvusAddress, dimension: int, timeout: float) -> None:
         self.address, self._dimension = address, dimension
@@ -138,10 +120,7 @@ class Vectors:
             self._on(lambda client, rows=rows: client.insert(self._name, rows, timeout=_PATIENCE))  # type: ignore[misc]  # rows is of this round
 
     def put_position(self, owner: str, position: Position) -> None:
-        """Record what the rows sent before contain, then remove earlier records.
-
-        Call `settle` before.
-        """
+        """Record what the rows sent before `settle` contain, then remove earlier records."""
         nothing = np.zeros((1, self._dimension), np.float32)
         self.insert(owner, position.first, [-1 - position.second], nothing)
         past = [row.key for row in self._positions(owner) if _position(row.number, row.version).total < position.total]
@@ -207,17 +186,7 @@ class Vectors:
         return int(row["count(*)"])
 
     def search(self, owner: str, probes: FloatArray, limit: int) -> tuple[Position | None, list[Found]]:
-        """Find the nearest rows for each probe, and the position, all in one state of Milvus.
-
-        Parameters
-        ----------
-        owner
-            The owner of the rows.
-        probes
-            (P, dimension) float32, P < 16,384.
-        limit
-            Rows for each probe, 1 to `MOST_FOUND`.
-        """
+        """Find the nearest rows for each of fewer than 16,384 probes, and the position, all in one state of Milvus."""
         # The vector of positions is the nearest to itself.
         data = [*probes, np.zeros(self._dimension, np.float32)]
         found: Any = self._on(

@@ -120,13 +120,7 @@ def pooled(name: str) -> StorageError:
 
 @contextlib.contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Translate errors of psycopg into `StorageError`.
-
-    Raises
-    ------
-    StorageError
-        And its subclasses, naming the server.
-    """
+    """Translate errors of psycopg into `StorageError` and its subclasses, naming the server."""
     try:
         yield
     except psycopg.Error as error:

@@ -11,7 +11,8 @@ import psycopg
 
 from facesearch.errors import StorageError, StorageFormatError
 from facesearch.storage.face_rows import PERSONAL
-from facesearch.storage.postgres.connections import Connection, Sessions, use_schema
+from facesearch.storage.postgres.connections import Sessions, use_schema
+from facesearch.storage.postgres.vectors import Connection
 from facesearch.storage.server_address import Address
 
 __all__ = ["FORMAT", "STEPS", "TABLES", "check_format", "create", "found_format"]
@@ -221,13 +222,7 @@ def _upgrade(sessions: Sessions) -> None:
 
 
 def create(sessions: Sessions, salt: bytes) -> None:
-    """Create the schema and its tables, all or nothing; if another process is first, its tables stay.
-
-    Raises
-    ------
-    StorageError
-        And its subclasses; nothing was changed.
-    """
+    """Create the schema and its tables, all or nothing; if another process is first, its tables stay."""
     address = sessions.address
     with sessions.writing() as sql:
         sql.execute(_LOCK, (address.schema,))
