@@ -195,7 +195,7 @@ class IndexComparison:
 
     @property
     def is_right(self) -> bool:
-        """Whether the index has all that it says it has, and nothing else."""
+        """Whether the index has all rows up to its position, and no others."""
         return not (self.missing or self.extra or self.is_other)
 
     def row_cells(self) -> tuple[Cell, ...]:

@@ -38,7 +38,7 @@ _MAX_DIRECTORY: Final = 4096  # bytes of the list of arrays; exports have about 
 
 
 class DamagedError(ValueError):
-    """A file is damaged or of another format; the message says where. Callers raise `StorageFormatError` from it."""
+    """A file is damaged or of another format; the message names the place. Callers raise `StorageFormatError` from it."""
 
 
 def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: bool = False) -> None:

@@ -54,7 +54,7 @@ def compare(
         ]
         if repair and lacking:
             vectors.insert(owner, version, lacking, np.stack([right[each] for each in lacking]))
-            vectors.settle()
+            vectors.await_applied()
         if repair:
             vectors.delete_keys(spare)
         total, missing, extra, number = total + len(right), missing + len(lacking), extra + len(spare), last

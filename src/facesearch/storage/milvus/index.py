@@ -229,7 +229,7 @@ class _Side:
             position = self._raised(epoch, since)
             if position != since:
                 most = self._send_changes(owner, since) if since.total else self._send_all(owner)
-                self._vectors.settle()
+                self._vectors.await_applied()
                 self._vectors.put_position(owner, position)
                 if most is None or self._vectors.count(owner) > most:
                     compare(self._source, self._vectors, self._gallery, owner, position=position, repair=True)
@@ -307,7 +307,7 @@ class _Side:
             version = self._gallery.now(rows, state, since).total
             changed = self._gallery.changed(rows, state, since)
         self._vectors.insert(owner, version, changed.numbers, changed.rows)
-        self._vectors.settle()
+        self._vectors.await_applied()
         # The old rows go when the new ones are seen by everybody; until the position follows, what changed is searched in memory too.
         self._vectors.delete_older(owner, version, [*changed.removed, *changed.numbers])
         return changed.most
@@ -317,7 +317,7 @@ class _Side:
         for version, page in self._pages():
             oldest = version if oldest is None else oldest
             self._vectors.insert(owner, version, page.numbers, self._gallery.rows(page.vectors, page.faces))
-        self._vectors.settle()
+        self._vectors.await_applied()
         if oldest is not None:  # rows of a process that was killed before
             self._vectors.delete_older(owner, oldest)
         return np.inf

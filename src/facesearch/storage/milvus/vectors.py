@@ -5,7 +5,7 @@ deleted: in Milvus 2.3 an upsert into a collection with a partition key loses ro
 `facesearch.storage.milvus.index`. Its vector is all zeros, as no other is.
 
 There is one channel (``num_shards=1``). Milvus applies what was sent to a channel in its order, one time tick after the other. So a
-search that sees a position that was sent after `Vectors.settle` sees all rows that were sent before, at any consistency level.
+search that sees a position that was sent after `Vectors.await_applied` sees all rows that were sent before, at any consistency level.
 """
 
 import contextlib
@@ -120,7 +120,7 @@ class Vectors:
             self._on(lambda client, rows=rows: client.insert(self._name, rows, timeout=_PATIENCE))  # type: ignore[misc]  # rows is of this round
 
     def put_position(self, owner: str, position: Position) -> None:
-        """Record what the rows sent before `settle` contain, then remove earlier records."""
+        """Record what the rows sent before `await_applied` contain, then remove earlier records."""
         nothing = np.zeros((1, self._dimension), np.float32)
         self.insert(owner, position.first, [-1 - position.second], nothing)
         past = [row.key for row in self._positions(owner) if _position(row.number, row.version).total < position.total]
@@ -143,12 +143,12 @@ class Vectors:
             self._on(lambda client, some=some: client.delete(self._name, ids=some, timeout=_PATIENCE))  # type: ignore[misc]  # some is of this round
 
     def clear(self, owner: str) -> None:
-        """Delete all rows; the positions first, so that nobody takes the rest for all."""
+        """Delete all rows; the positions first, so that no process takes the rest for all."""
         self._delete(f'owner == "{owner}" and number < 0')
-        self.settle()
+        self.await_applied()
         self._delete(f'owner == "{owner}"')
 
-    def settle(self) -> None:
+    def await_applied(self) -> None:
         """Wait until everything that was sent before is applied; what is sent after comes in a later time tick."""
         self._query("number == -1", ["number"], limit=1)
 

@@ -60,7 +60,7 @@ class _Pool:
         self._all: set[Connection] = set()
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
 
-    def take(self, timeout: float) -> tuple[Connection, bool]:
+    def acquire(self, timeout: float) -> tuple[Connection, bool]:
         """Return a connection, and whether it is a new one."""
         if not self._free.acquire(timeout=timeout):
             raise StorageBusyError(
@@ -74,7 +74,7 @@ class _Pool:
             self._free.release()
             raise
 
-    def give(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Take a connection back; close it if it is broken or within a transaction."""
         if connection not in self._all:  # it is of the parent process
             return
@@ -224,7 +224,7 @@ class Sessions:
             try:
                 return cursor.fetchall()
             finally:
-                self._pool.give(connection)
+                self._pool.release(connection)
 
     def committed_among(self, _: Sequence[Kind], query: str, values: Sequence[Any]) -> list[Any]:
         """Return rows of the last committed state that have one of many values, written ``(*)`` in the query."""
@@ -238,7 +238,7 @@ class Sessions:
             try:
                 yield connection
             finally:
-                self._pool.give(connection)
+                self._pool.release(connection)
 
     @property
     def current(self) -> Connection | None:
@@ -316,7 +316,7 @@ class Sessions:
                         connection.execute("ROLLBACK")
                 raise
             finally:
-                pool.give(connection)
+                pool.release(connection)
 
     def _commit(self, connection: Connection, generation: int) -> None:
         if generation != _forks.generation():
@@ -338,14 +338,14 @@ class Sessions:
                 return connection, connection.execute(query, values or None, binary=values is not None)
             except BaseException as error:
                 broken = connection.closed or connection.broken
-                self._pool.give(connection)
+                self._pool.release(connection)
                 if new or not broken or not isinstance(error, psycopg.Error):
                     raise
 
     def _take(self) -> tuple[Connection, bool]:
         if self._closed:
             raise ClosedError(f"{self.name}: closed; open it again with Collection.open")
-        return self._pool.take(self.timeout)
+        return self._pool.acquire(self.timeout)
 
     # ---------------------------------------------------------------- forks
 

@@ -108,7 +108,7 @@ def lost(name: str, *, committing: bool = False) -> StorageError:
     if committing:
         return StorageUncertainError(
             f"{name}: the connection was lost while a change was confirmed: it may or may not have been made; "
-            "look, and repeat it if not"
+            "read it, and repeat it if not"
         )
     return StorageError(f"{name}: {_LOST}")
 
