@@ -18,7 +18,6 @@ from facesearch.errors import (
     CollectionNotFoundError,
     InvalidParameterError,
     QuotaExceededError,
-    StorageError,
     StorageFormatError,
     without_value,
 )
@@ -188,9 +187,9 @@ class Database(ABC):
                 raise CollectionExistsError(f"collection_id: {self.name} has a collection {collection_id!r} already")
             entry = self._find(sql, collection_id)
             if entry is None:
-                raise StorageError(
-                    f"{self.name}: collection {collection_id!r} was added and is not there: "
-                    "another process deleted it at once, or the database is damaged"
+                raise StorageFormatError(
+                    f"{self.name}: damaged, or another process deletes what this one adds: "
+                    f"collection {collection_id!r} was written and is not there"
                 )
             if added:
                 self._put_tags(sql, entry.number, tags)
