@@ -117,7 +117,7 @@ class DatabaseStore(Store, ABC):
         """Return the rows of the collection for an index."""
 
     def _overwrite(self, kind: str, numbers: Sequence[int]) -> None:
-        """Overwrite the personal data of deleted rows of ``"users"``, ``"faces"`` or ``"changes"``, where that can be done at once."""
+        """Overwrite the personal data of deleted rows of ``"users"``, ``"faces"`` or ``"changes"``, where the database does not."""
 
     # ---------------------------------------------------------------- blocks
 
@@ -356,7 +356,6 @@ class DatabaseStore(Store, ABC):
         block, found = self._changing(), self._fids(face_ids)
         fids = list(found.values())
         self.forget_changes_of(found)
-        self._change_among("DELETE FROM set_aside WHERE fid IN (*)", fids)
         self._change_among(
             "INSERT INTO gone_faces (collection, fid) SELECT collection, fid FROM faces WHERE fid IN (*)", fids
         )

@@ -15,7 +15,7 @@ from facesearch.errors import StorageError, StorageFormatError
 from facesearch.matching.vector_index import Ranked
 from facesearch.storage.database import Entry
 from facesearch.storage.database_store import Block, DatabaseStore
-from facesearch.storage.face_rows import PERSONAL, personal_columns, uuid_bytes
+from facesearch.storage.face_rows import PERSONAL, personal_columns, uuid_bytes, uuid_text
 from facesearch.storage.live_index import State, VectorRows
 from facesearch.storage.postgres.connections import Sessions
 from facesearch.storage.postgres.erasure import erase
@@ -24,7 +24,7 @@ from facesearch.storage.postgres.hnsw import ensure_index
 from facesearch.storage.postgres.scan import Gallery, scan
 from facesearch.storage.postgres.schema import FORMAT
 from facesearch.storage.postgres.vectors import TABLES, Connection, ServerRows, Vector, matrix_of
-from facesearch.storage.sql import BLOB, VALUE, Kind, in_parts
+from facesearch.storage.sql import BLOB, UUID_BYTES, VALUE, Kind, in_parts
 from facesearch.storage.store import StoredFace
 
 __all__ = ["PostgresStore"]
@@ -119,6 +119,12 @@ class PostgresStore(DatabaseStore):
                 (self._number, block.change, some),
             ).rowcount
         block.touched = True
+
+    @override
+    def faces_of(self, user_id: str) -> frozenset[str]:
+        # One question to the server, not two: each photo that is enrolled asks it.
+        query = "SELECT face_id FROM faces JOIN users USING (uid) WHERE users.collection = ? AND user_id = ?"
+        return frozenset(uuid_text(face_id) for (face_id,) in self._rows((UUID_BYTES,), query, self._number, user_id))
 
     @override
     def _search(self, kind: str, now: State, probes: FloatArray, max_distance: float, limit: int) -> list[Ranked]:

@@ -256,6 +256,8 @@ class SqliteStore(DatabaseStore):
 
     @override
     def _overwrite(self, kind: str, numbers: Sequence[int]) -> None:
+        if kind == "faces":
+            self._change_among("DELETE FROM set_aside WHERE fid IN (*)", numbers)
         empty(self._changing().sql, kind, numbers)
 
     @override
