@@ -8,9 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from facesearch.analysis.analyzer import FaceAnalyzer, default_analyzer
-from facesearch.storage import memory as storage
-from facesearch.storage.postgres import database as servers
-from facesearch.storage.sqlite import database as files
+from facesearch.storage import database, memory
 from facesearch.testing.fakes import fake_analyzer
 from marker_lists import TESTS, marker_lists, markers_of
 
@@ -70,6 +68,6 @@ def real() -> FaceAnalyzer:
 def same_ids() -> Iterator[None]:
     """One secret for the ids of all collections that this process makes, so that they can be compared with each other."""
     with pytest.MonkeyPatch.context() as patched:
-        for module in (files, servers, storage):
+        for module in (database, memory):
             patched.setattr(module, "new_secret", lambda: b"the secret of the tests' ids ...")
         yield

@@ -20,6 +20,7 @@ from hypothesis import given, settings, strategies as st
 import facesearch as fs
 from durable import MEMORY
 from facesearch.common.arrays import FloatArray
+from facesearch.storage.database_store import DatabaseStore
 from facesearch.storage.sqlite import erasure as erasing, vectors as live_index
 from facesearch.storage.sqlite.store import SqliteStore
 from facesearch.testing.strategies import embeddings
@@ -230,20 +231,22 @@ def test_wrong_arguments_are_named(
 # -------------------------------------------------------------------- what it costs
 
 
-def test_who_never_searches_faces_has_no_index_of_them(staff: fs.Collection) -> None:
+def index_of_faces(staff: fs.Collection) -> Any:
     store: Any = staff._store
+    return store._indexes["faces"]._index if isinstance(store, DatabaseStore) else store._face_index
+
+
+def test_who_never_searches_faces_has_no_index_of_them(staff: fs.Collection) -> None:
     staff.search_embedding(embedding(0))
-    index = store._face_index
-    assert index is None or len(index._index) == 0
+    assert not index_of_faces(staff)
     found(staff, embedding(0))
-    assert len(store._face_index._index if index else store._face_index) == 4
+    assert len(index_of_faces(staff)) == 4
 
 
 def test_of_a_deleted_face_no_vector_is_left_in_memory(staff: fs.Collection) -> None:
     def in_memory() -> bytes:
-        index = staff._store._face_index  # type: ignore[attr-defined]  # both stores have it
         # Rows that are or were in use; the others were never written and hold arbitrary data.
-        return b"".join(block.matrix[:4].tobytes() for block in getattr(index, "_index", index)._blocks)
+        return b"".join(block.matrix[:4].tobytes() for block in index_of_faces(staff)._blocks)
 
     found(staff, embedding(0))
     (loose,) = [face.face_id for face in staff.faces() if face.user_id is None]
@@ -264,9 +267,9 @@ def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     read = live_index.read_vectors
 
-    def counted(blobs: Any, *arguments: Any) -> FloatArray:
+    def counted(blobs: Any, dimension: int, **row: Any) -> FloatArray:
         counts.append(len(blobs))
-        return read(blobs, *arguments)
+        return read(blobs, dimension, **row)
 
     monkeypatch.setattr(live_index, "read_vectors", counted)
     return counts
@@ -346,21 +349,21 @@ def test_a_damaged_vector_of_a_face_is_never_searched() -> None:
             sql.commit()
         with fs.Collection.open(path, "staff") as staff:
             for _ in range(2):
-                with pytest.raises(fs.StorageFormatError, match="face_data 2: damaged, expected 512 bytes"):
+                with pytest.raises(fs.StorageFormatError, match="faces 2: damaged, expected 512 bytes"):
                     found(staff, embedding(1))
 
 
 def test_where_a_face_goes_meanwhile_others_move_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with collection_of("in a file") as staff:
         near, far = (staff.add_embedding(user, embedding(1) * size) for user, size in (("ada", 1), ("bob", 1.1)))
-        name = SqliteStore._face_ids
+        names = SqliteStore._names
 
-        def late(store: SqliteStore, fids: Any) -> list[str]:
+        def late(store: SqliteStore, kind: str, fids: Any) -> list[str]:
             if "ada" in staff:
                 staff.delete_user("ada", faces=True)
-            return name(store, fids)
+            return names(store, kind, fids)
 
-        monkeypatch.setattr(SqliteStore, "_face_ids", late)
+        monkeypatch.setattr(SqliteStore, "_names", late)
         ((_, face_id),) = found(staff, embedding(1), face_match_threshold=0, max_faces=1)
         assert (face_id, near in {face.face_id for face in staff.faces()}) == (far, False)
 

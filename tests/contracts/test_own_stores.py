@@ -55,7 +55,7 @@ def test_a_collection_uses_the_store_that_it_is_given() -> None:
     ("store", "message"),
     [
         (7, "store: expected a subclass of facesearch.Store, .* got 7"),
-        (lambda *_: object(), "got a object without reading, writing, .*; the docstrings of facesearch.Store say"),
+        (lambda *_: object(), "got a object without reading, writing, .*; the docstrings of facesearch.Store describe"),
     ],
 )
 def test_what_is_no_store_is_refused(store: Any, message: str) -> None:

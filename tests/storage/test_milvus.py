@@ -25,7 +25,7 @@ from facesearch.cli.shell.exit_status import Exit
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import ClosedError, MissingExtraError
 from facesearch.rekognition import client
-from facesearch.storage.live_index import IndexSource
+from facesearch.storage.database_store import DatabaseStore
 from facesearch.storage.milvus import index as milvus_index
 from facesearch.storage.milvus.address import MilvusAddress
 from facesearch.storage.milvus.index import MilvusIndex
@@ -62,7 +62,7 @@ def answers(staff: fs.Collection) -> Any:
 
 
 def outside(staff: fs.Collection) -> MilvusIndex:
-    assert isinstance(staff._store, IndexSource)
+    assert isinstance(staff._store, DatabaseStore)
     assert isinstance(staff._store.outside, MilvusIndex)
     return staff._store.outside
 
@@ -238,7 +238,7 @@ def test_another_calibration_gets_an_index_of_its_own(people: str) -> None:
 
 def test_a_delivery_that_is_cut_off_loses_nothing(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with fs.Collection.open(people, "staff") as alone:
-        for cut in ("insert", "settle", "put_position"):
+        for cut in ("insert", "await_applied", "put_position"):
             alone.add_embeddings([f"{cut}{number}" for number in range(5)], vectors(5, seed=len(cut)))
             with opened(people) as staff, monkeypatch.context() as patched:
                 patched.setattr(outside(staff)._vectors, cut, _cut_off)
@@ -394,7 +394,7 @@ def test_an_index_needs_its_extra(people: str, monkeypatch: pytest.MonkeyPatch) 
     [
         (lambda _: "milvus://root:hunter2@127.0.0.1:9", "no connection; .* start the server .* without index="),
         (lambda url: url.replace(":Milvus@", ":hunter2@"), "wrong user or password; .* correct them in the address"),
-        (lambda url: url.replace("root:Milvus@", ""), "asks for a user and a password; .* give them in the address"),
+        (lambda url: url.replace("root:Milvus@", ""), "asks for a user and a password; .* add them to the address"),
         (lambda url: url.replace("/?", "/hunter3?"), "no such database; .* create it there"),
     ],
 )

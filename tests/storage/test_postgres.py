@@ -412,13 +412,13 @@ def test_many_equal_vectors_are_all_ranked_by_the_server(schema: str, monkeypatc
 
 def test_only_new_rows_are_read_for_a_search(staff: fs.Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
-    checked = vectors.ServerRows._vectors
+    checked = vectors.ServerRows._copied_vectors
 
     def counted(self: Any, rows: Any, table: str) -> Any:
         read.append((table, len(rows)))
         return checked(self, rows, table)
 
-    monkeypatch.setattr(vectors.ServerRows, "_vectors", counted)
+    monkeypatch.setattr(vectors.ServerRows, "_copied_vectors", counted)
     staff.search_embedding(ONES)
     staff.rank_faces([ONES])
     assert read == [("users", 2), ("faces", 3)]

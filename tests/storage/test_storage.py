@@ -376,13 +376,13 @@ def test_a_damaged_vector_is_never_searched(people: Path, vector: Any) -> None:
     damage(people, "UPDATE user_data SET vector = ? WHERE user_id = 'bob'", vector)
     with fs.Collection.open(people, "staff") as staff:
         for call in (lambda: staff.search_embedding(ONES), lambda: staff.user_embedding("bob")):
-            with pytest.raises(fs.StorageFormatError, match=r"user_data \d+: damaged, expected"):
+            with pytest.raises(fs.StorageFormatError, match=r"users \d+: damaged, expected"):
                 call()
         assert staff.user_embedding("ada") is not None
     damage(people, "UPDATE face_data SET vector = ?", vector)
     with (
         fs.Collection.open(people, "staff") as staff,
-        pytest.raises(fs.StorageFormatError, match=r"face_data \d+: damaged, expected"),
+        pytest.raises(fs.StorageFormatError, match=r"faces \d+: damaged, expected"),
     ):
         staff.face_embedding(staff.faces()[0].face_id)
 
@@ -403,7 +403,7 @@ def test_a_damaged_face_is_named(people: Path, column: str, value: Any) -> None:
     damage(people, f"UPDATE face_data SET {column} = ?", value)  # noqa: S608  # names of ours
     with (
         fs.Collection.open(people, "staff") as staff,
-        pytest.raises(fs.StorageFormatError, match=r"face_data \d+: damaged \("),
+        pytest.raises(fs.StorageFormatError, match=r"faces \d+: damaged \("),
     ):
         staff.faces()
 

@@ -20,8 +20,7 @@ from durable import MEMORY, raw
 from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.common.arrays import FloatArray
 from facesearch.rekognition.service import Rekognition
-from facesearch.storage import memory as storage
-from facesearch.storage.sqlite import database as catalog
+from facesearch.storage import database, memory
 from facesearch.testing.fakes import fake_analyzer, paint
 
 ONES = np.ones(128)
@@ -32,7 +31,7 @@ EMPTY = paint((100, 120), {})
 @pytest.fixture(autouse=True)
 def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a random secret key for each collection, as outside of tests."""
-    for module in (catalog, storage):
+    for module in (database, memory):
         monkeypatch.setattr(module, "new_secret", lambda: secrets.token_bytes(32))
 
 

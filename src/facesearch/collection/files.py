@@ -19,8 +19,9 @@ from facesearch.matching.calibration_choice import CalibrationChoice, check_choi
 from facesearch.storage.catalog import attach_index, check_index, database_of
 from facesearch.storage.copying import copy_content
 from facesearch.storage.database import Database, Entry
+from facesearch.storage.database_store import DatabaseStore
 from facesearch.storage.export import Export, check_export, read_export, write_export
-from facesearch.storage.live_index import IndexComparison, IndexSource, OutsideIndex
+from facesearch.storage.live_index import IndexComparison, OutsideIndex
 
 __all__ = ["CollectionFiles"]
 
@@ -320,7 +321,7 @@ class CollectionFiles(CollectionBase):
         outside.drop()
 
     def _outside(self) -> OutsideIndex:
-        outside = self._store.outside if isinstance(self._store, IndexSource) else None
+        outside = self._store.outside if isinstance(self._store, DatabaseStore) else None
         if outside is None:
             raise InvalidParameterError(
                 f"index: collection {self._id!r} was opened without an index; open it with index='milvus://host:19530'"

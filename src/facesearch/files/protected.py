@@ -72,13 +72,7 @@ class Protected:
                 self._inputs.add(Path(os.path.realpath(source)))
 
     def reason(self, target: Path) -> str | None:
-        """Return the reason why a file may not be replaced; ``None`` if it is none of these files.
-
-        Parameters
-        ----------
-        target
-            Path without links, see `os.path.realpath`; the file need not exist.
-        """
+        """Return the reason why a file, at a path without links, may not be replaced; ``None`` if it is none of these files."""
         identity = identity_of(target)
         if target in self._inputs or (identity is not None and identity in self._inputs):
             return "an input of this command"
@@ -127,13 +121,7 @@ def _part_reason(target: Path, databases: Iterable[Path]) -> str | None:
 
 
 def part_of_database(target: Path) -> str | None:
-    """Return the database that a file is a part of, as a phrase; ``None`` if it is no part, or a database itself.
-
-    Parameters
-    ----------
-    target
-        Path without links; the file need not exist.
-    """
+    """Return the database that a file, at a path without links, is a part of, as a phrase; ``None`` if it is no part of one."""
     return _part_reason(target, _open_paths())
 
 

@@ -41,12 +41,7 @@ else:
 def unfinished(target: Path, mode: int) -> Iterator[tuple[Path, BinaryIO]]:
     """Create a file beside a target, locked while it is open; remove it at the end unless it was renamed.
 
-    Parameters
-    ----------
-    target
-        Absolute, without links.
-    mode
-        Mode of the file, reduced by the process's umask.
+    The target's path is absolute, without links; the mode is reduced by the process's umask.
     """
     new, file = _locked(target, mode)
     try:
@@ -81,13 +76,7 @@ def is_unfinished(name: Any) -> bool:
 
 
 def remove_unfinished(target: Path, starts: Starts | None = None) -> list[Path]:
-    """Remove the files that `unfinished_files` lists; parameters are those of `unfinished_files`.
-
-    Returns
-    -------
-    list of Path
-        The removed files, sorted.
-    """
+    """Remove the files that `unfinished_files` lists, and return those, sorted."""
     removed = []
     for path in _abandoned(target, starts):
         with contextlib.suppress(OSError):  # gone already, or another user's
@@ -97,20 +86,10 @@ def remove_unfinished(target: Path, starts: Starts | None = None) -> list[Path]:
 
 
 def unfinished_files(target: Path, starts: Starts | None = None) -> list[Path]:
-    """List the unfinished files of a target that no living process writes.
+    """List the unfinished files of a target that no living process writes, sorted; the path is absolute, without links.
 
-    Parameters
-    ----------
-    target
-        Absolute, without links.
-    starts
-        Predicate on a file open for reading. Unfinished files of other targets in the folder are included if it accepts their
-        beginning: for example an export of yesterday with a date in its name.
-
-    Returns
-    -------
-    list of Path
-        Sorted.
+    Unfinished files of other targets in the folder are included if *starts*, a predicate on a file open for reading, accepts their
+    beginning: for example an export of yesterday with a date in its name.
     """
     return list(_abandoned(target, starts))
 

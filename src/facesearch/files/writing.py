@@ -36,22 +36,13 @@ _TRIES: Final = 100
 class OutputKind:
     """A kind of file that this library writes.
 
-    Attributes
-    ----------
-    name
-        Name for messages, with its article: ``"an export of facesearch"``.
-    recognises
-        Predicate: whether a file, open for reading at its start, is an earlier output of this kind. For other files it may raise
-        any exception.
-    private
-        Whether the file holds personal data; a new one is then readable by its owner only.
-    starts
-        Predicate: whether an unfinished file begins as this kind does; by default *recognises*.
+    *recognises* is a predicate: whether a file, open for reading at its start, is an earlier output of this kind. For other files it may
+    raise any exception. *starts* is one for an unfinished file: whether it begins as this kind does; by default *recognises*.
     """
 
-    name: str
+    name: str  # for messages, with its article: "an export of facesearch"
     recognises: Callable[[BinaryIO], bool] = attrs.field(repr=False)
-    private: bool = True
+    private: bool = True  # it holds personal data: a new one is readable by its owner only
     starts: Callable[[BinaryIO], bool] | None = attrs.field(default=None, repr=False)
 
 
@@ -181,14 +172,9 @@ def write_file(
 
 
 def write_new(path: Path, content: bytes) -> bool:
-    """Write a new private file, whole or not at all; an existing file stays.
+    """Write a new private file, whole or not at all; an existing file stays. Return False if another process was first.
 
     The file is closed before it gets its name: closing it later could release locks that SQLite holds on it in this process.
-
-    Returns
-    -------
-    bool
-        False if another process was first.
 
     Raises
     ------

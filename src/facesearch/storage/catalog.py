@@ -12,7 +12,7 @@ from facesearch.domain.entities import COLLECTION_ID_PATTERN
 from facesearch.errors import InvalidParameterError
 from facesearch.files.writing import absolute
 from facesearch.storage.database import MAX_TAGS, CollectionInfo, Database, check_tag, check_tags
-from facesearch.storage.live_index import IndexSource
+from facesearch.storage.database_store import DatabaseStore
 from facesearch.storage.server_address import Address, is_address
 from facesearch.storage.sqlite.database import FileDatabase
 from facesearch.storage.store import Store
@@ -135,7 +135,7 @@ def attach_index(store: Store, index: str, dimension: int, offset: Callable[[int
     from facesearch.storage.milvus.address import MilvusAddress
     from facesearch.storage.milvus.index import MilvusIndex
 
-    if isinstance(store, IndexSource):
+    if isinstance(store, DatabaseStore):
         store.outside = MilvusIndex(store, MilvusAddress.of(index), dimension, offset, timeout)
 
 

@@ -1,17 +1,20 @@
-"""A place that keeps collections, a file or a PostgreSQL server: its protocol, and what it stores of a collection as a whole."""
+"""A place that keeps collections, a file or a PostgreSQL server: what both have in common, and what they store of a collection as a whole."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import attrs
 from attrs import field
 
 from facesearch.common.tables import Cell
 from facesearch.common.validation import is_a, is_bool, maybe, plain_int, whole
-from facesearch.domain.entities import FaceModel
+from facesearch.domain.entities import COLLECTION_ID_PATTERN, FaceModel
 from facesearch.errors import (
+    CollectionExistsError,
     CollectionNotFoundError,
     InvalidParameterError,
     QuotaExceededError,
@@ -19,10 +22,11 @@ from facesearch.errors import (
     without_value,
 )
 from facesearch.matching.calibration_choice import describe_kept
+from facesearch.storage.content_ids import new_secret
+from facesearch.storage.sql import COUNT, ID, TEXT, Connections, Kind, Sql
 from facesearch.storage.store import Store
 
 __all__ = [
-    "FIXED_COLUMNS",
     "MAX_TAGS",
     "CollectionInfo",
     "Database",
@@ -31,8 +35,6 @@ __all__ = [
     "check_number_of_tags",
     "check_tag",
     "check_tags",
-    "entry_of",
-    "info_of",
 ]
 
 MAX_TAGS: Final = 200
@@ -81,91 +83,36 @@ class CollectionInfo:
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """The constant properties of a collection.
+    """The constant properties of a collection."""
 
-    Attributes
-    ----------
-    number
-        Its row number; the number of a deleted collection is not reused.
-    collection_id, face_model, thumbnails
-        See `CollectionInfo`.
-    calibration
-        JSON, see `facesearch.matching.calibration.Calibration.to_json`; ``None`` for one that comes with the library.
-    salt
-        The database's key for the hashes of user ids.
-    """
-
-    number: int
+    number: int  # the row number; that of a deleted collection is not reused
     collection_id: str
     face_model: FaceModel
-    thumbnails: bool
-    calibration: str | None
-    salt: bytes = field(repr=False)
+    thumbnails: bool  # as in `CollectionInfo`
+    calibration: (
+        str | None
+    )  # JSON of facesearch.matching.calibration.Calibration; None for one that comes with the library
+    salt: bytes = field(repr=False)  # the database's key for the hashes of user ids
 
 
-FIXED_COLUMNS: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
-"""The columns of a collection that never change, in the order that `entry_of` takes."""
-
-
-def entry_of(where: str, salt: bytes, columns: Iterable[Any]) -> Entry:
-    """Return the entry of a row of a catalog.
-
-    Parameters
-    ----------
-    where
-        The database, for messages.
-    salt
-        See `Entry`.
-    columns
-        The values of `FIXED_COLUMNS`.
-
-    Raises
-    ------
-    StorageFormatError
-        If they describe no face model.
-    """
-    number, collection_id, thumbnails, calibration, name, version, digest, dimension = columns
-    try:
-        face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
-    except InvalidParameterError as error:
-        raise StorageFormatError(f"{where}: {collection_id}: damaged face model ({without_value(error)})") from None
-    return Entry(
-        number=number,
-        collection_id=collection_id,
-        face_model=face_model,
-        thumbnails=bool(thumbnails),
-        calibration=calibration,
-        salt=bytes(salt),
-    )
-
-
-def info_of(entry: Entry, *, users: int, faces: int, created: datetime) -> CollectionInfo:
-    """Return the properties of a collection; *created* in UTC."""
-    return CollectionInfo(
-        collection_id=entry.collection_id,
-        users=users,
-        faces=faces,
-        face_model=entry.face_model,
-        created=created,
-        thumbnails=entry.thumbnails,
-        calibration=describe_kept(entry.calibration),
-    )
+_FIXED: Final = "id, collection_id, thumbnails, calibration, model_name, model_version, model_digest, dimension"
+_COLLECTION_ID: Final = Kind.matching(COLLECTION_ID_PATTERN, 255)
+_DIMENSION: Final = Kind("a vector's length", frozenset({int}), lambda value: 0 < value <= _LARGEST_DIMENSION)
+_LARGEST_DIMENSION: Final = 1 << 16
+_TIME: Final = Kind("a time", frozenset({float}), lambda value: 0 <= value <= _LAST_TIME)
+_LAST_TIME: Final = 253402300799  # of the year 9999
+_KEY: Final = Kind("up to 64 bytes", frozenset({bytes}), lambda value: 0 < len(value) <= _LONGEST_KEY)
+_LONGEST_KEY: Final = 64  # of BLAKE2b
+_FIXED_KINDS: Final = (ID, _COLLECTION_ID, COUNT, TEXT.or_null, TEXT, TEXT, TEXT, _DIMENSION)
+_INFO_KINDS: Final = (COUNT, COUNT, _TIME, *_FIXED_KINDS)
 
 
 @attrs.frozen(kw_only=True)
 class Erasure:
-    """The result of an erasure.
+    """The result of an erasure."""
 
-    Attributes
-    ----------
-    left
-        Why deleted data may still be in the database's files, each with the next step; empty if all of it is erased.
-    beyond
-        Places that may hold copies and are out of reach.
-    """
-
-    left: tuple[str, ...] = ()
-    beyond: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()  # why deleted data may still be in the database's files, each with the next step
+    beyond: tuple[str, ...] = ()  # places that may hold copies and are out of reach
 
     @property
     def done(self) -> bool:
@@ -173,11 +120,11 @@ class Erasure:
         return not self.left
 
 
-class Database(Protocol):
+class Database(ABC):
     """A file or a server that keeps collections. Thread-safe; connections are opened on first use.
 
     All methods raise `facesearch.StorageError` and its subclasses if it can't be used. Methods that take the id of a collection raise
-    `facesearch.CollectionNotFoundError` if there is none, unless stated otherwise.
+    `facesearch.CollectionNotFoundError` if there is none, unless stated otherwise. In a statement, ``?`` stands for a value.
 
     Attributes
     ----------
@@ -185,20 +132,28 @@ class Database(Protocol):
         The path, or the address without the password: for messages.
     """
 
-    name: str
+    _FILE: ClassVar[str]  # the table with the salt
+    _LOCK: ClassVar[str] = ""  # the end of a query that locks the rows it finds
+
+    def __init__(self, sessions: Connections) -> None:
+        self.name, self._sessions = sessions.name, sessions
 
     @property
     def read_only(self) -> bool:
         """Whether writing is refused."""
+        return self._sessions.read_only
 
+    @abstractmethod
     def description(self) -> str:
         """Return the name and version of the software that keeps it."""
 
+    @abstractmethod
     def find(self, collection_id: str) -> Entry | None:
         """Find a collection; ``None`` if the collection or the whole database does not exist."""
 
     def missing(self, collection_id: str) -> CollectionNotFoundError:
         """Return the error for a collection that does not exist."""
+        return CollectionNotFoundError(f"collection_id: no collection {collection_id!r} in {self.name}")
 
     def add(
         self,
@@ -223,25 +178,45 @@ class Database(Protocol):
         StorageError
             And its subclasses; nothing was changed, and no new database is left.
         """
+        tags = check_tags("tags", tags or {})
+        self._create(face_model)
+        with self._sessions.writing() as sql:
+            fixed = collection_id, *attrs.astuple(face_model), calibration, thumbnails, new_secret()
+            added = self._insert(sql, fixed)
+            if must_be_new and not added:
+                raise CollectionExistsError(f"collection_id: {self.name} has a collection {collection_id!r} already")
+            entry = self._find(sql, collection_id)
+            if entry is None:
+                raise StorageFormatError(
+                    f"{self.name}: damaged, or another process deletes what this one adds: "
+                    f"collection {collection_id!r} was written and is not there"
+                )
+            if added:
+                self._put_tags(sql, entry.number, tags)
+        return entry
 
+    @abstractmethod
     def store(self, entry: Entry, offset: Callable[[int], float], *, answered_before: float) -> Store:
         """Return the store of a collection; closing it closes this database.
 
-        Parameters
-        ----------
-        entry
-            The collection.
-        offset
-            See `facesearch.storage.memory.MemoryStore`.
-        answered_before
-            Older answers are removed, as by `Store.forget_answers`.
+        *offset* is that of `facesearch.storage.memory.MemoryStore`. Answers given before *answered_before* are removed.
         """
 
     def infos(self, collection_id: str | None = None) -> list[CollectionInfo]:
         """Return the properties of one collection or of all; reads no vectors."""
+        query = f"SELECT users, faces, created, {_FIXED} FROM collections"  # noqa: S608  # constant names
+        values = [] if collection_id is None else [collection_id]
+        with self._reading() as sql:
+            rows = sql.rows(_INFO_KINDS, f"{query} WHERE collection_id = ?" if values else query, *values)
+            infos = [self._info(*row) for row in rows]
+        if collection_id is not None and not infos:
+            raise self.missing(collection_id)
+        return infos
 
     def tags(self, collection_id: str) -> dict[str, str]:
         """Return the tags of a collection, sorted by key."""
+        with self._reading() as sql:
+            return self._tags(sql, self._number(sql, collection_id))
 
     def change_tags(self, collection_id: str, *, add: Mapping[str, str], remove: Iterable[str]) -> None:
         """Add tags to a collection and remove tags, in one transaction.
@@ -251,18 +226,106 @@ class Database(Protocol):
         QuotaExceededError
             If the collection would have more than 200 tags; nothing was changed.
         """
+        with self._changing() as sql:
+            self._put_tags(sql, self._number(sql, collection_id, lock=True), add, remove)
 
+    @abstractmethod
     def delete(self, collection_id: str) -> None:
         """Delete a collection, with all its users, faces and vectors."""
 
+    @abstractmethod
     def erase(self, wait: float) -> Erasure:
         """Erase the data of deleted people, waiting up to *wait* seconds for others."""
 
+    @abstractmethod
     def is_erased(self) -> bool:
         """Check whether all deleted data is erased; changes nothing."""
 
     def close(self) -> None:
         """Close the connections."""
+        self._sessions.close()
+
+    # ---------------------------------------------------------------- what both have in common, and what differs
+
+    def _find(self, sql: Sql, collection_id: str) -> Entry | None:
+        query = f"SELECT salt, {_FIXED} FROM collections, {self._FILE} WHERE collection_id = ?"  # noqa: S608  # constant names
+        rows = sql.rows((_KEY, *_FIXED_KINDS), query, collection_id)
+        return self._entry(*rows[0]) if rows else None
+
+    def _number(self, sql: Sql, collection_id: str, *, lock: bool = False) -> int:
+        query = f"SELECT id FROM collections WHERE collection_id = ?{self._LOCK if lock else ''}"  # noqa: S608  # constant names
+        for (number,) in sql.rows((ID,), query, collection_id):
+            return int(number)
+        raise self.missing(collection_id)
+
+    def _info(self, users: int, faces: int, created: Any, *fixed: Any) -> CollectionInfo:
+        entry = self._entry(b"", *fixed)
+        return CollectionInfo(
+            collection_id=entry.collection_id,
+            users=users,
+            faces=faces,
+            face_model=entry.face_model,
+            created=self._time(created),
+            thumbnails=entry.thumbnails,
+            calibration=describe_kept(entry.calibration),
+        )
+
+    def _entry(self, salt: bytes, *fixed: Any) -> Entry:
+        number, collection_id, thumbnails, calibration, name, version, digest, dimension = fixed
+        try:
+            face_model = FaceModel(name=name, version=version, digest=digest, dimension=dimension)
+        except InvalidParameterError as error:
+            reason = without_value(error)
+            raise StorageFormatError(f"{self.name}: {collection_id}: damaged face model ({reason})") from None
+        return Entry(
+            number=number,
+            collection_id=collection_id,
+            face_model=face_model,
+            thumbnails=bool(thumbnails),
+            calibration=calibration,
+            salt=salt,
+        )
+
+    def _tags(self, sql: Sql, number: int) -> dict[str, str]:
+        query = "SELECT key, value FROM tags WHERE collection = ? ORDER BY key"
+        return {self._decoded(key): self._decoded(value) for key, value in sql.rows((TEXT, TEXT), query, number)}
+
+    def _put_tags(self, sql: Sql, number: int, tags: Mapping[str, str], remove: Iterable[str] = ()) -> None:
+        for key, value in tags.items():
+            statement = """INSERT INTO tags (collection, key, value) VALUES (?, ?, ?)
+                ON CONFLICT (collection, key) DO UPDATE SET value = excluded.value"""
+            sql.change(statement, number, self._encoded(key), self._encoded(value))
+        for key in remove:
+            sql.change("DELETE FROM tags WHERE collection = ? AND key = ?", number, self._encoded(key))
+        check_number_of_tags(len(self._tags(sql, number)))
+
+    def _encoded(self, text: str) -> Any:
+        """Return the stored form of a tag's key or value."""
+        return text
+
+    def _decoded(self, stored: Any) -> str:
+        """Return a tag's key or value."""
+        return str(stored)
+
+    @abstractmethod
+    def _create(self, face_model: FaceModel) -> None:
+        """Create the database if needed, for vectors of a model."""
+
+    @abstractmethod
+    def _insert(self, sql: Sql, fixed: Sequence[Any]) -> bool:
+        """Add a collection: id, face model, calibration, thumbnails and secret; return False if it exists."""
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Sql]:
+        """Read an existing database."""
+
+    @abstractmethod
+    def _changing(self) -> AbstractContextManager[Sql]:
+        """Change an existing database in one transaction."""
+
+    @abstractmethod
+    def _time(self, created: Any) -> datetime:
+        """Return a stored time, in UTC."""
 
 
 def check_tags(argument: str, tags: Any) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """A collection as one portable file: an .npz of plain arrays, which NumPy opens too, without pickle.
 
 It holds the ids of the users, and for each face its vector, bounding box, user, source, whether it is set aside, and thumbnail if one is
-stored. Changes that can be undone are left out. Data that can be
-derived is left out: the vectors of users are recomputed when the file is read.
+stored. Changes that can be undone are left out, and so is what can be derived: the vectors of users are recomputed when the file is read.
 
 An untrusted file can do no harm: see `facesearch.storage.npz`.
 """
@@ -61,32 +60,18 @@ _BOX: Final = ("left", "top", "width", "height")
 
 @attrs.frozen(kw_only=True, eq=False)
 class Export:
-    """The content of an export.
-
-    Attributes
-    ----------
-    collection_id, face_model, thumbnails
-        The properties of the collection.
-    calibration
-        JSON, see `facesearch.matching.calibration.Calibration.to_json`; ``None`` for one that comes with the library.
-    user_ids
-        Sorted.
-    faces
-        Sorted by face id.
-    secret
-        The key of the ids of faces and photos, see `facesearch.storage.content_ids`.
-    aside
-        The ids of the faces that are set aside.
-    """
+    """The content of an export."""
 
     collection_id: str
     face_model: FaceModel
     thumbnails: bool
-    calibration: str | None
-    user_ids: Sequence[str]
-    faces: Iterable[StoredFace]
-    secret: bytes = field(repr=False)
-    aside: frozenset[str] = frozenset()
+    calibration: (
+        str | None
+    )  # JSON of facesearch.matching.calibration.Calibration; None for one that comes with the library
+    user_ids: Sequence[str]  # sorted
+    faces: Iterable[StoredFace]  # sorted by face id
+    secret: bytes = field(repr=False)  # the key of the ids of faces and photos, see facesearch.storage.content_ids
+    aside: frozenset[str] = frozenset()  # the ids of the faces that are set aside
 
 
 # Arrays of every format, past and future; a format can have others.

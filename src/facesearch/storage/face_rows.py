@@ -1,8 +1,7 @@
 """A face as a row of a database table: the columns of its personal data, and the forms of its ids."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,9 +10,7 @@ from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.sources import decode_source, encode_source
 from facesearch.errors import InvalidParameterError, StorageFormatError, without_value
 
-__all__ = ["PERSONAL", "STORED", "face_of", "in_parts", "personal_columns", "uuid_bytes", "uuid_text"]
-
-T = TypeVar("T")
+__all__ = ["PERSONAL", "STORED", "face_of", "personal_columns", "uuid_bytes", "uuid_text"]
 
 STORED: Final = np.dtype("<f4")
 """Type of a vector's numbers in a file."""
@@ -39,25 +36,12 @@ def personal_columns(face: Face) -> tuple[Any, ...]:
 
 
 def face_of(face_id: bytes, user_id: str | None, columns: Sequence[Any], *, face_model: FaceModel, where: str) -> Face:
-    """Return the face of a row.
-
-    Parameters
-    ----------
-    face_id
-        16 bytes.
-    user_id
-        The id of its user; ``None`` for an unassociated face.
-    columns
-        The values of `PERSONAL`.
-    face_model
-        The face model of its collection.
-    where
-        The name of the row, for the message of an error.
+    """Return the face of a row: a face id of 16 bytes, a user id or ``None``, and the values of `PERSONAL`.
 
     Raises
     ------
     StorageFormatError
-        If a value is invalid; the message does not quote it.
+        If a value is invalid; the message names the row, *where*, and does not quote the value.
     """
     image_id, external_image_id, confidence, source, *box = columns
     try:
@@ -84,10 +68,3 @@ def uuid_text(stored: bytes) -> str:
     """Return the text of a UUID of 16 bytes."""
     digits = stored.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def in_parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield items in lists of at most *size*."""
-    each = iter(items)
-    while part := list(itertools.islice(each, size)):
-        yield part

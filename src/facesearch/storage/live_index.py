@@ -4,11 +4,10 @@ An update reads only the rows that changed, so that a new user or face costs one
 detect changes in two different ways.
 """
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol
 
 import attrs
 import numpy as np
@@ -17,148 +16,152 @@ from typing_extensions import override
 from facesearch.common.arrays import FloatArray
 from facesearch.common.shared_lock import SharedLock
 from facesearch.common.tables import Cell
-from facesearch.errors import StorageError
+from facesearch.domain.entities import USER_ID_PATTERN
 from facesearch.matching.row_keys import NumberRows
 from facesearch.matching.vector_index import Ranked, VectorIndex
+from facesearch.storage.face_rows import uuid_text
+from facesearch.storage.sql import BLOB, COUNT, ID, UUID_BYTES, VALUE, Kind, Sql, Tables
 
 __all__ = [
+    "USER_ID",
     "ChangedUsers",
     "FaceIndex",
     "IndexComparison",
     "IndexPosition",
-    "IndexSource",
     "LiveIndex",
-    "NameGoneError",
     "NamedVectors",
     "OutsideIndex",
     "State",
     "UserIndex",
     "VectorRows",
-    "search_index",
 ]
 
-
-class NameGoneError(Exception):
-    """A user or face that a search found was deleted meanwhile."""
+USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class State:
-    """The state of a collection, by which changes are detected.
+    """The state of a collection, by which changes are detected."""
 
-    Attributes
-    ----------
-    change
-        The number of the last change to a user; see `UserIndex`.
-    forgotten
-        Users that were removed by changes up to this number are no longer listed.
-    faces
-        The number of faces.
-    last_face
-        The highest row number that a face ever had.
-    """
-
-    change: int
-    forgotten: int
+    change: int  # the number of the last change to a user; see `UserIndex`
+    forgotten: int  # users that were removed by changes up to this number are no longer listed
+    users: int
     faces: int
-    last_face: int
+    last_face: int  # the highest row number that a face ever had
+    most_faces: int = 0  # the most faces that a user ever had; a file does not record it
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class ChangedUsers:
-    """Some users that were added or changed.
+    """Some users that were added or changed."""
 
-    Attributes
-    ----------
-    without_faces
-        Row numbers of users without faces, and therefore without vectors.
-    numbers, faces, vectors
-        N row numbers of users with faces, ascending, the numbers of their faces, and their vectors: (N, dimension) float32.
-    """
-
-    without_faces: Sequence[int]
-    numbers: Sequence[int]
-    faces: Sequence[int]
-    vectors: FloatArray
+    without_faces: Sequence[int]  # row numbers of users without faces, and therefore without vectors
+    numbers: Sequence[int]  # N row numbers of users with faces, ascending
+    faces: Sequence[int]  # the numbers of their faces
+    vectors: FloatArray  # (N, dimension) float32
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class NamedVectors:
-    """Some users that have faces, or some faces.
+    """Some users that have faces, or some faces."""
 
-    Attributes
-    ----------
-    numbers, names
-        N row numbers, ascending, and the user ids or face ids.
-    faces
-        The numbers of faces of the users; 1 for each face.
-    vectors
-        (N, dimension) float32.
-    """
-
-    numbers: Sequence[int]
-    names: Sequence[str]
-    faces: Sequence[int]
-    vectors: FloatArray
+    numbers: Sequence[int]  # N row numbers, ascending
+    names: Sequence[str]  # user ids or face ids
+    faces: Sequence[int]  # the numbers of faces of the users; 1 for each face
+    vectors: FloatArray  # (N, dimension) float32
 
 
 @attrs.frozen(kw_only=True)
 class IndexPosition:
-    """What a database records of its index outside: see `facesearch.storage.milvus.index`.
+    """The record of an index outside in the database: see `facesearch.storage.milvus.index`."""
 
-    Attributes
-    ----------
-    epoch
-        A random key, by which the index finds its rows; ``None`` if there never was an index.
-    users, faces
-        The index holds no state that is later than this one.
-    """
-
-    epoch: bytes | None = None
-    users: int = 0
+    epoch: bytes | None = None  # a random key, by which the index finds its rows; None if there never was an index
+    users: int = 0  # the index holds no state that is later than this one
     faces: int = 0
 
 
-class VectorRows(Protocol):
+class VectorRows(ABC):
     """The rows of one collection from which the indexes are filled, read in one transaction.
 
-    Methods that return vectors raise `facesearch.StorageFormatError` if one is damaged.
+    Methods that return vectors raise `facesearch.StorageFormatError`, which names the database, if one is damaged.
     """
 
-    def removed_users(self, since: int) -> Iterable[int]:
-        """Return the row numbers of the users that changes with higher numbers than *since* removed."""
+    def __init__(self, sql: Sql, tables: Tables, collection: int, dimension: int, name: str) -> None:
+        self._sql, self._tables, self._collection, self._dimension, self._name = (
+            sql,
+            tables,
+            collection,
+            dimension,
+            name,
+        )
 
+    @abstractmethod
+    def _read(self, vectors: Sequence[Any], kind: str, numbers: Sequence[int]) -> FloatArray:
+        """Decode the stored vectors of users or faces: (N, dimension) float32."""
+
+    @abstractmethod
     def changed_users(self, since: int) -> Iterator[ChangedUsers]:
         """Iterate over the users that changes with higher numbers than *since* added or changed."""
 
-    def removed_faces(self, since: int) -> Iterable[tuple[int, int]]:
-        """Return the removals of faces with higher numbers than *since*, ascending, each with the row number of its face."""
-
+    @abstractmethod
     def new_faces(self, since: int) -> Iterator[tuple[Sequence[int], FloatArray]]:
         """Iterate over the faces with row numbers above *since*, ascending: row numbers, and vectors (N, dimension) float32."""
 
-    def face_numbers(self) -> Iterable[int]:
+    def removed_users(self, since: int) -> list[int]:
+        """Return the row numbers of the users that changes with higher numbers than *since* removed."""
+        query = f"SELECT uid FROM {self._tables.gone_users} WHERE collection = ? AND change > ?"  # noqa: S608  # constant names
+        return [uid for (uid,) in self._sql.rows((ID,), query, self._collection, since)]
+
+    def removed_faces(self, since: int) -> list[tuple[int, int]]:
+        """Return the removals of faces with higher numbers than *since*, ascending, each with the row number of its face."""
+        query = "SELECT number, fid FROM gone_faces WHERE collection = ? AND number > ? ORDER BY number"
+        return self._sql.rows((ID, ID), query, self._collection, since)
+
+    def face_numbers(self) -> list[int]:
         """Return the row numbers of all faces."""
+        query = "SELECT fid FROM faces WHERE collection = ?"
+        return [fid for (fid,) in self._sql.rows((ID,), query, self._collection)]
 
     # ---------------------------------------------------------------- for an index outside
 
     def index_position(self) -> IndexPosition:
         """Return what is recorded of the index outside."""
+        query = "SELECT index_epoch, index_users, index_faces FROM collections WHERE id = ?"
+        ((epoch, users, faces),) = self._sql.rows((BLOB.or_null, ID, ID), query, self._collection)
+        return IndexPosition(epoch=epoch, users=users, faces=faces)
 
     def last_removed_face(self) -> int:
         """Return the number of the last removal of a face; 0 if none is listed."""
+        query = "SELECT coalesce(max(number), 0) FROM gone_faces WHERE collection = ?"
+        ((number,),) = self._sql.rows((ID,), query, self._collection)
+        return int(number)
 
-    def users_at(self, numbers: Iterable[int]) -> NamedVectors:
-        """Return those users of some row numbers that exist and have faces."""
+    def at(self, kind: str, numbers: Iterable[int]) -> NamedVectors:
+        """Return those users of some row numbers that exist and have faces, or the existing faces."""
+        kinds, query = self._named(kind)
+        return self._vectors(kind, self._sql.among(kinds, f"{query} IN (*)", numbers, self._collection))
 
-    def faces_at(self, numbers: Iterable[int]) -> NamedVectors:
-        """Return the existing faces of some row numbers."""
+    def after(self, kind: str, number: int, limit: int) -> NamedVectors:
+        """Return the first *limit* users that have faces, or faces, with a higher row number than *number*."""
+        kinds, query = self._named(kind)
+        rows = self._sql.rows(kinds, f"{query} > ? ORDER BY 1 LIMIT ?", self._collection, number, limit)
+        return self._vectors(kind, rows)
 
-    def users_after(self, number: int, limit: int) -> NamedVectors:
-        """Return the first *limit* users that have faces and a higher row number than *number*."""
+    def _named(self, kind: str) -> tuple[Sequence[Kind], str]:
+        if kind == "users":
+            table = f"{self._tables.users} WHERE collection = ? AND faces > 0"
+            return (ID, USER_ID, COUNT, VALUE), f"SELECT uid, user_id, faces, vector FROM {table} AND uid"  # noqa: S608  # constant names
+        query = f"SELECT fid, face_id, 1, vector FROM {self._tables.faces_in_order} = ? AND fid"  # noqa: S608  # constant names
+        return (ID, UUID_BYTES, COUNT, VALUE), query
 
-    def faces_after(self, number: int, limit: int) -> NamedVectors:
-        """Return the first *limit* faces with a higher row number than *number*."""
+    def _vectors(self, kind: str, rows: list[Any]) -> NamedVectors:
+        numbers, names, faces, vectors = zip(*sorted(rows), strict=True) if rows else ((), (), (), ())
+        return NamedVectors(
+            numbers=numbers,
+            names=[name if isinstance(name, str) else uuid_text(name) for name in names],
+            faces=faces,
+            vectors=self._read(vectors, kind, numbers),
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -192,37 +195,12 @@ class IndexComparison:
 
     @property
     def is_right(self) -> bool:
-        """Whether the index has all that it says it has, and nothing else."""
+        """Whether the index has all rows up to its position, and no others."""
         return not (self.missing or self.extra or self.is_other)
 
     def row_cells(self) -> tuple[Cell, ...]:
         """Return the cells of this comparison's row in a table."""
         return self.of, self.rows, self.missing, self.extra, self.behind
-
-
-@runtime_checkable
-class IndexSource(Protocol):
-    """A store as the source of an index outside.
-
-    Attributes
-    ----------
-    index_name
-        The name of the database, for messages.
-    outside
-        The index that searches in the place of the store, if there is one.
-    """
-
-    index_name: str
-    outside: "OutsideIndex | None"
-
-    def snapshot(self) -> AbstractContextManager[tuple[VectorRows, State]]:
-        """Read one committed state."""
-
-    def may_record(self) -> bool:
-        """Check whether this thread may call `record_index`: not where nothing can be written, nor within `Store.writing`."""
-
-    def record_index(self, before: IndexPosition, after: IndexPosition) -> bool:
-        """Replace the record of the index if it still equals *before*; return whether it did."""
 
 
 class OutsideIndex(Protocol):
@@ -253,49 +231,8 @@ class OutsideIndex(Protocol):
         """Close the connections."""
 
 
-def search_index(
-    *,
-    state: Callable[[], State],
-    index: Callable[[], "LiveIndex"],
-    update: Callable[["LiveIndex"], None],
-    contradiction: Callable[[], StorageError],
-    search: Callable[["LiveIndex"], list[Ranked]],
-) -> list[Ranked]:
-    """Search an index that is up to date with the last commit; search again if a result was deleted meanwhile.
-
-    Parameters
-    ----------
-    state
-        Returns the committed state of the collection.
-    index
-        Returns the index, called after *state*.
-    update
-        Brings an index up to date.
-    contradiction
-        Returns the error for a name that is missing although nothing changed.
-    search
-        Searches an index. Raises `NameGoneError` if a result has no name any more: the next ones move up then.
-    """
-    before: State | None = None
-    while True:
-        now = state()
-        if now == before:
-            raise contradiction()
-        before, current = now, index()
-        if not current.is_current(now):
-            update(current)
-        with contextlib.suppress(NameGoneError):
-            return search(current)
-
-
 class LiveIndex(ABC):
-    """Vectors of one collection, keyed by row number. The database is authoritative.
-
-    Parameters
-    ----------
-    dimension
-        Length of every vector.
-    """
+    """Vectors of one collection, keyed by row number. The database is authoritative."""
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
@@ -316,20 +253,7 @@ class LiveIndex(ABC):
 
     @abstractmethod
     def catch_up(self, rows: VectorRows, state: State) -> None:
-        """Read what was committed since the last update; called in a transaction, within `changing`.
-
-        Parameters
-        ----------
-        rows
-            The rows of the collection.
-        state
-            The collection's state in that transaction.
-
-        Raises
-        ------
-        StorageFormatError
-            If a vector is damaged.
-        """
+        """Read what was committed up to a state since the last update; called in a transaction, within `changing`."""
 
     def changing(self) -> AbstractContextManager[None]:
         """Lock out searches for `catch_up`. To be entered before a transaction begins, never within one."""
@@ -356,15 +280,7 @@ class UserIndex(LiveIndex):
     """The vectors of users that have faces.
 
     Each transaction that changes users has a number, one higher than the last. The index in memory has the state of one such number.
-
-    Parameters
-    ----------
-    dimension
-        Length of every vector.
-    offset
-        See `facesearch.storage.memory.MemoryStore`.
-    since
-        Leave out users that were last changed by this change or before.
+    Users that were last changed by the change *since* or before are left out.
     """
 
     def __init__(self, dimension: int, offset: Callable[[int], float], *, since: int = 0) -> None:

@@ -38,27 +38,18 @@ _MAX_DIRECTORY: Final = 4096  # bytes of the list of arrays; exports have about 
 
 
 class DamagedError(ValueError):
-    """A file is damaged or of another format; the message says where. Callers raise `StorageFormatError` from it."""
+    """A file is damaged or of another format; the message names the place. Callers raise `StorageFormatError` from it."""
 
 
 def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: bool = False) -> None:
-    """Write a file, whole or not at all; an earlier one of the same kind is replaced.
+    """Write a file, at an absolute path, whole or not at all; the rules are those of `facesearch.files.writing.write_file`.
 
-    Parameters
-    ----------
-    path
-        Absolute.
-    arrays
-        In C order, of plain types. Equal arrays give equal bytes.
-    kind
-        The kind of file.
-    overwrite
-        Replace a file of another kind too.
+    The arrays are in C order, of plain types. Equal arrays give equal bytes.
 
     Raises
     ------
     OutputRefusedError
-        If an existing file must not be replaced; see `facesearch.files.writing`.
+        If an existing file must not be replaced.
     StorageError
         And its subclasses, if the file can't be written; an existing file is unchanged.
     """
@@ -76,10 +67,7 @@ def write_arrays(path: Path, arrays: Arrays, kind: OutputKind, *, overwrite: boo
 def has_arrays(file: IO[bytes], names: Iterable[str]) -> bool:
     """Check whether a file, open for reading, is an .npz of `write_arrays` with these arrays, and perhaps others.
 
-    Raises
-    ------
-    ValueError, OSError, zipfile.BadZipFile
-        For other files.
+    For other files this may raise ValueError, OSError or zipfile.BadZipFile.
     """
     if file.read(len(_START)) != _START:
         return False
@@ -98,12 +86,10 @@ def starts_with_array(file: IO[bytes], name: str) -> bool:
 def read_arrays(
     path: Path, kinds: Kinds, check: Callable[[npt.NDArray[Any]], None], *, optional: Kinds | None = None
 ) -> Arrays:
-    """Read a file that has exactly these arrays.
+    """Read a file, at an absolute path, that has exactly these arrays; they are read-only.
 
     Parameters
     ----------
-    path
-        Absolute.
     kinds
         For each array, its type as NumPy writes it and its number of dimensions, 1 or 2. ``"|S128"`` stands for texts of 1 to 128
         characters.
@@ -112,11 +98,6 @@ def read_arrays(
         another format.
     optional
         Arrays that the file may have besides.
-
-    Returns
-    -------
-    mapping of str to ndarray
-        Read-only.
 
     Raises
     ------

@@ -315,5 +315,5 @@ def _check_methods(kind: type) -> None:
     if missing := [name for name in vars(Store) if not name.startswith("_") and not hasattr(kind, name)]:
         raise InvalidParameterError(
             f"store: expected {_EXPECTED}, got a {kind.__name__} without {', '.join(missing)}; "
-            "the docstrings of facesearch.Store say what each has to do"
+            "the docstrings of facesearch.Store describe each"
         )

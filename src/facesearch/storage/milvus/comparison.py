@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from facesearch.common.arrays import FloatArray
-from facesearch.storage.live_index import IndexComparison, IndexSource
+from facesearch.storage.database_store import DatabaseStore
+from facesearch.storage.live_index import IndexComparison
 from facesearch.storage.milvus.gallery import Gallery
 from facesearch.storage.milvus.vectors import Position, Row, Vectors
 
@@ -18,7 +19,7 @@ _LAST: Final = (1 << 63) - 1
 
 
 def compare(
-    source: IndexSource,
+    source: DatabaseStore,
     vectors: Vectors,
     gallery: Gallery,
     owner: str,
@@ -27,20 +28,9 @@ def compare(
     repair: bool,
     undelivered: Collection[int] = (),
 ) -> IndexComparison:
-    """Compare all rows in Milvus with the database.
+    """Compare all rows in Milvus with the database; *repair* adds those that are missing and deletes the others.
 
-    Parameters
-    ----------
-    source
-        The store of the collection.
-    vectors, gallery, owner
-        The rows in Milvus.
-    position
-        The position of the index.
-    repair
-        Add the rows that are missing and delete those that should not be there.
-    undelivered
-        Numbers that are left out, since they changed after the position.
+    The numbers in *undelivered* are left out, since they changed after the position.
     """
     total = missing = extra = 0
     number = -1
@@ -48,7 +38,7 @@ def compare(
     while number < _LAST:
         with source.snapshot() as (rows, state):
             version = gallery.now(rows, state, position).total
-            page = gallery.after(rows, number, _PAGE)
+            page = rows.after(gallery.kind, number, _PAGE)
         last = page.numbers[-1] if len(page.numbers) == _PAGE else _LAST
         right = dict(zip(page.numbers, gallery.rows(page.vectors, page.faces), strict=True))
         there: dict[int, list[Row]] = defaultdict(list)
@@ -64,7 +54,7 @@ def compare(
         ]
         if repair and lacking:
             vectors.insert(owner, version, lacking, np.stack([right[each] for each in lacking]))
-            vectors.settle()
+            vectors.await_applied()
         if repair:
             vectors.delete_keys(spare)
         total, missing, extra, number = total + len(right), missing + len(lacking), extra + len(spare), last

@@ -17,36 +17,28 @@ _DOWN: Final = f"start the server or correct the address, {_WITHOUT}"
 # Words in the server's message, in small letters; the reason, and the next step. The first that has all its words counts.
 _FAULTS: Final[tuple[tuple[tuple[str, ...], type[StorageError], str, str], ...]] = (
     (("auth check failure",), StorageError, "wrong user or password", "correct them in the address"),
-    (("missing authorization",), StorageError, "it asks for a user and a password", "give them in the address"),
+    (("missing authorization",), StorageError, "it asks for a user and a password", "add them to the address"),
     (("permission",), StorageError, "a right is missing", "grant this user the rights that docs/milvus.md lists"),
     (("database", "not found"), StorageError, "no such database", "create it there, or correct the address"),
     (("fail connecting",), StorageError, "no connection", _DOWN),
     (("unavailable",), StorageError, "no connection", _DOWN),
     (("not ready",), StorageBusyError, "it is starting", f"try again, {_WITHOUT}"),
     (("deadline",), StorageBusyError, "no answer within the timeout", f"try again, {_WITHOUT}"),
-    (("quota",), StorageFullError, "it is out of memory or disk", "give it more, then try again"),
-    (("memory",), StorageFullError, "it is out of memory", "give it more, then try again"),
-    (("disk",), StorageFullError, "it is out of disk", "give it more, then try again"),
+    (("quota",), StorageFullError, "it is out of memory or disk", "add some, then try again"),
+    (("memory",), StorageFullError, "it is out of memory", "add some, then try again"),
+    (("disk",), StorageFullError, "it is out of disk", "add some, then try again"),
     (("rate limit",), StorageBusyError, "it limits requests", "try again, or raise its limits"),
 )
 _GONE: Final = (100, 101)  # no such collection; the collection is not loaded
 
 
 class GoneError(Exception):
-    """The vectors are not there, or not loaded: somebody dropped or released the collection in Milvus."""
+    """The collection in Milvus was dropped or released by another client; the caller creates or loads it again."""
 
 
 @contextlib.contextmanager
 def translated(address: MilvusAddress) -> Iterator[None]:
-    """Translate errors of pymilvus.
-
-    Raises
-    ------
-    GoneError
-        If the collection in Milvus is gone; the caller creates it again.
-    StorageError
-        And its subclasses, naming the server.
-    """
+    """Translate errors of pymilvus into `StorageError` and its subclasses, naming the server, and into `GoneError`."""
     try:
         yield
     except MilvusException as error:

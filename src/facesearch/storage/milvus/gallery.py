@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -14,14 +14,13 @@ from facesearch.storage.live_index import (
     FaceIndex,
     IndexPosition,
     LiveIndex,
-    NamedVectors,
     State,
     UserIndex,
     VectorRows,
 )
 from facesearch.storage.milvus.vectors import Position
 
-__all__ = ["Changed", "Faces", "Gallery", "Users", "mark_of", "owner_of"]
+__all__ = ["Changed", "Faces", "Gallery", "Users", "mark_of"]
 
 _DIGEST_BYTES: Final = 16
 _MARK_BYTES: Final = 8
@@ -42,11 +41,6 @@ class Changed:
     most: float | None
 
 
-def owner_of(kind: str, epoch: bytes) -> str:
-    """Return the key of the rows of one kind in Milvus."""
-    return hashlib.blake2b(kind.encode(), key=epoch, digest_size=_DIGEST_BYTES).hexdigest()
-
-
 def mark_of(offset: Callable[[int], float]) -> bytes:
     """Return a digest of the offsets of users: rows contain them, and a collection may be opened with another calibration."""
     values = np.array([offset(faces) for faces in range(1, _MOST_FACES + 1)], "<f8")
@@ -54,24 +48,17 @@ def mark_of(offset: Callable[[int], float]) -> bytes:
 
 
 class Gallery(ABC):
-    """What differs between users and faces.
-
-    Parameters
-    ----------
-    dimension
-        Length of the vectors.
-    offset
-        See `facesearch.storage.memory.MemoryStore`.
-    """
+    """Users or faces: what differs between them."""
 
     kind: str
 
     def __init__(self, dimension: int, offset: Callable[[int], float]) -> None:
         self.dimension, self._offset = dimension, offset
 
-    def owner(self, epoch: bytes) -> str:
+    @classmethod
+    def owner(cls, epoch: bytes) -> str:
         """Return the key of this collection's rows in Milvus."""
-        return owner_of(self.kind, epoch)
+        return hashlib.blake2b(cls.kind.encode(), key=epoch, digest_size=_DIGEST_BYTES).hexdigest()
 
     def offsets(self, faces: Sequence[int]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         """Return what is added to squared distances from users with those numbers of faces."""
@@ -94,13 +81,14 @@ class Gallery(ABC):
     def now(self, rows: VectorRows, state: State, since: Position) -> Position:
         """Return the position of a state of the collection, which is not before *since*."""
 
-    @abstractmethod
     def recorded(self, record: IndexPosition) -> int:
         """Return the highest `Position.total` that the index may have."""
+        return record.users if self.kind == "users" else record.faces
 
-    @abstractmethod
     def record(self, record: IndexPosition, position: Position) -> IndexPosition:
         """Return the record that allows the index to have a position."""
+        total = max(self.recorded(record), position.total)
+        return attrs.evolve(record, users=total) if self.kind == "users" else attrs.evolve(record, faces=total)
 
     @abstractmethod
     def tail(self, position: Position) -> LiveIndex:
@@ -109,14 +97,6 @@ class Gallery(ABC):
     @abstractmethod
     def changed(self, rows: VectorRows, state: State, since: Position) -> Changed:
         """Return what changed since a position."""
-
-    @abstractmethod
-    def at(self, rows: VectorRows, numbers: Iterable[int]) -> NamedVectors:
-        """Return those users or faces of some numbers that exist."""
-
-    @abstractmethod
-    def after(self, rows: VectorRows, number: int, limit: int) -> NamedVectors:
-        """Return the next users or faces."""
 
 
 class Users(Gallery):
@@ -127,14 +107,6 @@ class Users(Gallery):
     @override
     def now(self, rows: VectorRows, state: State, since: Position) -> Position:
         return Position(state.change)
-
-    @override
-    def recorded(self, record: IndexPosition) -> int:
-        return record.users
-
-    @override
-    def record(self, record: IndexPosition, position: Position) -> IndexPosition:
-        return attrs.evolve(record, users=max(record.users, position.total))
 
     @override
     def tail(self, position: Position) -> LiveIndex:
@@ -151,14 +123,6 @@ class Users(Gallery):
             parts.append(self.rows(each.vectors, each.faces))
         return Changed(removed, numbers, np.concatenate(parts), None if since.first < state.forgotten else np.inf)
 
-    @override
-    def at(self, rows: VectorRows, numbers: Iterable[int]) -> NamedVectors:
-        return rows.users_at(numbers)
-
-    @override
-    def after(self, rows: VectorRows, number: int, limit: int) -> NamedVectors:
-        return rows.users_after(number, limit)
-
 
 class Faces(Gallery):
     """All faces, associated or not."""
@@ -174,14 +138,6 @@ class Faces(Gallery):
         return Position(state.last_face, max(rows.last_removed_face(), since.second))
 
     @override
-    def recorded(self, record: IndexPosition) -> int:
-        return record.faces
-
-    @override
-    def record(self, record: IndexPosition, position: Position) -> IndexPosition:
-        return attrs.evolve(record, faces=max(record.faces, position.total))
-
-    @override
     def tail(self, position: Position) -> LiveIndex:
         return _FaceTail(self.dimension, position)
 
@@ -194,14 +150,6 @@ class Faces(Gallery):
             numbers += some
             parts.append(self.rows(vectors, [1] * len(some)))
         return Changed(removed, numbers, np.concatenate(parts), state.faces)
-
-    @override
-    def at(self, rows: VectorRows, numbers: Iterable[int]) -> NamedVectors:
-        return rows.faces_at(numbers)
-
-    @override
-    def after(self, rows: VectorRows, number: int, limit: int) -> NamedVectors:
-        return rows.faces_after(number, limit)
 
 
 class _FaceTail(FaceIndex):

@@ -28,10 +28,10 @@ from typing_extensions import override
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import StorageBusyError, StorageError
 from facesearch.matching.vector_index import Ranked
+from facesearch.storage.database_store import DatabaseStore
 from facesearch.storage.live_index import (
     IndexComparison,
     IndexPosition,
-    IndexSource,
     LiveIndex,
     NamedVectors,
     OutsideIndex,
@@ -39,7 +39,7 @@ from facesearch.storage.live_index import (
 )
 from facesearch.storage.milvus.address import MilvusAddress
 from facesearch.storage.milvus.comparison import compare
-from facesearch.storage.milvus.gallery import Faces, Gallery, Users, mark_of, owner_of
+from facesearch.storage.milvus.gallery import Faces, Gallery, Users, mark_of
 from facesearch.storage.milvus.ranking import Shortlist, Wanted, is_complete, merged
 from facesearch.storage.milvus.vectors import MOST_FOUND, Found, Position, Vectors
 
@@ -62,7 +62,7 @@ _log = logging.getLogger("facesearch")
 
 @attrs.frozen
 class _Known:
-    """What this process knows of the index."""
+    """The state of the index as this process read it last."""
 
     epoch: bytes | None
     position: Position
@@ -70,7 +70,7 @@ class _Known:
 
 
 class _NotCurrentError(Exception):
-    """What this process knows of the index is out of date."""
+    """The state of the index, as this process knows it, is out of date."""
 
 
 class _MoreError(Exception):
@@ -78,27 +78,15 @@ class _MoreError(Exception):
 
 
 class _Side:
-    """The index of the users, or of the faces.
+    """The index of the users, or of the faces; *mark*, of `facesearch.storage.milvus.gallery.mark_of`, is the end of every epoch."""
 
-    Parameters
-    ----------
-    source
-        The store of the collection.
-    vectors
-        The vectors in Milvus.
-    gallery
-        Users or faces.
-    mark
-        The end of every epoch: see `facesearch.storage.milvus.gallery.mark_of`.
-    """
-
-    def __init__(self, source: IndexSource, vectors: Vectors, gallery: Gallery, mark: bytes) -> None:
+    def __init__(self, source: DatabaseStore, vectors: Vectors, gallery: Gallery, mark: bytes) -> None:
         self._source, self._vectors, self._gallery, self._mark = source, vectors, gallery, mark
-        self._where = f"{vectors.address.name}, index of {source.index_name}"
+        self._where = f"{vectors.address.name}, index of {source.name}"
         self.begin()
 
     def begin(self) -> None:
-        """Forget all locks and what is known, as in a new process."""
+        """Begin as in a new process, with locks of its own and nothing known."""
         self._delivering = threading.Lock()
         self._looking = threading.RLock()  # guards `_known` and its tail; no thread waits for a writer within it
         self._known: _Known | None = None
@@ -159,7 +147,7 @@ class _Side:
             if not known.tail.is_current(state):
                 known.tail.catch_up(rows, state)
             numbers = sorted({number for each in found for number in each.numbers if number not in known.tail})
-            short = Shortlist(self._gallery, self._gallery.at(rows, numbers))
+            short = Shortlist(self._gallery, rows.at(self._gallery.kind, numbers))
             firsts = [short.nearest(probe, each, wanted) for probe, each in zip(probes, found, strict=True)]
             for probe, each, first in zip(probes, found, firsts, strict=True):
                 if not is_complete(probe, each, first, coded=self._vectors.is_coded):
@@ -171,7 +159,7 @@ class _Side:
 
     def _tail_nearest(self, tail: LiveIndex, rows: VectorRows, probes: FloatArray, wanted: Wanted) -> list[Ranked]:
         def names(numbers: Sequence[int]) -> Sequence[str]:
-            there = self._gallery.at(rows, numbers)
+            there = rows.at(self._gallery.kind, numbers)
             named = dict(zip(there.numbers, there.names, strict=True))
             if len(named) < len(numbers):  # their removal is no longer listed
                 raise _NotCurrentError
@@ -186,10 +174,10 @@ class _Side:
             tail.catch_up(rows, state)
             return self._tail_nearest(tail, rows, probes, wanted)
 
-    # ---------------------------------------------------------------- what is known of the index
+    # ---------------------------------------------------------------- the state of the index
 
     def _established(self) -> _Known:
-        """Return what this process knows of the index; find out first, and fill an index that is empty."""
+        """Return the state of the index, read once; fill an index that is empty."""
         with self._looking:
             if self._known is None:
                 self._known = self._read()
@@ -199,7 +187,7 @@ class _Side:
         return known
 
     def _read(self) -> _Known:
-        """Find out the position without sending anything."""
+        """Read the position without sending anything."""
         record, position = self._record(), Position()
         if record.epoch is not None and record.epoch.endswith(self._mark):
             position = self._vectors.position(self._gallery.owner(record.epoch))
@@ -241,7 +229,7 @@ class _Side:
             position = self._raised(epoch, since)
             if position != since:
                 most = self._send_changes(owner, since) if since.total else self._send_all(owner)
-                self._vectors.settle()
+                self._vectors.await_applied()
                 self._vectors.put_position(owner, position)
                 if most is None or self._vectors.count(owner) > most:
                     compare(self._source, self._vectors, self._gallery, owner, position=position, repair=True)
@@ -300,8 +288,8 @@ class _Side:
             self._clear(record.epoch)
 
     def _clear(self, epoch: bytes) -> None:
-        for kind in (Users.kind, Faces.kind):
-            self._vectors.clear(owner_of(kind, epoch))
+        for each in (Users, Faces):
+            self._vectors.clear(each.owner(epoch))
 
     def _raised(self, epoch: bytes, since: Position) -> Position:
         """Raise the record in the database to its present state, and return that."""
@@ -319,7 +307,7 @@ class _Side:
             version = self._gallery.now(rows, state, since).total
             changed = self._gallery.changed(rows, state, since)
         self._vectors.insert(owner, version, changed.numbers, changed.rows)
-        self._vectors.settle()
+        self._vectors.await_applied()
         # The old rows go when the new ones are seen by everybody; until the position follows, what changed is searched in memory too.
         self._vectors.delete_older(owner, version, [*changed.removed, *changed.numbers])
         return changed.most
@@ -329,7 +317,7 @@ class _Side:
         for version, page in self._pages():
             oldest = version if oldest is None else oldest
             self._vectors.insert(owner, version, page.numbers, self._gallery.rows(page.vectors, page.faces))
-        self._vectors.settle()
+        self._vectors.await_applied()
         if oldest is not None:  # rows of a process that was killed before
             self._vectors.delete_older(owner, oldest)
         return np.inf
@@ -339,39 +327,20 @@ class _Side:
         number = -1
         while True:
             with self._source.snapshot() as (rows, state):
-                page = self._gallery.after(rows, number, _PAGE)
+                page = rows.after(self._gallery.kind, number, _PAGE)
                 version = self._gallery.now(rows, state, Position()).total
             if not page.numbers:
                 return
             yield version, page
             number = page.numbers[-1]
 
-    def _set_known(self, epoch: bytes, position: Position) -> None:
-        with self._looking:
-            if self._known is None or self._known.epoch != epoch or self._known.position != position:
-                self._known = _Known(epoch, position, self._gallery.tail(position))
-
 
 class MilvusIndex(OutsideIndex):
-    """The index of a collection in Milvus.
-
-    Parameters
-    ----------
-    source
-        The store of the collection.
-    address
-        The server.
-    dimension
-        Length of the vectors.
-    offset
-        See `facesearch.storage.memory.MemoryStore`.
-    timeout
-        Seconds that the server may take to answer.
-    """
+    """The index of a collection in Milvus; the server may take *timeout* seconds to answer."""
 
     def __init__(
         self,
-        source: IndexSource,
+        source: DatabaseStore,
         address: MilvusAddress,
         dimension: int,
         offset: Callable[[int], float],

@@ -1,4 +1,4 @@
-"""The second look: rank what Milvus found by the vectors of the database."""
+"""Rank the rows that Milvus found by the vectors of the database."""
 
 import attrs
 import numpy as np
@@ -15,22 +15,14 @@ __all__ = ["Shortlist", "Wanted", "is_complete", "merged"]
 
 @attrs.frozen
 class Wanted:
-    """What is asked for: the users or faces within *max_distance*, *limit* at most, and the next one."""
+    """The wanted answer: the users or faces within *max_distance*, *limit* at most, and the next one."""
 
     max_distance: float
     limit: int
 
 
 class Shortlist:
-    """The rows that Milvus found, with the vectors of the database.
-
-    Parameters
-    ----------
-    gallery
-        Users or faces.
-    there
-        Those that exist.
-    """
+    """The rows that Milvus found and that exist, with the vectors of the database."""
 
     def __init__(self, gallery: Gallery, there: NamedVectors) -> None:
         self._dimension = gallery.dimension
@@ -58,16 +50,7 @@ class Shortlist:
 def is_complete(probe: FloatArray, found: Found, ranked: Ranked, *, coded: bool) -> bool:
     """Check that no row that Milvus did not return can be in the answer.
 
-    Parameters
-    ----------
-    probe
-        (dimension,) float32.
-    found
-        The rows that Milvus returned.
-    ranked
-        The answer of them.
-    coded
-        Whether Milvus holds the vectors in 8 bits: then nobody can tell, and an answer that has a next one will do.
+    If Milvus holds the vectors in 8 bits, *coded*, this can't be checked: an answer that has a next one is taken.
     """
     _, beyond = ranked
     if found.whole:

@@ -5,7 +5,7 @@ deleted: in Milvus 2.3 an upsert into a collection with a partition key loses ro
 `facesearch.storage.milvus.index`. Its vector is all zeros, as no other is.
 
 There is one channel (``num_shards=1``). Milvus applies what was sent to a channel in its order, one time tick after the other. So a
-search that sees a position that was sent after `Vectors.settle` sees all rows that were sent before, at any consistency level.
+search that sees a position that was sent after `Vectors.await_applied` sees all rows that were sent before, at any consistency level.
 """
 
 import contextlib
@@ -44,18 +44,10 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 @attrs.frozen(order=False)
 class Position:
-    """The state of a collection that the index has.
+    """The state of a collection that the index has."""
 
-    Attributes
-    ----------
-    first
-        Of users the number of the last change; of faces the highest row number.
-    second
-        Of faces the number of the last removal; 0 for users.
-    """
-
-    first: int = 0
-    second: int = 0
+    first: int = 0  # of users the number of the last change; of faces the highest row number
+    second: int = 0  # of faces the number of the last removal; 0 for users
 
     @property
     def total(self) -> int:
@@ -86,17 +78,7 @@ class Found:
 
 
 class Vectors:
-    """The vectors of one dimension on a Milvus server. Thread-safe; connects on first use.
-
-    Parameters
-    ----------
-    address
-        The server.
-    dimension
-        Length of every vector.
-    timeout
-        Seconds that the server may take to answer.
-    """
+    """The vectors of one dimension on a server that may take *timeout* seconds to answer. Thread-safe; connects on first use."""
 
     def __init__(self, address: MilvusAddress, dimension: int, timeout: float) -> None:
         self.address, self._dimension = address, dimension
@@ -138,10 +120,7 @@ class Vectors:
             self._on(lambda client, rows=rows: client.insert(self._name, rows, timeout=_PATIENCE))  # type: ignore[misc]  # rows is of this round
 
     def put_position(self, owner: str, position: Position) -> None:
-        """Record what the rows sent before contain, then remove earlier records.
-
-        Call `settle` before.
-        """
+        """Record what the rows sent before `await_applied` contain, then remove earlier records."""
         nothing = np.zeros((1, self._dimension), np.float32)
         self.insert(owner, position.first, [-1 - position.second], nothing)
         past = [row.key for row in self._positions(owner) if _position(row.number, row.version).total < position.total]
@@ -164,12 +143,12 @@ class Vectors:
             self._on(lambda client, some=some: client.delete(self._name, ids=some, timeout=_PATIENCE))  # type: ignore[misc]  # some is of this round
 
     def clear(self, owner: str) -> None:
-        """Delete all rows; the positions first, so that nobody takes the rest for all."""
+        """Delete all rows; the positions first, so that no process takes the rest for all."""
         self._delete(f'owner == "{owner}" and number < 0')
-        self.settle()
+        self.await_applied()
         self._delete(f'owner == "{owner}"')
 
-    def settle(self) -> None:
+    def await_applied(self) -> None:
         """Wait until everything that was sent before is applied; what is sent after comes in a later time tick."""
         self._query("number == -1", ["number"], limit=1)
 
@@ -207,17 +186,7 @@ class Vectors:
         return int(row["count(*)"])
 
     def search(self, owner: str, probes: FloatArray, limit: int) -> tuple[Position | None, list[Found]]:
-        """Find the nearest rows for each probe, and the position, all in one state of Milvus.
-
-        Parameters
-        ----------
-        owner
-            The owner of the rows.
-        probes
-            (P, dimension) float32, P < 16,384.
-        limit
-            Rows for each probe, 1 to `MOST_FOUND`.
-        """
+        """Find the nearest rows for each of fewer than 16,384 probes, and the position, all in one state of Milvus."""
         # The vector of positions is the nearest to itself.
         data = [*probes, np.zeros(self._dimension, np.float32)]
         found: Any = self._on(

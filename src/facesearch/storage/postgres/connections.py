@@ -19,12 +19,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from facesearch.common import forks as _forks
 from facesearch.errors import ClosedError, StorageBusyError, StorageError, StorageReadOnlyError
 from facesearch.storage.postgres.faults import connection_fault, is_transient, lost, translated
-from facesearch.storage.postgres.vectors import adapt_vectors
+from facesearch.storage.postgres.vectors import Connection, adapt_vectors, spelt
 from facesearch.storage.server_address import Address
+from facesearch.storage.sql import Kind
 
-__all__ = ["Connection", "Sessions", "use_schema"]
+__all__ = ["Sessions", "use_schema"]
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 _MOST_CONNECTIONS: Final = 10  # of a process to a server
@@ -60,7 +60,7 @@ class _Pool:
         self._all: set[Connection] = set()
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
 
-    def take(self, timeout: float) -> tuple[Connection, bool]:
+    def acquire(self, timeout: float) -> tuple[Connection, bool]:
         """Return a connection, and whether it is a new one."""
         if not self._free.acquire(timeout=timeout):
             raise StorageBusyError(
@@ -74,7 +74,7 @@ class _Pool:
             self._free.release()
             raise
 
-    def give(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Take a connection back; close it if it is broken or within a transaction."""
         if connection not in self._all:  # it is of the parent process
             return
@@ -121,7 +121,7 @@ class _Pool:
             "client_encoding": "UTF8",
         }
         options = {key: value for key, value in defaults.items() if key not in given}
-        connection = psycopg.connect(make_conninfo(self.address.conninfo, **options), autocommit=True)
+        connection = Connection.connect(make_conninfo(self.address.conninfo, **options), autocommit=True)
         try:
             connection.execute(_SETTINGS)
             use_schema(connection, self.address.schema)
@@ -175,8 +175,6 @@ class Sessions:
 
     Parameters
     ----------
-    address
-        The address.
     timeout
         Seconds to wait for other writers, for a free connection, and for a server that starts.
     read_only
@@ -211,6 +209,10 @@ class Sessions:
         """Whether `close` was called."""
         return self._closed
 
+    def is_mine(self) -> bool:
+        """Check whether this thread is within a block."""
+        return self.current is not None
+
     def is_writing(self) -> bool:
         """Check whether this thread is within `writing`."""
         return self._lane.write is not None
@@ -222,7 +224,11 @@ class Sessions:
             try:
                 return cursor.fetchall()
             finally:
-                self._pool.give(connection)
+                self._pool.release(connection)
+
+    def committed_among(self, _: Sequence[Kind], query: str, values: Sequence[Any]) -> list[Any]:
+        """Return rows of the last committed state that have one of many values, written ``(*)`` in the query."""
+        return self.ask(spelt(query), list(values))
 
     @contextlib.contextmanager
     def bare(self) -> Iterator[Connection]:
@@ -232,7 +238,7 @@ class Sessions:
             try:
                 yield connection
             finally:
-                self._pool.give(connection)
+                self._pool.release(connection)
 
     @property
     def current(self) -> Connection | None:
@@ -263,17 +269,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection in a write transaction: durable when the block ends, rolled back if the block raises.
-
-        Raises
-        ------
-        StorageReadOnlyError
-            If it was opened read-only, or the server accepts no changes.
-        StorageBusyError
-            If others write for longer than the timeout.
-        StorageError
-            And its other subclasses.
-        """
+        """Yield a connection in a write transaction: durable when the block ends, rolled back if the block raises."""
         if self._lane.write is not None:
             yield self._lane.write
             return
@@ -297,13 +293,7 @@ class Sessions:
             self._writing.release()
 
     def check_free(self) -> None:
-        """Check that this thread holds no read transaction, within which it would wait for others.
-
-        Raises
-        ------
-        RuntimeError
-            If the thread is within `committed`, or within `reading` outside of `writing`: a programming error.
-        """
+        """Raise RuntimeError if this thread holds a read transaction, within which it would wait for others."""
         if self._lane.read is not None:
             raise RuntimeError("a thread that reads must not wait for a writer; end the read block first")
 
@@ -326,7 +316,7 @@ class Sessions:
                         connection.execute("ROLLBACK")
                 raise
             finally:
-                pool.give(connection)
+                pool.release(connection)
 
     def _commit(self, connection: Connection, generation: int) -> None:
         if generation != _forks.generation():
@@ -348,14 +338,14 @@ class Sessions:
                 return connection, connection.execute(query, values or None, binary=values is not None)
             except BaseException as error:
                 broken = connection.closed or connection.broken
-                self._pool.give(connection)
+                self._pool.release(connection)
                 if new or not broken or not isinstance(error, psycopg.Error):
                     raise
 
     def _take(self) -> tuple[Connection, bool]:
         if self._closed:
             raise ClosedError(f"{self.name}: closed; open it again with Collection.open")
-        return self._pool.take(self.timeout)
+        return self._pool.acquire(self.timeout)
 
     # ---------------------------------------------------------------- forks
 

@@ -16,7 +16,8 @@ import psycopg
 
 from facesearch.errors import StorageError
 from facesearch.storage.database import Erasure
-from facesearch.storage.postgres.connections import Connection, Sessions
+from facesearch.storage.postgres.connections import Sessions
+from facesearch.storage.postgres.vectors import Connection
 
 __all__ = ["erase", "is_pending"]
 
@@ -39,15 +40,7 @@ def is_pending(sessions: Sessions) -> bool:
 
 
 def erase(sessions: Sessions, wait: float) -> Erasure:
-    """Erase deleted data from the server's files; not to be called within a block.
-
-    Parameters
-    ----------
-    sessions
-        Connections to the server.
-    wait
-        Seconds to wait for other readers and writers.
-    """
+    """Erase deleted data from the server's files, waiting up to *wait* seconds for others; not to be called within a block."""
     ((deletions, erased),) = sessions.ask(_COUNTS)
     if deletions <= erased:
         return Erasure()

@@ -108,7 +108,7 @@ def lost(name: str, *, committing: bool = False) -> StorageError:
     if committing:
         return StorageUncertainError(
             f"{name}: the connection was lost while a change was confirmed: it may or may not have been made; "
-            "look, and repeat it if not"
+            "read it, and repeat it if not"
         )
     return StorageError(f"{name}: {_LOST}")
 
@@ -120,13 +120,7 @@ def pooled(name: str) -> StorageError:
 
 @contextlib.contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Translate errors of psycopg into `StorageError`.
-
-    Raises
-    ------
-    StorageError
-        And its subclasses, naming the server.
-    """
+    """Translate errors of psycopg into `StorageError` and its subclasses, naming the server."""
     try:
         yield
     except psycopg.Error as error:

@@ -13,7 +13,8 @@ from typing import Final
 import psycopg
 
 from facesearch.errors import StorageBusyError, StorageError, StorageReadOnlyError
-from facesearch.storage.postgres.connections import Connection, Sessions
+from facesearch.storage.postgres.connections import Sessions
+from facesearch.storage.postgres.vectors import Connection
 
 __all__ = ["drop_indexes", "ensure_index", "indexed_vector"]
 
@@ -37,18 +38,7 @@ def indexed_vector(dimension: int) -> str:
 
 
 def ensure_index(sessions: Sessions, table: str, collection: int, dimension: int) -> None:
-    """Build the index of a collection's users or faces unless it is there; for a million users this takes minutes.
-
-    Parameters
-    ----------
-    sessions
-        Connections to the server.
-    table
-        ``"users"`` or ``"faces"``.
-    collection
-        The number of the collection.
-    dimension
-        Length of its vectors.
+    """Build the index of a collection in the *table* ``"users"`` or ``"faces"`` unless it is there; a million users take minutes.
 
     Raises
     ------

@@ -35,24 +35,12 @@ _FACES: Final = """SELECT fid, face_id, 1, vector, (vector <-> %s) ^ 2 + (%s::fl
 
 @attrs.frozen(kw_only=True)
 class Gallery:
-    """The vectors to be searched.
+    """The vectors to be searched."""
 
-    Attributes
-    ----------
-    collection
-        The number of the collection.
-    dimension
-        Length of the vectors.
-    offsets
-        What is added to squared distances from users with 1, 2, ... faces; ``None`` searches faces.
-    exact
-        Whether all rows are compared; False reads the HNSW index.
-    """
-
-    collection: int
+    collection: int  # the number of the collection
     dimension: int
-    offsets: list[float] | None
-    exact: bool = True
+    offsets: list[float] | None  # added to squared distances from users with 1, 2, ... faces; None searches faces
+    exact: bool = True  # compare all rows; otherwise read the HNSW index
 
 
 def scan(sessions: Sessions, gallery: Gallery, probes: FloatArray, *, max_distance: float, limit: int) -> list[Ranked]:

@@ -11,7 +11,8 @@ import psycopg
 
 from facesearch.errors import StorageError, StorageFormatError
 from facesearch.storage.face_rows import PERSONAL
-from facesearch.storage.postgres.connections import Connection, Sessions, use_schema
+from facesearch.storage.postgres.connections import Sessions, use_schema
+from facesearch.storage.postgres.vectors import Connection
 from facesearch.storage.server_address import Address
 
 __all__ = ["FORMAT", "STEPS", "TABLES", "check_format", "create", "found_format"]
@@ -131,18 +132,18 @@ _CREATE: Final = (
     "CREATE INDEX changes_by_collection ON changes (collection)",
     """CREATE TABLE photos ( -- of folders, that were not accepted
         collection bigint NOT NULL REFERENCES collections ON DELETE CASCADE,
-        key bytea NOT NULL, -- hash of the photo, whose it was to be, and the rules it was judged by
-        name_hash bytea, -- of whose it was to be, who need not be there; NULL: nobody's
-        other_uid bigint REFERENCES users, -- whom the outcome is about
-        outcome text NOT NULL, -- JSON; it names nobody
+        key bytea NOT NULL, -- hash of the photo, of the user it was to be enrolled for, and of the rules it was judged by
+        name_hash bytea, -- of that user, existing or not; NULL: none
+        other_uid bigint REFERENCES users, -- the user that the outcome mentions
+        outcome text NOT NULL, -- JSON without user ids
         PRIMARY KEY (collection, key)
     )""",
     "CREATE INDEX photos_by_name ON photos (collection, name_hash)",
     "CREATE INDEX photos_by_other ON photos (other_uid)",
-    f"""CREATE TABLE waiting ( -- photos of folders whose faces are judged when all are looked at
+    f"""CREATE TABLE waiting ( -- photos of folders, judged when the faces of all are found
         collection bigint NOT NULL REFERENCES collections ON DELETE CASCADE,
-        key bytea NOT NULL, -- hash of the photo, whose it is to be, and how it was looked at
-        name_hash bytea NOT NULL, -- of whose it is to be, who need not be there
+        key bytea NOT NULL, -- hash of the photo, of the user it is to be enrolled for, and of the settings
+        name_hash bytea NOT NULL, -- of that user, existing or not
         face_id bytea NOT NULL,
         {_FACE},
         jpeg bytea,
@@ -221,13 +222,7 @@ def _upgrade(sessions: Sessions) -> None:
 
 
 def create(sessions: Sessions, salt: bytes) -> None:
-    """Create the schema and its tables, all or nothing; if another process is first, its tables stay.
-
-    Raises
-    ------
-    StorageError
-        And its subclasses; nothing was changed.
-    """
+    """Create the schema and its tables, all or nothing; if another process is first, its tables stay."""
     address = sessions.address
     with sessions.writing() as sql:
         sql.execute(_LOCK, (address.schema,))

@@ -1,5 +1,6 @@
-"""Vectors in pgvector's binary form: read, written and copied without a detour through text."""
+"""Connections, and vectors in pgvector's binary form: read, written and copied without a detour through text."""
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -16,20 +17,64 @@ from typing_extensions import override
 from facesearch.common.arrays import FloatArray
 from facesearch.errors import StorageFormatError
 from facesearch.matching.template import LONGEST, refused_rows
-from facesearch.storage.face_rows import uuid_text
-from facesearch.storage.live_index import ChangedUsers, IndexPosition, NamedVectors, VectorRows
+from facesearch.storage.live_index import ChangedUsers, VectorRows
+from facesearch.storage.sql import Kind, Tables
 
-__all__ = ["MOST_DIMENSIONS", "ServerRows", "Vector", "adapt_vectors", "matrix_of"]
+__all__ = ["MOST_DIMENSIONS", "TABLES", "Connection", "ServerRows", "Vector", "adapt_vectors", "matrix_of", "spelt"]
 
 MOST_DIMENSIONS: Final = 1900
 """A vector is stored in its row, plain, and a row must fit in a page of 8,192 bytes."""
 
 _HEAD: Final = 4  # bytes before the numbers: how many, and two unused ones
 _ROWS_AT_ONCE: Final = 8192
+_AT_ONCE: Final = 1000  # rows with columns of Python
 _COPY_HEAD: Final = 19  # bytes before the first row of a binary COPY
 _COPY_END: Final = b"\xff\xff"
-_USERS: Final = "SELECT uid, user_id, faces, vector FROM users WHERE collection = %s AND faces > 0 AND uid"
-_FACES: Final = "SELECT fid, face_id, 1, vector FROM faces WHERE collection = %s AND fid"
+
+_cursors: Final = itertools.count()
+
+TABLES: Final = Tables(
+    users="users",
+    names="users",
+    gone_users="gone_users",
+    faces="faces",
+    faces_in_order="faces WHERE collection",
+    changes="changes",
+    waiting="(SELECT 0 AS wid, * FROM waiting) AS waiting",  # they have no numbers
+)
+
+
+@functools.cache
+def spelt(statement: str) -> str:
+    """Return a statement with PostgreSQL's places of values and lists: see `facesearch.storage.sql`."""
+    return statement.replace("IN (*)", "= ANY(%s)").replace("IS ?", "IS NOT DISTINCT FROM %s").replace("?", "%s")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that takes the statements of `facesearch.storage.sql` too."""
+
+    def rows(self, _: Sequence[Kind], query: str, *values: Any) -> list[Any]:
+        """Return all rows of a query."""
+        return self.execute(spelt(query), values, binary=True).fetchall()
+
+    def parts(self, _: Sequence[Kind], query: str, *values: Any) -> Iterator[list[Any]]:
+        """Yield the rows of a query, some hundred at a time."""
+        with self.cursor(name=f"facesearch_{next(_cursors)}") as cursor:
+            cursor.execute(spelt(query), values, binary=True)
+            while rows := cursor.fetchmany(_AT_ONCE):
+                yield rows
+
+    def among(self, kinds: Sequence[Kind], query: str, values: Iterable[Any], *first: Any) -> list[Any]:
+        """Return the rows that have one of many values, written ``(*)`` in the query."""
+        return self.rows(kinds, query, *first, list(values))
+
+    def change(self, statement: str, *values: Any) -> int:
+        """Execute a statement, and return the number of rows that it changed."""
+        return self.execute(spelt(statement), values).rowcount
+
+    def change_among(self, statement: str, values: Iterable[Any], *first: Any) -> None:
+        """Execute a statement on the rows that have one of many values, written ``(*)``."""
+        self.change(statement, *first, list(values))
 
 
 class Vector:
@@ -55,7 +100,7 @@ class _VectorLoader(Loader):
         return bytes(data)[_HEAD:]
 
 
-def adapt_vectors(connection: "psycopg.Connection[Any]", oid: int, array_oid: int) -> None:
+def adapt_vectors(connection: Connection, oid: int, array_oid: int) -> None:
     """Register `Vector` for writing, and bytes for reading vectors, see `matrix_of`; the oids are those of pgvector's types."""
     connection.adapters.register_dumper(Vector, type("VectorDumper", (_VectorDumper,), {"oid": oid}))
     connection.adapters.register_loader(oid, _VectorLoader)
@@ -85,48 +130,23 @@ def _checked(matrix: npt.NDArray[Any], where: str) -> FloatArray:
 
 
 class ServerRows(VectorRows):
-    """The rows of a collection on a server.
+    """The rows of a collection on a server, with vectors in pgvector's binary form."""
 
-    Parameters
-    ----------
-    sql
-        A connection within a transaction.
-    collection
-        The number of the collection.
-    dimension
-        Length of every vector.
-    name
-        The name of the server, for errors.
-    """
-
-    def __init__(self, sql: "psycopg.Connection[Any]", collection: int, dimension: int, name: str) -> None:
-        self._sql, self._collection, self._dimension, self._name = sql, collection, dimension, name
-
-    @override
-    def removed_users(self, since: int) -> Iterable[int]:
-        return self._numbers(
-            "SELECT uid FROM gone_users WHERE collection = %s AND change > %s", self._collection, since
-        )
+    _sql: Connection
 
     @override
     def changed_users(self, since: int) -> Iterator[ChangedUsers]:
         bare = "SELECT uid FROM users WHERE collection = %s AND change > %s AND faces = 0"
+        without_faces = [uid for (uid,) in self._sql.execute(bare, (self._collection, since), binary=True)]
         query = (
             f"SELECT uid, faces::bigint, vector FROM users WHERE collection = {self._collection:d} "  # noqa: S608  # numbers
             f"AND change > {since:d} AND faces > 0 ORDER BY uid"
         )
         nothing = np.empty((0, self._dimension), np.float32)
-        yield ChangedUsers(
-            without_faces=self._numbers(bare, self._collection, since), numbers=(), faces=(), vectors=nothing
-        )
+        yield ChangedUsers(without_faces=without_faces, numbers=(), faces=(), vectors=nothing)
         for rows in self._copied(query, ["uid", "faces"]):
-            uids, faces, vectors = rows["uid"].tolist(), rows["faces"].tolist(), self._vectors(rows, "users")
+            uids, faces, vectors = rows["uid"].tolist(), rows["faces"].tolist(), self._copied_vectors(rows, "users")
             yield ChangedUsers(without_faces=(), numbers=uids, faces=faces, vectors=vectors)
-
-    @override
-    def removed_faces(self, since: int) -> Iterable[tuple[int, int]]:
-        query = "SELECT number, fid FROM gone_faces WHERE collection = %s AND number > %s ORDER BY number"
-        return self._sql.execute(query, (self._collection, since), binary=True).fetchall()
 
     @override
     def new_faces(self, since: int) -> Iterator[tuple[Sequence[int], FloatArray]]:
@@ -135,55 +155,13 @@ class ServerRows(VectorRows):
             "ORDER BY fid"
         )
         for rows in self._copied(query, ["fid"]):
-            yield rows["fid"].tolist(), self._vectors(rows, "faces")
+            yield rows["fid"].tolist(), self._copied_vectors(rows, "faces")
 
     @override
-    def face_numbers(self) -> Iterable[int]:
-        return self._numbers("SELECT fid FROM faces WHERE collection = %s", self._collection)
+    def _read(self, vectors: Sequence[Any], kind: str, numbers: Sequence[int]) -> FloatArray:
+        return matrix_of(vectors, self._dimension, f"{self._name}: {kind}")
 
-    @override
-    def index_position(self) -> IndexPosition:
-        query = "SELECT index_epoch, index_users, index_faces FROM collections WHERE id = %s"
-        for epoch, users, faces in self._sql.execute(query, (self._collection,), binary=True):
-            return IndexPosition(epoch=epoch and bytes(epoch), users=users, faces=faces)
-        return IndexPosition()
-
-    @override
-    def last_removed_face(self) -> int:
-        (number,) = self._numbers(
-            "SELECT coalesce(max(number), 0) FROM gone_faces WHERE collection = %s", self._collection
-        )
-        return number
-
-    @override
-    def users_at(self, numbers: Iterable[int]) -> NamedVectors:
-        return self._named(f"{_USERS} = ANY(%s::bigint[]) ORDER BY uid", list(numbers))
-
-    @override
-    def faces_at(self, numbers: Iterable[int]) -> NamedVectors:
-        return self._named(f"{_FACES} = ANY(%s::bigint[]) ORDER BY fid", list(numbers))
-
-    @override
-    def users_after(self, number: int, limit: int) -> NamedVectors:
-        return self._named(f"{_USERS} > %s ORDER BY uid LIMIT %s", number, limit)
-
-    @override
-    def faces_after(self, number: int, limit: int) -> NamedVectors:
-        return self._named(f"{_FACES} > %s ORDER BY fid LIMIT %s", number, limit)
-
-    def _named(self, query: str, *values: Any) -> NamedVectors:
-        rows = self._sql.execute(query, (self._collection, *values), binary=True).fetchall()
-        return NamedVectors(
-            numbers=[row[0] for row in rows],
-            names=[row[1] if isinstance(row[1], str) else uuid_text(row[1]) for row in rows],
-            faces=[row[2] for row in rows],
-            vectors=matrix_of([row[3] for row in rows], self._dimension, self._name),
-        )
-
-    def _numbers(self, query: str, *values: Any) -> list[int]:
-        return [number for (number,) in self._sql.execute(query, values, binary=True)]
-
-    def _vectors(self, rows: npt.NDArray[Any], table: str) -> FloatArray:
+    def _copied_vectors(self, rows: npt.NDArray[Any], table: str) -> FloatArray:
         if (rows["length"] != self._dimension).any():
             raise StorageFormatError(f"{self._name}: {table}: damaged, expected vectors of {self._dimension} numbers")
         return _checked(rows["vector"], f"{self._name}: {table}")

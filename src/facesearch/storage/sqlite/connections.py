@@ -9,12 +9,14 @@ import contextlib
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from facesearch.common import forks as _forks
 from facesearch.errors import ClosedError, StorageBusyError, StorageError, StorageReadOnlyError
 from facesearch.files.protected import database_closed, database_opened
+from facesearch.storage.sql import Kind
 from facesearch.storage.sqlite.guarded_sql import GuardedConnection
 from facesearch.storage.sqlite.opening import (
     connect,
@@ -59,18 +61,13 @@ class Sessions:
         Seconds to wait for other writers.
     read_only
         Whether to refuse `writing` and need no write access; ``None``: only if the file or its folder can't be written.
-
-    Attributes
-    ----------
-    path
-        The file.
-    rereads
-        Number of times that data read earlier may have been wrong, because a file changed that was read without locks.
     """
 
     def __init__(self, path: Path, timeout: float, *, read_only: bool | None = False) -> None:
-        self.path = path
-        self.rereads = 0
+        self.path, self.name = path, str(path)
+        self.rereads = (
+            0  # how often data read before may have been wrong, as a file changed that was read without locks
+        )
         self._timeout = timeout
         self._asked_read_only = read_only
         self._read, self._write = _Lane(), _Lane()
@@ -96,8 +93,12 @@ class Sessions:
         """Check whether this thread is within a block."""
         return self._read.is_mine() or self._write.is_mine()
 
+    def is_writing(self) -> bool:
+        """Check whether this thread is within `writing`."""
+        return self._write.is_mine()
+
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[GuardedConnection]:
         """Yield a connection that reads one committed state, and within `writing` the uncommitted changes too."""
         if self._write.is_mine():
             yield self._connection(self._write)
@@ -106,37 +107,22 @@ class Sessions:
                 yield connection
 
     @contextlib.contextmanager
-    def committed(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection that reads one committed state, even within `writing`.
-
-        Raises
-        ------
-        StorageError
-            And its subclasses.
-        """
+    def committed(self) -> Iterator[GuardedConnection]:
+        """Yield a connection that reads one committed state, even within `writing`."""
         with self._read.lock, self._within(self._read, "BEGIN") as connection:
             yield connection
             self._check_unchanged()
 
+    def committed_among(self, kinds: Sequence[Kind], query: str, values: Sequence[Any]) -> list[Any]:
+        """Return rows of the last committed state that have one of many values, written ``(*)`` in the query."""
+        with self.committed() as sql:
+            return sql.among(kinds, query, values)
+
     @contextlib.contextmanager
-    def writing(self, *, wait: float | None = None, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, wait: float | None = None, durable: bool = True) -> Iterator[GuardedConnection]:
         """Yield a connection in a write transaction: on disk when the block ends, rolled back if the block raises.
 
-        Parameters
-        ----------
-        wait
-            Seconds to wait for other writers; ``None`` for the timeout.
-        durable
-            Whether to wait for the disk; a power failure may undo changes that are not durable.
-
-        Raises
-        ------
-        StorageReadOnlyError
-            If it was opened read-only.
-        StorageBusyError
-            If others write for longer than *wait*.
-        StorageError
-            And its other subclasses.
+        Wait *wait* seconds for other writers, by default the timeout. A power failure may undo changes that are not *durable*.
         """
         if not self._write.is_mine():
             self.check_free()
@@ -159,7 +145,7 @@ class Sessions:
             self._write.lock.release()
 
     @contextlib.contextmanager
-    def _set_up(self, *, wait: float, durable: bool) -> Iterator[sqlite3.Connection]:
+    def _set_up(self, *, wait: float, durable: bool) -> Iterator[GuardedConnection]:
         """Change settings of the write connection for a block; the caller holds its lock."""
         with translated(self.path):
             connection = self._connection(self._write)
@@ -174,13 +160,7 @@ class Sessions:
                     connection.execute("PRAGMA synchronous = FULL")
 
     def check_free(self) -> None:
-        """Check that this thread holds no read transaction: waiting for a writer within one could deadlock.
-
-        Raises
-        ------
-        RuntimeError
-            If the thread is within `committed`, or within `reading` outside of `writing`: a programming error.
-        """
+        """Raise RuntimeError if this thread holds a read transaction: waiting for a writer within one could deadlock."""
         if self._read.is_mine():
             raise RuntimeError(
                 "a thread that reads must not wait for a writer, as this could deadlock; end the read block first"
@@ -189,15 +169,7 @@ class Sessions:
     def checkpoint(self, wait: float) -> bool:
         """Copy the write-ahead log into the file and truncate the log; not to be called within a block.
 
-        Parameters
-        ----------
-        wait
-            Seconds to wait for other readers and writers.
-
-        Returns
-        -------
-        bool
-            False if other readers or writers held locks, or the disk is full.
+        Return False if other readers or writers held locks for *wait* seconds, or the disk is full.
         """
         with self._write.lock, self._set_up(wait=wait, durable=True) as connection:
             try:
@@ -214,7 +186,7 @@ class Sessions:
             database_closed(self)
 
     @contextlib.contextmanager
-    def _within(self, lane: _Lane, begin: str) -> Iterator[sqlite3.Connection]:
+    def _within(self, lane: _Lane, begin: str) -> Iterator[GuardedConnection]:
         with translated(self.path):
             connection = self._connection(lane)
             if lane.depth:
@@ -227,7 +199,7 @@ class Sessions:
                 finally:
                     lane.depth = 0
 
-    def _connection(self, lane: _Lane) -> sqlite3.Connection:
+    def _connection(self, lane: _Lane) -> GuardedConnection:
         if self._closed:
             raise ClosedError(f"{self.path}: closed; open it again with Collection.open")
         if self._file is not None and not lane.depth and self._file != self._named():

@@ -12,24 +12,22 @@ that opens or changes the file, or that held a read transaction for long, tries 
 import itertools
 import logging
 import os
-import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from facesearch.errors import StorageError
+from facesearch.storage.face_rows import PERSONAL
+from facesearch.storage.sql import COUNT, TEXT
 from facesearch.storage.sqlite.connections import Sessions
-from facesearch.storage.sqlite.guarded_sql import COUNT, TEXT, fetch_one
+from facesearch.storage.sqlite.guarded_sql import GuardedConnection
 
 __all__ = [
     "ERASING_WAIT",
     "Eraser",
     "compact",
-    "empty_changes",
-    "empty_faces",
-    "empty_users",
-    "empty_waiting",
+    "empty",
     "erase",
     "is_few",
     "is_pending",
@@ -42,57 +40,30 @@ ERASING_WAIT: Final = 0.5
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # the last one is repeated
 _FEWEST_EMPTIED: Final = 10_000  # rows: some 6 MB that could be freed
 
-_OWNERS: Final = {
-    "user_data": ("users", "uid"),
-    "face_data": ("faces", "fid"),
-    "thumbnails": ("faces", "fid"),
-    "waiting_data": ("waiting", "wid"),
-    "change_data": ("changes", "number"),
+# For each table of personal data, the table of its rows' owners, the key of both, and its columns.
+_PERSONAL: Final = {
+    "user_data": ("users", "uid", ("vector", "user_id")),
+    "face_data": ("faces", "fid", ("vector", *PERSONAL)),
+    "thumbnails": ("faces", "fid", ("jpeg",)),
+    "waiting_data": ("waiting", "wid", ("vector", "face_id", *PERSONAL, "jpeg")),
+    "change_data": ("changes", "number", ("change",)),
 }
 
 _log = logging.getLogger("facesearch")
 
 
-def empty_users(sql: sqlite3.Connection, uids: Iterable[int]) -> None:
-    """Overwrite the personal data of users; called in a transaction."""
-    _empty(sql, "UPDATE user_data SET vector = NULL, user_id = NULL WHERE uid = ?", uids)
-
-
-def empty_faces(sql: sqlite3.Connection, fids: Iterable[int]) -> None:
-    """Overwrite the personal data of faces; called in a transaction."""
-    fids = list(fids)
-    _empty(
-        sql,
-        """UPDATE face_data SET vector = NULL, image_id = NULL, external_image_id = NULL, confidence = NULL, source = NULL,
-        box_left = NULL, box_top = NULL, box_width = NULL, box_height = NULL WHERE fid = ?""",
-        fids,
-    )
-    sql.executemany("UPDATE thumbnails SET jpeg = NULL WHERE fid = ?", ((fid,) for fid in fids))
-
-
-def empty_changes(sql: sqlite3.Connection, numbers: Iterable[int]) -> None:
-    """Overwrite the text of changes; called in a transaction."""
-    _empty(sql, "UPDATE change_data SET change = NULL WHERE number = ?", numbers)
-
-
-def empty_waiting(sql: sqlite3.Connection, wids: Iterable[int]) -> None:
-    """Overwrite the personal data of waiting photos already deleted from ``waiting``; called in a transaction."""
-    if sql.execute("SELECT 1 FROM waiting LIMIT 1").fetchone():
-        _empty(
-            sql,
-            """UPDATE waiting_data SET vector = NULL, face_id = NULL, image_id = NULL, external_image_id = NULL,
-            confidence = NULL, source = NULL, box_left = NULL, box_top = NULL, box_width = NULL, box_height = NULL,
-            jpeg = NULL WHERE wid = ?""",
-            wids,
-        )
-    else:
+def empty(sql: GuardedConnection, kind: str, numbers: Sequence[int]) -> None:
+    """Overwrite the personal data of rows of the table *kind*, called in a transaction; waiting photos are deleted there before."""
+    if kind == "waiting" and not sql.execute("SELECT 1 FROM waiting LIMIT 1").fetchone():
         # No photo is waiting: whole pages are overwritten and reused, and no row is moved.
         sql.execute("DELETE FROM waiting_data")
-
-
-def _empty(sql: sqlite3.Connection, statement: str, keys: Iterable[int]) -> None:
-    emptied = sql.executemany(statement, ((key,) for key in keys)).rowcount
-    sql.execute("UPDATE file SET emptied = emptied + ?", (max(0, emptied),))
+        return
+    emptied = 0
+    for table, (owner, key, columns) in _PERSONAL.items():
+        if owner == kind:
+            statement = f"UPDATE {table} SET {', '.join(f'{column} = NULL' for column in columns)} WHERE {key} = ?"  # noqa: S608  # constant names
+            emptied = max(emptied, sql.executemany(statement, ((number,) for number in numbers)).rowcount)
+    sql.execute("UPDATE file SET emptied = emptied + ?", (emptied,))
 
 
 def _outweighs(emptied: int, kept: int) -> bool:
@@ -100,45 +71,35 @@ def _outweighs(emptied: int, kept: int) -> bool:
     return emptied > max(_FEWEST_EMPTIED, kept)
 
 
-def is_few(sql: sqlite3.Connection, collection: int) -> bool:
+def is_few(sql: GuardedConnection, collection: int) -> bool:
     """Check whether to empty a collection's rows in place rather than rewrite the tables without them."""
     query = "SELECT coalesce(sum((users + faces) * (id = ?)), 0), coalesce(sum((users + faces) * (id <> ?)), 0) FROM collections"
-    its, others = fetch_one(sql, (COUNT, COUNT), query, (collection, collection))
+    its, others = sql.row((COUNT, COUNT), query, collection, collection)
     return not _outweighs(its, others)
 
 
-def mark_deletion(sql: sqlite3.Connection) -> None:
+def mark_deletion(sql: GuardedConnection) -> None:
     """Record that personal data is to be erased; called in the transaction that deletes it."""
     sql.execute("UPDATE file SET deletions = deletions + 1")
 
 
-def is_pending(sql: sqlite3.Connection) -> bool:
+def is_pending(sql: GuardedConnection) -> bool:
     """Check whether deleted data may still be in the file or its log."""
-    deletions, erased = fetch_one(sql, (COUNT, COUNT), "SELECT deletions, erased FROM file")
+    deletions, erased = sql.row((COUNT, COUNT), "SELECT deletions, erased FROM file")
     return bool(deletions > erased)
 
 
 def erase(sessions: Sessions, wait: float) -> bool:
     """Erase deleted data from the file and its write-ahead log; not to be called within a block.
 
-    Parameters
-    ----------
-    sessions
-        Connections to the file.
-    wait
-        Seconds to wait for other readers and writers.
-
-    Returns
-    -------
-    bool
-        Whether all deleted data is erased. False if other readers or writers, a full disk or a read-only file prevented it: erasure
-        stays pending in the file. The deletion itself holds in any case.
+    Return whether all of it is erased. Otherwise other readers or writers for *wait* seconds, a full disk or a read-only file prevented
+    it: erasure stays pending in the file. The deletion itself holds in any case.
     """
     try:
         with sessions.reading() as sql:
             query = """SELECT deletions, erased, emptied, (SELECT coalesce(sum(users + faces), 0) FROM collections)
                 FROM file"""
-            deletions, erased, emptied, kept = fetch_one(sql, (COUNT,) * 4, query)
+            deletions, erased, emptied, kept = sql.row((COUNT,) * 4, query)
         if deletions <= erased:
             return True
         if sessions.read_only:
@@ -162,13 +123,7 @@ def erase(sessions: Sessions, wait: float) -> bool:
 
 
 class Eraser:
-    """Retries an erasure in a background thread until no other process prevents it.
-
-    Parameters
-    ----------
-    sessions
-        Connections to the file. The thread ends when they are closed or garbage collected.
-    """
+    """Retries an erasure in a background thread, until no other process prevents it or the sessions are closed or garbage collected."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -216,10 +171,10 @@ def _retry(reference: "weakref.ref[Sessions]", stopped: threading.Event) -> None
         del sessions
 
 
-def compact(sql: sqlite3.Connection) -> None:
+def compact(sql: GuardedConnection) -> None:
     """Rewrite the tables of personal rows without emptied rows; called in a transaction."""
-    for table, (owner, key) in _OWNERS.items():
-        (created,) = fetch_one(sql, (TEXT,), "SELECT sql FROM sqlite_master WHERE name = ?", (table,))
+    for table, (owner, key, _) in _PERSONAL.items():
+        (created,) = sql.row((TEXT,), "SELECT sql FROM sqlite_master WHERE name = ?", table)
         sql.execute(f"CREATE TABLE new_table {created[created.index('(') :]}")
         # In the order of the keys, so that rows are appended: see facesearch.storage.sqlite.schema.
         copy = f"INSERT INTO new_table SELECT {table}.* FROM {table} JOIN {owner} USING ({key}) ORDER BY {key}"  # noqa: S608  # constant names

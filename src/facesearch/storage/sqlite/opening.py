@@ -22,7 +22,8 @@ from facesearch.errors import (
 )
 from facesearch.files.unfinished import remove_unfinished
 from facesearch.files.writing import write_new
-from facesearch.storage.sqlite.guarded_sql import VALUE, GuardedConnection, fetch, open_guarded
+from facesearch.storage.sql import VALUE
+from facesearch.storage.sqlite.guarded_sql import GuardedConnection, open_guarded
 from facesearch.storage.sqlite.schema import APPLICATION_ID, FORMAT, OLDEST_FORMAT, SCHEMA, STEPS, check_schema
 
 __all__ = [
@@ -52,13 +53,7 @@ _SETTINGS = (
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Translate errors of SQLite and of the operating system into `StorageError`.
-
-    Raises
-    ------
-    StorageError
-        And its subclasses, naming *path*.
-    """
+    """Translate errors of SQLite and of the operating system into `StorageError` and its subclasses, naming *path*."""
     try:
         yield
     except sqlite3.Error as error:
@@ -120,14 +115,9 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
 
 
 def connect(path: Path, timeout: float) -> GuardedConnection:
-    """Open a file for reading and writing; the caller begins and ends transactions.
+    """Open a file, at an absolute path, for reading and writing; wait *timeout* seconds for other writers.
 
-    Parameters
-    ----------
-    path
-        Absolute.
-    timeout
-        Seconds to wait for other writers.
+    The caller begins and ends transactions.
 
     Raises
     ------
@@ -191,16 +181,9 @@ class ReadOnly:
 
 
 def connect_read_only(path: Path, timeout: float, *, seconds: float | None = None) -> ReadOnly:
-    """Open a file read-only; neither the file nor its folder is written.
+    """Open a file, at an absolute path, read-only; neither the file nor its folder is written.
 
-    Parameters
-    ----------
-    path
-        Absolute.
-    timeout
-        Seconds to wait for other writers.
-    seconds
-        Time limit for reading; ``None`` for no limit.
+    Wait *timeout* seconds for other writers, and read for *seconds* at most.
 
     Raises
     ------
@@ -249,11 +232,6 @@ def create(path: Path) -> None:
     """Create a file without collections, whole or not at all; if another process is first, its file stays.
 
     Only the owner may read and write the file. SQLite creates the log and its index with the same mode.
-
-    Raises
-    ------
-    StorageReadOnlyError, StorageFullError, StorageError
-        If it can't be created; no file is left.
     """
     with translated(path), contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for setting in _SETTINGS:
@@ -274,21 +252,8 @@ _COMPLETION_SECONDS: Final = 0.5
 def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -> list[str]:
     """Return ids that begin with *start*, for shell completion, which must be fast: no further module is loaded.
 
-    The file may be untrusted. It is opened read-only. Ids that a shell could parse as anything but a word are left out.
-
-    Parameters
-    ----------
-    path
-        Absolute.
-    start
-        The text typed so far.
-    collection_id
-        List ids of users of this collection; ``None`` lists collections.
-
-    Returns
-    -------
-    list of str
-        Sorted, at most 200, out of the first 100,000.
+    The file, at an absolute path, may be untrusted. It is opened read-only. Ids that a shell could parse as anything but a word are left
+    out. The ids, of the users of a collection or of collections, are sorted: at most 200, out of the first 100,000.
 
     Raises
     ------
@@ -306,7 +271,7 @@ def ids_beginning(path: Path, start: str, *, collection_id: str | None = None) -
     pattern = COLLECTION_ID if collection_id is None else USER_ID
     opened = connect_read_only(path, 0, seconds=_COMPLETION_SECONDS)
     with translated(path), contextlib.closing(opened.connection) as connection:
-        found = fetch(connection, (VALUE,), beginning, values)
+        found = connection.rows((VALUE,), beginning, *values)
     return [name for (name,) in found if isinstance(name, str) and pattern.fullmatch(name)]
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from facesearch.errors import StorageFormatError, shown
-from facesearch.storage.sqlite.guarded_sql import VALUE, fetch
+from facesearch.storage.sql import VALUE
+from facesearch.storage.sqlite.guarded_sql import GuardedConnection
 
 __all__ = ["APPLICATION_ID", "FORMAT", "OLDEST_FORMAT", "SCHEMA", "STEPS", "check_schema"]
 
@@ -172,17 +173,8 @@ _MOST_OBJECTS: Final = 200
 _LONGEST: Final = 20_000  # characters of a statement
 
 
-def check_schema(connection: sqlite3.Connection, path: Path, format_: int = FORMAT) -> None:
-    """Check that the schema of a file is `SCHEMA`, or that of an older format.
-
-    Parameters
-    ----------
-    connection
-        A connection to the file on which no other statement has run.
-    path
-        The path that errors name.
-    format_
-        The format of the file, from `OLDEST_FORMAT` to `FORMAT`.
+def check_schema(connection: GuardedConnection, path: Path, format_: int = FORMAT) -> None:
+    """Check that the schema of a file is `SCHEMA`, or that of an older format, before any other statement has run.
 
     Raises
     ------
@@ -192,7 +184,7 @@ def check_schema(connection: sqlite3.Connection, path: Path, format_: int = FORM
     # Longer statements are truncated, and therefore differ.
     query = "SELECT type, name, tbl_name, substr(sql, 1, ?) FROM sqlite_schema LIMIT ?"
     found = {}
-    for kind, name, table, sql in fetch(connection, (VALUE,) * 4, query, (_LONGEST, _MOST_OBJECTS)):
+    for kind, name, table, sql in connection.rows((VALUE,) * 4, query, _LONGEST, _MOST_OBJECTS):
         found[kind, name] = table, _plain(name, sql)
     expected = _expected(format_)
     if found == expected:
