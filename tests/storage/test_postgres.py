@@ -28,6 +28,7 @@ from facesearch.storage.postgres import schema as tables, store, vectors
 from facesearch.storage.postgres.store import PostgresStore
 from facesearch.storage.server_address import Address
 from postgres_server import schema_of, server
+from waiting import soon
 
 ONES = np.ones(128)
 DOCS = Path(__file__).parents[2] / "docs" / "postgresql.md"
@@ -305,7 +306,8 @@ def test_what_is_closed_is_closed(schema: str) -> None:
     staff.close()
     with pytest.raises(ClosedError):
         len(staff)
-    assert server().run("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'facesearch'") == [(0,)]
+    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'facesearch'"
+    assert soon(lambda: server().run(count) == [(0,)])  # the server notices a moment later
 
 
 # -------------------------------------------------------------------- lost connections

@@ -3,8 +3,7 @@
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +16,7 @@ from durable import contents
 from facesearch.storage import catalog
 from postgres_server import schema_of, server, started
 from tls_proxy import make_certificate, tls_before
+from waiting import soon
 
 ONES = np.ones(128)
 EYE = np.eye(128)
@@ -25,15 +25,6 @@ EYE = np.eye(128)
 @pytest.fixture
 def schema(tmp_path: Path) -> str:
     return schema_of(tmp_path)
-
-
-def soon(check: Callable[[], bool]) -> None:
-    """Wait until something is true."""
-    for _ in range(600):
-        if check():
-            return
-        time.sleep(0.05)
-    raise AssertionError
 
 
 # -------------------------------------------------------------------- replicas
@@ -54,7 +45,7 @@ def test_a_replica_searches_follows_and_takes_over() -> None:
         with fs.Collection.open(standby.url("faces"), "staff", read_only=True) as replica:
             fs.Collection.open(primary.url("faces"), "guests").close()
             first.add_embedding("eve", EYE[2])
-            soon(lambda: "eve" in replica)
+            assert soon(lambda: "eve" in replica)
             with pytest.raises(fs.StorageReadOnlyError, match="no approximate index of these users"):
                 fs.Collection.open(standby.url("faces"), "guests", read_only=True, exact=False)
             assert replica.search_embedding(EYE[2], max_users=1)[0].user.user_id == "eve"
@@ -71,7 +62,9 @@ def test_a_replica_searches_follows_and_takes_over() -> None:
         with fs.Collection.open(both, "staff") as staff:
             staff.add_embedding("fay", EYE[3])
             before = contents(staff)
-            soon(lambda: standby.run("SELECT count(*) FROM faces.users WHERE user_id = 'fay' AND faces = 1") == [(1,)])
+            assert soon(
+                lambda: standby.run("SELECT count(*) FROM faces.users WHERE user_id = 'fay' AND faces = 1") == [(1,)]
+            )
             primary.kill()
             standby.control("promote")
             assert contents(staff) == before  # on the other server
@@ -183,7 +176,7 @@ def test_a_pooler_works_in_session_mode_and_is_named_in_another(schema: str) -> 
             )
             command = [str(shutil.which("pgbouncer")), "-q", str(folder / "settings")]
             process = subprocess.Popen(command, user=server().user, stderr=subprocess.DEVNULL)  # noqa: S603  # our own
-            soon((folder / ".s.PGSQL.6432").exists)
+            assert soon((folder / ".s.PGSQL.6432").exists)
             return process
 
         url = f"postgresql://postgres@/postgres?host={name}&port=6432&schema={schema}"

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,6 +24,7 @@ from facesearch.storage import catalog
 from facesearch.storage.sqlite import erasure as erasing
 from facesearch.storage.sqlite.connections import Sessions
 from facesearch.storage.store import StoredFace
+from waiting import soon
 
 NAME = "somebody-to-be-deleted"
 VECTOR = np.random.default_rng(7).normal(size=128).astype("<f4")
@@ -88,15 +88,6 @@ def left(path: Path) -> list[str]:
     files = raw(path.parent)
     traces = {"name": NAME.encode(), "vector": VECTOR.tobytes()}
     return [name for name, trace in traces.items() if trace in files]
-
-
-def soon(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, while this process does nothing else."""
-    for _ in range(600):
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_what_an_export_keeps_in_the_log_is_erased_when_the_export_ends(path: Path) -> None:
