@@ -28,10 +28,11 @@ import numpy as np
 from _machine import data_folder, print_machine
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.stats import spearmanr
 from skimage.draw import polygon2mask
 
 import facesearch as fs
-from facesearch.appearance.gaze import PUPIL_ORBIT, eye_direction
+from facesearch.appearance.gaze import AT_REST, PUPIL_ORBIT, eye_direction
 from facesearch.common.arrays import PixelArray, PointArray
 from facesearch.detection.landmarks import MIRROR
 from facesearch.detection.pose import REFERENCE, rotation_from_pose, solve_pose
@@ -140,8 +141,8 @@ def check_mirror(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
     print(
         f"    direction of {len(turned)} (given for {given} of {len(faces)}): |yaw + yaw'| median {np.median(np.abs(yaw)):.1f}, "
         f"p90 {np.percentile(np.abs(yaw), 90):.1f}; |pitch - pitch'| median {np.median(np.abs(pitch)):.1f}, "
-        f"p90 {np.percentile(np.abs(pitch), 90):.1f} degrees; standard deviation over faces: yaw {spread[0].std():.1f}, "
-        f"pitch {spread[1].std():.1f}; confidence p5 p50 p95 {np.percentile(spread[2], [5, 50, 95]).round()}\n"
+        f"p90 {np.percentile(np.abs(pitch), 90):.1f} degrees; over faces: yaw mean {spread[0].mean():+.1f}, deviation {spread[0].std():.1f}, "
+        f"pitch mean {spread[1].mean():+.1f}, deviation {spread[1].std():.1f}; confidence p5 p50 p95 {np.percentile(spread[2], [5, 50, 95]).round()}\n"
     )
 
 
@@ -156,9 +157,9 @@ def paint(pixels: PixelArray, points: PointArray, yaw: float, pitch: float, rng:
     ahead = rotation @ rotation_from_pose(Pose(roll=0, yaw=yaw, pitch=pitch)) @ (0, 0, -1)
     iris = IRISES[rng.integers(len(IRISES))]
     orbit = PUPIL_ORBIT * UNIT + ORBIT_SPREAD * rng.normal()
-    painted = pixels.astype(float)
+    painted, rest = pixels.astype(float), AT_REST[len(points)]
     for side, eye in zip((-1, 1), EYES, strict=True):
-        center = (side * 0.49, -0.027, PUPIL_ORBIT - 0.01) + rng.normal(size=3) * PLACE_SPREAD / UNIT
+        center = np.multiply(rest, (side, 1, 1)) + (0, 0, PUPIL_ORBIT) + rng.normal(size=3) * PLACE_SPREAD / UNIT
         at = scale * (rotation[:2] @ center) + shift
         lids = points[eye].copy()
         lids += FOLLOWS[:, None] * scale * PUPIL_ORBIT * (rotation[:2] @ (0, -math.sin(math.radians(pitch)), 0))
@@ -239,7 +240,10 @@ def check_rendered(analyzer: fs.FaceAnalyzer, faces: list[Face]) -> None:
                 f"slope {np.polyfit(true, gaze, 1)[0]:.2f}"
             )
     column = np.array([row for rows in results.values() for row in rows]).T
-    error = np.hypot(column[2] - column[0], column[3] - column[1])
+    off = np.abs(column[2:4] - column[:2])
+    error = np.hypot(*off)
+    ranks = [spearmanr(column[4], each).statistic for each in (error, *off)]
+    print("    rank correlation of confidence with the error: {:.2f}, yaw's {:.2f}, pitch's {:.2f}".format(*ranks))
     for low, high in ((0, 30), (30, 50), (50, 75)):
         chosen = error[(column[4] > low) & (column[4] <= high)]
         if chosen.size:

@@ -16,15 +16,16 @@ from facesearch.detection.pose import REFERENCE, rotation_from_pose
 from facesearch.domain.face_detail import EyeDirection, Pose
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["PUPIL_ORBIT", "eye_direction"]
+__all__ = ["AT_REST", "PUPIL_ORBIT", "eye_direction"]
 
 # The eye turns about a point 15.3 mm behind the cornea's apex from side to side, and 12.5 mm up and down, by how far the
 # pupil moves (doi:10.1111/opo.12940); the pupil is seen 3 mm behind the apex (Gullstrand's schematic eye). The mean, 10.9 mm, is
 # 0.43 of the eye's width. The eyeball's radius, 12.1 mm (doi:10.1155/2014/503645), is 0.47 of it.
 PUPIL_ORBIT = 0.17
-# The pupil of the viewer's right eye when it looks ahead. x and y: the mean in the half of `landmarks106/` that is not kept
-# aside, faces turned by less than 25 degrees: on average people look where their head points. z: as deep as the lids.
-_AT_REST = np.array([0.49, -0.027, -0.01])
+# The pupil of the viewer's right eye when it looks ahead, for our 70 landmarks and for dlib's 68. x and y: the mean in the half of
+# `landmarks106/` that is not kept aside, faces turned by less than 25 degrees: on average people look where their head points. z: as
+# deep as the lids.
+AT_REST = {70: (0.49, -0.016, -0.01), 68: (0.49, -0.027, -0.01)}
 
 # Beyond these the direction is not given. No photographs with a known direction are at hand to choose them by.
 _SMALLEST_EYE = 12.0  # pixels, corner to corner: a pupil found one pixel off is 11 degrees there
@@ -35,12 +36,15 @@ _MOST_OFF = math.radians(50)  # that an eye can turn: further, the point found i
 # same place.
 _MOST_AVERTED = math.radians(75)
 
-# The confidence is the product of four shares of this: modest, as nothing but painted eyes stands behind it. The shares were
-# chosen on painted eyes of 24 faces of the half of `landmarks106/` that benchmarks/gaze.py does not measure on.
+# The confidence is the product of this and three shares: modest, as nothing but painted eyes stands behind it.
 _MOST_CONFIDENT = 75.0
-_LARGE_EYE, _WIDE_OPEN = 20.0, 0.3  # where size and openness are no longer a reason for doubt
+_LARGE_EYE = 20.0  # pixels, where size is no longer a reason for doubt
 _DISAGREEMENT = math.radians(40)  # standard deviation of the angle between both eyes that costs confidence
-_ASIDE = math.radians(15)  # standard deviation of the yaw that does: what is reported is too small, most so far aside
+# What is reported is too small, most so far aside; lids hide what looks up, and more of narrow eyes. The logarithm of the error in degrees,
+# plus 1, by least squares on painted eyes of 30 faces of the half of `landmarks106/` that benchmarks/gaze.py does not measure on:
+_LOG_ERROR, _PER_YAW, _PER_PITCH, _PER_OPENNESS = 3.0, 0.018, 0.032, -2.9
+_MOST_YAW, _MOST_PITCH = 20.0, 6.0  # degrees beyond which too few were painted
+_LEAST_ERROR = 5.0  # degrees, where the expected error is no longer a reason for doubt
 
 _CORNERS = {-1: [36, 39], 1: [42, 45]}  # of the viewer's left and right eye
 _LIDS = {-1: ([37, 38], [41, 40]), 1: ([43, 44], [47, 46])}
@@ -69,8 +73,8 @@ def eye_direction(
         Degrees from where the head points: positive yaw toward the right of the picture, positive pitch up, both as in the
         head's own upright frame. Mirroring negates yaw; turning, shifting and scaling the picture change nothing, but that
         eyes less than 20 pixels wide lower the confidence. The confidence, 0-75, measures how well both eyes agree, how
-        large and open they are and how little they look aside; there are no labels to calibrate it by. On painted eyes it orders
-        the errors of yaw weakly, those of pitch hardly. There, yaw came back at 0.8 of what it was, with a median error of
+        large and open they are, and how little they look aside and up; there are no labels to calibrate it by. On painted eyes it orders the
+        errors, see docs/attributes.md. There, yaw came back at 0.8 of what it was, with a median error of
         3 degrees, and pitch at 0.2 only, as lids hide and follow the iris: its sign is more reliable than its size. ``None`` where the eyes are less than 12
         pixels wide, look closed, or are turned away with the head by more than 45 degrees, where they look more than 75
         degrees away from the camera, or where what was found can't be a pupil.
@@ -96,18 +100,21 @@ def eye_direction(
         return None
     x, y, ahead = sum((each * widths[side] for side, each in directions.items()), start=np.zeros(3)).tolist()
     apart = math.acos(min(1.0, float(directions[-1] @ directions[1])))
-    yaw = math.atan2(x, ahead)
+    yaw, pitch = math.degrees(math.atan2(x, ahead)), math.degrees(math.atan2(y, math.hypot(x, ahead)))
     confidence = (
         _MOST_CONFIDENT
-        * math.exp(-((apart / _DISAGREEMENT) ** 2 + (yaw / _ASIDE) ** 2) / 2)
+        * math.exp(-((apart / _DISAGREEMENT) ** 2) / 2)
         * min(1.0, min(widths.values()) / _LARGE_EYE)
-        * min(1.0, openness / _WIDE_OPEN)
+        * min(1.0, _LEAST_ERROR / _expected_error(yaw, pitch, openness))
     )
-    return EyeDirection(
-        yaw=math.degrees(yaw),
-        pitch=math.degrees(math.atan2(y, math.hypot(x, ahead))),
-        confidence=confidence,
-    )
+    return EyeDirection(yaw=yaw, pitch=pitch, confidence=confidence)
+
+
+def _expected_error(yaw: float, pitch: float, openness: float) -> float:
+    """Return the expected error of a direction in degrees, at least a tenth."""
+    aside, up = min(abs(yaw), _MOST_YAW), min(max(pitch, -_MOST_PITCH), _MOST_PITCH)
+    logarithm = _LOG_ERROR + _PER_YAW * aside + _PER_PITCH * up + _PER_OPENNESS * openness
+    return max(0.1, math.exp(logarithm) - 1)
 
 
 def _directions(points: PointArray, pupils: dict[int, PointArray], rotation: PointArray) -> dict[int, PointArray]:
@@ -118,9 +125,10 @@ def _directions(points: PointArray, pupils: dict[int, PointArray], rotation: Poi
     face = _FACE @ rotation[:2].T
     fixed = face[_POINTS] - face[_POINTS].mean(axis=0)
     scale = float((fixed * points[_POINTS]).sum() / (fixed * fixed).sum())  # pixels a unit, by least squares
+    rest = np.array(AT_REST[len(points)])
     found = {}
     for side, corners in _CORNERS.items():
-        center = rotation[:2] @ (_AT_REST * (side, 1, 1) + (0, 0, PUPIL_ORBIT))
+        center = rotation[:2] @ (rest * (side, 1, 1) + (0, 0, PUPIL_ORBIT))
         shift = points[corners].mean(axis=0) - scale * face[corners].mean(axis=0)
         x, y = ((pupils[side] - shift - scale * center) / (scale * PUPIL_ORBIT)).tolist()
         seen = math.hypot(x, y) < math.sin(_MOST_AVERTED) and scale > 0
