@@ -1,7 +1,10 @@
 """Where the eyes look: the model's round trip, signs and symmetry, what can't be told, and painted eyes."""
 
+import json
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from facesearch.detection.pupils import find_pupil
 from facesearch.domain.face_detail import EyeDirection, Pose
 from samples import astronaut, hopper
 
+DATA = Path(os.environ.get("FACESEARCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 AHEAD = Pose(roll=0, yaw=0, pitch=0)
 EYES = (slice(36, 42), slice(42, 48))
 looks = st.tuples(st.floats(-35, 35), st.floats(-35, 35))
@@ -176,3 +180,18 @@ def test_a_photograph_and_its_mirror_image_look_opposite_ways(
     assert here.yaw == pytest.approx(-there.yaw, abs=10)
     assert here.pitch == pytest.approx(there.pitch, abs=10)
     assert abs(here.yaw) < 25
+
+
+def test_on_average_people_look_where_their_heads_point(real: fs.FaceAnalyzer) -> None:
+    labels = DATA / "landmarks106" / "labels.json"
+    if not labels.is_file():
+        pytest.skip(f"no photographs in {labels.parent}: set FACESEARCH_DATA")
+    forward = [
+        name for name, each in json.loads(labels.read_text()).items() if each["work"]["orientation"] == "forward"
+    ]
+    found = [real.locate(labels.parent / "images" / name, attributes=["EYE_DIRECTION"])[:1] for name in forward[:40]]
+    looks_of = [face.detail.eye_direction for faces in found for face in faces]
+    looked = [(look.yaw, look.pitch) for look in looks_of if look is not None]
+
+    assert len(looked) > 30
+    assert np.abs(np.mean(looked, axis=0)).max() < 2.5  # degrees; one face deviates by 9 and 4.5

@@ -61,7 +61,7 @@ def eye_direction(
     Parameters
     ----------
     points
-        (68, 2) or (70, 2) xy pixels, y down, in dlib's order.
+        (68, 2) xy pixels of dlib's landmarks, or (70, 2) of ours, y down.
     left_pupil, right_pupil
         (2,) xy pixels, the viewer's left and right; see `facesearch.detection.pupils.find_pupil`.
     pose
