@@ -1,8 +1,8 @@
 # The one interface: `make demo` and `make test` do all the set-up themselves, in a .venv of their own.
 PYTHON ?= python3
 BIN := .venv/bin
-# One worker a core and two more, since tests of servers wait; at most 8; whole files each. `make test WORKERS=` runs in one process, for a debugger.
-WORKERS ?= --numprocesses $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 2, 8))') --dist loadfile --no-loadscope-reorder
+# One worker a core and one more, since tests of servers wait; at most 8; whole files each. `make test WORKERS=` runs in one process, for a debugger.
+WORKERS ?= --numprocesses $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 8))') --dist loadfile --no-loadscope-reorder
 # One thread of BLAS in each, or the workers' threads would wait for each other.
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # Containers often switch the cache of bytecode off; pytest would then rewrite every assertion of the tests anew in each process.

@@ -30,9 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
             if "real" in fixtures:
                 item.add_marker("weights")
-    # Files with slow tests first: workers get whole files, and none shall begin a long one when the others are done.
+    # Files with slow tests first: workers get whole files, and none shall begin a long one when the others are done. The tests of Milvus wait
+    # for it for minutes.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path.name != "test_milvus.py", item.path not in slow))
 
 
 def encodable(value: Any) -> Any:
