@@ -14,6 +14,7 @@ from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_bool, check_is, check_text
 from facesearch.domain.entities import (
     COLLECTION_ID_PATTERN,
+    LONGEST_USER_ID,
     USER_ID_PATTERN,
     UUID_PATTERN,
     Face,
@@ -140,7 +141,7 @@ class CollectionBase:
             )
 
     def _check_user(self, user_id: str, argument: str = "user_id") -> None:
-        check_text(argument, user_id, USER_ID_PATTERN, 128)
+        check_text(argument, user_id, USER_ID_PATTERN, LONGEST_USER_ID)
         if not self._store.has_user(user_id):
             raise UserNotFoundError(f"{argument}: no user {user_id!r} in collection {self._id!r}")
 

@@ -17,7 +17,7 @@ from facesearch.collection.base import (
 )
 from facesearch.common.arrays import FloatArray
 from facesearch.common.validation import check_float, check_text
-from facesearch.domain.entities import USER_ID_PATTERN, Face, FaceModel, User
+from facesearch.domain.entities import LONGEST_USER_ID, USER_ID_PATTERN, Face, FaceModel, User
 from facesearch.enrolment.membership import split_for_association, split_for_deletion, split_for_disassociation
 from facesearch.errors import InvalidEmbeddingError, InvalidParameterError, TokenReusedError, UserAlreadyExistsError
 from facesearch.matching.template import check_embedding
@@ -52,7 +52,7 @@ class CollectionChanges(CollectionBase):
         UserAlreadyExistsError
             If the user exists already.
         """
-        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        check_text("user_id", user_id, USER_ID_PATTERN, LONGEST_USER_ID)
         with self._store.writing():
             if self._store.has_user(user_id):
                 raise UserAlreadyExistsError(f"user_id: collection {self._id!r} has a user {user_id!r} already")
@@ -130,7 +130,7 @@ class CollectionChanges(CollectionBase):
         """
         check_sequence("user_ids", user_ids, "a sequence of one or more user ids")
         for user_id in user_ids:
-            check_text("user_ids", user_id, USER_ID_PATTERN, 128)
+            check_text("user_ids", user_id, USER_ID_PATTERN, LONGEST_USER_ID)
         self._check_model(face_model)
         try:
             rows = np.asarray(matrix)

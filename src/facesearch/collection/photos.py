@@ -10,7 +10,7 @@ from facesearch.analysis.analyzer import FaceAnalyzer
 from facesearch.collection.base import CollectionBase, check_sequence
 from facesearch.common.validation import check_bool, check_float, check_int, check_text
 from facesearch.domain.attributes import Attribute, parse_attributes
-from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN
+from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, LONGEST_USER_ID, USER_ID_PATTERN
 from facesearch.domain.reasons import UnindexedFaceReason
 from facesearch.domain.sources import check_source, check_sources, source_of
 from facesearch.enrolment.candidates import analyze_to_enroll, analyze_to_index
@@ -160,7 +160,7 @@ class CollectionPhotos(CollectionBase):
         QuotaExceededError
             If the user would have more than 100 faces; nothing was changed.
         """
-        check_text("user_id", user_id, USER_ID_PATTERN, 128)
+        check_text("user_id", user_id, USER_ID_PATTERN, LONGEST_USER_ID)
         check_float("user_match_threshold", user_match_threshold, 0, 100)
         check_sequence("images", images, "a sequence of one or more pictures")
         where = check_sources("sources", sources, images)
@@ -330,7 +330,7 @@ class CollectionPhotos(CollectionBase):
             If the id is not 1-128 characters of ``[a-zA-Z0-9_.-:]``.
         """
         if user_id is not None:
-            check_text("user_id", user_id, USER_ID_PATTERN, 128)
+            check_text("user_id", user_id, USER_ID_PATTERN, LONGEST_USER_ID)
         with self._store.writing():
             waiting = self._store.forget_waiting(None if user_id is None else [user_id])
             return waiting + self._store.forget_photos(user_id)

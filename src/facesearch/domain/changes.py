@@ -9,7 +9,7 @@ from attrs import field
 from facesearch.common.announce import announce
 from facesearch.common.tables import Cell, Shown, Table, counted
 from facesearch.common.validation import is_a, is_bool, matches, maybe, tuple_of
-from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
+from facesearch.domain.entities import LONGEST_USER_ID, USER_ID_PATTERN, UUID_PATTERN
 
 __all__ = ["Change", "ChangeKind", "ChangedFace"]
 
@@ -39,8 +39,8 @@ class ChangedFace:
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
-    user_id_before: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
-    user_id_after: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_id_before: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
+    user_id_after: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     set_aside_before: bool = field(default=False, validator=is_bool)
     set_aside_after: bool = field(default=False, validator=is_bool)
 
@@ -72,8 +72,8 @@ class Change(Shown):
     """
 
     kind: ChangeKind = field(validator=is_a(ChangeKind))
-    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
-    other_user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
+    other_user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     faces: tuple[ChangedFace, ...] = field(default=(), validator=tuple_of(ChangedFace))
     left_out: tuple[str, ...] = field(default=(), validator=tuple_of(str))
     created_users: tuple[str, ...] = field(default=(), validator=tuple_of(str))

@@ -18,6 +18,7 @@ from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 __all__ = [
     "COLLECTION_ID_PATTERN",
     "EXTERNAL_IMAGE_ID_PATTERN",
+    "LONGEST_USER_ID",
     "MODEL_VERSION_PATTERN",
     "USER_ID_PATTERN",
     "UUID_PATTERN",
@@ -31,6 +32,7 @@ __all__ = [
 # and IndexFacesModelVersion.
 COLLECTION_ID_PATTERN = r"[a-zA-Z0-9_.\-]+"
 USER_ID_PATTERN = r"[a-zA-Z0-9_.\-:]+"
+LONGEST_USER_ID = 128  # characters
 EXTERNAL_IMAGE_ID_PATTERN = r"[a-zA-Z0-9_.\-:]+"
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 MODEL_VERSION_PATTERN = r"[0-9.]+"
@@ -84,7 +86,7 @@ class User:
 
     ROW_HEAD: ClassVar[tuple[str, ...]] = ("user", "status")
 
-    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    user_id: str = field(validator=matches(USER_ID_PATTERN, LONGEST_USER_ID))
     user_status: UserStatus = field(validator=is_a(UserStatus))
 
     def row_cells(self) -> tuple[Cell, ...]:
@@ -122,7 +124,7 @@ class Face:
     external_image_id: str | None = field(default=None, validator=maybe(matches(EXTERNAL_IMAGE_ID_PATTERN, 255)))
     confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     index_faces_model_version: str | None = field(default=None, validator=maybe(matches(MODEL_VERSION_PATTERN, 64)))
-    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
     def row_cells(self) -> tuple[Cell, ...]:

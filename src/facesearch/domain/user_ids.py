@@ -5,12 +5,11 @@ import unicodedata
 from typing import Any, Final
 
 from facesearch.common.validation import check_text
-from facesearch.domain.entities import USER_ID_PATTERN
+from facesearch.domain.entities import LONGEST_USER_ID, USER_ID_PATTERN
 from facesearch.errors import InvalidParameterError
 
-__all__ = ["LONGEST_USER_ID", "check_new_user_id", "is_user_id", "nearest_user_id"]
+__all__ = ["check_new_user_id", "is_user_id", "nearest_user_id"]
 
-LONGEST_USER_ID: Final = 128  # characters
 # Latin letters that Unicode does not decompose into a letter and a mark, and their plain spelling.
 _LATIN: Final = {
     ord(letter): plain

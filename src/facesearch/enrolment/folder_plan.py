@@ -11,7 +11,8 @@ import attrs
 from attrs import field
 
 from facesearch.common.tables import counted
-from facesearch.domain.user_ids import LONGEST_USER_ID, is_user_id, nearest_user_id
+from facesearch.domain.entities import LONGEST_USER_ID
+from facesearch.domain.user_ids import is_user_id, nearest_user_id
 from facesearch.errors import InvalidParameterError, shown
 from facesearch.files.writing import absolute
 

@@ -13,7 +13,13 @@ from typing import Final, Literal
 import attrs
 
 from facesearch.domain.attributes import Attribute
-from facesearch.domain.entities import COLLECTION_ID_PATTERN, EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
+from facesearch.domain.entities import (
+    COLLECTION_ID_PATTERN,
+    EXTERNAL_IMAGE_ID_PATTERN,
+    LONGEST_USER_ID,
+    USER_ID_PATTERN,
+    UUID_PATTERN,
+)
 from facesearch.images.reading import MAX_BYTES
 from facesearch.selection.quality_filter import QualityFilter
 
@@ -69,7 +75,7 @@ def _structure(**members: Shape) -> Shape:
 
 
 _COLLECTION_ID: Final = _string(1, 255, COLLECTION_ID_PATTERN)
-_USER_ID: Final = _string(1, 128, USER_ID_PATTERN)
+_USER_ID: Final = _string(1, LONGEST_USER_ID, USER_ID_PATTERN)
 _FACE_ID: Final = _string(pattern=UUID_PATTERN)
 _TOKEN: Final = _string(1, 64, "^[a-zA-Z0-9-_]+$")
 _NEXT_TOKEN: Final = _string()

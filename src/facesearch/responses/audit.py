@@ -9,7 +9,7 @@ from attrs import field
 from facesearch.common.tables import ROWS_SHOWN, Shown, Table
 from facesearch.common.validation import between, matches, maybe, maybe_float, plain_float, plain_int, tuple_of, whole
 from facesearch.display.thumbnail_strips import Strip, as_rows
-from facesearch.domain.entities import USER_ID_PATTERN, UUID_PATTERN
+from facesearch.domain.entities import LONGEST_USER_ID, USER_ID_PATTERN, UUID_PATTERN
 from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 
 __all__ = ["AuditPictures", "AuditReport", "LooseUser", "MisplacedFace", "SamePerson", "with_pictures"]
@@ -48,9 +48,9 @@ class MisplacedFace:
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
-    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    user_id: str = field(validator=matches(USER_ID_PATTERN, LONGEST_USER_ID))
     similarity: float = field(converter=plain_float, validator=between(0, 100))
-    other_user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    other_user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     other_similarity: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     source: str | None = field(default=None, validator=maybe(matches(SOURCE_PATTERN, MAX_SOURCE)))
 
@@ -69,7 +69,7 @@ class LooseUser:
         The median over the user's faces of the similarity to the user's other faces, percent, 0-100.
     """
 
-    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    user_id: str = field(validator=matches(USER_ID_PATTERN, LONGEST_USER_ID))
     faces: int = field(converter=plain_int, validator=whole(2))
     similarity: float = field(converter=plain_float, validator=between(0, 100))
 

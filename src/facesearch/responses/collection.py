@@ -9,7 +9,15 @@ from attrs import field
 
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, maybe_float, tuple_of
-from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face, User, UserStatus
+from facesearch.domain.entities import (
+    LONGEST_USER_ID,
+    MODEL_VERSION_PATTERN,
+    USER_ID_PATTERN,
+    UUID_PATTERN,
+    Face,
+    User,
+    UserStatus,
+)
 from facesearch.domain.face_detail import DetectedFace, FaceDetail
 from facesearch.domain.reasons import EnrollmentReason, UnindexedFaceReason
 from facesearch.domain.sources import show_source
@@ -138,7 +146,7 @@ class UnsuccessfulFaceAssociation:
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
-    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     reasons: tuple[UnsuccessfulFaceAssociationReason, ...] = field(
         default=(), validator=tuple_of(UnsuccessfulFaceAssociationReason)
@@ -189,7 +197,7 @@ class UnsuccessfulFaceDisassociation:
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
-    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     reasons: tuple[UnsuccessfulFaceDisassociationReason, ...] = field(
         default=(), validator=tuple_of(UnsuccessfulFaceDisassociationReason)
     )
@@ -232,7 +240,7 @@ class UnsuccessfulFaceDeletion:
     """
 
     face_id: str = field(validator=matches(UUID_PATTERN, 36))
-    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     reasons: tuple[UnsuccessfulFaceDeletionReason, ...] = field(
         default=(), validator=tuple_of(UnsuccessfulFaceDeletionReason)
     )
@@ -280,7 +288,7 @@ class Enrollment(Shown):
     face: Face | None = field(default=None, validator=maybe(is_a(Face)))
     reasons: tuple[EnrollmentReason, ...] = field(default=(), validator=tuple_of(EnrollmentReason))
     confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
-    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, 128)))
+    user_id: str | None = field(default=None, validator=maybe(matches(USER_ID_PATTERN, LONGEST_USER_ID)))
     user_confidence: float | None = field(default=None, converter=maybe_float, validator=maybe(between(0, 100)))
     evidence: Evidence | None = field(default=None, eq=False, repr=False, validator=maybe(is_a(Evidence)))
 

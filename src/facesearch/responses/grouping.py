@@ -11,7 +11,7 @@ from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, ROWS_SHOWN, Cell, Listing, counted
 from facesearch.common.validation import between, is_a, is_bool, matches, maybe, plain_float
 from facesearch.display.thumbnail_strips import Strip, side_by_side
-from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, USER_ID_PATTERN, UUID_PATTERN
+from facesearch.domain.entities import EXTERNAL_IMAGE_ID_PATTERN, LONGEST_USER_ID, USER_ID_PATTERN, UUID_PATTERN
 from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.sources import MAX_SOURCE, SOURCE_PATTERN, show_source
 from facesearch.errors import InvalidParameterError
@@ -34,7 +34,7 @@ class NearestUser:
         Of the user's vector to that of the group, percent, 0-100.
     """
 
-    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    user_id: str = field(validator=matches(USER_ID_PATTERN, LONGEST_USER_ID))
     similarity: float = field(converter=plain_float, validator=between(0, 100))
 
 

@@ -12,7 +12,7 @@ from attrs import field
 from facesearch.common.announce import announce
 from facesearch.common.tables import BOX_HEAD, Cell, Shown, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, maybe_float, plain_float, tuple_of
-from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
+from facesearch.domain.entities import LONGEST_USER_ID, MODEL_VERSION_PATTERN, USER_ID_PATTERN, UUID_PATTERN, Face
 from facesearch.domain.face_detail import Emotion, FaceDetail, ImageQuality, Pose, Smile
 from facesearch.domain.geometry import BoundingBox, Landmark
 from facesearch.responses.search_users import UserMatch
@@ -119,7 +119,7 @@ class SearchedFace:
 class SearchedUser:
     """The user that was searched for similar users."""
 
-    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    user_id: str = field(validator=matches(USER_ID_PATTERN, LONGEST_USER_ID))
 
 
 @attrs.frozen(kw_only=True, repr=False)

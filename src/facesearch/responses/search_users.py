@@ -17,7 +17,7 @@ from facesearch.common.tables import BOX_HEAD, Cell, Table, counted
 from facesearch.common.validation import between, is_a, matches, maybe, plain_float, tuple_of
 from facesearch.display.face_marks import FaceClass, SeenFace, class_of
 from facesearch.display.response_html import ResponseView, as_html
-from facesearch.domain.entities import MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus
+from facesearch.domain.entities import LONGEST_USER_ID, MODEL_VERSION_PATTERN, USER_ID_PATTERN, UserStatus
 from facesearch.domain.face_detail import FaceDetail
 from facesearch.domain.reasons import UnsearchedFaceReason
 from facesearch.images.thumbnails import Pictures, Preview
@@ -53,7 +53,7 @@ class MatchedUser:
         ACTIVE for every match of a local collection.
     """
 
-    user_id: str = field(validator=matches(USER_ID_PATTERN, 128))
+    user_id: str = field(validator=matches(USER_ID_PATTERN, LONGEST_USER_ID))
     user_status: UserStatus = field(validator=is_a(UserStatus))
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from attrs import field
 
 from facesearch.common.validation import check_text
-from facesearch.domain.entities import COLLECTION_ID_PATTERN, USER_ID_PATTERN, Face, FaceModel
+from facesearch.domain.entities import COLLECTION_ID_PATTERN, LONGEST_USER_ID, USER_ID_PATTERN, Face, FaceModel
 from facesearch.domain.geometry import BoundingBox
 from facesearch.domain.sources import decode_source, encode_source
 from facesearch.errors import StorageFormatError, without_value
@@ -183,7 +183,9 @@ def _export(arrays: Arrays) -> Export:
     check_text("collection_id", collection_id, COLLECTION_ID_PATTERN, 255)
     if not isinstance(thumbnails, bool) or not isinstance(calibration, str | None):
         raise DamagedError("about: expected thumbnails to be true or false, and calibration a text or null")
-    user_ids = [check_text("user_ids", each.decode(), USER_ID_PATTERN, 128) for each in arrays["user_ids"].tolist()]
+    user_ids = [
+        check_text("user_ids", each.decode(), USER_ID_PATTERN, LONGEST_USER_ID) for each in arrays["user_ids"].tolist()
+    ]
     marked = np.flatnonzero(arrays["set_aside"]).tolist() if "set_aside" in arrays else []
     return Export(
         collection_id=collection_id,

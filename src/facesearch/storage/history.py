@@ -11,7 +11,7 @@ from typing import Any
 
 from facesearch.common.validation import check_text
 from facesearch.domain.changes import Change, ChangedFace, ChangeKind
-from facesearch.domain.entities import USER_ID_PATTERN
+from facesearch.domain.entities import LONGEST_USER_ID, USER_ID_PATTERN
 from facesearch.errors import StorageFormatError
 
 __all__ = ["dump_change", "load_change", "mentions"]
@@ -101,4 +101,4 @@ def mentions(text: str, ids: AbstractSet[str]) -> bool:
 
 
 def _user_ids(texts: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(check_text("user_ids", each, USER_ID_PATTERN, 128) for each in texts)
+    return tuple(check_text("user_ids", each, USER_ID_PATTERN, LONGEST_USER_ID) for each in texts)

@@ -16,7 +16,7 @@ from typing_extensions import override
 from facesearch.common.arrays import FloatArray
 from facesearch.common.shared_lock import SharedLock
 from facesearch.common.tables import Cell
-from facesearch.domain.entities import USER_ID_PATTERN
+from facesearch.domain.entities import LONGEST_USER_ID, USER_ID_PATTERN
 from facesearch.matching.row_keys import NumberRows
 from facesearch.matching.vector_index import Ranked, VectorIndex
 from facesearch.storage.face_rows import uuid_text
@@ -36,7 +36,7 @@ __all__ = [
     "VectorRows",
 ]
 
-USER_ID: Final = Kind.matching(USER_ID_PATTERN, 128)
+USER_ID: Final = Kind.matching(USER_ID_PATTERN, LONGEST_USER_ID)
 
 
 @attrs.frozen
