@@ -1,6 +1,6 @@
 """Train the attribute heads on SFace's maps, calibrate them, print how well they do, and write them as one ONNX file.
 
-``python training/attribute_heads.py out/features out/face_attributes.onnx``: about 5 minutes of a processor with AMX. What is printed
+``python training/attribute_heads.py out/features out/face_attributes.onnx``: about 7 minutes of a processor with AVX512-BF16. What is printed
 here is measured on crops; ``benchmarks/attributes.py`` measures the whole path, on the same photographs kept aside.
 """
 
@@ -309,12 +309,6 @@ def report_groups(answers: Floats, wanted: Floats, groups: NDArray[np.str_]) -> 
         print(f"    {group}: " + ", ".join(parts))
 
 
-def _part(photo: Photo, aside: str) -> Part:
-    if photo.folder == "south_asia":
-        return Part.MEASURE if photo.group == aside else Part.LEARN
-    return photo.part
-
-
 def main() -> None:
     """Train, calibrate, report, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -336,7 +330,7 @@ def main() -> None:
         rows, kinds = file["photo"][:done], file["kind"][:done]
     wanted, groups = targets(known, rows, kinds), people(known, rows)
     maps = np.load(arguments.features / "maps.npy", mmap_mode="r")
-    part = np.array([_part(known[index], arguments.aside).value for index in rows])
+    part = np.array([known[index].part_without(arguments.aside).value for index in rows])
     folder = np.array([known[index].folder for index in rows])
     learn = np.flatnonzero(part == Part.LEARN.value)
     weights = np.zeros((done, _YES + 1), np.float32)

@@ -67,8 +67,12 @@ class Photo:
     @property
     def part(self) -> Part:
         """Use of this photograph."""
+        return self.part_without(ASIDE)
+
+    def part_without(self, region: str) -> Part:
+        """Return the use of this photograph where *region* of south_asia is the one that is measured on."""
         if self.folder == "south_asia":
-            return Part.MEASURE if self.group == ASIDE else Part.LEARN
+            return Part.MEASURE if self.group == region else Part.LEARN
         return part_of(f"{self.folder}/{self.group}")
 
     def pixels(self) -> Pixels:
