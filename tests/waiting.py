@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 
-def soon(condition: Callable[[], bool]) -> bool:
-    """Return whether a condition holds within 30 seconds."""
-    for _ in range(600):
+def soon(condition: Callable[[], bool], *, seconds: float = 30) -> bool:
+    """Return whether a condition holds within some seconds."""
+    for _ in range(round(seconds / 0.05)):
         if condition():
             return True
         time.sleep(0.05)

@@ -28,6 +28,7 @@ from facesearch.stages import Detection
 from facesearch.testing.fakes import FakeDetector, fake_analyzer
 from photo_folders import BLUE, GREEN, RED, TEAM, contents, folder_of, portrait, quiet, timeless
 from samples import astronaut, hopper
+from waiting import soon
 
 LONG = 300  # seconds; only ends what hangs
 # A shell lets what it starts in the background ignore SIGINT, and so do its children.
@@ -208,11 +209,7 @@ def test_an_interrupted_run_cancels_the_rest_and_goes_on(client: Any, cluster: A
     with pytest.raises(KeyboardInterrupt) as raised:
         staff.index_folder(team, executor=client.get_executor(), progress=interrupt)
     kept = int(raised.value.__notes__[0].split(" of 12 photos are done and kept")[0])
-    for _ in range(600):
-        if not cluster.scheduler.tasks:
-            break
-        time.sleep(0.1)
-    assert not cluster.scheduler.tasks
+    assert soon(lambda: not cluster.scheduler.tasks, seconds=60)
 
     report = quiet(staff, team, executor=client.get_executor())
     assert report.known == kept >= 3
@@ -275,11 +272,9 @@ def test_without_distributed_the_error_says_what_to_install(monkeypatch: pytest.
 def wait_for_task(scheduler: str) -> None:
     connect: Any = Client
     with connect(scheduler, set_as_default=False) as client:
-        for _ in range(600):
-            if client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
-                return
-            time.sleep(0.1)
-    raise AssertionError("no photo came")
+        assert soon(
+            lambda: client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) > 0, seconds=60
+        ), "no photo came"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
