@@ -194,5 +194,5 @@ HIGH_BARS: Final = QualityBars(
     min_size=39, min_confidence=90, min_brightness=13, min_sharpness=58,
     max_yaw=39, max_pitch_up=31, max_pitch_down=30, min_quality=86,
 )  # fmt: skip
-# AWS does not document AUTO; LOW has the best trade-off at enrolment (benchmarks/quality.py).
+# AWS does not document AUTO. LOW costs least at enrolment, though nothing there is better than no filter (benchmarks/quality.py).
 SHIPPED_BARS: Final = FilterBars(low=LOW_BARS, medium=MEDIUM_BARS, high=HIGH_BARS, auto=QualityFilter.LOW)
