@@ -67,7 +67,7 @@ def from_aws(payload: Any, kind: type[T]) -> T:
     Parameters
     ----------
     payload
-        A dict as boto3 returns it or ``json.loads`` returns it; ``ResponseMetadata`` and other unknown keys are ignored.
+        A dict as boto3 or ``json.loads`` returns it; ``ResponseMetadata`` and other unknown keys are ignored.
     kind
         The class to read, such as `SearchUsersByImageResponse`.
 

@@ -105,16 +105,15 @@ def eye_direction(
         _MOST_CONFIDENT
         * math.exp(-((apart / _DISAGREEMENT) ** 2) / 2)
         * min(1.0, min(widths.values()) / _LARGE_EYE)
-        * min(1.0, _LEAST_ERROR / _expected_error(yaw, pitch, openness))
+        * (_LEAST_ERROR / max(_LEAST_ERROR, _expected_error(yaw, pitch, openness)))
     )
     return EyeDirection(yaw=yaw, pitch=pitch, confidence=confidence)
 
 
 def _expected_error(yaw: float, pitch: float, openness: float) -> float:
-    """Return the expected error of a direction in degrees, at least a tenth."""
+    """Return the expected error of a direction in degrees."""
     aside, up = min(abs(yaw), _MOST_YAW), min(max(pitch, -_MOST_PITCH), _MOST_PITCH)
-    logarithm = _LOG_ERROR + _PER_YAW * aside + _PER_PITCH * up + _PER_OPENNESS * openness
-    return max(0.1, math.exp(logarithm) - 1)
+    return math.exp(_LOG_ERROR + _PER_YAW * aside + _PER_PITCH * up + _PER_OPENNESS * openness) - 1
 
 
 def _directions(points: PointArray, pupils: dict[int, PointArray], rotation: PointArray) -> dict[int, PointArray]:

@@ -145,9 +145,8 @@ class Mark:
     number: int  # 1 and up, in the order of the faces
     kind: FaceClass
     box: Rectangle
-    texts: tuple[
-        str, ...
-    ]  # possible labels, the most informative first, each shorter than the one before; the last is the number
+    # Possible labels, the most informative first, each shorter than the one before; the last is the number.
+    texts: tuple[str, ...]
     landmarks: tuple[Point, ...] = ()
     # Where the head's own axes through the middle of the box end: to the viewer's right of the face, to the top of the head, and
     # where the nose points. ``None`` without a pose, and where it was not asked for.

@@ -51,9 +51,8 @@ class Agreement:
     """The agreement of candidate faces with their user: the first half of the rules of `doubts`."""
 
     disagree: bool = False  # the candidates of a new user have no majority
-    low: Mapping[int, float] = attrs.field(
-        factory=dict
-    )  # rows of candidates with a similarity below *needed*, and that
+    # Rows of candidates with a similarity below *needed*, and that.
+    low: Mapping[int, float] = attrs.field(factory=dict)
     needed: float  # percent
 
 

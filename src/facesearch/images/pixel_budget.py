@@ -41,9 +41,8 @@ class PixelBudget:
         """Drop all shares and waiting requests; for a forked child, in which the threads that hold them do not exist."""
         self._changed = threading.Condition()
         self._waiting: deque[int] = deque()  # threads
-        self._shares: dict[
-            int, int
-        ] = {}  # by thread: one entry for each, so that an interrupt leaves no half-made change
+        # By thread: one entry for each, so that an interrupt leaves no half-made change.
+        self._shares: dict[int, int] = {}
         self._keeping: set[int] = set()  # threads in which `kept` is under way
 
     @property

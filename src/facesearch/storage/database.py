@@ -89,9 +89,8 @@ class Entry:
     collection_id: str
     face_model: FaceModel
     thumbnails: bool  # as in `CollectionInfo`
-    calibration: (
-        str | None
-    )  # JSON of facesearch.matching.calibration.Calibration; None for one that comes with the library
+    # JSON of `facesearch.matching.calibration.Calibration`; None for one that comes with the library.
+    calibration: str | None
     salt: bytes = field(repr=False)  # the database's key for the hashes of user ids
 
 

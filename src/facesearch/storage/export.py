@@ -65,9 +65,8 @@ class Export:
     collection_id: str
     face_model: FaceModel
     thumbnails: bool
-    calibration: (
-        str | None
-    )  # JSON of facesearch.matching.calibration.Calibration; None for one that comes with the library
+    # JSON of `facesearch.matching.calibration.Calibration`; None for one that comes with the library.
+    calibration: str | None
     user_ids: Sequence[str]  # sorted
     faces: Iterable[StoredFace]  # sorted by face id
     secret: bytes = field(repr=False)  # the key of the ids of faces and photos, see facesearch.storage.content_ids

@@ -87,13 +87,8 @@ class VectorRows(ABC):
     """
 
     def __init__(self, sql: Sql, tables: Tables, collection: int, dimension: int, name: str) -> None:
-        self._sql, self._tables, self._collection, self._dimension, self._name = (
-            sql,
-            tables,
-            collection,
-            dimension,
-            name,
-        )
+        self._sql, self._tables, self._name = sql, tables, name
+        self._collection, self._dimension = collection, dimension
 
     @abstractmethod
     def _read(self, vectors: Sequence[Any], kind: str, numbers: Sequence[int]) -> FloatArray:

@@ -1,7 +1,7 @@
 """Collections on a PostgreSQL server: create the tables, find, add and delete collections, and erase what was deleted."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -103,18 +103,14 @@ class PostgresDatabase(Database):
         return sql.change(query, *fixed) > 0
 
     @override
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def _reading(self) -> AbstractContextManager[Connection]:
         self._check_there()
-        with self._sessions.reading() as sql:
-            yield sql
+        return self._sessions.reading()
 
     @override
-    @contextmanager
-    def _changing(self) -> Iterator[Connection]:
+    def _changing(self) -> AbstractContextManager[Connection]:
         self._check_there()
-        with self._sessions.writing() as sql:
-            yield sql
+        return self._sessions.writing()
 
     @override
     def _time(self, created: datetime) -> datetime:

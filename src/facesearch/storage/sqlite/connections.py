@@ -65,9 +65,8 @@ class Sessions:
 
     def __init__(self, path: Path, timeout: float, *, read_only: bool | None = False) -> None:
         self.path, self.name = path, str(path)
-        self.rereads = (
-            0  # how often data read before may have been wrong, as a file changed that was read without locks
-        )
+        # How often data read before may have been wrong, as a file changed that was read without locks.
+        self.rereads = 0
         self._timeout = timeout
         self._asked_read_only = read_only
         self._read, self._write = _Lane(), _Lane()
